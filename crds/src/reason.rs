@@ -1,0 +1,94 @@
+//! The closed list of reasons: one word for one fault, from the worker's report to `kubectl get`.
+
+use std::fmt;
+
+macro_rules! reasons {
+    ($($(#[doc = $doc:literal])+ $name:ident),+ $(,)?) => {
+        /// Why a job is not replicating, fit for a Kubernetes condition.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+        pub enum Reason { $($(#[doc = $doc])+ $name),+ }
+
+        impl Reason {
+            /// Every reason there is, in the order of the documentation.
+            pub const ALL: &[Self] = &[$(Self::$name),+];
+
+            /// The word itself, in CamelCase.
+            pub fn as_str(self) -> &'static str {
+                match self { $(Self::$name => stringify!($name)),+ }
+            }
+        }
+    };
+}
+
+reasons! {
+    /// The job description or the environment holds something that cannot be used.
+    BadConfiguration,
+    /// PostgreSQL cannot be reached, or the connection was lost.
+    SourceUnreachable,
+    /// PostgreSQL refused the user or the password.
+    SourceAuthenticationFailed,
+    /// TLS to PostgreSQL could not be agreed, or its certificate is not trusted.
+    SourceTlsFailed,
+    /// The role lacks a privilege at the source.
+    SourcePermissionDenied,
+    /// The database does not exist at the source.
+    SourceDatabaseMissing,
+    /// `wal_level` is not `logical`.
+    WalLevelNotLogical,
+    /// A selected table does not exist at the source.
+    SourceTableMissing,
+    /// A selected table has no primary key.
+    PrimaryKeyMissing,
+    /// A column's type has no loss-free form in StarRocks in this version.
+    UnsupportedColumnType,
+    /// A name cannot be expressed in StarRocks.
+    UnsupportedName,
+    /// All replication slots or walsenders of the source are taken.
+    SlotsExhausted,
+    /// Another session holds the replication slot.
+    SlotInUse,
+    /// The replication slot is gone, or its WAL is.
+    SlotLost,
+    /// The source sent something that this version does not understand.
+    SourceProtocolViolation,
+    /// StarRocks cannot be reached, or no backend is alive.
+    SinkUnreachable,
+    /// StarRocks refused the user or the password.
+    SinkAuthenticationFailed,
+    /// The user lacks a privilege in StarRocks.
+    SinkPermissionDenied,
+    /// StarRocks is out of capacity for now (too many versions, running transactions, memory).
+    SinkBusy,
+    /// A target table exists and does not fit the source table.
+    TargetIncompatible,
+    /// StarRocks refused rows of a load.
+    RowsRefused,
+    /// StarRocks' answer is one that this version does not understand.
+    SinkProtocolViolation,
+    /// A value has no loss-free form in the target column.
+    ValueNotRepresentable,
+    /// The columns of a source table changed while streaming.
+    SourceSchemaChanged,
+    /// The source table was truncated, which this version does not replicate.
+    TruncateNotSupported,
+    /// A key changed while a large value stayed, and the source does not send that value.
+    ReplicaIdentityInsufficient,
+}
+
+impl fmt::Display for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl std::str::FromStr for Reason {
+    type Err = UnknownReason;
+
+    fn from_str(word: &str) -> Result<Self, UnknownReason> {
+        Self::ALL.iter().copied().find(|reason| reason.as_str() == word).ok_or(UnknownReason)
+    }
+}
+
+/// The word is on no list: the worker is newer than the operator.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct UnknownReason;
