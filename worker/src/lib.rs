@@ -1,1 +1,26 @@
-//! 
+//! `dbmazz`: moves the changes of PostgreSQL tables into StarRocks, and loses none.
+//!
+//! The straight line of a WAL byte, and the room of each step:
+//!
+//! ```text
+//! socket ─► decode ─► route ═► batch ─► lane ═► label ─► encode ─► load ─► answer ═► ledger ═► socket (status update)
+//! └──── postgres (a thread) ──┘ └─ pipeline ─┘ └──── starrocks, one load a table ────┘ └ pipeline ┘ └─ postgres ─┘
+//! ```
+//!
+//! The vocabulary ([`lsn`], [`table`], [`change`], [`fault`], [`progress`]) imports nothing else.
+//! [`postgres`] knows nothing of [`pipeline`] or [`starrocks`]; [`pipeline`] knows neither end and
+//! names what it needs in the trait [`pipeline::Load`]; [`starrocks`] never imports [`postgres`];
+//! [`control`] only reads progress and sends commands; [`job`] owns every task and holds no data.
+//! `tests/layering.rs` reads the `use` lines and fails when one of these sentences is broken.
+
+pub mod change;
+pub mod config;
+pub mod control;
+pub mod fault;
+pub mod job;
+pub mod lsn;
+pub mod pipeline;
+pub mod postgres;
+pub mod progress;
+pub mod starrocks;
+pub mod table;

@@ -1,0 +1,86 @@
+//! One validated job description, whichever way it came in: checked once, here, before any connection.
+//!
+//! - [`environment`]: the variables of the dbmazz contract (standalone).
+//! - [`description`]: the file that the operator mounts, with the secrets as files beside it.
+
+pub mod description;
+pub mod environment;
+mod secret;
+
+use std::time::Duration;
+
+pub use crds::spec::{DeletionPolicy, Deletes, DesiredState, TlsMode};
+pub use secret::Secret;
+
+use crate::table::TableName;
+
+/// Everything a worker needs to know. Each room receives only its part.
+#[derive(Debug, Clone)]
+pub struct JobConfig {
+    /// Names the job in labels and logs: `namespace/name`, or the slot when standalone.
+    pub job: String,
+    pub source: SourceConfig,
+    pub sink: SinkConfig,
+    pub batch: BatchConfig,
+    /// Bytes held between the socket and StarRocks' answer, all tables together.
+    pub buffer: usize,
+    pub drain_timeout: Duration,
+    /// Running or paused at the start.
+    pub paused: bool,
+    pub listen: ListenConfig,
+}
+
+#[derive(Debug, Clone)]
+pub struct SourceConfig {
+    pub host: String,
+    pub port: u16,
+    pub database: String,
+    pub user: String,
+    pub password: Secret,
+    pub tls: TlsConfig,
+    pub slot: String,
+    pub publication: String,
+    pub tables: Vec<TableName>,
+}
+
+#[derive(Debug, Clone)]
+pub struct TlsConfig {
+    pub mode: TlsMode,
+    /// A PEM bundle to trust instead of the system's.
+    pub ca_file: Option<std::path::PathBuf>,
+}
+
+#[derive(Debug, Clone)]
+pub struct SinkConfig {
+    pub host: String,
+    pub http_port: u16,
+    pub query_port: u16,
+    pub database: String,
+    pub user: String,
+    pub password: Secret,
+    pub deletes: Deletes,
+}
+
+/// How much one load carries, and how far apart loads of one table begin.
+#[derive(Debug, Clone, Copy)]
+pub struct BatchConfig {
+    pub max_rows: usize,
+    pub max_bytes: usize,
+    pub min_interval: Duration,
+}
+
+#[derive(Debug, Clone)]
+pub struct ListenConfig {
+    pub grpc_port: u16,
+    pub http_port: u16,
+    /// Address of both servers.
+    pub host: std::net::IpAddr,
+}
+
+/// What is wrong with the description: which field or variable, why, and what it should be.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{field}: {problem}")]
+pub struct ConfigError {
+    pub field: String,
+    pub problem: String,
+}

@@ -1,0 +1,57 @@
+//! What stands in the way of replication, in words that a person can act on.
+
+use std::fmt;
+
+use crds::Reason;
+
+use crate::table::TableName;
+
+/// One fault: where, why, what is wrong, and what to do. It never holds row values or credentials.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Fault {
+    pub part: Part,
+    pub reason: Reason,
+    pub course: Course,
+    /// What is wrong, and where: one sentence, lower case, no full stop.
+    pub message: String,
+    /// What a person can do: one sentence, lower case, no full stop.
+    pub fix: String,
+}
+
+/// Which part of the job the fault is in.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Part {
+    Job,
+    Source,
+    Sink,
+    Table(TableName),
+}
+
+/// What the worker does about it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Course {
+    /// Tries again by itself, with back-off, for ever.
+    Retry,
+    /// Stops that part until a person acts. Nothing is dropped: PostgreSQL keeps the WAL.
+    Halt,
+}
+
+impl Fault {
+    /// A fault that may pass by itself.
+    pub fn retry(part: Part, reason: Reason, message: impl Into<String>, fix: impl Into<String>) -> Self {
+        Self { part, reason, course: Course::Retry, message: message.into(), fix: fix.into() }
+    }
+
+    /// A fault that a person has to mend.
+    pub fn halt(part: Part, reason: Reason, message: impl Into<String>, fix: impl Into<String>) -> Self {
+        Self { part, reason, course: Course::Halt, message: message.into(), fix: fix.into() }
+    }
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}; to mend it, {}", self.reason, self.message, self.fix)
+    }
+}
+
+impl std::error::Error for Fault {}
