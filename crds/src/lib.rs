@@ -1,22 +1,23 @@
 //! What a user tells the operator: the `ReplicationJob` resource (`dbmazz.dev/v1alpha1`).
 //!
-//! - [`spec`]: what is wanted, with every default beside its field.
+//! - [`spec`]: what is wanted, with every default and every bound beside its field.
 //! - [`status`]: what is, and nothing in it that cannot be rebuilt.
 //! - [`reason`]: the closed list of reasons that conditions, events and faults use.
 //! - [`description`]: the resolved job that the operator mounts into a worker.
+//! - [`measure`]: how `30s` and `16Mi` are read, by everybody.
+//! - `manifest`: the CRD, generated from the types above.
+//!
+//! Without the feature `kube` this crate knows nothing of Kubernetes: that is how the worker uses it.
 
 pub mod description;
 #[cfg(feature = "kube")]
-mod job;
+pub mod manifest;
+pub mod measure;
 pub mod reason;
 pub mod spec;
+#[cfg(feature = "kube")]
 pub mod status;
 
 #[cfg(feature = "kube")]
-pub use job::ReplicationJob;
-pub use {
-    description::JobDescription,
-    reason::Reason,
-    spec::ReplicationJobSpec,
-    status::ReplicationJobStatus,
-};
+pub use {spec::ReplicationJob, status::ReplicationJobStatus};
+pub use {description::JobDescription, reason::Reason, spec::ReplicationJobSpec};

@@ -6,8 +6,27 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// One job: tables of one PostgreSQL database, replicated into one StarRocks database.
-#[cfg_attr(feature = "kube", doc = "")]
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[cfg_attr(
+    feature = "kube",
+    derive(kube::CustomResource),
+    kube(
+        group = "dbmazz.dev",
+        version = "v1alpha1",
+        kind = "ReplicationJob",
+        namespaced,
+        status = "crate::status::ReplicationJobStatus",
+        derive = "PartialEq",
+        shortname = "rjob",
+        category = "dbmazz",
+        doc = "Replicates tables of one PostgreSQL database into StarRocks, continuously.",
+        printcolumn(name = "State", type_ = "string", json_path = ".status.stage"),
+        printcolumn(name = "Ready", type_ = "string", json_path = ".status.conditions[?(@.type=='Ready')].status"),
+        printcolumn(name = "Lag", type_ = "integer", json_path = ".status.replication.lagSeconds"),
+        printcolumn(name = "Tables", type_ = "integer", json_path = ".status.tables.total"),
+        printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp")
+    )
+)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct ReplicationJobSpec {
     /// Running; Paused (the worker stays, reading stops); or Stopped (drained, no worker; the slot stays).
