@@ -1,1 +1,16 @@
-//! 
+//! The real parts that tests, the demo and the benchmarks run against.
+//!
+//! - [`postgres`]: private PostgreSQL servers, any number of them.
+//! - [`kubernetes`]: a whole Kubernetes cluster in namespaces of its own.
+//! - [`image`]: container images made from release binaries, without Docker.
+//!
+//! Everything here is blocking and belongs to whoever started it: when that value is dropped, or its process ends
+//! in whatever way, the [`leash`] removes processes, folders and all the rest.
+
+pub mod certificate;
+pub mod leash;
+pub mod network;
+pub mod packages;
+pub mod postgres;
+pub mod progress;
+pub mod run;

@@ -1,0 +1,62 @@
+//! Nothing that a test starts outlives it, however it ends.
+//!
+//! A leash is a locked file. A small guard process outside our process group waits for the lock; it gets it when the
+//! last holder has let go, or has been killed in whatever way, and then runs a clean-up script. An ordinary end takes
+//! the same path, so the one that matters after `kill -9` is the one that always runs.
+//!
+//! Why not a parent-death signal: Linux sends that when the *thread* that started the child ends, and a test's thread
+//! ends long before its process.
+
+use std::{
+    fs::File,
+    path::{Path, PathBuf},
+    process::{Command, Stdio},
+};
+
+use anyhow::{Context, Result};
+
+use crate::run;
+
+#[derive(Debug)]
+pub struct Leash {
+    _lock: File,
+}
+
+impl Leash {
+    /// Starts a guard that runs the shell `script` with `arguments` (`$1`, `$2`, …) when every holder of `file` is gone.
+    pub fn tie(file: &Path, script: &str, arguments: &[&str]) -> Result<Self> {
+        let leash = Self::hold(file)?;
+        let mut guard = Command::new("setsid");
+        guard
+            .args(["--fork", "flock", "--exclusive"])
+            .arg(file)
+            .args(["sh", "-c", script, "leash"])
+            .args(arguments);
+        guard.current_dir("/").stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+        let status = guard.status().context("cannot run setsid and flock: install util-linux")?;
+        anyhow::ensure!(
+            status.success(),
+            "the guard of {} did not start: setsid said {status}",
+            file.display()
+        );
+        Ok(leash)
+    }
+
+    /// Becomes one more holder of a leash that somebody has tied. Waits while its guard is cleaning up.
+    pub fn hold(file: &Path) -> Result<Self> {
+        let cannot = || format!("cannot lock {}", file.display());
+        let lock = File::options().create(true).append(true).open(file).with_context(cannot)?;
+        lock.lock_shared().with_context(cannot)?;
+        Ok(Self { _lock: lock })
+    }
+
+    /// Lets go and waits until the guard has removed `folder`.
+    pub fn release(self, folder: PathBuf) -> Result<()> {
+        drop(self);
+        run::wait_until(
+            &format!("{} is removed", folder.display()),
+            std::time::Duration::from_secs(60),
+            || Ok(!folder.exists()),
+        )
+    }
+}

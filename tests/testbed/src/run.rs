@@ -1,0 +1,88 @@
+//! Runs a program to its end. A failure names the program, what it said last, and where all of it is kept.
+
+use std::{
+    fs::{self, File},
+    path::Path,
+    process::{Command, Output, Stdio},
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context, Result, bail};
+
+const LAST_LINES: usize = 15;
+
+/// What the program wrote to its standard output.
+pub fn output(command: &mut Command) -> Result<String> {
+    let program = name(command);
+    let Output { status, stdout, stderr } = command
+        .stdin(Stdio::null())
+        .output()
+        .with_context(|| format!("{program} could not be started: is it installed?"))?;
+    if !status.success() {
+        bail!("{program} ended with {status}:\n{}", last_lines(&String::from_utf8_lossy(&stderr)));
+    }
+    Ok(String::from_utf8_lossy(&stdout).into_owned())
+}
+
+/// Runs the program with everything it says in `log`.
+pub fn logged(command: &mut Command, log: &Path) -> Result<()> {
+    let program = name(command);
+    let status = into_log(command, log)?
+        .status()
+        .with_context(|| format!("{program} could not be started: is it installed?"))?;
+    if !status.success() {
+        bail!("{program} ended with {status}; {}", excerpt(log));
+    }
+    Ok(())
+}
+
+/// Sends both outputs of a command to the end of `log`.
+pub fn into_log<'a>(command: &'a mut Command, log: &Path) -> Result<&'a mut Command> {
+    let file = File::options().create(true).append(true).open(log);
+    let file = file.with_context(|| format!("cannot write the log {}", log.display()))?;
+    Ok(command.stdin(Stdio::null()).stdout(file.try_clone()?).stderr(file))
+}
+
+/// The last lines of a log with its path, for an error message.
+pub fn excerpt(log: &Path) -> String {
+    let text = fs::read(log).unwrap_or_default();
+    format!("the end of {}:\n{}", log.display(), last_lines(&String::from_utf8_lossy(&text)))
+}
+
+/// Asks `condition` again and again until it holds; an error of its own ends the wait.
+pub fn wait_until(what: &str, limit: Duration, mut condition: impl FnMut() -> Result<bool>) -> Result<()> {
+    let deadline = Instant::now() + limit;
+    while !condition()? {
+        if Instant::now() > deadline {
+            bail!("waited {} s in vain: {what}", limit.as_secs());
+        }
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    Ok(())
+}
+
+fn last_lines(text: &str) -> String {
+    let lines: Vec<&str> = text.trim_end().lines().collect();
+    lines[lines.len().saturating_sub(LAST_LINES)..].join("\n")
+}
+
+fn name(command: &Command) -> String {
+    command.get_program().to_string_lossy().into_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_failure_shows_what_the_program_said_last() {
+        let error = output(Command::new("sh").args(["-c", "echo the disk is full >&2; exit 3"])).unwrap_err();
+        assert!(error.to_string().contains("the disk is full"), "{error}");
+    }
+
+    #[test]
+    fn a_wait_ends_with_the_error_of_its_condition() {
+        let error = wait_until("never", Duration::from_secs(60), || bail!("it has died")).unwrap_err();
+        assert_eq!(error.to_string(), "it has died");
+    }
+}

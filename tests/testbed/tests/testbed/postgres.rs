@@ -1,0 +1,109 @@
+//! PostgreSQL servers of the test bed.
+
+use std::{fs, process::Command, time::Duration};
+
+use testbed::{
+    postgres::{Postgres, PostgresOptions},
+    run,
+};
+
+#[test]
+fn two_servers_run_side_by_side_with_logical_decoding() {
+    let (first, second) = (start(), start());
+    assert_ne!(first.port(), second.port());
+    for server in [&first, &second] {
+        assert_eq!(server.psql("SHOW wal_level").unwrap(), "logical");
+    }
+}
+
+#[test]
+fn a_login_takes_the_password() {
+    let server = start();
+    let login = |password: &str| {
+        let mut psql = Command::new("psql");
+        psql.args([
+            "-h",
+            "127.0.0.1",
+            "-p",
+            &server.port().to_string(),
+            "-U",
+            "postgres",
+            "-Atc",
+            "SELECT 1",
+        ]);
+        run::output(psql.env("PGPASSWORD", password))
+    };
+    assert_eq!(login(server.password()).unwrap(), "1\n");
+    assert!(login("wrong").is_err());
+    assert!(
+        server
+            .psql("SELECT rolpassword FROM pg_authid WHERE rolname = 'postgres'")
+            .unwrap()
+            .starts_with("SCRAM-SHA-256")
+    );
+    assert_eq!(
+        run::output(Command::new("psql").args([&server.url("postgres"), "-Atc", "SELECT 2"])).unwrap(),
+        "2\n"
+    );
+}
+
+#[test]
+fn the_certificate_proves_the_server() {
+    let server = Postgres::start(PostgresOptions { tls: true, ..Default::default() }).unwrap();
+    let authority = tempfile::NamedTempFile::new().unwrap();
+    fs::write(&authority, server.ca_certificate().unwrap()).unwrap();
+    let login = |authority: &str| {
+        let mut psql = Command::new("psql");
+        psql.args([
+            &server.url("postgres"),
+            "-Atc",
+            "SELECT ssl FROM pg_stat_ssl WHERE pid = pg_backend_pid()",
+        ]);
+        run::output(psql.env("PGSSLMODE", "verify-full").env("PGSSLROOTCERT", authority))
+    };
+    assert_eq!(login(authority.path().to_str().unwrap()).unwrap(), "t\n");
+    assert!(login("/etc/ssl/certs/ca-certificates.crt").is_err());
+}
+
+#[test]
+fn settings_win_over_the_defaults() {
+    let server = Postgres::start(PostgresOptions::default().with("max_replication_slots", "3")).unwrap();
+    assert_eq!(server.psql("SHOW max_replication_slots").unwrap(), "3");
+}
+
+#[test]
+fn data_survives_a_restart_and_a_crash() {
+    let mut server = start();
+    let port = server.port();
+    server.psql("CREATE TABLE kept (id int)").unwrap();
+    server.restart().unwrap();
+    server.psql("SET synchronous_commit = on; INSERT INTO kept VALUES (1)").unwrap();
+    server.stop_immediate().unwrap();
+    assert!(server.psql("SELECT 1").is_err());
+    server.start_again().unwrap();
+    assert_eq!(server.psql("SELECT * FROM kept").unwrap(), "1");
+    assert_eq!(server.port(), port);
+}
+
+#[test]
+fn a_dropped_server_leaves_no_process_and_no_folder() {
+    let server = start();
+    let (pid, folder) = (server.pid(), server.folder().to_owned());
+    drop(server);
+    assert!(!folder.exists());
+    assert!(!fs::exists(format!("/proc/{pid}")).unwrap());
+}
+
+#[test]
+fn a_killed_owner_leaves_no_process_and_no_folder() {
+    let mut owner = crate::owner::spawn(&["postgres"]);
+    let folder = owner.said("folder");
+    let pid = owner.said("pid");
+    owner.kill();
+    run::wait_until("the folder is gone", Duration::from_secs(30), || Ok(!fs::exists(&folder)?)).unwrap();
+    assert!(!fs::exists(format!("/proc/{pid}")).unwrap());
+}
+
+fn start() -> Postgres {
+    Postgres::start(PostgresOptions::default()).unwrap()
+}
