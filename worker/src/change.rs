@@ -76,6 +76,11 @@ impl<'a> Tuple<'a> {
         Ok((Self(&bytes[..bytes.len() - rest.len()]), rest))
     }
 
+    /// A row that was checked before it was stored.
+    pub(crate) fn stored(bytes: &'a [u8]) -> Self {
+        Self(bytes)
+    }
+
     /// The values, in the table's column order.
     pub fn values(self) -> Values<'a> {
         Values(self.0)

@@ -8,14 +8,17 @@
 mod fold;
 mod store;
 
-use std::{
-    sync::Arc,
-    time::{Duration, Instant, SystemTime},
-};
+use std::{sync::Arc, time::SystemTime};
+
+use xxhash_rust::xxh3::Xxh3Default;
 
 pub use self::fold::{Deletes, IncompleteKeyChange};
 use self::store::Store;
-use crate::{change::Tuple, lsn::Lsn, table::Table};
+use crate::{
+    change::{Change, Tuple},
+    lsn::Lsn,
+    table::Table,
+};
 
 /// What a row means for the sink.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -59,4 +62,120 @@ pub struct Identity {
     pub last: Lsn,
     /// A digest of the rows, operations, versions and columns.
     pub digest: u64,
+}
+
+/// Changes of one table while they gather.
+#[derive(Debug)]
+pub struct Accumulation {
+    table: Arc<Table>,
+    deletes: Deletes,
+    key_columns: ColumnSet,
+    store: Store,
+    changes: u64,
+    first: Lsn,
+    last: Lsn,
+}
+
+impl Accumulation {
+    pub fn new(table: Arc<Table>, deletes: Deletes) -> Self {
+        let marks: Box<[bool]> = (0..table.columns.len()).map(|column| table.key.contains(&column)).collect();
+        let all_key = marks.iter().all(|key| *key);
+        let key_columns = if all_key { ColumnSet::All } else { ColumnSet::Some(marks) };
+        let store = Store::default();
+        Self { table, deletes, key_columns, store, changes: 0, first: Lsn(0), last: Lsn(0) }
+    }
+
+    /// Takes in the next change of the table, of the transaction that commits at `version`.
+    pub fn push(&mut self, change: Change<'_>, version: Lsn) -> Result<(), IncompleteKeyChange> {
+        self.fold(change, version)?;
+        if self.changes == 0 {
+            self.first = version;
+        }
+        self.changes += 1;
+        self.last = version;
+        Ok(())
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.changes == 0
+    }
+
+    pub fn changes(&self) -> u64 {
+        self.changes
+    }
+
+    /// Rows stored, superseded ones included.
+    pub fn rows(&self) -> usize {
+        self.store.rows()
+    }
+
+    /// Memory that the changes hold.
+    pub fn held_bytes(&self) -> usize {
+        self.store.held_bytes()
+    }
+
+    /// Ends the gathering: one batch for each column set.
+    pub fn close(self, synced_at: SystemTime) -> Vec<Batch> {
+        let Self { table, store, first, last, .. } = self;
+        let sets = store.sets().len() as u16;
+        let store = Arc::new(store);
+        let batch = |set| Batch::new(Arc::clone(&table), Arc::clone(&store), set, (first, last), synced_at);
+        (0..sets).map(batch).filter(|batch| batch.rows > 0).collect()
+    }
+}
+
+/// What one load carries. It keeps its rows until the load is settled, so that it can be sent again.
+#[derive(Debug)]
+pub struct Batch {
+    table: Arc<Table>,
+    store: Arc<Store>,
+    set: u16,
+    rows: usize,
+    identity: Identity,
+    synced_at: SystemTime,
+}
+
+impl Batch {
+    fn new(table: Arc<Table>, store: Arc<Store>, set: u16, span: (Lsn, Lsn), synced_at: SystemTime) -> Self {
+        let identity = Identity { first: span.0, last: span.1, digest: digest(&store, set) };
+        let rows = store.live(set).count();
+        Self { table, store, set, rows, identity, synced_at }
+    }
+
+    pub fn table(&self) -> &Arc<Table> {
+        &self.table
+    }
+
+    pub fn columns(&self) -> &ColumnSet {
+        self.store.sets().get(usize::from(self.set)).unwrap_or(&ColumnSet::All)
+    }
+
+    /// Live rows, one per key.
+    pub fn rows(&self) -> impl Iterator<Item = Row<'_>> {
+        self.store.live(self.set)
+    }
+
+    pub fn row_count(&self) -> usize {
+        self.rows
+    }
+
+    pub fn identity(&self) -> Identity {
+        self.identity
+    }
+
+    /// When the batch was closed: the same on every attempt.
+    pub fn synced_at(&self) -> SystemTime {
+        self.synced_at
+    }
+}
+
+fn digest(store: &Store, set: u16) -> u64 {
+    let mut digest = Xxh3Default::new();
+    digest.update(format!("{:?}", store.sets().get(usize::from(set))).as_bytes());
+    for row in store.live(set) {
+        digest.update(&[row.operation as u8]);
+        digest.update(&row.version.0.to_le_bytes());
+        digest.update(row.values.as_bytes());
+    }
+    digest.digest()
 }

@@ -1,0 +1,135 @@
+//! How changes of one key become one row.
+
+use super::{
+    Accumulation, ColumnSet, Operation, Row,
+    store::{key, same_key},
+};
+pub use crate::config::Deletes;
+use crate::{
+    change::{Change, Old, Tuple, Value, write_value},
+    lsn::Lsn,
+    table::Table,
+};
+
+/// A row moved to another key, or its key itself is a large value, and the source does not send a
+/// value that the row under its new key needs.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("the source did not send column {column}, which the row under its new key needs")]
+pub struct IncompleteKeyChange {
+    pub column: String,
+}
+
+impl Accumulation {
+    pub(super) fn fold(&mut self, change: Change<'_>, version: Lsn) -> Result<(), IncompleteKeyChange> {
+        match change {
+            Change::Insert { new } => self.upsert(Operation::Insert, new, version),
+            Change::Update { old: None, new } => self.upsert(Operation::Update, new, version),
+            Change::Update { old: Some(old), new } => self.update(old, new, version),
+            Change::Delete { old } => self.delete(old, version),
+        }
+    }
+
+    fn update(&mut self, old: Old<'_>, new: Tuple<'_>, version: Lsn) -> Result<(), IncompleteKeyChange> {
+        let filled;
+        let new = match old {
+            Old::Full(before) if has_unchanged(new) => {
+                filled = merge(new, before, &ColumnSet::All);
+                Tuple::stored(&filled)
+            }
+            _ => new,
+        };
+        let (Old::Key(before) | Old::Full(before)) = old;
+        if same_key(&self.table, before, new) {
+            return self.upsert(Operation::Update, new, version);
+        }
+        self.rekey(old, before, new, version)
+    }
+
+    /// A change of key is a delete of the old key and an upsert of the new one.
+    fn rekey(
+        &mut self,
+        old: Old<'_>,
+        before: Tuple<'_>,
+        new: Tuple<'_>,
+        version: Lsn,
+    ) -> Result<(), IncompleteKeyChange> {
+        let filled = match self.store.find(&self.table, before) {
+            Some((row, set)) if row.operation != Operation::Delete => merge(new, row.values, set),
+            _ => new.as_bytes().to_vec(),
+        };
+        let new = Tuple::stored(&filled);
+        if let Some(column) = new.values().position(|value| value == Value::Unchanged) {
+            return Err(self.incomplete(column));
+        }
+        self.delete(old, version)?;
+        self.upsert(Operation::Update, new, version)
+    }
+
+    fn upsert(&mut self, operation: Operation, new: Tuple<'_>, version: Lsn) -> Result<(), IncompleteKeyChange> {
+        if !has_unchanged(new) {
+            self.put(operation, new, version, ColumnSet::All);
+            return Ok(());
+        }
+        if let Some(place) = key(&self.table, new).position(|value| value == Value::Unchanged) {
+            return Err(self.incomplete(self.table.key[place]));
+        }
+        let merged = match self.store.find(&self.table, new) {
+            Some((row, set)) if row.operation != Operation::Delete => merge(new, row.values, set),
+            _ => new.as_bytes().to_vec(),
+        };
+        let merged = Tuple::stored(&merged);
+        self.put(operation, merged, version, present(merged));
+        Ok(())
+    }
+
+    fn delete(&mut self, old: Old<'_>, version: Lsn) -> Result<(), IncompleteKeyChange> {
+        let (values, set) = match (self.deletes, old) {
+            (Deletes::Soft, Old::Full(before)) => (before.as_bytes().to_vec(), present(before)),
+            (Deletes::Soft, Old::Key(before)) => match self.store.find(&self.table, before) {
+                Some((row, set)) => (row.values.as_bytes().to_vec(), set.clone()),
+                None => (before.as_bytes().to_vec(), self.key_columns.clone()),
+            },
+            (Deletes::Hard, Old::Key(before) | Old::Full(before)) => {
+                (only_key(&self.table, before), self.key_columns.clone())
+            }
+        };
+        self.put(Operation::Delete, Tuple::stored(&values), version, set);
+        Ok(())
+    }
+
+    fn put(&mut self, operation: Operation, values: Tuple<'_>, version: Lsn, set: ColumnSet) {
+        self.store.put(&self.table, Row { operation, version, values }, set);
+    }
+
+    fn incomplete(&self, column: usize) -> IncompleteKeyChange {
+        let column = self.table.columns.get(column).map_or_else(String::new, |column| column.name.clone());
+        IncompleteKeyChange { column }
+    }
+}
+
+fn has_unchanged(values: Tuple<'_>) -> bool {
+    values.values().any(|value| value == Value::Unchanged)
+}
+
+/// `new`, with what it leaves unchanged taken from `before` as far as that is known there.
+fn merge(new: Tuple<'_>, before: Tuple<'_>, known: &ColumnSet) -> Vec<u8> {
+    let mut merged = Vec::with_capacity(new.as_bytes().len() + before.as_bytes().len());
+    for (column, (new, before)) in new.values().zip(before.values()).enumerate() {
+        let take_before = new == Value::Unchanged && known.contains(column);
+        write_value(if take_before { before } else { new }, &mut merged);
+    }
+    merged
+}
+
+fn present(values: Tuple<'_>) -> ColumnSet {
+    let marks: Box<[bool]> = values.values().map(|value| value != Value::Unchanged).collect();
+    if marks.iter().all(|present| *present) { ColumnSet::All } else { ColumnSet::Some(marks) }
+}
+
+fn only_key(table: &Table, values: Tuple<'_>) -> Vec<u8> {
+    let mut row = Vec::new();
+    for (column, value) in values.values().enumerate() {
+        write_value(if table.key.contains(&column) { value } else { Value::Null }, &mut row);
+    }
+    row
+}

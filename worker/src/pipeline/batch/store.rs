@@ -1,0 +1,147 @@
+//! Where a batch keeps its rows: segments of bytes, a short record per row, and an index by key.
+
+use hashbrown::HashTable;
+use xxhash_rust::xxh3::xxh3_64;
+
+use super::{ColumnSet, Operation, Row};
+use crate::{
+    change::{Tuple, Value},
+    lsn::Lsn,
+    table::Table,
+};
+
+/// Rows do not move once stored, so a large batch never needs twice its memory to grow.
+const SEGMENT: usize = 1 << SEGMENT_BITS;
+const SEGMENT_BITS: u32 = 18;
+
+#[derive(Debug, Default)]
+pub(super) struct Store {
+    segments: Vec<Vec<u8>>,
+    rows: Vec<Stored>,
+    /// Places in `rows` of the live row of each key.
+    index: HashTable<u32>,
+    /// Bytes of all segments.
+    reserved: usize,
+    sets: Vec<ColumnSet>,
+}
+
+/// One stored row; 24 bytes, because there are as many as rows.
+#[derive(Debug, Clone, Copy)]
+struct Stored {
+    version: Lsn,
+    /// The segment and the place in it.
+    address: u32,
+    length: u32,
+    set: u16,
+    operation: Operation,
+    live: bool,
+}
+
+impl Store {
+    pub(super) fn rows(&self) -> usize {
+        self.rows.len()
+    }
+
+    /// Memory that the store holds.
+    pub(super) fn held_bytes(&self) -> usize {
+        self.reserved + self.rows.capacity() * size_of::<Stored>() + self.index.capacity() * 5
+    }
+
+    pub(super) fn sets(&self) -> &[ColumnSet] {
+        &self.sets
+    }
+
+    /// The live row with the key of `values`, and its columns.
+    pub(super) fn find(&self, table: &Table, values: Tuple<'_>) -> Option<(Row<'_>, &ColumnSet)> {
+        let place = self.index.find(key_hash(table, values), |place| {
+            self.tuple(&self.rows[*place as usize]).is_some_and(|stored| same_key(table, stored, values))
+        })?;
+        let stored = &self.rows[*place as usize];
+        Some((self.row(stored)?, self.sets.get(usize::from(stored.set))?))
+    }
+
+    /// Stores a row as the live one of its key, in place of an earlier one.
+    pub(super) fn put(&mut self, table: &Table, row: Row<'_>, set: ColumnSet) {
+        let set = self.set_id(set);
+        let (address, length) = self.append(row.values.as_bytes());
+        let stored =
+            Stored { version: row.version, address, length, set, operation: row.operation, live: true };
+        let place = self.rows.len() as u32;
+        self.rows.push(stored);
+        self.point_at(table, row.values, place);
+    }
+
+    /// The live rows of one column set, in order of their last change.
+    pub(super) fn live(&self, set: u16) -> impl Iterator<Item = Row<'_>> {
+        let rows = self.rows.iter().filter(move |stored| stored.live && stored.set == set);
+        rows.filter_map(|stored| self.row(stored))
+    }
+
+    fn point_at(&mut self, table: &Table, values: Tuple<'_>, place: u32) {
+        let Self { segments, rows, index, .. } = self;
+        let tuple_at = |place: u32| tuple_of(segments, &rows[place as usize]);
+        let hash = key_hash(table, values);
+        let same = |other: &u32| tuple_at(*other).is_some_and(|stored| same_key(table, stored, values));
+        if let Some(found) = index.find_mut(hash, same) {
+            let earlier = std::mem::replace(found, place);
+            rows[earlier as usize].live = false;
+            return;
+        }
+        index.insert_unique(hash, place, |place| {
+            tuple_at(*place).map_or(0, |stored| key_hash(table, stored))
+        });
+    }
+
+    fn set_id(&mut self, set: ColumnSet) -> u16 {
+        let known = self.sets.iter().position(|other| *other == set);
+        known.unwrap_or_else(|| {
+            self.sets.push(set);
+            self.sets.len() - 1
+        }) as u16
+    }
+
+    fn append(&mut self, bytes: &[u8]) -> (u32, u32) {
+        let full = self.segments.last().is_none_or(|last| last.capacity() - last.len() < bytes.len());
+        if full {
+            let capacity = bytes.len().max(SEGMENT);
+            self.segments.push(Vec::with_capacity(capacity));
+            self.reserved += capacity;
+        }
+        let segment = self.segments.len() - 1;
+        let Some(last) = self.segments.last_mut() else { return (0, 0) };
+        let offset = last.len();
+        last.extend_from_slice(bytes);
+        ((segment << SEGMENT_BITS | offset) as u32, bytes.len() as u32)
+    }
+
+    fn row(&self, stored: &Stored) -> Option<Row<'_>> {
+        let values = self.tuple(stored)?;
+        Some(Row { operation: stored.operation, version: stored.version, values })
+    }
+
+    fn tuple(&self, stored: &Stored) -> Option<Tuple<'_>> {
+        tuple_of(&self.segments, stored)
+    }
+}
+
+fn tuple_of<'a>(segments: &'a [Vec<u8>], stored: &Stored) -> Option<Tuple<'a>> {
+    let segment = segments.get((stored.address >> SEGMENT_BITS) as usize)?;
+    let offset = stored.address as usize & (SEGMENT - 1);
+    Some(Tuple::stored(segment.get(offset..offset + stored.length as usize)?))
+}
+
+/// The values of the key columns, in key order.
+pub(super) fn key<'a>(table: &'a Table, values: Tuple<'a>) -> impl Iterator<Item = Value<'a>> {
+    table.key.iter().map(move |column| values.values().nth(*column).unwrap_or(Value::Null))
+}
+
+pub(super) fn same_key(table: &Table, one: Tuple<'_>, other: Tuple<'_>) -> bool {
+    key(table, one).eq(key(table, other))
+}
+
+fn key_hash(table: &Table, values: Tuple<'_>) -> u64 {
+    key(table, values).fold(0, |hash, value| match value {
+        Value::Text(text) => xxh3_64(text) ^ hash.rotate_left(23),
+        Value::Null | Value::Unchanged => hash.rotate_left(23),
+    })
+}
