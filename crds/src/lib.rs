@@ -14,10 +14,11 @@ pub mod description;
 pub mod manifest;
 pub mod measure;
 pub mod reason;
+mod rules;
 pub mod spec;
 #[cfg(feature = "kube")]
 pub mod status;
 
+pub use {description::JobDescription, reason::Reason, spec::ReplicationJobSpec};
 #[cfg(feature = "kube")]
 pub use {spec::ReplicationJob, status::ReplicationJobStatus};
-pub use {description::JobDescription, reason::Reason, spec::ReplicationJobSpec};

@@ -1,1 +1,98 @@
 //! The CRD as it is installed: generated from the types, plus what types cannot say.
+//!
+//! The chart carries the result as a file and installs it from a template: Helm's own `crds/` folder
+//! would leave it alone too, but would never upgrade it, and the API server silently drops fields of
+//! a newer version. `helm.sh/resource-policy: keep` is what lets it, and every job, outlive the release.
+
+use kube::CustomResourceExt as _;
+use serde_json::{Value, json};
+
+use crate::ReplicationJob;
+
+/// Objects are named `dbmazz-NAME-cleanup` at the longest, and a label holds 63 characters.
+const LONGEST_NAME: usize = 48;
+
+/// The CustomResourceDefinition.
+pub fn crd() -> Result<Value, serde_json::Error> {
+    let mut crd = serde_json::to_value(ReplicationJob::crd())?;
+    forget_rust_formats(&mut crd);
+    crd["metadata"]["annotations"] = json!({ "helm.sh/resource-policy": "keep" });
+    if let Some(root) = crd.pointer_mut("/spec/versions/0/schema/openAPIV3Schema") {
+        root["x-kubernetes-validations"] = name_rule();
+    }
+    Ok(crd)
+}
+
+/// The CustomResourceDefinition in YAML, as the chart carries it.
+pub fn yaml() -> Result<String, ManifestError> {
+    let crd = serde_saphyr::to_string(&crd()?)?;
+    Ok(format!("# Generated from crds/src by `cargo run -p crds --bin crd`. Do not edit.\n{crd}"))
+}
+
+/// The CRD could not be written.
+#[derive(Debug, thiserror::Error)]
+pub enum ManifestError {
+    #[error("the schema could not be built")]
+    Schema(#[from] serde_json::Error),
+    #[error("the schema could not be written as yaml")]
+    Yaml(#[from] serde_saphyr::ser::Error),
+}
+
+fn name_rule() -> Value {
+    json!([{
+        "rule": format!("self.metadata.name.matches('^[a-z]([-a-z0-9]*[a-z0-9])?$') && size(self.metadata.name) <= {LONGEST_NAME}"),
+        "message": format!("metadata.name must begin with a letter, hold only a-z, 0-9 and -, and be at most {LONGEST_NAME} characters long: Services and labels are named after it"),
+    }])
+}
+
+/// `uint16` and the like mean nothing to the API server, which warns of each at every apply.
+fn forget_rust_formats(schema: &mut Value) {
+    match schema {
+        Value::Object(fields) => {
+            if fields.get("format").and_then(Value::as_str).is_some_and(|format| format.starts_with("uint")) {
+                fields.remove("format");
+            }
+            fields.values_mut().for_each(forget_rust_formats);
+        }
+        Value::Array(items) => items.iter_mut().for_each(forget_rust_formats),
+        _ => {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const IN_THE_CHART: &str =
+        concat!(env!("CARGO_MANIFEST_DIR"), "/../charts/dbmazz-operator/files/crd.yaml");
+
+    #[test]
+    fn the_chart_carries_the_crd_of_these_types() {
+        let carried = std::fs::read_to_string(IN_THE_CHART).unwrap();
+        let remedy = "run `cargo run -p crds --bin crd charts/dbmazz-operator/files/crd.yaml`";
+        assert!(carried == yaml().unwrap(), "{remedy}");
+    }
+
+    #[test]
+    fn the_crd_stays_small() {
+        assert!(yaml().unwrap().len() < 60_000);
+    }
+
+    #[test]
+    fn every_field_of_the_spec_is_described() {
+        let crd = crd().unwrap();
+        let spec = &crd["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["spec"];
+        assert_eq!(undescribed("spec", spec), Vec::<String>::new());
+    }
+
+    fn undescribed(path: &str, schema: &Value) -> Vec<String> {
+        let mut found = Vec::new();
+        if schema.get("description").is_none() {
+            found.push(path.to_owned());
+        }
+        for (name, property) in schema["properties"].as_object().into_iter().flatten() {
+            found.extend(undescribed(&format!("{path}.{name}"), property));
+        }
+        found
+    }
+}

@@ -1,10 +1,10 @@
-//! The closed list of reasons: one word for one fault, from the worker's report to `kubectl get`.
+//! The closed list of reasons: one word for one fact, from the worker's report to `kubectl get`.
 
 use std::fmt;
 
 macro_rules! reasons {
     ($($(#[doc = $doc:literal])+ $name:ident),+ $(,)?) => {
-        /// Why a job is not replicating, fit for a Kubernetes condition.
+        /// Why a job is as it is, fit for a Kubernetes condition or event.
         #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
         pub enum Reason { $($(#[doc = $doc])+ $name),+ }
 
@@ -73,6 +73,58 @@ reasons! {
     TruncateNotSupported,
     /// A key changed while a large value stayed, and the source does not send that value.
     ReplicaIdentityInsufficient,
+
+    // From here on: what the operator sees by itself.
+    /// All is well: changes flow.
+    Replicating,
+    /// Paused by request.
+    Paused,
+    /// Stopped by request; the slot stays.
+    Stopped,
+    /// Stopped by request, and still draining.
+    Draining,
+    /// The resource is being deleted, and its objects at the source are being dropped.
+    Deleting,
+    /// The resource is gone, and an object of it remains at the source.
+    CleanupFailed,
+    /// There is nothing to report.
+    Healthy,
+    /// Nobody can tell yet, or any more.
+    NotObserved,
+    /// Everything runs as specified.
+    AsSpecified,
+    /// The operator would start the worker otherwise now; it waits for the next restart.
+    NewWorkerAvailable,
+    /// A Secret that the job names does not exist.
+    SecretMissing,
+    /// A Secret that the job names lacks a key, or its value cannot be used.
+    SecretKeyMissing,
+    /// The operator may not read a Secret, or could not ask.
+    SecretUnreadable,
+    /// An object of that name exists, and does not belong to the job.
+    NameTaken,
+    /// The API server refused an object of the job.
+    ObjectRefused,
+    /// The worker is on its way.
+    WorkerStarting,
+    /// No pod can be made: a quota, a policy.
+    PodRefused,
+    /// No node takes the pod.
+    PodUnschedulable,
+    /// The worker's image cannot be had.
+    ImageUnavailable,
+    /// The container cannot be made.
+    ContainerRefused,
+    /// The worker ended and is started again, later and later.
+    WorkerCrashed,
+    /// The worker runs and does not answer.
+    WorkerUnreachable,
+    /// The worker was stopped by somebody else.
+    WorkerStopped,
+    /// The worker did not do what it was asked.
+    CommandRefused,
+    /// A fault with a word that this operator does not know: the worker is newer.
+    WorkerFault,
 }
 
 impl fmt::Display for Reason {
@@ -92,3 +144,24 @@ impl std::str::FromStr for Reason {
 /// The word is on no list: the worker is newer than the operator.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct UnknownReason;
+
+impl fmt::Display for UnknownReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the reason is on no list")
+    }
+}
+
+impl std::error::Error for UnknownReason {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_reason_reads_back_as_itself() {
+        for reason in Reason::ALL {
+            assert_eq!(reason.as_str().parse(), Ok(*reason));
+        }
+        assert_eq!("Sunspots".parse::<Reason>(), Err(UnknownReason));
+    }
+}

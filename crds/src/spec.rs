@@ -1,9 +1,16 @@
 //! What a user wants: the `spec` of a `ReplicationJob`.
+//!
+//! Defaults and bounds stand beside their fields and are enforced by the API server, so that a wrong
+//! manifest is refused by `kubectl apply`. The worker reads the same type, already checked.
+
+#![allow(clippy::duplicated_attributes, reason = "two printer columns may have one type")]
 
 use std::collections::BTreeMap;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+
+use crate::rules;
 
 /// One job: tables of one PostgreSQL database, replicated into one StarRocks database.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -21,7 +28,11 @@ use serde::{Deserialize, Serialize};
         category = "dbmazz",
         doc = "Replicates tables of one PostgreSQL database into StarRocks, continuously.",
         printcolumn(name = "State", type_ = "string", json_path = ".status.stage"),
-        printcolumn(name = "Ready", type_ = "string", json_path = ".status.conditions[?(@.type=='Ready')].status"),
+        printcolumn(
+            name = "Ready",
+            type_ = "string",
+            json_path = ".status.conditions[?(@.type=='Ready')].status"
+        ),
         printcolumn(name = "Lag", type_ = "integer", json_path = ".status.replication.lagSeconds"),
         printcolumn(name = "Tables", type_ = "integer", json_path = ".status.tables.total"),
         printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp")
@@ -44,6 +55,7 @@ pub struct ReplicationJobSpec {
     pub worker: Worker,
 }
 
+/// Whether changes flow.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum DesiredState {
     #[default]
@@ -56,21 +68,33 @@ pub enum DesiredState {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Source {
+    /// The only kind of source there is.
     pub postgres: Postgres,
 }
 
+/// Where PostgreSQL is, and what is read there.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Postgres {
     /// Host name or address. A direct connection: not a pooler.
+    #[schemars(length(min = 1, max = 253), extend("x-kubernetes-validations" = rules::host()))]
     pub host: String,
+    /// The port of PostgreSQL.
     #[serde(default = "postgres_port")]
+    #[schemars(range(min = 1, max = 65535))]
     pub port: u16,
+    /// The database that holds the tables. Fixed: its replication slot belongs to it.
+    #[schemars(length(min = 1, max = 63))]
+    #[schemars(extend("x-kubernetes-validations" = rules::fixed("a slot belongs to one database; create another ReplicationJob")))]
     pub database: String,
+    /// A role that may log in, replicate, and read the tables.
     pub credentials: Credentials,
+    /// How the connection is protected.
     #[serde(default)]
     pub tls: Tls,
     /// The tables, each as `schema.name`, each with a primary key.
+    #[schemars(length(min = 1, max = 1000), extend("x-kubernetes-list-type" = "set"))]
+    #[schemars(inner(length(max = 127)), transform = rules::each_a_table)]
     pub tables: Vec<String>,
 }
 
@@ -78,20 +102,31 @@ fn postgres_port() -> u16 {
     5432
 }
 
+const SECRET_NAME: &str = r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$";
+const SECRET_KEY: &str = r"^[-._a-zA-Z0-9]+$";
+
 /// A user name and a password, in a Secret of the job's namespace.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Credentials {
+    /// The Secret, and its keys.
     pub secret_ref: CredentialsSecret,
 }
 
+/// A Secret with a user name and a password.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct CredentialsSecret {
+    /// Name of the Secret.
+    #[schemars(length(min = 1, max = 253), regex(pattern = SECRET_NAME))]
     pub name: String,
+    /// The key that holds the user name.
     #[serde(default = "username_key")]
+    #[schemars(length(min = 1, max = 253), regex(pattern = SECRET_KEY))]
     pub username_key: String,
+    /// The key that holds the password.
     #[serde(default = "password_key")]
+    #[schemars(length(min = 1, max = 253), regex(pattern = SECRET_KEY))]
     pub password_key: String,
 }
 
@@ -106,7 +141,12 @@ fn password_key() -> String {
 /// How the connection to PostgreSQL is protected.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[schemars(extend("x-kubernetes-validations" = rules::rule(
+    "!has(self.caSecretRef) || self.mode in ['VerifyCA', 'VerifyFull']",
+    "caSecretRef needs mode VerifyCA or VerifyFull: the other modes check no certificate",
+)))]
 pub struct Tls {
+    /// Disable; Require (encrypted, certificate not checked); VerifyCA; or VerifyFull (the host's name too).
     #[serde(default)]
     pub mode: TlsMode,
     /// The certificate authority to trust; without it, those of the worker's image.
@@ -114,6 +154,7 @@ pub struct Tls {
     pub ca_secret_ref: Option<CaSecret>,
 }
 
+/// What is checked of the other side's certificate.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum TlsMode {
     /// No TLS.
@@ -127,11 +168,16 @@ pub enum TlsMode {
     VerifyFull,
 }
 
+/// A Secret with a certificate authority in PEM.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct CaSecret {
+    /// Name of the Secret.
+    #[schemars(length(min = 1, max = 253), regex(pattern = SECRET_NAME))]
     pub name: String,
+    /// The key that holds the certificate.
     #[serde(default = "ca_key")]
+    #[schemars(length(min = 1, max = 253), regex(pattern = SECRET_KEY))]
     pub key: String,
 }
 
@@ -143,24 +189,36 @@ fn ca_key() -> String {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Sink {
+    /// The only kind of sink there is.
     pub starrocks: Starrocks,
 }
 
+/// Where StarRocks is, and how rows get there.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Starrocks {
     /// Host name or address of a frontend.
+    #[schemars(length(min = 1, max = 253), extend("x-kubernetes-validations" = rules::host()))]
     pub host: String,
+    /// The frontend's HTTP port, for loads.
     #[serde(default = "http_port")]
+    #[schemars(range(min = 1, max = 65535))]
     pub http_port: u16,
+    /// The frontend's MySQL port, for DDL.
     #[serde(default = "query_port")]
+    #[schemars(range(min = 1, max = 65535))]
     pub query_port: u16,
-    /// Created when missing.
+    /// Created when missing. Fixed: what was loaded does not move.
+    #[schemars(length(min = 1, max = 256), regex(pattern = r"^[A-Za-z0-9_][A-Za-z0-9_-]*$"))]
+    #[schemars(extend("x-kubernetes-validations" = rules::fixed("what was loaded does not move; create another ReplicationJob")))]
     pub database: String,
+    /// A user that may create, alter and load tables.
     pub credentials: Credentials,
-    /// Soft: a deleted row stays, with `dbmazz_is_deleted` true. Hard: it goes.
+    /// Soft: a deleted row stays, with `dbmazz_is_deleted` true. Hard: it goes. Fixed.
     #[serde(default)]
+    #[schemars(extend("x-kubernetes-validations" = rules::fixed("rows deleted so far were treated the other way; create another ReplicationJob")))]
     pub deletes: Deletes,
+    /// How much one load carries.
     #[serde(default)]
     pub batch: Batch,
 }
@@ -173,6 +231,7 @@ fn query_port() -> u16 {
     9030
 }
 
+/// What a delete at the source does in StarRocks.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum Deletes {
     #[default]
@@ -186,12 +245,15 @@ pub enum Deletes {
 pub struct Batch {
     /// Rows of one load at most.
     #[serde(default = "max_rows")]
+    #[schemars(range(min = 1, max = 10_000_000))]
     pub max_rows: u32,
     /// Bytes of one load at most, as they are held in memory.
     #[serde(default = "max_bytes")]
+    #[schemars(length(max = 20), extend("x-kubernetes-validations" = rules::bytes("64Ki", "1Gi")))]
     pub max_bytes: String,
     /// A table is loaded as soon as it has something and its last load began this long ago.
     #[serde(default = "min_interval")]
+    #[schemars(length(max = 20), extend("x-kubernetes-validations" = rules::duration("10ms", "5m")))]
     pub min_interval: String,
 }
 
@@ -217,12 +279,15 @@ fn min_interval() -> String {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Deletion {
+    /// Delete, or Retain: a retained slot keeps WAL at the source until somebody drops it.
     #[serde(default)]
     pub slot: DeletionPolicy,
+    /// Delete or Retain.
     #[serde(default)]
     pub publication: DeletionPolicy,
     /// After this long the resource goes, and what is left behind is reported.
     #[serde(default = "deletion_timeout")]
+    #[schemars(length(max = 20), extend("x-kubernetes-validations" = rules::duration("5s", "24h")))]
     pub timeout: String,
 }
 
@@ -236,6 +301,7 @@ fn deletion_timeout() -> String {
     "5m".into()
 }
 
+/// What becomes of an object at the source.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum DeletionPolicy {
     #[default]
@@ -246,18 +312,27 @@ pub enum DeletionPolicy {
 /// The worker's process and its pod.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[schemars(extend("x-kubernetes-validations" = rules::rule(
+    "!('memory' in self.resources.limits) || quantity(self.resources.limits['memory']).compareTo(quantity(self.buffer).add(quantity('16Mi'))) >= 0",
+    "resources.limits.memory must exceed buffer by at least 16Mi, or the worker is killed under load",
+)))]
 pub struct Worker {
-    /// Empty: the operator's default.
+    /// Empty: the operator's default, kept until the next restart for another reason.
     #[serde(default)]
+    #[schemars(length(max = 512), regex(pattern = r"^\S*$"))]
     pub image: String,
     /// Everything held between source and sink, all tables together.
     #[serde(default = "buffer")]
+    #[schemars(length(max = 20), extend("x-kubernetes-validations" = rules::bytes("4Mi", "4Gi")))]
     pub buffer: String,
     /// How long a worker may take to load what it holds before it is ended.
     #[serde(default = "drain_timeout")]
+    #[schemars(length(max = 20), extend("x-kubernetes-validations" = rules::duration("1s", "1h")))]
     pub drain_timeout: String,
+    /// How much the worker says.
     #[serde(default)]
     pub log_level: LogLevel,
+    /// What the container asks for, and what it may use.
     #[serde(default)]
     pub resources: Resources,
 }
@@ -282,6 +357,7 @@ fn drain_timeout() -> String {
     "60s".into()
 }
 
+/// How much the worker says.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum LogLevel {
     Error,
@@ -295,8 +371,12 @@ pub enum LogLevel {
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Resources {
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    /// What the scheduler sets aside.
+    #[serde(default)]
+    #[schemars(transform = rules::quantities)]
     pub requests: BTreeMap<String, String>,
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    /// What the container may use.
+    #[serde(default)]
+    #[schemars(transform = rules::quantities)]
     pub limits: BTreeMap<String, String>,
 }
