@@ -7,6 +7,8 @@
 
 mod fold;
 mod store;
+#[cfg(test)]
+mod tests;
 
 use std::{sync::Arc, time::SystemTime};
 

@@ -4,10 +4,14 @@
 //! durable position.
 
 pub mod batch;
+mod lane;
+mod ledger;
+mod run;
 
 use crate::fault::Fault;
 
 pub use batch::{Batch, ColumnSet, Operation, Row};
+pub use run::{Pipeline, Settings};
 
 /// Brings batches into the sink.
 pub trait Load: Send + Sync + 'static {

@@ -13,6 +13,8 @@ use crate::{
 /// Rows do not move once stored, so a large batch never needs twice its memory to grow.
 const SEGMENT: usize = 1 << SEGMENT_BITS;
 const SEGMENT_BITS: u32 = 18;
+/// A quiet table holds little: segments begin small and grow with the batch.
+const SMALLEST: usize = 4 << 10;
 
 #[derive(Debug, Default)]
 pub(super) struct Store {
@@ -101,9 +103,10 @@ impl Store {
     }
 
     fn append(&mut self, bytes: &[u8]) -> (u32, u32) {
-        let full = self.segments.last().is_none_or(|last| last.capacity() - last.len() < bytes.len());
+        let room = |last: &Vec<u8>| last.capacity().min(SEGMENT).saturating_sub(last.len());
+        let full = self.segments.last().is_none_or(|last| room(last) < bytes.len());
         if full {
-            let capacity = bytes.len().max(SEGMENT);
+            let capacity = self.reserved.clamp(SMALLEST, SEGMENT).max(bytes.len());
             self.segments.push(Vec::with_capacity(capacity));
             self.reserved += capacity;
         }

@@ -1,0 +1,159 @@
+//! A table's ordered queue: what gathers, what waits, and at most one flight of loads at a time.
+//!
+//! Pure; the clock is passed in. Loads of one table follow each other, so a late load can never
+//! overwrite the rows of a newer one.
+
+use std::{
+    collections::VecDeque,
+    sync::Arc,
+    time::{Instant, SystemTime},
+};
+
+use super::{
+    batch::{Accumulation, Batch, Deletes, IncompleteKeyChange},
+    ledger::{Ledger, Ticket},
+};
+use crate::{change::Change, config::BatchConfig, lsn::Lsn, table::Table};
+
+#[derive(Debug)]
+pub(super) struct Lane {
+    table: Arc<Table>,
+    deletes: Deletes,
+    limits: BatchConfig,
+    gathering: Option<Gathering>,
+    waiting: VecDeque<Gathering>,
+    in_flight: Option<usize>,
+    last_began: Option<Instant>,
+    halted: bool,
+}
+
+#[derive(Debug)]
+struct Gathering {
+    changes: Accumulation,
+    ticket: Ticket,
+    oldest_commit: SystemTime,
+}
+
+/// Batches of one gathering, to be loaded one after the other.
+#[derive(Debug)]
+pub(super) struct Flight {
+    pub(super) batches: Vec<Batch>,
+    pub(super) ticket: Ticket,
+    pub(super) changes: u64,
+    pub(super) oldest_commit: SystemTime,
+}
+
+/// The transaction that a change belongs to.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Transaction {
+    pub(super) commit: Lsn,
+    pub(super) time: SystemTime,
+}
+
+impl Lane {
+    pub(super) fn new(table: Arc<Table>, deletes: Deletes, limits: BatchConfig) -> Self {
+        let waiting = VecDeque::new();
+        Self {
+            table,
+            deletes,
+            limits,
+            gathering: None,
+            waiting,
+            in_flight: None,
+            last_began: None,
+            halted: false,
+        }
+    }
+
+    pub(super) fn table(&self) -> &Arc<Table> {
+        &self.table
+    }
+
+    /// Takes in the table's next change. A halted table takes nothing: PostgreSQL keeps its WAL.
+    pub(super) fn push(
+        &mut self,
+        change: Change<'_>,
+        transaction: Transaction,
+        ledger: &mut Ledger,
+    ) -> Result<(), IncompleteKeyChange> {
+        if self.halted {
+            return Ok(());
+        }
+        let gathering = self.gathering.get_or_insert_with(|| Gathering {
+            changes: Accumulation::new(Arc::clone(&self.table), self.deletes),
+            ticket: ledger.open(),
+            oldest_commit: transaction.time,
+        });
+        gathering.changes.push(change, transaction.commit)?;
+        if is_full(&gathering.changes, &self.limits) {
+            self.waiting.extend(self.gathering.take());
+        }
+        Ok(())
+    }
+
+    /// Stops at this point of the stream: what came before is still loaded, what follows is not taken, and
+    /// the ledger holds the position until a person acts.
+    pub(super) fn halt_here(&mut self, ledger: &mut Ledger) {
+        if !std::mem::replace(&mut self.halted, true) {
+            ledger.open();
+        }
+    }
+
+    /// Stops at a load that can never succeed; its ticket is never settled.
+    pub(super) fn halt_at_load(&mut self) {
+        self.halted = true;
+        self.gathering = None;
+        self.waiting.clear();
+    }
+
+    /// What to load now, if anything. `urgent` does not wait for the interval between loads.
+    pub(super) fn depart(&mut self, now: Instant, synced_at: SystemTime, urgent: bool) -> Option<Flight> {
+        if self.in_flight.is_some() {
+            return None;
+        }
+        let gathering = match self.waiting.pop_front() {
+            Some(full) => full,
+            None if urgent || self.due(now)? <= now => self.gathering.take()?,
+            None => return None,
+        };
+        self.in_flight = Some(gathering.changes.held_bytes());
+        self.last_began = Some(now);
+        Some(gathering.close(synced_at))
+    }
+
+    /// When the next load may begin; nothing when there is nothing to load or one is under way.
+    pub(super) fn due(&self, now: Instant) -> Option<Instant> {
+        let idle = self.in_flight.is_none() && (self.gathering.is_some() || !self.waiting.is_empty());
+        idle.then(|| self.last_began.map_or(now, |began| began + self.limits.min_interval))
+    }
+
+    /// The flight has ended.
+    pub(super) fn landed(&mut self) {
+        self.in_flight = None;
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.gathering.is_none() && self.waiting.is_empty() && self.in_flight.is_none()
+    }
+
+    /// Bytes that gather or wait, without those in flight.
+    pub(super) fn gathered_bytes(&self) -> usize {
+        self.gathering.iter().chain(&self.waiting).map(|gathering| gathering.changes.held_bytes()).sum()
+    }
+
+    pub(super) fn held_bytes(&self) -> usize {
+        self.gathered_bytes() + self.in_flight.unwrap_or(0)
+    }
+}
+
+impl Gathering {
+    fn close(self, synced_at: SystemTime) -> Flight {
+        let Self { changes, ticket, oldest_commit } = self;
+        let count = changes.changes();
+        Flight { batches: changes.close(synced_at), ticket, changes: count, oldest_commit }
+    }
+}
+
+fn is_full(changes: &Accumulation, limits: &BatchConfig) -> bool {
+    changes.rows() >= limits.max_rows || changes.held_bytes() >= limits.max_bytes
+}

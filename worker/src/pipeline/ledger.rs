@@ -1,0 +1,160 @@
+//! Which position is safe to confirm: the end of the last transaction with nothing outstanding at or before it.
+//!
+//! Pure. A ticket stands for changes that are not durable yet. It remembers the position before the
+//! transaction of its first change; the durable position is the lowest of those. So a transaction is
+//! confirmed whole or not at all, however many batches it was cut into.
+
+use std::{collections::BTreeMap, time::SystemTime};
+
+use crate::lsn::Lsn;
+
+#[derive(Debug)]
+pub(super) struct Ledger {
+    /// Everything before this was received, in whole transactions.
+    received: Lsn,
+    /// When the transaction that is being received was committed.
+    transaction: Option<SystemTime>,
+    open: BTreeMap<Ticket, Outstanding>,
+    next: u64,
+}
+
+/// Changes that are not durable yet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Ticket(u64);
+
+#[derive(Debug)]
+struct Outstanding {
+    floor: Lsn,
+    committed: Option<SystemTime>,
+}
+
+impl Ledger {
+    /// Everything before `lsn` is durable already.
+    pub(super) fn starting_at(lsn: Lsn) -> Self {
+        Self { received: lsn, transaction: None, open: BTreeMap::new(), next: 0 }
+    }
+
+    pub(super) fn begin(&mut self, time: SystemTime) {
+        self.transaction = Some(time);
+    }
+
+    pub(super) fn commit(&mut self, end: Lsn) {
+        self.transaction = None;
+        self.received = self.received.max(end);
+    }
+
+    /// The position of a keepalive counts only when nothing is outstanding: it says what was sent.
+    pub(super) fn keepalive(&mut self, lsn: Lsn) {
+        if self.open.is_empty() && self.transaction.is_none() {
+            self.received = self.received.max(lsn);
+        }
+    }
+
+    /// The transaction at hand has a change that is not durable.
+    pub(super) fn open(&mut self) -> Ticket {
+        let ticket = Ticket(self.next);
+        self.next += 1;
+        self.open.insert(ticket, Outstanding { floor: self.received, committed: self.transaction });
+        ticket
+    }
+
+    /// All changes of the ticket are durable.
+    pub(super) fn settle(&mut self, ticket: Ticket) {
+        self.open.remove(&ticket);
+    }
+
+    /// Everything before this position is durable.
+    pub(super) fn durable(&self) -> Lsn {
+        self.open.values().map(|outstanding| outstanding.floor).min().unwrap_or(self.received)
+    }
+
+    /// When the oldest change that is not durable was committed.
+    pub(super) fn oldest(&self) -> Option<SystemTime> {
+        self.open.values().filter_map(|outstanding| outstanding.committed).min()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const NOW: SystemTime = SystemTime::UNIX_EPOCH;
+
+    #[test]
+    fn rule_2_a_position_waits_for_the_slowest_table() {
+        let mut ledger = Ledger::starting_at(Lsn(10));
+        ledger.begin(NOW);
+        let orders = ledger.open();
+        ledger.commit(Lsn(20));
+        ledger.begin(NOW);
+        let users = ledger.open();
+        ledger.commit(Lsn(30));
+        ledger.settle(users);
+        assert_eq!(ledger.durable(), Lsn(10));
+        ledger.settle(orders);
+        assert_eq!(ledger.durable(), Lsn(30));
+    }
+
+    #[test]
+    fn rule_3_a_transaction_is_confirmed_whole() {
+        let mut ledger = Ledger::starting_at(Lsn(10));
+        ledger.begin(NOW);
+        let first_half = ledger.open();
+        ledger.settle(first_half);
+        assert_eq!(ledger.durable(), Lsn(10), "the commit has not been received");
+        let second_half = ledger.open();
+        ledger.commit(Lsn(20));
+        assert_eq!(ledger.durable(), Lsn(10));
+        ledger.settle(second_half);
+        assert_eq!(ledger.durable(), Lsn(20));
+    }
+
+    #[test]
+    fn rule_2_a_keepalive_counts_only_when_nothing_is_outstanding() {
+        let mut ledger = Ledger::starting_at(Lsn(10));
+        ledger.begin(NOW);
+        ledger.keepalive(Lsn(50));
+        let ticket = ledger.open();
+        ledger.commit(Lsn(20));
+        ledger.keepalive(Lsn(60));
+        assert_eq!(ledger.durable(), Lsn(10));
+        ledger.settle(ticket);
+        assert_eq!(ledger.durable(), Lsn(20));
+        ledger.keepalive(Lsn(60));
+        assert_eq!(ledger.durable(), Lsn(60));
+    }
+
+    proptest! {
+        /// Transactions of random tables, settled in a random order: the durable position never passes a
+        /// transaction with something outstanding, never falls, and ends at the last commit.
+        #[test]
+        fn rule_2_no_position_passes_what_is_outstanding(
+            transactions in prop::collection::vec(0_usize..4, 1..60),
+            settle_order in prop::collection::vec(any::<prop::sample::Index>(), 0..200),
+        ) {
+            let mut ledger = Ledger::starting_at(Lsn(0));
+            let mut outstanding = Vec::new();
+            let mut last = Lsn(0);
+            let mut picks = settle_order.into_iter();
+            for (number, tables) in transactions.iter().enumerate() {
+                ledger.begin(NOW);
+                let commit = Lsn(number as u64 * 10 + 5);
+                outstanding.extend((0..*tables).map(|_| (ledger.open(), commit)));
+                ledger.commit(Lsn(number as u64 * 10 + 9));
+                for pick in picks.by_ref().take(2) {
+                    if outstanding.is_empty() { break }
+                    let (ticket, _) = outstanding.swap_remove(pick.index(outstanding.len()));
+                    ledger.settle(ticket);
+                }
+                let durable = ledger.durable();
+                prop_assert!(durable >= last);
+                prop_assert!(outstanding.iter().all(|(_, commit)| durable < *commit));
+                last = durable;
+            }
+            outstanding.into_iter().for_each(|(ticket, _)| ledger.settle(ticket));
+            prop_assert_eq!(ledger.durable(), Lsn((transactions.len() as u64 - 1) * 10 + 9));
+        }
+    }
+}

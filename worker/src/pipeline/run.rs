@@ -1,0 +1,238 @@
+//! The pipeline task: takes blocks in while there is room, sends batches off, and publishes what is durable.
+//!
+//! One byte budget bounds what is held between socket and answer. When it is used up the pipeline stops
+//! receiving, the reader stops reading, and PostgreSQL keeps the WAL.
+
+use std::{
+    sync::Arc,
+    time::{Duration, Instant, SystemTime},
+};
+
+use tokio::{
+    sync::{mpsc, watch},
+    task::JoinSet,
+    time::sleep_until,
+};
+use tracing::{debug, error};
+
+use super::{
+    Load,
+    batch::Deletes,
+    lane::{Flight, Lane, Transaction},
+    ledger::{Ledger, Ticket},
+};
+use crate::{
+    change::{Block, Change, Event},
+    config::BatchConfig,
+    fault::{Fault, Part},
+    lsn::Lsn,
+    progress::{LoadDone, Progress},
+    table::{Table, TableId},
+};
+
+/// How the pipeline batches.
+#[derive(Debug, Clone, Copy)]
+pub struct Settings {
+    pub batch: BatchConfig,
+    /// Bytes held at most, all tables together; one row more than this still passes.
+    pub buffer: usize,
+    pub deletes: Deletes,
+}
+
+/// One job's pipeline, from blocks to the durable position.
+#[derive(Debug)]
+pub struct Pipeline<L> {
+    buffer: usize,
+    lanes: Vec<Lane>,
+    ledger: Ledger,
+    transaction: Transaction,
+    load: Arc<L>,
+    landing: JoinSet<Landed>,
+    durable: watch::Sender<Lsn>,
+    progress: Arc<Progress>,
+}
+
+#[derive(Debug)]
+struct Landed {
+    table: TableId,
+    ticket: Ticket,
+    result: Result<(), Fault>,
+}
+
+impl<L: Load> Pipeline<L> {
+    /// `tables` in the order of their ids; everything before `start` is durable already.
+    pub fn new(
+        settings: Settings,
+        tables: &[Table],
+        start: Lsn,
+        load: Arc<L>,
+        durable: watch::Sender<Lsn>,
+        progress: Arc<Progress>,
+    ) -> Self {
+        let Settings { mut batch, buffer, deletes } = settings;
+        // One batch gathers while another is loaded.
+        batch.max_bytes = batch.max_bytes.min(buffer / 2);
+        let lane = |table: &Table| Lane::new(Arc::new(table.clone()), deletes, batch);
+        Self {
+            buffer,
+            lanes: tables.iter().map(lane).collect(),
+            ledger: Ledger::starting_at(start),
+            transaction: Transaction { commit: start, time: SystemTime::UNIX_EPOCH },
+            load,
+            landing: JoinSet::new(),
+            durable,
+            progress,
+        }
+    }
+
+    /// Runs until the source ends and everything it handed on is settled. Dropping the future loses
+    /// nothing: what was not durable was not confirmed.
+    pub async fn run(mut self, mut blocks: mpsc::Receiver<Block>) {
+        let mut draining = false;
+        loop {
+            self.depart(draining);
+            self.publish();
+            if draining && self.lanes.iter().all(Lane::is_empty) {
+                return;
+            }
+            let (due, room) = (self.next_due(), self.has_room());
+            tokio::select! {
+                biased; // make room first, then take more
+                Some(landed) = self.landing.join_next() => self.settle(landed),
+                block = blocks.recv(), if !draining && room => match block {
+                    Some(block) => self.take(&block),
+                    None => draining = true,
+                },
+                () = sleep_until(due.into()) => {}
+            }
+        }
+    }
+
+    fn take(&mut self, block: &Block) {
+        for event in block.events() {
+            match event {
+                Event::Begin { commit, time } => {
+                    self.transaction = Transaction { commit, time };
+                    self.ledger.begin(time);
+                }
+                Event::Change { table, change } => self.push(table, change),
+                Event::Commit { end } => self.ledger.commit(end),
+                Event::Keepalive { lsn } => self.ledger.keepalive(lsn),
+                Event::Halt { table, fault } => self.halt(table, fault.clone()),
+            }
+        }
+    }
+
+    fn push(&mut self, table: TableId, change: Change<'_>) {
+        let Some(lane) = self.lanes.get_mut(table.0 as usize) else { return };
+        if let Err(incomplete) = lane.push(change, self.transaction, &mut self.ledger) {
+            let name = lane.table().name.clone();
+            let fault = Fault::halt(
+                Part::Table(name.clone()),
+                crds::Reason::ReplicaIdentityInsufficient,
+                format!("a row of {name} changed its key, and {incomplete}"),
+                format!(
+                    "run ALTER TABLE {name} REPLICA IDENTITY FULL, then copy the table anew: changes before \
+                     the ALTER stay incomplete"
+                ),
+            );
+            self.halt(table, fault);
+        }
+    }
+
+    fn halt(&mut self, table: TableId, fault: Fault) {
+        let Some(lane) = self.lanes.get_mut(table.0 as usize) else { return };
+        error!(table = %lane.table().name, error = %fault, "table halted");
+        lane.halt_here(&mut self.ledger);
+        self.progress.raise(fault);
+    }
+
+    /// Sends off every table whose load is due.
+    fn depart(&mut self, draining: bool) {
+        let (now, synced_at) = (Instant::now(), SystemTime::now());
+        let pressed = self.pressed();
+        for (place, lane) in self.lanes.iter_mut().enumerate() {
+            let urgent = draining || pressed == Some(place);
+            if let Some(flight) = lane.depart(now, synced_at, urgent) {
+                let (table, load) = (Arc::clone(lane.table()), Arc::clone(&self.load));
+                self.landing.spawn(fly(table, flight, load, Arc::clone(&self.progress)));
+            }
+        }
+    }
+
+    /// The table that holds most, when there is no room and nothing is on its way that would make some.
+    fn pressed(&self) -> Option<usize> {
+        if self.has_room() || !self.landing.is_empty() {
+            return None;
+        }
+        let sizes = self.lanes.iter().map(Lane::gathered_bytes).enumerate();
+        sizes.max_by_key(|(_, bytes)| *bytes).map(|(place, _)| place)
+    }
+
+    fn settle(&mut self, landed: Result<Landed, tokio::task::JoinError>) {
+        // A load that panicked leaves its ticket open and its table in flight: nothing is confirmed past it.
+        let Landed { table, ticket, result } = match landed {
+            Ok(landed) => landed,
+            Err(cause) => return error!(error = %cause, "a load ended by a defect; the table stands still"),
+        };
+        let Some(lane) = self.lanes.get_mut(table.0 as usize) else { return };
+        lane.landed();
+        match result {
+            Ok(()) => self.ledger.settle(ticket),
+            Err(fault) => {
+                error!(table = %lane.table().name, error = %fault, "table halted");
+                lane.halt_at_load();
+                self.progress.raise(fault);
+            }
+        }
+    }
+
+    fn publish(&self) {
+        let durable = self.ledger.durable();
+        self.durable.send_if_modified(|known| {
+            let moved = durable > *known;
+            *known = durable.max(*known);
+            moved
+        });
+        self.progress.durable(durable);
+        self.progress.oldest_pending(self.ledger.oldest());
+        self.progress.held_bytes(self.held_bytes());
+    }
+
+    fn has_room(&self) -> bool {
+        self.held_bytes() < self.buffer
+    }
+
+    fn held_bytes(&self) -> usize {
+        self.lanes.iter().map(Lane::held_bytes).sum()
+    }
+
+    fn next_due(&self) -> Instant {
+        let now = Instant::now();
+        let quiet = now + Duration::from_secs(60);
+        self.lanes.iter().filter_map(|lane| lane.due(now)).min().unwrap_or(quiet)
+    }
+}
+
+/// Loads the batches of one flight, one after the other.
+async fn fly<L: Load>(table: Arc<Table>, flight: Flight, load: Arc<L>, progress: Arc<Progress>) -> Landed {
+    let Flight { batches, ticket, mut changes, oldest_commit } = flight;
+    for batch in batches {
+        let began = Instant::now();
+        let loaded = match load.load(&batch).await {
+            Ok(loaded) => loaded,
+            Err(fault) => return Landed { table: table.id, ticket, result: Err(fault) },
+        };
+        let lag = SystemTime::now().duration_since(oldest_commit).unwrap_or_default();
+        debug!(table = %table.name, rows = loaded.rows, bytes = loaded.bytes, elapsed = ?began.elapsed(), "loaded");
+        let done = LoadDone {
+            changes: std::mem::take(&mut changes),
+            rows: loaded.rows,
+            bytes: loaded.bytes,
+            seconds: began.elapsed().as_secs_f64(),
+            lag_seconds: lag.as_secs_f64(),
+        };
+        progress.load_done(&table.name, done);
+    }
+    Landed { table: table.id, ticket, result: Ok(()) }
+}
