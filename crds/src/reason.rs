@@ -21,6 +21,8 @@ macro_rules! reasons {
 }
 
 reasons! {
+    /// The worker itself is at fault.
+    InternalDefect,
     /// The job description or the environment holds something that cannot be used.
     BadConfiguration,
     /// PostgreSQL cannot be reached, or the connection was lost.

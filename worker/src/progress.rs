@@ -5,6 +5,7 @@
 
 use std::{
     collections::BTreeMap,
+    fmt,
     sync::{
         Mutex, MutexGuard, PoisonError,
         atomic::{AtomicU8, AtomicU64, Ordering::Relaxed},
@@ -38,6 +39,17 @@ pub enum State {
     Paused,
     Draining,
     Stopped,
+}
+
+impl fmt::Display for State {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Running => "running",
+            Self::Paused => "paused",
+            Self::Draining => "draining",
+            Self::Stopped => "stopped",
+        })
+    }
 }
 
 /// The board of one job.
@@ -260,6 +272,11 @@ impl Progress {
     /// The part is well again. Says whether it was not.
     pub fn clear(&self, part: &Part) -> bool {
         lock(&self.faults).remove(part).is_some()
+    }
+
+    /// Every part is well.
+    pub fn clear_all(&self) {
+        lock(&self.faults).clear();
     }
 
     pub fn snapshot(&self) -> Snapshot {
