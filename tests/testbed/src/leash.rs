@@ -17,6 +17,12 @@ use anyhow::{Context, Result};
 
 use crate::run;
 
+/// What every script can use: `gone PID`. A process that nobody has collected yet has ended all the same.
+const WORDS: &str = r#"
+gone() { [ ! -d "/proc/$1" ] || grep -q '^State:[[:space:]]*Z' "/proc/$1/status" 2>/dev/null; }
+wait_gone() { for moment in $(seq 200); do gone "$1" && return; sleep 0.05; done; return 1; }
+"#;
+
 #[derive(Debug)]
 pub struct Leash {
     _lock: File,
@@ -26,11 +32,12 @@ impl Leash {
     /// Starts a guard that runs the shell `script` with `arguments` (`$1`, `$2`, …) when every holder of `file` is gone.
     pub fn tie(file: &Path, script: &str, arguments: &[&str]) -> Result<Self> {
         let leash = Self::hold(file)?;
+        let script = format!("{WORDS}{script}");
         let mut guard = Command::new("setsid");
         guard
             .args(["--fork", "flock", "--exclusive"])
             .arg(file)
-            .args(["sh", "-c", script, "leash"])
+            .args(["sh", "-c", &script, "leash"])
             .args(arguments);
         guard.current_dir("/").stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
         let status = guard.status().context("cannot run setsid and flock: install util-linux")?;
@@ -40,6 +47,12 @@ impl Leash {
             file.display()
         );
         Ok(leash)
+    }
+
+    /// Runs the script now, for what an earlier owner left whose guard was killed too, and waits for its end.
+    pub fn clean_up(script: &str, arguments: &[&str]) -> Result<()> {
+        let script = format!("{WORDS}{script}");
+        run::output(Command::new("sh").args(["-c", &script, "leash"]).args(arguments)).map(drop)
     }
 
     /// Becomes one more holder of a leash that somebody has tied. Waits while its guard is cleaning up.

@@ -8,6 +8,9 @@
 //! in whatever way, the [`leash`] removes processes, folders and all the rest.
 
 pub mod certificate;
+pub mod forward;
+pub mod image;
+pub mod kubernetes;
 pub mod leash;
 pub mod network;
 pub mod packages;

@@ -11,6 +11,11 @@ pub fn say(text: impl std::fmt::Display) {
     drop(writeln!(io::stderr().lock(), "==> {text}"));
 }
 
+/// Says how the step that was announced last is doing.
+pub fn detail(text: impl std::fmt::Display) {
+    drop(writeln!(io::stderr().lock(), "    {text}"));
+}
+
 /// Says what begins, does it, and says how long it took when that was noticeable.
 pub fn step<T, E>(text: impl std::fmt::Display, work: impl FnOnce() -> Result<T, E>) -> Result<T, E> {
     say(&text);
@@ -18,7 +23,7 @@ pub fn step<T, E>(text: impl std::fmt::Display, work: impl FnOnce() -> Result<T,
     let outcome = work()?;
     let elapsed = begun.elapsed();
     if elapsed > Duration::from_secs(1) {
-        drop(writeln!(io::stderr().lock(), "    {text}: done in {}", Elapsed(elapsed)));
+        detail(format!("{text}: done in {}", Elapsed(elapsed)));
     }
     Ok(outcome)
 }

@@ -2,6 +2,7 @@
 
 use std::{
     fs::{self, File},
+    io::{Seek, Write},
     path::Path,
     process::{Command, Output, Stdio},
     time::{Duration, Instant},
@@ -13,11 +14,26 @@ const LAST_LINES: usize = 15;
 
 /// What the program wrote to its standard output.
 pub fn output(command: &mut Command) -> Result<String> {
+    output_of(command.stdin(Stdio::null()))
+}
+
+/// The same, for a program that reads `file`.
+pub fn output_with_file(command: &mut Command, file: File) -> Result<String> {
+    output_of(command.stdin(file))
+}
+
+/// The same, for a program that reads `text`.
+pub fn output_with_input(command: &mut Command, text: &str) -> Result<String> {
+    let mut file = tempfile::tempfile().context("cannot make a temporary file")?;
+    file.write_all(text.as_bytes())?;
+    file.rewind()?;
+    output_with_file(command, file)
+}
+
+fn output_of(command: &mut Command) -> Result<String> {
     let program = name(command);
-    let Output { status, stdout, stderr } = command
-        .stdin(Stdio::null())
-        .output()
-        .with_context(|| format!("{program} could not be started: is it installed?"))?;
+    let Output { status, stdout, stderr } =
+        command.output().with_context(|| format!("{program} could not be started: is it installed?"))?;
     if !status.success() {
         bail!("{program} ended with {status}:\n{}", last_lines(&String::from_utf8_lossy(&stderr)));
     }

@@ -17,9 +17,10 @@ use crate::{
 
 /// Ends the server named by its own pid file, in a hurry, then removes the folder.
 const CLEAN_UP: &str = r#"
-pid=$(head -n 1 "$1/data/postmaster.pid" 2>/dev/null) && kill -QUIT "$pid"
-for moment in $(seq 100); do kill -0 "$pid" 2>/dev/null || break; sleep 0.1; done
-kill -KILL "$pid" 2>/dev/null
+if pid=$(head -n 1 "$1/data/postmaster.pid" 2>/dev/null); then
+  kill -QUIT "$pid"
+  wait_gone "$pid" || kill -KILL "$pid"
+fi
 rm -rf "$1"
 "#;
 

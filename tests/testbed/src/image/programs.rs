@@ -1,0 +1,55 @@
+//! The programs of this workspace, compiled for an image.
+
+use std::{
+    env,
+    path::{Path, PathBuf},
+    process::{Command, Stdio},
+};
+
+use anyhow::{Context, Result, ensure};
+use serde_json::Value;
+
+/// How cargo compiles a program.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Profile {
+    Debug,
+    #[default]
+    Release,
+}
+
+/// Compiles one program of the workspace and answers with its file. What cargo says goes to the terminal.
+pub fn compile(package: &str, program: &str, profile: Profile) -> Result<PathBuf> {
+    let mut cargo = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    cargo.args(["build", "--package", package, "--bin", program, "--message-format=json-render-diagnostics"]);
+    if profile == Profile::Release {
+        cargo.arg("--release");
+    }
+    let workspace = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    let output = cargo
+        .current_dir(workspace)
+        .stderr(Stdio::inherit())
+        .output()
+        .context("cannot run cargo: is it installed?")?;
+    ensure!(output.status.success(), "cargo could not build {program}: see above");
+    let messages = String::from_utf8_lossy(&output.stdout);
+    executable(&messages, program).with_context(|| format!("package {package} has no program {program}"))
+}
+
+/// Cargo says one JSON object a line; the one about the program names its file.
+fn executable(messages: &str, program: &str) -> Option<PathBuf> {
+    let messages = messages.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+    let mut of_program = messages.filter(|message| message["target"]["name"] == program);
+    of_program.find_map(|message| message["executable"].as_str().map(PathBuf::from))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_program_is_found_among_cargos_messages() {
+        let messages = "{\"reason\":\"compiler-artifact\",\"target\":{\"name\":\"worker\"},\"executable\":null}\n\
+                        {\"reason\":\"compiler-artifact\",\"target\":{\"name\":\"dbmazz\"},\"executable\":\"/target/dbmazz\"}\n";
+        assert_eq!(executable(messages, "dbmazz"), Some(PathBuf::from("/target/dbmazz")));
+    }
+}

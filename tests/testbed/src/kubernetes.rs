@@ -1,0 +1,249 @@
+//! A whole Kubernetes cluster of one node on this machine: etcd, API server, controllers, scheduler, proxy, kubelet,
+//! containerd and runc, in namespaces of their own. Pods are containers, Services are routed, rights are enforced.
+//!
+//! Programs that pods are to reach (PostgreSQL, the StarRocks stand-in) run in the cluster's network at [`ADDRESS`]:
+//! [`Cluster::command`] starts one there, [`Cluster::network`] makes sockets there. From outside, [`Cluster::forward`]
+//! gives a 127.0.0.1 port that leads in.
+//!
+//! One cluster serves many processes ([`Cluster::running_or_start`]): it ends when the last of them has let go.
+//! `testbed cluster-up` is one that holds on until `testbed cluster-down`.
+
+use std::{
+    env, fs,
+    net::{IpAddr, Ipv4Addr, SocketAddr},
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+use anyhow::{Context, Result, bail, ensure};
+
+use crate::{forward::Forwarder, leash::Leash, network::NetworkNamespace, packages, run};
+
+mod audit;
+mod binary;
+mod cgroup;
+mod control_plane;
+mod existing;
+mod folder;
+mod identities;
+mod keeper;
+mod namespaces;
+mod node;
+mod start;
+
+pub use audit::{AuditEntry, ObjectRef, ResponseStatus, User};
+pub use binary::{Binaries, VERSION};
+pub use keeper::{down, forward, keep, status, up};
+pub(crate) use node::PAUSE;
+
+use folder::Folder;
+use namespaces::Namespaces;
+
+/// This machine as pods see it, and the API server's address.
+pub const ADDRESS: Ipv4Addr = Ipv4Addr::new(10, 88, 0, 1);
+pub const API_PORT: u16 = 6443;
+pub const NODE: &str = "testbed";
+/// The cluster that `running_or_start` and `testbed cluster-up` share.
+pub const DEFAULT: &str = "default";
+
+fn api_address() -> SocketAddr {
+    (ADDRESS, API_PORT).into()
+}
+
+/// A running cluster that this process uses.
+#[derive(Debug)]
+pub struct Cluster {
+    binaries: Binaries,
+    kubeconfig: PathBuf,
+    /// `None`: the cluster is somebody else's, and we know no more of it than its kubeconfig.
+    own: Option<Own>,
+}
+
+/// What only a cluster of this machine has.
+#[derive(Debug)]
+struct Own {
+    folder: Folder,
+    namespaces: Namespaces,
+    api: Forwarder,
+    private: bool,
+    leash: Option<Leash>,
+}
+
+impl Cluster {
+    /// The shared cluster: joined when it runs, else started.
+    pub fn running_or_start() -> Result<Self> {
+        Self::named(DEFAULT)
+    }
+
+    /// A shared cluster by name.
+    pub fn named(name: &str) -> Result<Self> {
+        if let Some(kubeconfig) = existing::kubeconfig()? {
+            return Ok(Self { binaries: Binaries::find_or_build()?, kubeconfig, own: None });
+        }
+        Self::join_or_start(name, false)
+    }
+
+    /// A cluster of this process alone; it ends with it.
+    pub fn start_private() -> Result<Self> {
+        use std::sync::atomic::{AtomicU32, Ordering};
+        static STARTED: AtomicU32 = AtomicU32::new(0);
+        let number = STARTED.fetch_add(1, Ordering::Relaxed);
+        Self::join_or_start(&format!("private-{}-{number}", std::process::id()), true)
+    }
+
+    /// The shared cluster of this name if it runs; it is not started.
+    pub fn running(name: &str) -> Result<Self> {
+        let folder = Folder::of(name)?;
+        let _lock = folder.lock()?;
+        let leash = folder
+            .hold()?
+            .with_context(|| format!("cluster {name} is not running: testbed cluster-up starts it"))?;
+        Self::of(folder, Binaries::find_or_build()?, leash, false)
+    }
+
+    fn join_or_start(name: &str, private: bool) -> Result<Self> {
+        require_machine()?;
+        node::install()?;
+        let binaries = Binaries::find_or_build()?;
+        let folder = Folder::of(name)?;
+        let _lock = folder.lock()?;
+        let leash = match folder.hold()? {
+            Some(leash) => leash,
+            None => start::start(&folder, &binaries)?,
+        };
+        Self::of(folder, binaries, leash, private)
+    }
+
+    fn of(folder: Folder, binaries: Binaries, leash: Leash, private: bool) -> Result<Self> {
+        let namespaces = Namespaces::of(&folder, &binaries).context("the cluster has just ended")?;
+        let api = Forwarder::start(NetworkNamespace::of_process(namespaces.init), 0, api_address())?;
+        let kubeconfig = folder.path.join(format!("kubeconfig-{}-{}", std::process::id(), api.port()));
+        identities::admin_kubeconfig(&folder, &kubeconfig, api.address())?;
+        let own = Own { folder, namespaces, api, private, leash: Some(leash) };
+        Ok(Self { binaries, kubeconfig, own: Some(own) })
+    }
+
+    /// The administrator's, for a program outside the cluster's network.
+    pub fn kubeconfig(&self) -> &Path {
+        &self.kubeconfig
+    }
+
+    /// The administrator's, for a program inside the cluster's network.
+    pub fn kubeconfig_inside(&self) -> Result<PathBuf> {
+        Ok(self.own()?.folder.config("admin.kubeconfig"))
+    }
+
+    /// The port of 127.0.0.1 that leads to the API server while this value lives.
+    pub fn api_port(&self) -> Result<u16> {
+        Ok(self.own()?.api.port())
+    }
+
+    /// Runs kubectl to its end and answers with what it wrote.
+    pub fn kubectl(&self, arguments: &[&str]) -> Result<String> {
+        run::output(self.kubectl_command().args(arguments))
+    }
+
+    pub fn kubectl_command(&self) -> Command {
+        self.client("kubectl")
+    }
+
+    /// Runs Helm to its end and answers with what it wrote.
+    pub fn helm(&self, arguments: &[&str]) -> Result<String> {
+        run::output(self.helm_command().args(arguments))
+    }
+
+    pub fn helm_command(&self) -> Command {
+        self.client("helm")
+    }
+
+    /// Applies manifests from memory.
+    pub fn apply(&self, manifests: &str) -> Result<String> {
+        run::output_with_input(self.kubectl_command().args(["apply", "--filename=-"]), manifests)
+    }
+
+    /// The cluster's network, to make sockets in and to start PostgreSQL in.
+    pub fn network(&self) -> Result<NetworkNamespace> {
+        Ok(NetworkNamespace::of_process(self.own()?.namespaces.init))
+    }
+
+    /// A program in the cluster's network, with kubectl and helm on its path; otherwise an ordinary child of ours.
+    pub fn command(&self, program: &str) -> Result<Command> {
+        let mut command = self.network()?.command(program);
+        command
+            .env("PATH", namespaces::path(&self.binaries.folder))
+            .env("KUBECONFIG", self.kubeconfig_inside()?);
+        Ok(command)
+    }
+
+    /// A program on the node itself: its network, mounts and processes; `ctr`, `nft` and `ps` belong there.
+    pub fn node_command(&self, program: &str) -> Result<Command> {
+        Ok(self.own()?.namespaces.command(program))
+    }
+
+    /// A port of 127.0.0.1 that leads to an address inside.
+    pub fn forward(&self, inside: SocketAddr) -> Result<Forwarder> {
+        Forwarder::start(self.network()?, 0, inside)
+    }
+
+    /// Gives the node the images of an archive; pods use them with `imagePullPolicy: IfNotPresent`.
+    pub fn import(&self, archive: &Path) -> Result<()> {
+        let own = self
+            .own()
+            .context("images of a cluster that is not ours go through its registry: push them there")?;
+        node::import(&own.namespaces, archive)
+    }
+
+    /// Every request to the API server but those of the cluster's own parts, oldest first.
+    pub fn audit(&self) -> Result<Vec<AuditEntry>> {
+        audit::read(&self.logs()?.join("audit.log"))
+    }
+
+    /// A log for each component, `audit.log`, and `pods/` with the containers' output.
+    pub fn logs(&self) -> Result<PathBuf> {
+        Ok(self.own()?.folder.path.join("logs"))
+    }
+
+    fn own(&self) -> Result<&Own> {
+        self.own
+            .as_ref()
+            .context("this works only in the test bed's own cluster: unset TESTBED_EXISTING_CLUSTER")
+    }
+
+    fn client(&self, program: &str) -> Command {
+        let mut command = Command::new(self.binaries.program(program));
+        command.env("KUBECONFIG", &self.kubeconfig);
+        command
+    }
+}
+
+impl Drop for Cluster {
+    fn drop(&mut self) {
+        let Some(own) = self.own.as_mut() else { return };
+        drop(fs::remove_file(&self.kubeconfig));
+        let Some(leash) = own.leash.take() else { return };
+        // A shared cluster goes when the last of its users does; nobody needs to wait for that.
+        if own.private
+            && let Err(error) = leash.release(own.folder.path.clone())
+        {
+            crate::progress::say(format!("{} is left behind: {error:#}", own.folder.path.display()));
+        }
+    }
+}
+
+fn require_machine() -> Result<()> {
+    let other = "or name a cluster that you have: TESTBED_EXISTING_CLUSTER=1 KUBECONFIG=…";
+    ensure!(cfg!(target_os = "linux"), "a test cluster needs Linux: use a Linux machine, {other}");
+    ensure!(
+        packages::is_root(),
+        "a test cluster needs root, for its namespaces: run as root (sudo -E), {other}"
+    );
+    if env::var_os("PATH").is_none() {
+        bail!("PATH is not set");
+    }
+    Ok(())
+}
+
+/// An address inside the cluster's network that pods can reach.
+pub fn address(port: u16) -> SocketAddr {
+    (IpAddr::from(ADDRESS), port).into()
+}
