@@ -1,1 +1,138 @@
-//! 
+//! The file that the operator mounts: a resolved `ReplicationJob`, with the secrets as files beside it.
+//!
+//! The schema of the resource has refused most of what is refused here; the worker does not rely on
+//! it, because the file may be older or newer than the worker. Every refusal names the field as the
+//! user writes it. A secret's last line end is cut off (`kubectl create secret --from-file` keeps it).
+
+use std::{net::Ipv4Addr, path::Path};
+
+use crds::{
+    JobDescription,
+    description::{JOB_FILE, SINK_PASSWORD, SINK_USERNAME, SOURCE_CA, SOURCE_PASSWORD, SOURCE_USERNAME},
+    spec::{Batch, Postgres, Starrocks, Tls},
+};
+
+use super::{
+    BatchConfig, ConfigError, DesiredState, JobConfig, Secret, SinkConfig, SourceConfig, TlsConfig, file,
+    limits, listen,
+};
+
+const SOURCE: &str = "spec.source.postgres";
+const SINK: &str = "spec.sink.starrocks";
+/// A spec of a thousand tables with the longest names is an eighth of this.
+const DESCRIPTION: u64 = 1 << 20;
+
+/// The job that is described in `directory`. Of `vars` only the listen addresses are read.
+pub fn read(directory: &Path, vars: impl Fn(&str) -> Option<String>) -> Result<JobConfig, ConfigError> {
+    let JobDescription { job, slot, publication, spec } = parsed(directory)?;
+    let buffer = limits::bytes("spec.worker.buffer", &spec.worker.buffer, "4Mi", "64Gi")?;
+    let starrocks = spec.sink.starrocks;
+    Ok(JobConfig {
+        job: limits::name("job", &job)?,
+        batch: batch(&starrocks.batch, buffer)?,
+        source: source(directory, slot, publication, spec.source.postgres)?,
+        sink: sink(directory, starrocks)?,
+        buffer,
+        drain_timeout: limits::duration("spec.worker.drainTimeout", &spec.worker.drain_timeout, "1s", "1h")?,
+        // A stopped job has no worker; one that starts all the same must not read.
+        paused: spec.state != DesiredState::Running,
+        listen: listen::read(&vars, Ipv4Addr::UNSPECIFIED.into())?,
+        log_level: spec.worker.log_level,
+    })
+}
+
+fn parsed(directory: &Path) -> Result<JobDescription, ConfigError> {
+    let text = file::text(JOB_FILE, &directory.join(JOB_FILE), DESCRIPTION)?;
+    let mut json = serde_json::Deserializer::from_str(&text);
+    let job = serde_path_to_error::deserialize(&mut json).map_err(|error| {
+        let field = error.path().to_string();
+        ConfigError::new(
+            if field == "." { JOB_FILE.to_owned() } else { field },
+            error.into_inner().to_string(),
+        )
+    })?;
+    json.end().map_err(|error| ConfigError::new(JOB_FILE, error.to_string()))?;
+    Ok(job)
+}
+
+fn source(
+    directory: &Path,
+    slot: String,
+    publication: String,
+    postgres: Postgres,
+) -> Result<SourceConfig, ConfigError> {
+    let Postgres { host, port, database, credentials: _, tls, tables } = postgres;
+    let (user, password) =
+        credentials(&field(SOURCE, "credentials"), directory, SOURCE_USERNAME, SOURCE_PASSWORD)?;
+    Ok(SourceConfig {
+        host: limits::host(&field(SOURCE, "host"), &host)?,
+        port: port_of(&field(SOURCE, "port"), port)?,
+        database: limits::identifier(&field(SOURCE, "database"), &database)?,
+        user,
+        password,
+        tls: tls_config(directory, &tls)?,
+        slot: limits::slot("slot", &slot)?,
+        publication: limits::identifier("publication", &publication)?,
+        tables: limits::tables(&field(SOURCE, "tables"), tables.iter().map(String::as_str))?,
+    })
+}
+
+fn sink(directory: &Path, starrocks: Starrocks) -> Result<SinkConfig, ConfigError> {
+    let Starrocks { host, http_port, query_port, database, credentials: _, deletes, batch: _ } = starrocks;
+    let (user, password) = credentials(&field(SINK, "credentials"), directory, SINK_USERNAME, SINK_PASSWORD)?;
+    Ok(SinkConfig {
+        host: limits::host(&field(SINK, "host"), &host)?,
+        http_port: port_of(&field(SINK, "httpPort"), http_port)?,
+        query_port: port_of(&field(SINK, "queryPort"), query_port)?,
+        database: limits::name(&field(SINK, "database"), &database)?,
+        user,
+        password,
+        deletes,
+    })
+}
+
+/// A load is never larger than the buffer that it is held in, whatever `maxBytes` allows.
+fn batch(batch: &Batch, buffer: usize) -> Result<BatchConfig, ConfigError> {
+    let Batch { max_rows, max_bytes, min_interval } = batch;
+    let field = |name| field(SINK, &format!("batch.{name}"));
+    Ok(BatchConfig {
+        max_rows: limits::number(&field("maxRows"), &max_rows.to_string(), limits::ROWS)?,
+        max_bytes: limits::bytes(&field("maxBytes"), max_bytes, "64Ki", "4Gi")?.min(buffer),
+        min_interval: limits::duration(&field("minInterval"), min_interval, "1ms", "1h")?,
+    })
+}
+
+fn credentials(
+    field: &str,
+    directory: &Path,
+    username: &str,
+    password: &str,
+) -> Result<(String, Secret), ConfigError> {
+    let user = file::secret(field, &directory.join(username))?;
+    let user = limits::name(field, &user)
+        .map_err(|error| ConfigError::new(field, format!("the user name {}", error.problem)))?;
+    Ok((user, Secret::new(file::secret(field, &directory.join(password))?)))
+}
+
+fn tls_config(directory: &Path, tls: &Tls) -> Result<TlsConfig, ConfigError> {
+    let ca_file = tls.ca_secret_ref.is_some().then(|| directory.join(SOURCE_CA));
+    if let Some(path) = &ca_file {
+        let field = field(SOURCE, "tls.caSecretRef");
+        let bundle = file::text(&field, path, DESCRIPTION)?;
+        if !bundle.contains("-----BEGIN CERTIFICATE-----") {
+            return Err(ConfigError::new(field, "must hold a certificate in PEM form"));
+        }
+    }
+    Ok(TlsConfig { mode: tls.mode, ca_file })
+}
+
+fn port_of(field: &str, port: u16) -> Result<u16, ConfigError> {
+    limits::number(field, &port.to_string(), limits::PORT)
+}
+
+fn field(section: &str, name: &str) -> String {
+    format!("{section}.{name}")
+}
+
+#[cfg(test)]
+mod tests;

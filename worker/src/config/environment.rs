@@ -1,1 +1,183 @@
-//! 
+//! The variables of the dbmazz contract: the worker without Kubernetes.
+//!
+//! | variable | default | note |
+//! |---|---|---|
+//! | `SOURCE_TYPE` | `postgres` | also `postgresql`, in any case |
+//! | `SOURCE_URL` | required | with and without `replication=database` |
+//! | `SOURCE_PASSWORD` | – | for a URL without one |
+//! | `SOURCE_SLOT_NAME`, `SOURCE_PUBLICATION_NAME` | `dbmazz_slot`, `dbmazz_pub` | the slot names the job, too |
+//! | `TABLES` | `orders,order_items` | `schema.table`, or bare for `public` |
+//! | `SINK_TYPE` | `starrocks` | in any case |
+//! | `SINK_URL` | required | port 8030 unless it holds one |
+//! | `SINK_PORT` | 9030 | MySQL protocol |
+//! | `SINK_DATABASE` | required | |
+//! | `SINK_USER`, `SINK_PASSWORD` | `root`, empty | |
+//! | `FLUSH_SIZE` | 10000 | rows of one load at most |
+//! | `FLUSH_INTERVAL_MS` | 5000 | an upper bound: loads of one table begin at most a second apart |
+//! | `DO_SNAPSHOT`, `INITIAL_SNAPSHOT_ONLY` | false | true is refused: this version has no snapshot |
+//! | `SNAPSHOT_CHUNK_SIZE`, `SNAPSHOT_PARALLEL_WORKERS` | 500000, 2 | checked, and without effect so far |
+//!
+//! The ports and addresses of the control servers are in `listen`. A variable that is empty counts as
+//! absent. Every secret (`SOURCE_URL`, `SOURCE_PASSWORD`, `SINK_PASSWORD`) may come from a file
+//! instead, named by the variable with `_FILE` behind it; never by both.
+
+use std::{net::Ipv4Addr, ops::RangeInclusive, path::Path, time::Duration};
+
+use super::{
+    BatchConfig, ConfigError, Deletes, JobConfig, LogLevel, Secret, SinkConfig, SourceConfig, file, limits,
+    listen, sink_url, source_url,
+};
+use crate::table::TableName;
+
+/// Loads of one table begin at most this far apart, whatever `FLUSH_INTERVAL_MS` allows.
+const SOON_ENOUGH: Duration = Duration::from_secs(1);
+
+/// The job as the variables describe it. Reads nothing but the variables and the files they name.
+pub fn read(vars: impl Fn(&str) -> Option<String>) -> Result<JobConfig, ConfigError> {
+    let listen = listen::read(&vars, Ipv4Addr::LOCALHOST.into())?;
+    let variables = Variables(vars);
+    refuse_snapshots(&variables)?;
+    let source = source(&variables)?;
+    Ok(JobConfig {
+        job: source.slot.clone(),
+        source,
+        sink: sink(&variables)?,
+        batch: batch(&variables)?,
+        buffer: limits::DEFAULT_BUFFER,
+        drain_timeout: limits::DEFAULT_DRAIN,
+        paused: false,
+        listen,
+        log_level: LogLevel::Info,
+    })
+}
+
+fn source<F: Fn(&str) -> Option<String>>(variables: &Variables<F>) -> Result<SourceConfig, ConfigError> {
+    variables.one_of("SOURCE_TYPE", &["postgres", "postgresql"])?;
+    let url = variables.secret("SOURCE_URL")?.ok_or_else(|| missing("SOURCE_URL"))?;
+    let source_url::SourceUrl { host, port, database, user, password, tls } = source_url::read(url.reveal())?;
+    let password = match (password, variables.secret("SOURCE_PASSWORD")?) {
+        (Some(_), Some(_)) => {
+            return Err(ConfigError::new(
+                "SOURCE_PASSWORD",
+                "must be absent when SOURCE_URL holds a password",
+            ));
+        }
+        (in_url, apart) => in_url.or(apart).unwrap_or_default(),
+    };
+    let slot = variables.or("SOURCE_SLOT_NAME", "dbmazz_slot");
+    let publication = variables.or("SOURCE_PUBLICATION_NAME", "dbmazz_pub");
+    Ok(SourceConfig {
+        host,
+        port,
+        database,
+        user,
+        password,
+        tls,
+        slot: limits::slot("SOURCE_SLOT_NAME", slot.trim())?,
+        publication: limits::identifier("SOURCE_PUBLICATION_NAME", publication.trim())?,
+        tables: tables(&variables.or("TABLES", "orders,order_items"))?,
+    })
+}
+
+fn tables(list: &str) -> Result<Vec<TableName>, ConfigError> {
+    limits::tables("TABLES", list.split(',').map(str::trim).filter(|name| !name.is_empty()))
+}
+
+fn sink<F: Fn(&str) -> Option<String>>(variables: &Variables<F>) -> Result<SinkConfig, ConfigError> {
+    variables.one_of("SINK_TYPE", &["starrocks"])?;
+    let (host, http_port) = sink_url::read(&variables.required("SINK_URL")?)?;
+    Ok(SinkConfig {
+        host,
+        http_port,
+        query_port: variables.number("SINK_PORT", 9030, limits::PORT)?,
+        database: limits::name("SINK_DATABASE", variables.required("SINK_DATABASE")?.trim())?,
+        user: limits::name("SINK_USER", &variables.or("SINK_USER", "root"))?,
+        password: variables.secret("SINK_PASSWORD")?.unwrap_or_default(),
+        deletes: Deletes::Soft,
+    })
+}
+
+fn batch<F: Fn(&str) -> Option<String>>(variables: &Variables<F>) -> Result<BatchConfig, ConfigError> {
+    let longest = variables.number("FLUSH_INTERVAL_MS", 5_000, 1..=3_600_000)?;
+    Ok(BatchConfig {
+        max_rows: variables.number("FLUSH_SIZE", 10_000, limits::ROWS)?,
+        max_bytes: limits::DEFAULT_MAX_BYTES,
+        min_interval: SOON_ENOUGH.min(Duration::from_millis(longest)),
+    })
+}
+
+/// Nobody shall believe that rows were copied when they were not.
+fn refuse_snapshots<F: Fn(&str) -> Option<String>>(variables: &Variables<F>) -> Result<(), ConfigError> {
+    variables.number("SNAPSHOT_CHUNK_SIZE", 500_000, 1..=u64::MAX)?;
+    variables.number("SNAPSHOT_PARALLEL_WORKERS", 2, 1..=1_000_u64)?;
+    for name in ["DO_SNAPSHOT", "INITIAL_SNAPSHOT_ONLY"] {
+        if variables.flag(name)? {
+            let problem =
+                "copying existing rows is not in this version; set it to false and copy them another way";
+            return Err(ConfigError::new(name, problem));
+        }
+    }
+    Ok(())
+}
+
+fn missing(name: &str) -> ConfigError {
+    ConfigError::new(name, "is required and not set")
+}
+
+struct Variables<F>(F);
+
+impl<F: Fn(&str) -> Option<String>> Variables<F> {
+    fn text(&self, name: &str) -> Option<String> {
+        (self.0)(name).filter(|text| !text.is_empty())
+    }
+
+    fn or(&self, name: &str, default: &str) -> String {
+        self.text(name).unwrap_or_else(|| default.to_owned())
+    }
+
+    fn required(&self, name: &str) -> Result<String, ConfigError> {
+        self.text(name).ok_or_else(|| missing(name))
+    }
+
+    fn number<T>(&self, name: &str, default: T, bounds: RangeInclusive<T>) -> Result<T, ConfigError>
+    where
+        T: std::str::FromStr + PartialOrd + std::fmt::Display,
+    {
+        self.text(name).map_or(Ok(default), |text| limits::number(name, &text, bounds))
+    }
+
+    fn flag(&self, name: &str) -> Result<bool, ConfigError> {
+        match self.or(name, "false").trim().to_ascii_lowercase().as_str() {
+            "true" | "1" | "yes" | "on" => Ok(true),
+            "false" | "0" | "no" | "off" => Ok(false),
+            _ => Err(ConfigError::new(name, "must be true or false")),
+        }
+    }
+
+    /// The first of `words` is what an absent variable means.
+    fn one_of(&self, name: &str, words: &[&str]) -> Result<(), ConfigError> {
+        let given = self.or(name, words[0]);
+        let known = words.iter().any(|word| given.trim().eq_ignore_ascii_case(word));
+        known.then_some(()).ok_or_else(|| ConfigError::new(name, format!("must be {}", words[0])))
+    }
+
+    fn secret(&self, name: &str) -> Result<Option<Secret>, ConfigError> {
+        let name_of_file = format!("{name}_FILE");
+        match (self.text(name), self.text(&name_of_file)) {
+            (Some(_), Some(_)) => {
+                Err(ConfigError::new(name_of_file, format!("must be absent when {name} is set")))
+            }
+            (Some(value), None) if value.len() as u64 > file::SECRET => {
+                Err(ConfigError::new(name, format!("is longer than {} bytes", file::SECRET)))
+            }
+            (Some(value), None) => Ok(Some(Secret::new(value))),
+            (None, Some(path)) => {
+                file::secret(&name_of_file, Path::new(&path)).map(|value| Some(Secret::new(value)))
+            }
+            (None, None) => Ok(None),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

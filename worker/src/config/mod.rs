@@ -1,15 +1,24 @@
 //! One validated job description, whichever way it came in: checked once, here, before any connection.
 //!
-//! - [`environment`]: the variables of the dbmazz contract (standalone).
+//! - [`environment`]: the variables of the dbmazz contract (standalone), and the file `.env`.
 //! - [`description`]: the file that the operator mounts, with the secrets as files beside it.
+//! - `limits`: what a value may be, whichever way it came in.
+//!
+//! Every refusal names the field or the variable and says what it should be; none quotes a secret.
 
 pub mod description;
+pub mod dotenv;
 pub mod environment;
+mod file;
+mod limits;
+mod listen;
 mod secret;
+mod sink_url;
+mod source_url;
 
-use std::time::Duration;
+use std::{net::SocketAddr, time::Duration};
 
-pub use crds::spec::{DeletionPolicy, Deletes, DesiredState, TlsMode};
+pub use crds::spec::{Deletes, DeletionPolicy, DesiredState, LogLevel, TlsMode};
 pub use secret::Secret;
 
 use crate::table::TableName;
@@ -28,6 +37,8 @@ pub struct JobConfig {
     /// Running or paused at the start.
     pub paused: bool,
     pub listen: ListenConfig,
+    /// How much is logged, unless `RUST_LOG` says otherwise.
+    pub log_level: LogLevel,
 }
 
 #[derive(Debug, Clone)]
@@ -69,12 +80,11 @@ pub struct BatchConfig {
     pub min_interval: Duration,
 }
 
-#[derive(Debug, Clone)]
+/// Where the control servers listen. Port 0 lets the system choose.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ListenConfig {
-    pub grpc_port: u16,
-    pub http_port: u16,
-    /// Address of both servers.
-    pub host: std::net::IpAddr,
+    pub grpc: SocketAddr,
+    pub http: SocketAddr,
 }
 
 /// What is wrong with the description: which field or variable, why, and what it should be.
@@ -83,4 +93,10 @@ pub struct ListenConfig {
 pub struct ConfigError {
     pub field: String,
     pub problem: String,
+}
+
+impl ConfigError {
+    pub(crate) fn new(field: impl Into<String>, problem: impl Into<String>) -> Self {
+        Self { field: field.into(), problem: problem.into() }
+    }
 }

@@ -1,0 +1,141 @@
+//! A directory as the operator mounts it, changed one field at a time.
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+use super::*;
+use crate::config::{Deletes, LogLevel, TlsMode};
+
+fn least() -> Value {
+    let credentials = json!({"secretRef": {"name": "s"}});
+    json!({
+        "job": "shop/orders", "slot": "dbmazz_shop_orders_1", "publication": "dbmazz_shop_orders_1",
+        "spec": {
+            "source": {"postgres": {"host": "pg-rw.shop.svc", "database": "app", "credentials": credentials,
+                                    "tables": ["public.orders", "sales.items"]}},
+            "sink": {"starrocks": {"host": "sr-fe", "database": "app", "credentials": credentials}},
+        },
+    })
+}
+
+fn mounted(job: &str) -> TempDir {
+    let directory = tempfile::tempdir().unwrap();
+    for (file, content) in [
+        (JOB_FILE, job),
+        (SOURCE_USERNAME, "repl\n"),
+        (SOURCE_PASSWORD, "hunter2\n"),
+        (SINK_USERNAME, "writer"),
+        (SINK_PASSWORD, ""),
+        (SOURCE_CA, "-----BEGIN CERTIFICATE-----\n"),
+    ] {
+        let path = directory.path().join(file);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, content).unwrap();
+    }
+    directory
+}
+
+fn with(pointer: &str, value: Value) -> Result<JobConfig, ConfigError> {
+    let mut job = least();
+    let (parent, name) = pointer.rsplit_once('/').unwrap();
+    let mut place = &mut job;
+    for step in parent.split('/').filter(|step| !step.is_empty()) {
+        place = &mut place[step];
+    }
+    place[name] = value;
+    read(mounted(&job.to_string()).path(), |_| None)
+}
+
+#[test]
+fn what_a_person_must_write_is_enough() {
+    let job = read(mounted(&least().to_string()).path(), |_| None).unwrap();
+    assert_eq!((job.job.as_str(), job.source.slot.as_str()), ("shop/orders", "dbmazz_shop_orders_1"));
+    assert_eq!((job.source.user.as_str(), job.source.password.reveal()), ("repl", "hunter2"));
+    assert_eq!((job.sink.user.as_str(), job.sink.password.reveal()), ("writer", ""));
+    assert_eq!((job.source.tls.mode, job.source.tls.ca_file), (TlsMode::VerifyFull, None));
+    assert_eq!((job.source.port, job.sink.http_port, job.sink.query_port), (5432, 8030, 9030));
+    assert_eq!((job.batch.max_rows, job.batch.max_bytes), (100_000, 16 << 20));
+    assert_eq!(
+        (job.batch.min_interval, job.drain_timeout),
+        (Duration::from_secs(1), Duration::from_secs(60))
+    );
+    assert_eq!((job.buffer, job.sink.deletes, job.log_level), (32 << 20, Deletes::Soft, LogLevel::Info));
+    assert_eq!(
+        (job.listen.grpc.to_string(), job.listen.http.to_string()),
+        ("0.0.0.0:50051".into(), "0.0.0.0:8080".into())
+    );
+    assert!(!job.paused);
+}
+
+#[test]
+fn a_job_that_shall_not_run_starts_paused() {
+    for state in ["Paused", "Stopped"] {
+        assert!(with("/spec/state", json!(state)).unwrap().paused, "{state}");
+    }
+}
+
+#[test]
+fn the_authority_is_the_file_beside_the_job() {
+    let job = with("/spec/source/postgres/tls", json!({"caSecretRef": {"name": "ca"}})).unwrap();
+    assert!(job.source.tls.ca_file.unwrap().ends_with(SOURCE_CA));
+}
+
+#[test]
+fn a_load_is_never_larger_than_the_buffer() {
+    assert_eq!(with("/spec/worker", json!({"buffer": "8Mi"})).unwrap().batch.max_bytes, 8 << 20);
+}
+
+#[test]
+fn a_refusal_names_the_field_as_the_user_writes_it() {
+    for (pointer, value, field) in [
+        ("/slot", json!("Upper"), "slot"),
+        ("/publication", json!(""), "publication"),
+        ("/job", json!(""), "job"),
+        ("/spec/source/postgres/host", json!("a,b"), "spec.source.postgres.host"),
+        ("/spec/source/postgres/port", json!(0), "spec.source.postgres.port"),
+        ("/spec/source/postgres/port", json!("5432"), "spec.source.postgres.port"),
+        ("/spec/source/postgres/database", json!(""), "spec.source.postgres.database"),
+        ("/spec/source/postgres/tables", json!([]), "spec.source.postgres.tables"),
+        ("/spec/source/postgres/tables", json!(["a.b", "a.b"]), "spec.source.postgres.tables"),
+        ("/spec/source/postgres/tls", json!({"mode": "Prefer"}), "spec.source.postgres.tls.mode"),
+        ("/spec/sink/starrocks/host", json!("http://fe"), "spec.sink.starrocks.host"),
+        ("/spec/sink/starrocks/queryPort", json!(0), "spec.sink.starrocks.queryPort"),
+        ("/spec/sink/starrocks/batch", json!({"maxRows": 0}), "spec.sink.starrocks.batch.maxRows"),
+        ("/spec/sink/starrocks/batch", json!({"maxBytes": "1G"}), "spec.sink.starrocks.batch.maxBytes"),
+        ("/spec/sink/starrocks/batch", json!({"minInterval": "5"}), "spec.sink.starrocks.batch.minInterval"),
+        ("/spec/worker", json!({"buffer": "1Ki"}), "spec.worker.buffer"),
+        ("/spec/worker", json!({"drainTimeout": "2h"}), "spec.worker.drainTimeout"),
+        ("/spec/state", json!("Sleeping"), "spec.state"),
+        ("/spec/snapshot", json!({}), "spec"),
+    ] {
+        let error = with(pointer, value.clone()).unwrap_err();
+        assert!(error.field.starts_with(field), "{pointer} {value}: {error}");
+        assert!(!error.to_string().contains("hunter2"), "{error}");
+    }
+}
+
+#[test]
+fn an_unknown_field_is_named() {
+    let error = with("/spec/sink/starrocks/batchSize", json!(1)).unwrap_err().to_string();
+    assert!(error.contains("batchSize"), "{error}");
+}
+
+#[test]
+fn a_missing_secret_is_named_by_its_field() {
+    let directory = mounted(&least().to_string());
+    std::fs::remove_file(directory.path().join(SINK_PASSWORD)).unwrap();
+    let error = read(directory.path(), |_| None).unwrap_err().to_string();
+    assert!(
+        error.starts_with("spec.sink.starrocks.credentials: ") && error.contains(SINK_PASSWORD),
+        "{error}"
+    );
+}
+
+#[test]
+fn a_description_that_is_none_is_refused() {
+    for text in ["", "{", "[]", "null", &format!("{}x", least()), &" ".repeat(DESCRIPTION as usize + 1)] {
+        assert!(read(mounted(text).path(), |_| None).is_err());
+    }
+}

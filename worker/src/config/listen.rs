@@ -1,0 +1,56 @@
+//! Where the control servers listen: four variables, the same in every mode.
+//!
+//! | variable | default |
+//! |---|---|
+//! | `GRPC_PORT`, alias `DBMAZZ_CONTROL_PORT` | 50051 |
+//! | `GRPC_HOST` | 127.0.0.1; in a pod every address |
+//! | `HTTP_API_PORT` | 8080 |
+//! | `HTTP_API_HOST` | 127.0.0.1; in a pod every address |
+//!
+//! Neither server asks who is calling, and gRPC can stop the job and drop its slot. So standalone
+//! both are on loopback until somebody widens them, each by itself: metrics can be public while
+//! control is not. In a pod the network policy is the fence, and probes come from outside.
+
+use std::net::{IpAddr, SocketAddr};
+
+use super::{ConfigError, ListenConfig, limits};
+
+/// Reads the variables; an absent host is `unless_told`.
+pub(super) fn read(
+    vars: &impl Fn(&str) -> Option<String>,
+    unless_told: IpAddr,
+) -> Result<ListenConfig, ConfigError> {
+    let grpc = SocketAddr::new(host(vars, "GRPC_HOST", unless_told)?, grpc_port(vars)?);
+    let http = SocketAddr::new(
+        host(vars, "HTTP_API_HOST", unless_told)?,
+        port(vars, "HTTP_API_PORT")?.unwrap_or(8080),
+    );
+    if grpc.port() == http.port() && grpc.port() != 0 {
+        return Err(ConfigError::new("HTTP_API_PORT", "must differ from GRPC_PORT"));
+    }
+    Ok(ListenConfig { grpc, http })
+}
+
+fn grpc_port(vars: &impl Fn(&str) -> Option<String>) -> Result<u16, ConfigError> {
+    match (port(vars, "GRPC_PORT")?, port(vars, "DBMAZZ_CONTROL_PORT")?) {
+        (Some(port), Some(alias)) if port != alias => {
+            Err(ConfigError::new("DBMAZZ_CONTROL_PORT", "is another name of GRPC_PORT and must equal it"))
+        }
+        (port, alias) => Ok(port.or(alias).unwrap_or(50051)),
+    }
+}
+
+fn port(vars: &impl Fn(&str) -> Option<String>, variable: &str) -> Result<Option<u16>, ConfigError> {
+    let text = vars(variable).filter(|text| !text.is_empty());
+    text.map(|text| limits::number(variable, &text, 0..=u16::MAX)).transpose()
+}
+
+fn host(
+    vars: &impl Fn(&str) -> Option<String>,
+    variable: &str,
+    unless_told: IpAddr,
+) -> Result<IpAddr, ConfigError> {
+    let Some(text) = vars(variable).filter(|text| !text.is_empty()) else { return Ok(unless_told) };
+    let problem = "must be an address of this machine, such as 127.0.0.1, 0.0.0.0 or ::";
+    text.trim().parse().map_err(|_| ConfigError::new(variable, problem))
+}
