@@ -11,6 +11,8 @@ use serde::Deserialize;
 pub struct AuditEntry {
     pub verb: String,
     pub user: User,
+    /// Who the request was made as, when not as its user.
+    pub impersonated_user: Option<User>,
     #[serde(default)]
     pub user_agent: String,
     #[serde(rename = "requestURI")]
@@ -45,6 +47,11 @@ pub struct ResponseStatus {
 }
 
 impl AuditEntry {
+    /// Whose rights the request was made with.
+    pub fn caller(&self) -> &str {
+        &self.impersonated_user.as_ref().unwrap_or(&self.user).username
+    }
+
     /// Whether the request was one to change something.
     pub fn is_write(&self) -> bool {
         ["create", "update", "patch", "delete", "deletecollection"].contains(&self.verb.as_str())
