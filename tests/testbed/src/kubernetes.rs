@@ -78,7 +78,7 @@ impl Cluster {
     /// A shared cluster by name.
     pub fn named(name: &str) -> Result<Self> {
         if let Some(kubeconfig) = existing::kubeconfig()? {
-            return Ok(Self { binaries: Binaries::find_or_build()?, kubeconfig, own: None });
+            return Ok(Self { binaries: Binaries::of_this_machine()?, kubeconfig, own: None });
         }
         Self::join_or_start(name, false)
     }

@@ -91,7 +91,9 @@ mod tests {
     fn the_order_of_adding_does_not_matter() {
         let digest = |paths: [&str; 2]| {
             let mut layer = Layer::default();
-            paths.map(|path| layer.file(path, path.into(), 0o644));
+            for path in paths {
+                layer.file(path, path.into(), 0o644);
+            }
             layer.finish().unwrap().digest
         };
         assert_eq!(digest(["/etc/a/b", "/etc/c"]), digest(["/etc/c", "/etc/a/b"]));

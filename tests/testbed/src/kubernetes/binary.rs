@@ -59,6 +59,15 @@ impl Binaries {
         Ok(Self { folder })
     }
 
+    /// kubectl and helm for a cluster that is not ours: those of this machine, else ours.
+    pub(super) fn of_this_machine() -> Result<Self> {
+        let folder = packages::find("kubectl", &[]).and_then(|file| Some(file.parent()?.to_owned()));
+        match folder.filter(|folder| folder.join("helm").is_file()) {
+            Some(folder) => Ok(Self { folder }),
+            None => Self::find_or_build(),
+        }
+    }
+
     pub fn program(&self, name: &str) -> PathBuf {
         self.folder.join(name)
     }

@@ -67,6 +67,8 @@ fn controller_manager(folder: &Folder) -> Vec<String> {
         flag("kubeconfig", kubeconfig.display()),
         flag("leader-elect", false),
         flag("use-service-account-credentials", true),
+        // It makes this folder; its default is outside what is ours.
+        flag("flex-volume-plugin-dir", "/var/lib/kubelet/volume-plugins"),
         flag("service-account-private-key-file", folder.pki("service-accounts.key").display()),
         flag("root-ca-file", folder.pki("ca.crt").display()),
     ]
