@@ -1,9 +1,39 @@
-# The developer's commands. CI calls the same.
+# Every command of a developer; CI calls the same.
 
-.PHONY: cluster-up cluster-down
+CARGO ?= cargo
+SECONDS ?=
+TESTBED = $(CARGO) run --quiet --release --package testbed --
 
-cluster-up: ## A real Kubernetes cluster on this machine, until cluster-down (tests/testbed/README.md)
-	cargo run --quiet --package testbed -- cluster-up
+.PHONY: help demo test bench check cluster-up cluster-down images crd
 
-cluster-down: ## Ends the cluster and removes every trace of it
-	cargo run --quiet --package testbed -- cluster-down
+help:            ## this list
+	@sed -n 's/^\([a-z-]*\): .*## */\1\t/p' Makefile | expand -t 16
+
+demo:            ## the main job, working, on one screen; SECONDS=60 ends it after a minute and compares both sides
+	$(CARGO) run --release --package system --bin demo -- $(if $(SECONDS),--seconds $(SECONDS))
+
+test:            ## every test: unit, property, and the whole system in a real Kubernetes
+	$(CARGO) test --workspace --no-fail-fast
+
+bench:           ## the worker against pg_recvlogical on one backlog, in turn
+	$(CARGO) run --release --package system --bin bench
+
+check:           ## formatting, lints, the chart, licences
+	$(CARGO) fmt --all --check
+	$(CARGO) clippy --workspace --all-targets -- -D warnings
+	$(TESTBED) helm lint charts/dbmazz-operator
+	$(TESTBED) helm template dbmazz charts/dbmazz-operator --namespace dbmazz-system > /dev/null
+	@if command -v cargo-deny > /dev/null; then $(CARGO) deny check licenses bans sources; \
+	 else echo "cargo-deny is not installed: licences were not checked (cargo install cargo-deny)"; fi
+
+cluster-up:      ## start the test cluster and leave it running
+	$(TESTBED) cluster-up
+
+cluster-down:    ## end it
+	$(TESTBED) cluster-down
+
+images:          ## container images as archives, in target/images
+	$(TESTBED) image --out target/images
+
+crd:             ## write the CRD from its types
+	$(CARGO) run --package crds --bin crd

@@ -1,0 +1,105 @@
+//! One run of each reader, with the process's own account of its time and memory.
+
+use std::{
+    fs,
+    process::Command,
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context, Result};
+use system::{process::Process, sink::Sink, source::Source, wait, worker::Worker};
+use testbed::postgres::Postgres;
+
+use crate::backlog::{Backlog, DATABASE, PUBLICATION, settings};
+
+/// What one run took.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Run {
+    pub(crate) elapsed: Duration,
+    /// User and system time of the process.
+    pub(crate) cpu: Duration,
+    /// The highest resident memory, bytes.
+    pub(crate) peak_memory: u64,
+    /// Bytes of all load bodies; none for the reference.
+    pub(crate) body_bytes: u64,
+    pub(crate) rows: u64,
+}
+
+/// Resident memory of a worker that has nothing to do.
+pub(crate) async fn idle(postgres: &Postgres, sink: &Sink, backlog: &Backlog) -> Result<u64> {
+    let slot = backlog.slot(postgres).await?;
+    let source = Source::connect(&postgres.url("postgres")).await?;
+    source.run(&format!("SELECT pg_replication_slot_advance('{slot}', '{}')", backlog.end_text)).await?;
+    let worker = Worker::ready(&settings(postgres, sink, &slot)?).await?;
+    // Idle is when the position of the quiet server has been confirmed.
+    wait::until("the worker has nothing to do", async || {
+        Ok((worker.status().await?.confirmed_lsn >= backlog.end).then_some(()))
+    })
+    .await?;
+    Ok(worker.memory()?.0)
+}
+
+pub(crate) async fn worker(postgres: &Postgres, sink: &Sink, backlog: &Backlog) -> Result<Run> {
+    let slot = backlog.slot(postgres).await?;
+    let before = loaded(sink)?;
+    let began = Instant::now();
+    let mut worker = Worker::start(&settings(postgres, sink, &slot)?)?;
+    wait::until("the worker has confirmed the backlog", async || {
+        Ok((worker.status().await?.confirmed_lsn >= backlog.end).then_some(()))
+    })
+    .await?;
+    let elapsed = began.elapsed();
+    let (cpu, peak_memory) = usage(worker.process().pid()).context("the worker has ended")?;
+    let after = loaded(sink)?;
+    worker.process().terminate().await?;
+    drop_slot(postgres, &slot).await?;
+    Ok(Run { elapsed, cpu, peak_memory, body_bytes: after.0 - before.0, rows: after.1 - before.1 })
+}
+
+pub(crate) async fn reference(postgres: &Postgres, backlog: &Backlog) -> Result<Run> {
+    let slot = backlog.slot(postgres).await?;
+    let mut command = Command::new("pg_recvlogical");
+    command.env("PGPASSWORD", postgres.password()).args(["-h", "127.0.0.1", "-U", "postgres", "-d", "postgres"]);
+    command.arg(format!("--port={}", postgres.port())).arg(format!("--slot={slot}"));
+    command.args(["--start", "--no-loop", "--file=/dev/null", "--option=proto_version=1"]);
+    command.arg(format!("--option=publication_names={PUBLICATION}")).arg(format!("--endpos={}", backlog.end_text));
+    let began = Instant::now();
+    let mut process = Process::start("pg_recvlogical", &mut command)?;
+    let mut seen = (Duration::ZERO, 0);
+    // Glanced at until it ends: an ended process keeps no account that others may read.
+    while process.ended()?.is_none() {
+        seen = usage(process.pid()).unwrap_or(seen);
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    let elapsed = began.elapsed();
+    anyhow::ensure!(process.ended()?.is_some_and(|status| status.success()), "{}", process.said());
+    drop_slot(postgres, &slot).await?;
+    Ok(Run { elapsed, cpu: seen.0, peak_memory: seen.1, body_bytes: 0, rows: 0 })
+}
+
+/// Bytes and rows that the sink has taken so far.
+fn loaded(sink: &Sink) -> Result<(u64, u64)> {
+    let stats = sink.stats()?;
+    let table = &stats["tables"][format!("{DATABASE}.events")];
+    Ok((table["bytes"].as_u64().unwrap_or(0), table["rows_loaded"].as_u64().unwrap_or(0)))
+}
+
+async fn drop_slot(postgres: &Postgres, slot: &str) -> Result<()> {
+    let source = Source::connect(&postgres.url("postgres")).await?;
+    wait::until("the slot is free", async || {
+        source.run(&format!("SELECT pg_drop_replication_slot('{slot}')")).await.map(Some)
+    })
+    .await
+}
+
+fn usage(pid: u32) -> Option<(Duration, u64)> {
+    const TICKS_PER_SECOND: u64 = 100;
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    // The name may hold blanks; what follows its bracket does not.
+    let fields: Vec<_> = stat.rsplit_once(')')?.1.split_whitespace().collect();
+    let ticks = fields.get(11)?.parse::<u64>().ok()? + fields.get(12)?.parse::<u64>().ok()?;
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
+    let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+    let kilobytes = peak.split_whitespace().next()?.parse::<u64>().ok()?;
+    Some((Duration::from_millis(ticks * 1000 / TICKS_PER_SECOND), kilobytes * 1024))
+}

@@ -1,0 +1,92 @@
+//! A program of ours as a process that cannot outlive its owner.
+
+use std::{
+    fs::File,
+    path::{Path, PathBuf},
+    process::{Child, Command, ExitStatus, Stdio},
+    sync::OnceLock,
+};
+
+use anyhow::{Context, Result};
+use tempfile::TempDir;
+use testbed::{image::programs, leash::Leash};
+
+/// Compiles a program once per test process; cargo answers at once when nothing has changed.
+pub fn program(package: &'static str, name: &'static str) -> Result<PathBuf> {
+    static BUILT: OnceLock<std::sync::Mutex<std::collections::BTreeMap<&str, PathBuf>>> = OnceLock::new();
+    let mut built = BUILT.get_or_init(Default::default).lock().map_err(|_| anyhow::anyhow!("a build failed"))?;
+    if let Some(path) = built.get(name) {
+        return Ok(path.clone());
+    }
+    let path = programs::compile(package, name, programs::Profile::Release)?;
+    built.insert(name, path.clone());
+    Ok(path)
+}
+
+/// A running program; killed when dropped, or when whoever holds it dies.
+#[derive(Debug)]
+pub struct Process {
+    child: Child,
+    log: PathBuf,
+    // Dropped last: the guard removes nothing that is still used.
+    _leash: Leash,
+    _folder: TempDir,
+}
+
+impl Process {
+    /// Starts `command` with its standard output and error in a log file.
+    pub fn start(name: &str, command: &mut Command) -> Result<Self> {
+        let folder = tempfile::tempdir()?;
+        let log = folder.path().join(format!("{name}.log"));
+        let file = File::create(&log)?;
+        command.stdin(Stdio::null()).stdout(file.try_clone()?).stderr(file);
+        let child = command.spawn().with_context(|| format!("cannot start {name}"))?;
+        let script = r#"grep -qF "$2" "/proc/$1/cmdline" 2>/dev/null && kill -KILL "$1"; true"#;
+        let program = command.get_program().to_string_lossy().into_owned();
+        let leash = Leash::tie(&folder.path().join("leash"), script, &[&child.id().to_string(), &program])?;
+        Ok(Self { child, log, _leash: leash, _folder: folder })
+    }
+
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    pub fn log(&self) -> &Path {
+        &self.log
+    }
+
+    /// What the program has said so far.
+    pub fn said(&self) -> String {
+        std::fs::read_to_string(&self.log).unwrap_or_default()
+    }
+
+    /// How it ended, if it has.
+    pub fn ended(&mut self) -> Result<Option<ExitStatus>> {
+        Ok(self.child.try_wait()?)
+    }
+
+    /// `kill -9`, and waits until it is gone.
+    pub fn kill(&mut self) -> Result<()> {
+        self.child.kill()?;
+        self.child.wait()?;
+        Ok(())
+    }
+
+    /// SIGTERM, as Kubernetes sends it, and waits for the end.
+    pub async fn terminate(&mut self) -> Result<ExitStatus> {
+        let pid = self.pid().to_string();
+        Command::new("kill").args(["-TERM", &pid]).status()?;
+        let said = || format!("the program ends; it said:\n{}", std::fs::read_to_string(&self.log).unwrap_or_default());
+        let what = said();
+        let child = &mut self.child;
+        crate::wait::until(&what, async || Ok(child.try_wait()?)).await
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        // It may have ended by itself; either way it is collected.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}

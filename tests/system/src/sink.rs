@@ -1,0 +1,152 @@
+//! The StarRocks stand-in as a process: started here, driven by its admin port, read by MySQL protocol.
+
+use std::process::Command;
+
+use anyhow::{Context, Result};
+use mysql_async::{Conn, OptsBuilder, Row, Value, prelude::Queryable};
+use serde_json::Value as Json;
+use testbed::kubernetes::Cluster;
+
+use crate::{
+    process::{Process, program},
+    wait,
+};
+
+/// A running stand-in and how to reach it.
+#[derive(Debug)]
+pub struct Sink {
+    host: String,
+    ports: Ports,
+    /// Where this process reaches it; the same as `host` unless it runs in a cluster's network.
+    reached: Ports,
+    _forwarders: Vec<testbed::forward::Forwarder>,
+    _process: Process,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Ports {
+    fe: u16,
+    sql: u16,
+    admin: u16,
+}
+
+impl Sink {
+    /// A stand-in on loopback.
+    pub async fn start() -> Result<Self> {
+        Self::with(&[]).await
+    }
+
+    /// A stand-in on loopback with more arguments.
+    pub async fn with(arguments: &[&str]) -> Result<Self> {
+        let mut command = Command::new(program("starrocks-standin", "starrocks-standin")?);
+        command.args(["--fe-port=0", "--be-port=0", "--sql-port=0", "--admin-port=0"]).args(arguments);
+        let process = Process::start("starrocks", &mut command)?;
+        let ports = wait::until("the stand-in listens", async || Ok(ports(&process.said()))).await?;
+        Ok(Self { host: "127.0.0.1".into(), ports, reached: ports, _forwarders: Vec::new(), _process: process })
+    }
+
+    /// A stand-in in the network of a cluster, where pods reach it.
+    pub async fn inside(cluster: &Cluster, arguments: &[&str]) -> Result<Self> {
+        let host = testbed::kubernetes::ADDRESS.to_string();
+        let program = program("starrocks-standin", "starrocks-standin")?;
+        let mut command = cluster.command(&program.to_string_lossy())?;
+        command.args(["--listen", &host, "--admin-listen", &host, "--advertise", &host]);
+        command.args(["--fe-port=0", "--be-port=0", "--sql-port=0", "--admin-port=0"]).args(arguments);
+        let process = Process::start("starrocks", &mut command)?;
+        let ports = wait::until("the stand-in listens", async || Ok(ports(&process.said()))).await?;
+        let forward = |port| cluster.forward(testbed::kubernetes::address(port));
+        let forwarders = vec![forward(ports.fe)?, forward(ports.sql)?, forward(ports.admin)?];
+        let reached =
+            Ports { fe: forwarders[0].port(), sql: forwarders[1].port(), admin: forwarders[2].port() };
+        Ok(Self { host, ports, reached, _forwarders: forwarders, _process: process })
+    }
+
+    /// The host as the worker names it.
+    pub fn host(&self) -> &str {
+        &self.host
+    }
+
+    /// The frontend's HTTP port as the worker names it.
+    pub fn http_port(&self) -> u16 {
+        self.ports.fe
+    }
+
+    /// The frontend's MySQL port as the worker names it.
+    pub fn query_port(&self) -> u16 {
+        self.ports.sql
+    }
+
+    /// The MySQL port of 127.0.0.1, for people.
+    pub fn reached_query_port(&self) -> u16 {
+        self.reached.sql
+    }
+
+    /// All rows of a query, each value as text.
+    pub async fn rows(&self, sql: &str) -> Result<Vec<Vec<Option<String>>>> {
+        let options = OptsBuilder::default()
+            .ip_or_hostname("127.0.0.1")
+            .tcp_port(self.reached.sql)
+            .user(Some("root"))
+            .prefer_socket(false);
+        let mut connection = Conn::new(options).await.context("cannot reach StarRocks by MySQL protocol")?;
+        let rows: Vec<Row> = connection.query(sql).await?;
+        connection.disconnect().await?;
+        Ok(rows.into_iter().map(|row| row.unwrap_raw().into_iter().map(text).collect()).collect())
+    }
+
+    /// The first value of the first row.
+    pub async fn value(&self, sql: &str) -> Result<Option<String>> {
+        let rows = self.rows(sql).await?;
+        Ok(rows.into_iter().next().and_then(|row| row.into_iter().next()).flatten())
+    }
+
+    /// Asks for a fault, as JSON; the stand-in documents the form.
+    pub fn inject(&self, fault: &Json) -> Result<()> {
+        self.post("/faults", fault)
+    }
+
+    /// Removes every fault and lets held loads go on.
+    pub fn heal(&self) -> Result<()> {
+        ureq::delete(self.admin("/faults")).call()?;
+        Ok(())
+    }
+
+    /// Closes all listeners and connections; the data stays.
+    pub fn down(&self) -> Result<()> {
+        self.post("/down", &serde_json::json!({"fe": true, "be": true, "sql": true}))
+    }
+
+    pub fn up(&self) -> Result<()> {
+        self.post("/up", &serde_json::json!({}))
+    }
+
+    /// What was asked of it so far.
+    pub fn stats(&self) -> Result<Json> {
+        let text = ureq::get(self.admin("/stats")).call()?.body_mut().read_to_string()?;
+        Ok(serde_json::from_str(&text)?)
+    }
+
+    fn post(&self, path: &str, body: &Json) -> Result<()> {
+        ureq::post(self.admin(path)).send_json(body)?;
+        Ok(())
+    }
+
+    fn admin(&self, path: &str) -> String {
+        format!("http://127.0.0.1:{}{path}", self.reached.admin)
+    }
+}
+
+/// The ports that the stand-in names in its first line.
+fn ports(said: &str) -> Option<Ports> {
+    let line: Json = said.lines().find_map(|line| serde_json::from_str(line).ok())?;
+    let port = |name: &str| line[name].as_u64().and_then(|port| u16::try_from(port).ok());
+    Some(Ports { fe: port("fe_port")?, sql: port("sql_port")?, admin: port("admin_port")? })
+}
+
+fn text(value: Option<Value>) -> Option<String> {
+    match value? {
+        Value::NULL => None,
+        Value::Bytes(bytes) => Some(String::from_utf8_lossy(&bytes).into_owned()),
+        other => Some(other.as_sql(true)),
+    }
+}
