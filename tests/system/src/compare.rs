@@ -32,7 +32,8 @@ type Rows = BTreeMap<Key, Vec<Option<String>>>;
 /// What differs, in words; empty when the sides are equal. Lists ten differences at most.
 pub async fn differences(source: &Source, sink: &Sink, pair: &Pair) -> Result<Vec<String>> {
     let columns = columns(source, &pair.source).await?;
-    let (expected, found) = tokio::try_join!(of_source(source, pair, &columns), of_sink(sink, pair, &columns))?;
+    let (expected, found) =
+        tokio::try_join!(of_source(source, pair, &columns), of_sink(sink, pair, &columns))?;
     let mut differences = Vec::new();
     for (key, row) in &expected {
         match found.get(key) {
@@ -134,14 +135,20 @@ fn canonical(kind: &str, text: String) -> String {
         "real" => text.parse::<f32>().map_or(text, |number| number.to_string()),
         "double precision" => text.parse::<f64>().map_or(text, |number| number.to_string()),
         "numeric" if text.contains('.') => text.trim_end_matches('0').trim_end_matches('.').to_owned(),
-        "json" | "jsonb" => serde_json::from_str::<serde_json::Value>(&text).map_or(text, |json| json.to_string()),
+        "json" | "jsonb" => {
+            serde_json::from_str::<serde_json::Value>(&text).map_or(text, |json| json.to_string())
+        }
         kind if kind.starts_with("timestamp") => fraction(text.trim_end_matches("+00")),
         _ => text,
     }
 }
 
 fn fraction(time: &str) -> String {
-    if time.contains('.') { time.trim_end_matches('0').trim_end_matches('.').to_owned() } else { time.to_owned() }
+    if time.contains('.') {
+        time.trim_end_matches('0').trim_end_matches('.').to_owned()
+    } else {
+        time.to_owned()
+    }
 }
 
 #[cfg(test)]

@@ -9,16 +9,20 @@ use std::{
 
 use anyhow::{Context, Result};
 use tempfile::TempDir;
-use testbed::{image::programs, leash::Leash};
+use testbed::{
+    image::{Profile, compile},
+    leash::Leash,
+};
 
 /// Compiles a program once per test process; cargo answers at once when nothing has changed.
 pub fn program(package: &'static str, name: &'static str) -> Result<PathBuf> {
     static BUILT: OnceLock<std::sync::Mutex<std::collections::BTreeMap<&str, PathBuf>>> = OnceLock::new();
-    let mut built = BUILT.get_or_init(Default::default).lock().map_err(|_| anyhow::anyhow!("a build failed"))?;
+    let mut built =
+        BUILT.get_or_init(Default::default).lock().map_err(|_| anyhow::anyhow!("a build failed"))?;
     if let Some(path) = built.get(name) {
         return Ok(path.clone());
     }
-    let path = programs::compile(package, name, programs::Profile::Release)?;
+    let path = compile(package, name, Profile::Release)?;
     built.insert(name, path.clone());
     Ok(path)
 }
@@ -76,7 +80,9 @@ impl Process {
     pub async fn terminate(&mut self) -> Result<ExitStatus> {
         let pid = self.pid().to_string();
         Command::new("kill").args(["-TERM", &pid]).status()?;
-        let said = || format!("the program ends; it said:\n{}", std::fs::read_to_string(&self.log).unwrap_or_default());
+        let said = || {
+            format!("the program ends; it said:\n{}", std::fs::read_to_string(&self.log).unwrap_or_default())
+        };
         let what = said();
         let child = &mut self.child;
         crate::wait::until(&what, async || Ok(child.try_wait()?)).await

@@ -42,7 +42,13 @@ impl Sink {
         command.args(["--fe-port=0", "--be-port=0", "--sql-port=0", "--admin-port=0"]).args(arguments);
         let process = Process::start("starrocks", &mut command)?;
         let ports = wait::until("the stand-in listens", async || Ok(ports(&process.said()))).await?;
-        Ok(Self { host: "127.0.0.1".into(), ports, reached: ports, _forwarders: Vec::new(), _process: process })
+        Ok(Self {
+            host: "127.0.0.1".into(),
+            ports,
+            reached: ports,
+            _forwarders: Vec::new(),
+            _process: process,
+        })
     }
 
     /// A stand-in in the network of a cluster, where pods reach it.

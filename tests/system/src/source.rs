@@ -42,7 +42,8 @@ impl Source {
     pub async fn rows(&self, sql: &str) -> Result<Vec<Vec<Option<String>>>> {
         use tokio_postgres::SimpleQueryMessage::Row;
         let messages = self.client.simple_query(sql).await?;
-        let rows = messages.iter().filter_map(|message| if let Row(row) = message { Some(row) } else { None });
+        let rows =
+            messages.iter().filter_map(|message| if let Row(row) = message { Some(row) } else { None });
         Ok(rows.map(|row| (0..row.len()).map(|place| row.get(place).map(str::to_owned)).collect()).collect())
     }
 }

@@ -1,9 +1,6 @@
 //! `dbmazz` as a process of its own: environment variables in, gRPC out.
 
-use std::{
-    net::TcpListener,
-    process::Command,
-};
+use std::{net::TcpListener, process::Command};
 
 use anyhow::{Context, Result};
 use proto::{
@@ -121,7 +118,7 @@ impl Worker {
     }
 
     async fn control(&self) -> Result<CdcControlServiceClient<Channel>> {
-        Ok(CdcControlServiceClient::connect(address(self.settings.grpc_port)).await?)
+        Ok(CdcControlServiceClient::new(channel(self.settings.grpc_port).await?))
     }
 
     /// The text of an HTTP path, with its status.
@@ -143,12 +140,12 @@ impl Worker {
 }
 
 async fn status_at(port: u16) -> Result<StatusResponse> {
-    let mut client = CdcStatusServiceClient::connect(address(port)).await?;
+    let mut client = CdcStatusServiceClient::new(channel(port).await?);
     Ok(client.get_status(StatusRequest {}).await?.into_inner())
 }
 
-fn address(port: u16) -> String {
-    format!("http://127.0.0.1:{port}")
+async fn channel(port: u16) -> Result<Channel> {
+    Ok(Channel::from_shared(format!("http://127.0.0.1:{port}"))?.connect().await?)
 }
 
 fn free_port() -> Result<u16> {

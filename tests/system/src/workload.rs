@@ -86,7 +86,9 @@ impl Workload {
     /// Leaves the large value as it is.
     fn touch_order(&mut self) -> String {
         let (amount, text, id) = (self.random.i32(..), self.text(), self.key());
-        format!("UPDATE orders SET amount = {amount} / 100.0, customer = {text}, paid = NOT paid WHERE id = {id}")
+        format!(
+            "UPDATE orders SET amount = {amount} / 100.0, customer = {text}, paid = NOT paid WHERE id = {id}"
+        )
     }
 
     /// Moves a row to another key when that is free. The large value is written anew: the source would not
@@ -122,8 +124,14 @@ impl Workload {
 
     fn text(&mut self) -> String {
         const TEXTS: [&str; 8] = [
-            "NULL", "''", "'plain'", "'O''Brien \"quoted\" \\back'", "E'tab\\tnewline\\nreturn\\r'", "'é 中 🦀'",
-            "E'\\u2028\\u0001'", "'{\"json\": true}'",
+            "NULL",
+            "''",
+            "'plain'",
+            "'O''Brien \"quoted\" \\back'",
+            "E'tab\\tnewline\\nreturn\\r'",
+            "'é 中 🦀'",
+            "E'\\u2028\\u0001'",
+            "'{\"json\": true}'",
         ];
         let text = self.random.choice(TEXTS).unwrap_or("NULL");
         text.to_owned()

@@ -1,7 +1,11 @@
 //! The work that is measured: a backlog behind a replication slot, which every run reads a copy of.
 
 use anyhow::{Context, Result};
-use system::{sink::Sink, source::Source, worker::{Settings, Worker}};
+use system::{
+    sink::Sink,
+    source::Source,
+    worker::{Settings, Worker},
+};
 use testbed::postgres::Postgres;
 
 pub(crate) const DATABASE: &str = "bench";
@@ -72,7 +76,8 @@ impl Backlog {
 async fn create_target(postgres: &Postgres, sink: &Sink) -> Result<()> {
     let settings = settings(postgres, sink, "bench_setup")?;
     let worker = Worker::ready(&settings).await?;
-    let answer = worker.stop(proto::StopRequest { skip_slot_cleanup: false, skip_publication_cleanup: true }).await?;
+    let answer =
+        worker.stop(proto::StopRequest { skip_slot_cleanup: false, skip_publication_cleanup: true }).await?;
     anyhow::ensure!(answer.success, "the worker could not stop: {}", answer.message);
     Ok(())
 }

@@ -59,10 +59,19 @@ pub(crate) async fn worker(postgres: &Postgres, sink: &Sink, backlog: &Backlog) 
 pub(crate) async fn reference(postgres: &Postgres, backlog: &Backlog) -> Result<Run> {
     let slot = backlog.slot(postgres).await?;
     let mut command = Command::new("pg_recvlogical");
-    command.env("PGPASSWORD", postgres.password()).args(["-h", "127.0.0.1", "-U", "postgres", "-d", "postgres"]);
+    command.env("PGPASSWORD", postgres.password()).args([
+        "-h",
+        "127.0.0.1",
+        "-U",
+        "postgres",
+        "-d",
+        "postgres",
+    ]);
     command.arg(format!("--port={}", postgres.port())).arg(format!("--slot={slot}"));
     command.args(["--start", "--no-loop", "--file=/dev/null", "--option=proto_version=1"]);
-    command.arg(format!("--option=publication_names={PUBLICATION}")).arg(format!("--endpos={}", backlog.end_text));
+    command
+        .arg(format!("--option=publication_names={PUBLICATION}"))
+        .arg(format!("--endpos={}", backlog.end_text));
     let began = Instant::now();
     let mut process = Process::start("pg_recvlogical", &mut command)?;
     let mut seen = (Duration::ZERO, 0);

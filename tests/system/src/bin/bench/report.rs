@@ -32,7 +32,10 @@ impl Report {
     pub(crate) fn print(&self) -> Result<()> {
         let mut out = io::stdout().lock();
         writeln!(out, "\nbacklog of {} changes, PostgreSQL {}", self.changes, self.server)?;
-        writeln!(out, "| pair | worker changes/s | pg_recvlogical changes/s | ratio | worker CPU s/M | pg_recvlogical CPU s/M |")?;
+        writeln!(
+            out,
+            "| pair | worker changes/s | pg_recvlogical changes/s | ratio | worker CPU s/M | pg_recvlogical CPU s/M |"
+        )?;
         writeln!(out, "|---|---|---|---|---|---|")?;
         for (number, (worker, reference)) in self.pairs.iter().enumerate() {
             let row = [
@@ -53,11 +56,17 @@ impl Report {
         let mut ratios: Vec<_> = self.pairs.iter().map(ratio).collect();
         ratios.sort_by(f64::total_cmp);
         let peak = self.pairs.iter().map(|(worker, _)| worker.peak_memory).max().unwrap_or(0);
-        let (bytes, rows) = self.pairs.iter().fold((0, 0), |(bytes, rows), (worker, _)| {
-            (bytes + worker.body_bytes, rows + worker.rows)
-        });
+        let (bytes, rows) = self
+            .pairs
+            .iter()
+            .fold((0, 0), |(bytes, rows), (worker, _)| (bytes + worker.body_bytes, rows + worker.rows));
         writeln!(out, "ratio, median: {:.2}", ratios[ratios.len() / 2])?;
-        writeln!(out, "worker resident memory: idle {:.1} MiB, peak {:.1} MiB", self.idle_memory as f64 / MIB, peak as f64 / MIB)?;
+        writeln!(
+            out,
+            "worker resident memory: idle {:.1} MiB, peak {:.1} MiB",
+            self.idle_memory as f64 / MIB,
+            peak as f64 / MIB
+        )?;
         writeln!(out, "body bytes per row loaded: {:.0}", bytes as f64 / (rows as f64).max(1.0))?;
         Ok(())
     }

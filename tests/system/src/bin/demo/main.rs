@@ -1,0 +1,68 @@
+//! The main job, working, in front of you: everything is started, a ReplicationJob is applied, traffic is
+//! written to PostgreSQL, and one screen shows it arriving in StarRocks.
+
+mod screen;
+mod stage;
+mod traffic;
+
+use std::{
+    io::{self, Write},
+    time::{Duration, Instant},
+};
+
+use anyhow::Result;
+use clap::Parser;
+use system::{compare, workload};
+use tokio::{signal, task::JoinSet};
+use tokio_util::sync::CancellationToken;
+
+use screen::Screen;
+use stage::Stage;
+
+/// Shows rows travelling from PostgreSQL to StarRocks, in a real Kubernetes.
+#[derive(Debug, Parser)]
+struct Arguments {
+    /// End after so many seconds of traffic, and succeed only if both sides are equal then
+    #[arg(long)]
+    seconds: Option<u64>,
+}
+
+#[tokio::main]
+async fn main() -> Result<()> {
+    let arguments = Arguments::parse();
+    let stage = Stage::set().await?;
+    let shown = tokio::select! {
+        shown = show(&stage, arguments.seconds.map(Duration::from_secs)) => shown,
+        _ = signal::ctrl_c() => Ok(()),
+    };
+    stage.clear()?;
+    shown
+}
+
+async fn show(stage: &Stage, length: Option<Duration>) -> Result<()> {
+    let stop = CancellationToken::new();
+    let mut traffic = JoinSet::new();
+    traffic.spawn(traffic::run(stage.source_url(), stop.clone()));
+    let mut screen = Screen::new(stage).await?;
+    let began = Instant::now();
+    while length.is_none_or(|length| began.elapsed() < length) && !traffic.is_empty() {
+        screen.draw().await?;
+        tokio::select! {
+            () = tokio::time::sleep(Duration::from_secs(1)) => {}
+            Some(ended) = traffic.join_next() => ended??,
+        }
+    }
+    stop.cancel();
+    while let Some(ended) = traffic.join_next().await {
+        ended??;
+    }
+    screen.draw().await?;
+    compare_at_the_end(stage).await
+}
+
+async fn compare_at_the_end(stage: &Stage) -> Result<()> {
+    let source = stage.source().await?;
+    let rows = compare::until_equal(&source, stage.sink(), &workload::pairs(stage::DATABASE)).await?;
+    writeln!(io::stdout().lock(), "\nboth sides are equal, value by value: {rows} rows of two tables")?;
+    Ok(())
+}
