@@ -37,6 +37,7 @@ pub use keeper::{down, forward, keep, status, up};
 pub(crate) use node::PAUSE;
 
 use folder::Folder;
+pub use folder::clusters;
 use namespaces::Namespaces;
 
 /// This machine as pods see it, and the API server's address.
@@ -106,7 +107,8 @@ impl Cluster {
         node::install()?;
         let binaries = Binaries::find_or_build()?;
         let folder = Folder::of(name)?;
-        let _lock = folder.lock()?;
+        // Nobody else knows the name of a private cluster.
+        let _lock = if private { None } else { Some(folder.lock()?) };
         let leash = match folder.hold()? {
             Some(leash) => leash,
             None => start::start(&folder, &binaries)?,

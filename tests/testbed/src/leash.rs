@@ -9,6 +9,7 @@
 
 use std::{
     fs::File,
+    io::ErrorKind,
     path::{Path, PathBuf},
     process::{Command, Stdio},
 };
@@ -31,7 +32,8 @@ pub struct Leash {
 impl Leash {
     /// Starts a guard that runs the shell `script` with `arguments` (`$1`, `$2`, …) when every holder of `file` is gone.
     pub fn tie(file: &Path, script: &str, arguments: &[&str]) -> Result<Self> {
-        let leash = Self::hold(file)?;
+        File::create(file).with_context(|| format!("cannot write {}", file.display()))?;
+        let leash = Self::hold(file)?.context("the leash just made is gone")?;
         let script = format!("{WORDS}{script}");
         let mut guard = Command::new("setsid");
         guard
@@ -55,12 +57,19 @@ impl Leash {
         run::output(Command::new("sh").args(["-c", &script, "leash"]).args(arguments)).map(drop)
     }
 
-    /// Becomes one more holder of a leash that somebody has tied. Waits while its guard is cleaning up.
-    pub fn hold(file: &Path) -> Result<Self> {
-        let cannot = || format!("cannot lock {}", file.display());
-        let lock = File::options().create(true).append(true).open(file).with_context(cannot)?;
-        lock.lock_shared().with_context(cannot)?;
-        Ok(Self { _lock: lock })
+    /// Becomes one more holder of a leash that somebody has tied; `None` if there is none. Waits while its guard is
+    /// cleaning up.
+    pub fn hold(file: &Path) -> Result<Option<Self>> {
+        let Some(lock) = open(file)? else { return Ok(None) };
+        lock.lock_shared().with_context(|| format!("cannot lock {}", file.display()))?;
+        Ok(Some(Self { _lock: lock }))
+    }
+
+    /// Keeps the guard, and everybody else, from a leash, if there is one. Waits while the guard is cleaning up.
+    pub fn seize(file: &Path) -> Result<Option<File>> {
+        let Some(lock) = open(file)? else { return Ok(None) };
+        lock.lock().with_context(|| format!("cannot lock {}", file.display()))?;
+        Ok(Some(lock))
     }
 
     /// Lets go and waits until the guard has removed `folder`.
@@ -71,5 +80,13 @@ impl Leash {
             std::time::Duration::from_secs(60),
             || Ok(!folder.exists()),
         )
+    }
+}
+
+fn open(file: &Path) -> Result<Option<File>> {
+    match File::options().append(true).open(file) {
+        Ok(opened) => Ok(Some(opened)),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error).with_context(|| format!("cannot open {}", file.display())),
     }
 }

@@ -3,6 +3,8 @@
 //! ```text
 //! ~/.cache/dbmazz/clusters/NAME/
 //!   leash        locked by everybody who uses the cluster
+//!   identity     which of the clusters that had this name it is
+//!   started      it is complete
 //!   outer init   process ids: of the `unshare` outside, of the first process inside
 //!   keeper       the process that keeps a cluster up after `cluster-up`
 //!   kubeconfig*  for people outside (127.0.0.1), for programs inside (10.88.0.1), for each component
@@ -12,6 +14,7 @@
 use std::{
     fs::{self, File},
     path::{Path, PathBuf},
+    time::SystemTime,
 };
 
 use anyhow::{Context, Result};
@@ -20,8 +23,10 @@ use super::binary::cache;
 use crate::leash::Leash;
 
 /// Ends the cluster (`$1` its folder, `$2` its control group) by ending its first process, and removes its traces.
+/// A guard names the cluster that it guards as `$3`: another one may live in the folder by now.
 /// Mounts, interfaces and processes live in the namespaces and go with them; control groups do not.
 const CLEAN_UP: &str = r#"
+[ -z "$3" ] || [ "$(cat "$1/identity" 2>/dev/null)" = "$3" ] || exit 0
 ours=""
 for name in init outer; do
   pid=$(cat "$1/$name" 2>/dev/null) || continue
@@ -71,17 +76,31 @@ impl Folder {
 
     /// Ties the leash of a new cluster.
     pub(super) fn tie(&self) -> Result<Leash> {
-        Leash::tie(&self.leash(), CLEAN_UP, &[&self.path.to_string_lossy(), &self.cgroup])
+        let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH)?;
+        let identity = format!("{}-{}", std::process::id(), now.as_nanos());
+        write(&self.path.join("identity"), &identity)?;
+        Leash::tie(&self.leash(), CLEAN_UP, &[&self.path.to_string_lossy(), &self.cgroup, &identity])
     }
 
-    /// Joins the users of the cluster, if it is there. Waits while a cluster of this name is being removed.
+    /// Joins the users of the cluster, if it runs. Waits while a cluster of this name is being removed.
     pub(super) fn hold(&self) -> Result<Option<Leash>> {
-        let held = if self.leash().exists() { Some(Leash::hold(&self.leash())?) } else { None };
-        Ok(held.filter(|_| self.init().is_some()))
+        let held = Leash::hold(&self.leash())?;
+        Ok(held.filter(|_| self.is_started() && self.init().is_some()))
     }
 
+    /// Removes what is left of a cluster that was killed with its guard, or while it started.
     pub(super) fn clean_up(&self) -> Result<()> {
-        Leash::clean_up(CLEAN_UP, &[&self.path.to_string_lossy(), &self.cgroup])
+        let _seized = Leash::seize(&self.leash())?;
+        Leash::clean_up(CLEAN_UP, &[&self.path.to_string_lossy(), &self.cgroup, ""])
+    }
+
+    /// Says that the cluster is complete and may be joined.
+    pub(super) fn note_started(&self) -> Result<()> {
+        write(&self.path.join("started"), "")
+    }
+
+    fn is_started(&self) -> bool {
+        self.path.join("started").exists()
     }
 
     pub(super) fn leash(&self) -> PathBuf {
@@ -119,7 +138,7 @@ impl Folder {
 }
 
 /// Where the clusters of this user are.
-pub(super) fn clusters() -> Result<PathBuf> {
+pub fn clusters() -> Result<PathBuf> {
     Ok(cache()?.join("clusters"))
 }
 

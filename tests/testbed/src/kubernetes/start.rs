@@ -15,7 +15,7 @@ const NODE_PROGRAMS: [&str; 3] = ["containerd", "kubelet", "kube-proxy"];
 
 /// The caller holds the cluster's lock.
 pub(super) fn start(folder: &Folder, binaries: &Binaries) -> Result<Leash> {
-    // What is there is of a cluster whose machine was switched off.
+    // What is there is of a cluster whose machine was switched off, or whose start was.
     folder.clean_up()?;
     folder.create()?;
     let leash = folder.tie()?;
@@ -46,7 +46,8 @@ fn start_all(folder: &Folder, binaries: &Binaries) -> Result<()> {
         &["get", "serviceaccount", "default", "--output=name"],
         "serviceaccount/default",
     )?;
-    namespaces::check(folder, &NODE_PROGRAMS)
+    namespaces::check(folder, &NODE_PROGRAMS)?;
+    folder.note_started()
 }
 
 /// Asks kubectl until it answers as expected.

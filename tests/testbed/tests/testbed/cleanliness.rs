@@ -51,6 +51,22 @@ fn a_shared_cluster_ends_with_its_last_user() {
     fs::remove_file(folder.with_extension("lock")).unwrap();
 }
 
+#[test]
+fn a_start_that_was_killed_halfway_is_no_obstacle_to_the_next() {
+    let name = format!("halfway-{}", std::process::id());
+    let mut owner = crate::owner::spawn(&["cluster-up", "--name", &name]);
+    let folder = testbed::kubernetes::clusters().unwrap().join(&name);
+    run::wait_until("the start is under way", LIMIT, || Ok(folder.join("init").exists())).unwrap();
+    owner.kill();
+
+    let cluster = Cluster::named(&name).unwrap();
+    assert_eq!(cluster.kubectl(&["get", "--raw=/readyz"]).unwrap(), "ok");
+    let network = network_of(&folder);
+    drop(cluster);
+    await_nothing_left(&folder, &network);
+    fs::remove_file(folder.with_extension("lock")).unwrap();
+}
+
 fn await_nothing_left(folder: &Path, network: &str) {
     run::wait_until("the cluster's folder is gone", LIMIT, || Ok(!folder.exists())).unwrap();
     assert_eq!(processes_in(network), Vec::<String>::new());
