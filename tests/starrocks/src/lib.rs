@@ -1,1 +1,43 @@
-//! 
+//! A StarRocks stand-in: what a client of Stream Load and of the MySQL port meets at a real cluster, in one
+//! process and in memory.
+//!
+//! Strict where StarRocks is strict and silent where StarRocks is silent, with faults on request.
+//!
+//! ```text
+//!  client ──► fe (8030) ── 307 ──► be (8040) ──► plan ──► reader ──► convert ──► catalog
+//!                │                     └────────── transaction ─────────┘           ▲
+//!  client ──► sql (9030) ───────────────────────────────────────────────────────────┘
+//!  test   ──► admin (8050): faults, stats, clock, down and up
+//! ```
+
+mod admin;
+mod be;
+mod catalog;
+mod clock;
+mod cluster;
+mod convert;
+mod fault;
+mod fe;
+mod http;
+mod options;
+mod plan;
+mod profile;
+mod reader;
+mod server;
+mod sql;
+mod stats;
+mod transaction;
+mod value;
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+pub use fault::{Action, Fault, Stage};
+pub use options::{BadUser, Options, Rights, User};
+pub use profile::{Profile, UnknownProfile};
+pub use server::{Part, Standin};
+pub use stats::{LoadRecord, Stats, TableStats};
+
+/// A lock whose holder panicked is still a lock: the data is a test's, and the panic is seen elsewhere.
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

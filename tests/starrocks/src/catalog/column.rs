@@ -1,0 +1,52 @@
+//! A column of a table.
+
+use super::SqlType;
+use crate::{convert, value::Value};
+
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Column {
+    /// Stays the same when the column is renamed or moved: loads find their columns by it.
+    pub(crate) id: u32,
+    pub(crate) name: String,
+    /// The name at creation, which a renamed column keeps inside (§12.6).
+    pub(crate) first_name: String,
+    pub(crate) sql_type: SqlType,
+    pub(crate) nullable: bool,
+    pub(crate) is_key: bool,
+    pub(crate) default: Option<DefaultValue>,
+    pub(crate) comment: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum DefaultValue {
+    /// `DEFAULT NULL` written out.
+    Null,
+    Constant(String),
+    CurrentTimestamp,
+}
+
+impl Column {
+    pub(crate) fn is_named(&self, name: &str) -> bool {
+        self.name.to_lowercase() == name.to_lowercase()
+    }
+
+    /// The default as SHOW prints it.
+    pub(crate) fn printed_default(&self) -> Option<&str> {
+        match &self.default {
+            None | Some(DefaultValue::Null) => None,
+            Some(DefaultValue::Constant(text)) => Some(text),
+            Some(DefaultValue::CurrentTimestamp) => Some("CURRENT_TIMESTAMP"),
+        }
+    }
+
+    /// What a row gets that does not have this column; nothing when there is neither default nor NULL.
+    pub(crate) fn value_when_absent(&self, now_millis: i64) -> Option<Value> {
+        match &self.default {
+            Some(DefaultValue::Constant(text)) => convert::from_text(text, &self.sql_type).ok(),
+            Some(DefaultValue::CurrentTimestamp) => {
+                convert::from_text(&crate::clock::print_seconds(now_millis), &self.sql_type).ok()
+            }
+            None | Some(DefaultValue::Null) => self.nullable.then_some(Value::Null),
+        }
+    }
+}

@@ -1,0 +1,130 @@
+//! A table: its shape, its rows, and how a load changes them.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::Arc,
+};
+
+use super::{Column, Row, encode_key};
+use crate::value::Value;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Model {
+    PrimaryKeys,
+    DuplicateKeys,
+}
+
+#[derive(Debug)]
+pub(crate) struct Table {
+    pub(crate) id: u64,
+    pub(crate) spec: TableSpec,
+    pub(crate) rows: BTreeMap<Box<[u8]>, Row>,
+    /// Changes with TRUNCATE: rows of a load planned before it are lost (§12.6).
+    pub(crate) epoch: u64,
+    /// Rises with each load that becomes visible.
+    pub(crate) version: u64,
+    pub(crate) schema_version: u64,
+    pub(crate) created_millis: i64,
+    /// Never used twice, so that a load planned before DROP and ADD does not fill the new column.
+    pub(super) next_column: u32,
+    /// Of a table without a primary key: the number of the next row.
+    next_row: u64,
+}
+
+/// What CREATE TABLE says.
+#[derive(Debug, Clone)]
+pub(crate) struct TableSpec {
+    pub(crate) model: Model,
+    pub(crate) columns: Arc<Vec<Column>>,
+    /// As written in `DISTRIBUTED BY HASH`.
+    pub(crate) hash_columns: Vec<String>,
+    pub(crate) buckets: Option<u32>,
+    /// As written in `ORDER BY`.
+    pub(crate) sort_columns: Vec<String>,
+    pub(crate) comment: String,
+    pub(crate) properties: BTreeMap<String, String>,
+}
+
+/// One row of a load, in the order of arrival.
+#[derive(Debug, Clone)]
+pub(crate) struct Change {
+    pub(crate) is_delete: bool,
+    pub(crate) values: Vec<Value>,
+}
+
+impl Table {
+    pub(crate) fn new(id: u64, spec: TableSpec, created_millis: i64) -> Self {
+        let next_column = spec.columns.iter().map(|column| column.id).max().unwrap_or(0) + 1;
+        let rows = BTreeMap::new();
+        Self { id, spec, rows, epoch: 0, version: 1, schema_version: 0, created_millis, next_column, next_row: 0 }
+    }
+
+    pub(crate) fn columns(&self) -> &[Column] {
+        &self.spec.columns
+    }
+
+    pub(crate) fn column(&self, name: &str) -> Option<&Column> {
+        self.columns().iter().find(|column| column.is_named(name))
+    }
+
+    pub(crate) fn keys(&self) -> impl Iterator<Item = &Column> {
+        self.columns().iter().filter(|column| column.is_key)
+    }
+
+    /// The same table with nothing in it, to try a change on.
+    pub(crate) fn without_rows(&self) -> Self {
+        Self { spec: self.spec.clone(), rows: BTreeMap::new(), ..*self }
+    }
+
+    pub(crate) fn truncate(&mut self) {
+        self.rows.clear();
+        self.epoch += 1;
+    }
+
+    /// The column that a new row would lack, if `carried` columns are all that rows bring (§10).
+    pub(crate) fn column_without_value(&self, carried: &[Column]) -> Option<&Column> {
+        let is_carried = |column: &Column| carried.iter().any(|other| other.id == column.id);
+        self.columns().iter().find(|column| !is_carried(column) && column.value_when_absent(0).is_none())
+    }
+
+    /// Whether a change finds its row.
+    pub(crate) fn holds(&self, planned: &[Column], change: &Change) -> bool {
+        encode_key(planned, &change.values).is_ok_and(|key| self.rows.contains_key(&key))
+    }
+
+    /// Applies a load's changes in their order; `planned` names the columns that each change carries.
+    /// With `is_partial`, columns not carried keep what a row had.
+    pub(crate) fn apply(&mut self, planned: &[Column], changes: Vec<Change>, is_partial: bool, now_millis: i64) {
+        let columns = Arc::clone(&self.spec.columns);
+        let places: HashMap<u32, usize> = planned.iter().enumerate().map(|(place, c)| (c.id, place)).collect();
+        let sources: Vec<Option<usize>> = columns.iter().map(|column| places.get(&column.id).copied()).collect();
+        let absent = |column: &Column| column.value_when_absent(now_millis).unwrap_or(Value::Null);
+        let absent: Vec<Value> = columns.iter().map(absent).collect();
+        for Change { is_delete, mut values } in changes {
+            let Some(key) = self.key_of(planned, &values) else { continue };
+            if is_delete {
+                self.rows.remove(&key);
+                continue;
+            }
+            let old = if is_partial { self.rows.remove(&key) } else { None };
+            let mut row = old.map_or_else(|| absent.clone(), Vec::from);
+            for (slot, source) in row.iter_mut().zip(&sources) {
+                if let Some(value) = source.and_then(|place| values.get_mut(place)) {
+                    *slot = std::mem::replace(value, Value::Null);
+                }
+            }
+            self.rows.insert(key, row.into_boxed_slice());
+        }
+        self.version += 1;
+    }
+
+    fn key_of(&mut self, planned: &[Column], values: &[Value]) -> Option<Box<[u8]>> {
+        match self.spec.model {
+            Model::PrimaryKeys => encode_key(planned, values).ok(),
+            Model::DuplicateKeys => {
+                self.next_row += 1;
+                Some(Box::new(self.next_row.to_be_bytes()))
+            }
+        }
+    }
+}

@@ -1,0 +1,117 @@
+//! From what a load sends to what a column holds (§7.1, §8).
+//!
+//! Strict about ranges, silent where StarRocks is silent: fractions of integers are cut, decimals are rounded,
+//! dates are read leniently.
+
+pub(crate) mod decimal;
+mod document;
+pub(crate) mod moment;
+mod number;
+
+use crate::{
+    Profile,
+    catalog::{SqlType, TypeNames},
+    reader::Json,
+    value::Value,
+};
+
+/// Why a value does not fit its column; worded as in the error log (§5.4).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Refusal {
+    Overflow,
+    BadText { text: String },
+    Unsupported,
+    TooLong,
+    OutOfRange { text: String },
+    DecimalOutOfRange { text: String },
+}
+
+impl Refusal {
+    pub(crate) fn message(&self, column: &str, sql_type: &SqlType, profile: Profile) -> String {
+        let type_name = || sql_type.print(TypeNames::Internal, profile);
+        match self {
+            Self::Overflow => format!("Value is overflow. column={column}"),
+            Self::BadText { text } => format!("Unable to cast string value to {}. value={text}, column={column}", type_name()),
+            Self::Unsupported => format!("Unsupported value type. column={column}"),
+            Self::TooLong => format!("Value length is beyond the capacity. column={column}"),
+            Self::OutOfRange { text } => {
+                format!("Value '{text}' is out of range. The type of '{column}' is {}", type_name())
+            }
+            Self::DecimalOutOfRange { text } => {
+                format!("Decimal '{text}' is out of range. The type of '{column}' is {}", type_name())
+            }
+        }
+    }
+}
+
+/// A JSON value for a column; JSON null never comes here.
+pub(crate) fn from_json(json: &Json<'_>, sql_type: &SqlType) -> Result<Value, Refusal> {
+    match sql_type {
+        SqlType::Boolean => boolean(json),
+        SqlType::TinyInt | SqlType::SmallInt | SqlType::Int | SqlType::BigInt => number::integer(json, sql_type),
+        SqlType::Float => number::float(json),
+        SqlType::Double => number::double(json).map(Value::Double),
+        SqlType::Char(_) | SqlType::Varchar(_) => bounded_text(json, sql_type),
+        SqlType::Json => document::from_json(json).map(Value::Json),
+        SqlType::Array(item) => document::array(json, item),
+        SqlType::Map(..) | SqlType::Struct(_) => document::composite(json),
+        SqlType::Varbinary(_) => {
+            let bytes = json.as_text().into_owned().into_bytes();
+            let fits = sql_type.max_bytes().is_none_or(|most| bytes.len() <= most);
+            if fits { Ok(Value::Bytes(bytes.into())) } else { Err(Refusal::TooLong) }
+        }
+        SqlType::LargeInt | SqlType::Decimal { .. } | SqlType::Date | SqlType::DateTime | SqlType::Time => {
+            cast(&json.as_text(), sql_type)
+        }
+    }
+}
+
+/// Text for a column: defaults, ALTER, and constants in a load's `columns`.
+pub(crate) fn from_text(text: &str, sql_type: &SqlType) -> Result<Value, Refusal> {
+    match sql_type {
+        SqlType::Json => document::parse(text).map(Value::Json),
+        _ => from_json(&Json::Text(text.into()), sql_type),
+    }
+}
+
+fn boolean(json: &Json<'_>) -> Result<Value, Refusal> {
+    let text = match json {
+        Json::Boolean(value) => return Ok(Value::Boolean(*value)),
+        Json::Number(text) => text.trim(),
+        Json::Text(text) if text.eq_ignore_ascii_case("true") => return Ok(Value::Boolean(true)),
+        Json::Text(text) if text.eq_ignore_ascii_case("false") => return Ok(Value::Boolean(false)),
+        Json::Text(text) => {
+            let number = text.trim().parse::<i64>().map_err(|_| bad_text(text))?;
+            return Ok(Value::Boolean(number != 0));
+        }
+        _ => return Err(Refusal::Unsupported),
+    };
+    text.parse::<f64>().map(|number| Value::Boolean(number != 0.0)).map_err(|_| bad_text(text))
+}
+
+fn bounded_text(json: &Json<'_>, sql_type: &SqlType) -> Result<Value, Refusal> {
+    let text = json.as_text();
+    if sql_type.max_bytes().is_some_and(|most| text.len() > most) {
+        return Err(Refusal::TooLong);
+    }
+    Ok(Value::text(text))
+}
+
+/// The SQL CAST that a load makes of text for types the reader does not know.
+fn cast(text: &str, sql_type: &SqlType) -> Result<Value, Refusal> {
+    let out_of_range = || Refusal::OutOfRange { text: text.to_owned() };
+    match sql_type {
+        SqlType::LargeInt => number::largeint(text).map(Value::Integer).ok_or_else(out_of_range),
+        SqlType::Decimal { precision, scale } => match decimal::parse(text, *precision, *scale) {
+            Some(written) => Ok(Value::Decimal(written.into())),
+            None => Err(Refusal::DecimalOutOfRange { text: text.to_owned() }),
+        },
+        SqlType::Date => moment::parse(text).map(|moment| Value::Date(moment.date)).ok_or_else(out_of_range),
+        SqlType::DateTime => moment::parse(text).map(Value::DateTime).ok_or_else(out_of_range),
+        _ => Err(Refusal::Unsupported),
+    }
+}
+
+fn bad_text(text: &str) -> Refusal {
+    Refusal::BadText { text: text.to_owned() }
+}

@@ -1,0 +1,137 @@
+//! The frontend's HTTP side: Stream Load's first hop, label states, health.
+//!
+//! It answers from the head of a request alone and never reads a PUT body (§3.1).
+
+mod label;
+mod redirect;
+mod result;
+
+use std::sync::Arc;
+
+use crate::{
+    cluster::Cluster,
+    http::{BadCredentials, Body, Connection, HeadError, Request, Response, Status},
+    locked,
+    options::User,
+};
+use result::RestResult;
+
+const MAX_REQUEST_LINE: usize = 4096;
+const MAX_HEAD: usize = 32_768;
+const PAGE_404: &str = "<!DOCTYPE html><html><head><title>StarRocks Cluster</title></head>\
+                        <body><div class=\"container\">this is 404 page.</div></body></html>";
+
+/// What the server does after a request's answer.
+pub(crate) enum Reply {
+    Answer(Response),
+    /// The connection ends without an answer.
+    Nothing,
+}
+
+pub(crate) async fn serve(cluster: Arc<Cluster>, mut connection: Connection) {
+    loop {
+        let request = match connection.head(MAX_HEAD + MAX_REQUEST_LINE).await {
+            Ok(Some(request)) if !is_too_long(&request) => request,
+            Ok(None) | Err(HeadError::Lost(_)) => return,
+            Ok(Some(_)) | Err(HeadError::TooLong | HeadError::Malformed) => {
+                let _ = connection.send(&not_found().closing()).await;
+                connection.close_gently().await;
+                return;
+            }
+        };
+        let is_put = request.method == "PUT";
+        let Reply::Answer(response) = answer(&cluster, &request, &connection.peer.ip().to_string()).await else {
+            return connection.drop_hard();
+        };
+        let closes = response.closes || request.wants_close();
+        if connection.send(&response).await.is_err() {
+            return;
+        }
+        if closes {
+            count_body(&cluster, is_put, connection.close_gently().await);
+            return;
+        }
+        let Some(taken) = skip_body(&mut connection, &request).await else { return };
+        count_body(&cluster, is_put, taken);
+    }
+}
+
+fn count_body(cluster: &Cluster, is_put: bool, bytes: u64) {
+    if is_put {
+        locked(&cluster.stats).fe_body_bytes += bytes;
+    }
+}
+
+fn is_too_long(request: &Request) -> bool {
+    let headers: usize = request.headers.iter().map(|(name, value)| name.len() + value.len() + 4).sum();
+    request.target.len() + request.method.len() + 11 > MAX_REQUEST_LINE || headers > MAX_HEAD
+}
+
+/// A connection that stays open takes the body of the request it has answered.
+async fn skip_body(connection: &mut Connection, request: &Request) -> Option<u64> {
+    let mut body = Body::of(request);
+    let mut taken = 0;
+    while let Some(piece) = body.next(connection).await.ok()? {
+        taken += piece.len() as u64;
+    }
+    Some(taken)
+}
+
+async fn answer(cluster: &Cluster, request: &Request, client: &str) -> Reply {
+    let parts: Vec<&str> = request.path().split('/').collect();
+    match (request.method.as_str(), parts.as_slice()) {
+        ("GET", ["", "api", "health"]) => Reply::Answer(health(cluster)),
+        ("PUT", ["", "api", database, table, "_stream_load"]) => {
+            redirect::stream_load(cluster, request, client, database, table).await
+        }
+        ("GET", ["", "api", database, "get_load_state"]) => {
+            Reply::Answer(with_user(cluster, request, client, || label::state(cluster, request, database)))
+        }
+        ("POST", ["", "api", database, _, "_cancel"]) => {
+            Reply::Answer(with_user(cluster, request, client, || label::cancel(cluster, request, database)))
+        }
+        (method, _) => Reply::Answer(unknown(method)),
+    }
+}
+
+fn with_user(cluster: &Cluster, request: &Request, client: &str, then: impl FnOnce() -> Response) -> Response {
+    match authenticate(cluster, request, client) {
+        Ok(_) => then(),
+        Err(response) => response,
+    }
+}
+
+/// The user, or the 401 that says why not. The connection stays open after it.
+fn authenticate<'c>(cluster: &'c Cluster, request: &Request, client: &str) -> Result<&'c User, Response> {
+    let refused = |message: &str| {
+        let body = RestResult::failed("1", message).compact();
+        Response::html(Status::Unauthorized, body).with("www-authenticate", "Basic realm=\"\"")
+    };
+    let credentials = request.credentials().map_err(|error| match error {
+        BadCredentials::Absent => refused("Need auth information."),
+        BadCredentials::Malformed { reason } => refused(&reason),
+    })?;
+    let user = cluster.user(&credentials.user).filter(|user| user.password == credentials.password);
+    user.ok_or_else(|| refused(&format!("Access denied for {}@{client}", credentials.user)))
+}
+
+fn health(cluster: &Cluster) -> Response {
+    let online = cluster.online_backends();
+    Response::json(format!(r#"{{"online_backend_num":{online},"total_backend_num":1,"status":"OK"}}"#))
+}
+
+/// No such path, or not with this method (§2).
+fn unknown(method: &str) -> Response {
+    match method {
+        "GET" => not_found(),
+        "POST" => Response::html(Status::NotImplemented, RestResult::failed("1", "Not implemented").compact()),
+        _ => {
+            let message = format!("HTTP method is not allowed: {method}");
+            Response::html(Status::MethodNotAllowed, RestResult::failed("1", &message).compact())
+        }
+    }
+}
+
+fn not_found() -> Response {
+    Response::html(Status::NotFound, PAGE_404)
+}

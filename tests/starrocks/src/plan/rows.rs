@@ -1,0 +1,189 @@
+//! From body to changes: every row read, converted, checked and counted.
+
+use base64::{Engine, prelude::BASE64_STANDARD};
+
+use super::{Encoding, Expression, LoadPlan, Operation, Source};
+use crate::{
+    Profile,
+    catalog::{Change, Column, KeyTooLong, Model, SqlType, encode_key},
+    convert,
+    reader::{Json, JsonRow, JsonRows},
+    value::Value,
+};
+
+/// An error log holds at most so many rows (§5.1).
+const MAX_LOGGED: usize = 50;
+
+/// A converted body.
+#[derive(Debug, Default)]
+pub(crate) struct Converted {
+    pub(crate) changes: Vec<Change>,
+    pub(crate) total: u64,
+    pub(crate) filtered: u64,
+    /// Lines of the error log.
+    pub(crate) log: String,
+    logged: usize,
+}
+
+impl Converted {
+    pub(crate) fn refuse(&mut self, reason: &str, row: &str) {
+        self.filtered += 1;
+        if self.logged < MAX_LOGGED {
+            self.logged += 1;
+            self.log.push_str(&format!("Error: {reason}. Row: {row}\n"));
+        }
+    }
+
+    pub(crate) fn loaded(&self) -> u64 {
+        self.changes.len() as u64
+    }
+}
+
+/// Reads a whole JSON body. An error fails the load, whatever the filter ratio (§7.1).
+pub(crate) fn convert_body(plan: &LoadPlan, body: &[u8], profile: Profile) -> Result<Converted, String> {
+    let text = std::str::from_utf8(body).map_err(|_| "parse error. The input is not valid UTF-8".to_owned())?;
+    let mut rows = JsonRows::new(text, plan.strip_outer_array);
+    let mut converted = Converted::default();
+    while let Some(row) = rows.next_row().map_err(|error| error.to_string())? {
+        converted.total += 1;
+        match plan.change(&row, profile) {
+            Ok(change) => converted.changes.push(change),
+            Err(reason) => converted.refuse(&reason, row.text),
+        }
+    }
+    // The key is looked at when rows are written: too long a one cancels the load (§9.1).
+    plan.check_keys(&converted.changes).map_err(|error| error.to_string())?;
+    Ok(converted)
+}
+
+impl LoadPlan {
+    fn check_keys(&self, changes: &[Change]) -> Result<(), KeyTooLong> {
+        if self.model != Model::PrimaryKeys {
+            return Ok(());
+        }
+        changes.iter().try_for_each(|change| encode_key(&self.columns, &change.values).map(drop))
+    }
+
+    fn change(&self, row: &JsonRow<'_>, profile: Profile) -> Result<Change, String> {
+        let fields: Vec<Option<&Json<'_>>> = self.fields.iter().enumerate().map(|(i, f)| find(row, f, i)).collect();
+        let is_delete = self.is_delete(&fields)?;
+        let mut values = Vec::with_capacity(self.columns.len());
+        for (column, source) in self.columns.iter().zip(&self.sources) {
+            values.push(self.value(column, source, &fields, profile)?);
+        }
+        Ok(Change { is_delete, values })
+    }
+
+    /// 0 is an upsert, everything else a delete; NULL filters the row, absence does not (§9.2).
+    fn is_delete(&self, fields: &[Option<&Json<'_>>]) -> Result<bool, String> {
+        let place = match self.operation {
+            Operation::Upsert => return Ok(false),
+            Operation::Delete => return Ok(true),
+            Operation::Field(place) => place,
+        };
+        let Some(json) = fields.get(place).copied().flatten() else { return Ok(false) };
+        match convert::from_json(json, &SqlType::TinyInt) {
+            Ok(Value::Integer(number)) => Ok(number != 0),
+            _ => Err("NULL value in non-nullable column '__op'".to_owned()),
+        }
+    }
+
+    fn value(
+        &self,
+        column: &Column,
+        source: &Source,
+        fields: &[Option<&Json<'_>>],
+        profile: Profile,
+    ) -> Result<Value, String> {
+        let value = match source {
+            Source::Field(place) => match fields.get(*place).copied().flatten() {
+                None | Some(Json::Null) => Value::Null,
+                Some(json) => self.converted(column, json, profile)?,
+            },
+            Source::Assigned(expression) => assigned(expression, column, fields)?,
+        };
+        let refuses_null = column.is_key || !column.nullable;
+        if value.is_null() && refuses_null {
+            return Err(format!("NULL value in non-nullable column '{}'", column.name));
+        }
+        Ok(value)
+    }
+
+    /// Outside of strict mode a value that does not fit becomes NULL, silently (§8.1).
+    fn converted(&self, column: &Column, json: &Json<'_>, profile: Profile) -> Result<Value, String> {
+        match convert::from_json(json, &column.sql_type) {
+            Ok(value) => Ok(value),
+            Err(refusal) if self.is_strict => Err(refusal.message(&column.name, &column.sql_type, profile)),
+            Err(_) => Ok(Value::Null),
+        }
+    }
+}
+
+/// The value of a key, matched with case; of two equal keys the first counts (§7.1).
+fn find<'r>(row: &'r JsonRow<'_>, name: &str, place: usize) -> Option<&'r Json<'r>> {
+    // Rows usually bring their keys in the order of the list; only the first of equal keys may be taken so.
+    let fields = &row.fields;
+    if let Some((key, value)) = fields.get(place)
+        && key == name
+        && fields.iter().take(place).all(|(earlier, _)| earlier != name)
+    {
+        return Some(value);
+    }
+    fields.iter().find(|(key, _)| key == name).map(|(_, value)| value)
+}
+
+/// Assigned columns are not policed by strict mode; only their final length and range are (§8.1).
+fn assigned(expression: &Expression, column: &Column, fields: &[Option<&Json<'_>>]) -> Result<Value, String> {
+    let field = |place: &usize| match fields.get(*place).copied().flatten() {
+        None | Some(Json::Null) => None,
+        Some(json) => Some(json.as_text()),
+    };
+    match expression {
+        Expression::Null => Ok(Value::Null),
+        Expression::Text(text) => cast(text, column),
+        Expression::Field(place) => field(place).map_or(Ok(Value::Null), |text| cast(&text, column)),
+        Expression::ToBinary { field: place, encoding } => {
+            let bytes = field(place).and_then(|text| to_binary(&text, *encoding));
+            let Some(bytes) = bytes else { return Ok(Value::Null) };
+            check_length(bytes.len(), column)?;
+            match column.sql_type {
+                SqlType::Varbinary(_) => Ok(Value::Bytes(bytes.into())),
+                _ => Ok(Value::text(String::from_utf8_lossy(&bytes).into_owned())),
+            }
+        }
+    }
+}
+
+fn cast(text: &str, column: &Column) -> Result<Value, String> {
+    check_length(text.len(), column)?;
+    Ok(convert::from_text(text, &column.sql_type).unwrap_or(Value::Null))
+}
+
+fn check_length(length: usize, column: &Column) -> Result<(), String> {
+    match column.sql_type.max_bytes() {
+        Some(most) if length > most => Err(format!(
+            "String (length={length}) is too long. The max length of '{}' is {most}",
+            column.name
+        )),
+        _ => Ok(()),
+    }
+}
+
+/// Bad hex is an empty value, bad or empty base64 is NULL, both silently (§4.1).
+fn to_binary(text: &str, encoding: Encoding) -> Option<Vec<u8>> {
+    match encoding {
+        Encoding::Utf8 => Some(text.as_bytes().to_vec()),
+        Encoding::Base64 if text.is_empty() => None,
+        Encoding::Base64 => BASE64_STANDARD.decode(text).ok(),
+        Encoding::Hex => Some(unhex(text).unwrap_or_default()),
+    }
+}
+
+fn unhex(text: &str) -> Option<Vec<u8>> {
+    let digit = |byte: u8| char::from(byte).to_digit(16);
+    let pair = |pair: &[u8]| match pair {
+        [high, low] => u8::try_from(digit(*high)? * 16 + digit(*low)?).ok(),
+        _ => None,
+    };
+    text.as_bytes().chunks(2).map(pair).collect()
+}

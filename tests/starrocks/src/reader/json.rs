@@ -1,0 +1,79 @@
+//! A JSON value as the reader hands it on.
+
+use std::borrow::Cow;
+
+use super::syntax::Cursor;
+
+pub(crate) type Object<'a, T> = Vec<(Cow<'a, str>, T)>;
+
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum Json<'a> {
+    Null,
+    Boolean(bool),
+    /// As spelled, with the blanks after it.
+    Number(&'a str),
+    Text(Cow<'a, str>),
+    /// An object or an array, checked but not taken apart.
+    Composite(&'a str),
+}
+
+impl<'a> Json<'a> {
+    /// What a text column gets (§7.1).
+    pub(crate) fn as_text(&self) -> Cow<'_, str> {
+        match self {
+            Self::Null => Cow::Borrowed(""),
+            Self::Boolean(value) => Cow::Borrowed(if *value { "1" } else { "0" }),
+            Self::Number(text) => Cow::Borrowed(text),
+            Self::Text(text) => Cow::Borrowed(text),
+            Self::Composite(text) => Cow::Owned(minify(text)),
+        }
+    }
+
+    /// The elements of an array given as text.
+    pub(crate) fn elements(text: &'a str) -> Option<Vec<Self>> {
+        let mut elements = Vec::new();
+        let mut cursor = Cursor::new(text);
+        cursor.array(0, |element| elements.push(element)).ok()?;
+        cursor.peek().is_none().then_some(elements)
+    }
+}
+
+fn minify(text: &str) -> String {
+    let (mut in_string, mut is_escaped) = (false, false);
+    let keep = |letter: &char| {
+        let keeps = in_string || !letter.is_ascii_whitespace();
+        if *letter == '"' && !is_escaped {
+            in_string = !in_string;
+        }
+        is_escaped = in_string && *letter == '\\' && !is_escaped;
+        keeps
+    };
+    text.chars().filter(keep).collect()
+}
+
+/// A JSON value taken apart.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum Tree<'a> {
+    Scalar(Json<'a>),
+    Array(Vec<Tree<'a>>),
+    Object(Object<'a, Tree<'a>>),
+}
+
+impl<'a> Tree<'a> {
+    pub(crate) fn parse(text: &'a str) -> Option<Self> {
+        let mut cursor = Cursor::new(text);
+        let json = cursor.value(0).ok()?;
+        cursor.peek().is_none().then(|| Self::of(&json))?
+    }
+
+    pub(crate) fn of(json: &Json<'a>) -> Option<Self> {
+        let Json::Composite(text) = json else { return Some(Self::Scalar(json.clone())) };
+        let mut cursor = Cursor::new(text);
+        if cursor.peek() == Some(b'{') {
+            let fields = cursor.object().ok()?.into_iter();
+            return fields.map(|(name, value)| Some((name, Self::of(&value)?))).collect::<Option<_>>().map(Self::Object);
+        }
+        let elements = Json::elements(text)?;
+        elements.iter().map(Self::of).collect::<Option<_>>().map(Self::Array)
+    }
+}

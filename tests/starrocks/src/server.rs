@@ -1,0 +1,213 @@
+//! The listeners, and taking them down and up again with the data kept.
+
+use std::{
+    io,
+    net::{IpAddr, SocketAddr},
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
+};
+
+use tokio::{
+    net::{TcpListener, TcpStream},
+    sync::Mutex,
+    task::JoinSet,
+};
+
+use crate::{Action, Fault, Options, Stats, admin, be, cluster::Cluster, fe, http::Connection, locked, sql};
+
+/// A listener that can be taken down.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Part {
+    Fe,
+    Be,
+    Sql,
+}
+
+impl Part {
+    pub const ALL: [Self; 3] = [Self::Fe, Self::Be, Self::Sql];
+}
+
+/// A running stand-in. Dropping it ends it.
+#[derive(Debug)]
+pub struct Standin {
+    servers: Arc<Servers>,
+    admin_port: u16,
+    _admin: JoinSet<()>,
+}
+
+/// What the admin port needs to work on.
+#[derive(Debug)]
+pub(crate) struct Servers {
+    pub(crate) cluster: Arc<Cluster>,
+    ports: [u16; 3],
+    running: Mutex<[JoinSet<()>; 3]>,
+}
+
+impl Standin {
+    /// Listens on all ports before it returns.
+    pub async fn start(options: Options) -> io::Result<Self> {
+        let cluster = Arc::new(Cluster::new(options));
+        let options = &cluster.options;
+        let mut ports = [options.fe_port, options.be_port, options.sql_port];
+        let mut running = [JoinSet::new(), JoinSet::new(), JoinSet::new()];
+        for ((part, port), tasks) in Part::ALL.into_iter().zip(&mut ports).zip(&mut running) {
+            let listener = listen(options.listen, *port).await?;
+            *port = listener.local_addr()?.port();
+            start_part(part, listener, &cluster, tasks);
+        }
+        let [_, be_port, _] = ports;
+        let _ = cluster.be_port.set(be_port);
+        let listener = listen(options.admin_listen, options.admin_port).await?;
+        let admin_port = listener.local_addr()?.port();
+        let servers = Arc::new(Servers { cluster, ports, running: Mutex::new(running) });
+        let mut admin_tasks = JoinSet::new();
+        let admin_servers = Arc::clone(&servers);
+        admin_tasks.spawn(accept(listener, move |stream, peer| {
+            admin::serve(Arc::clone(&admin_servers), Connection::new(stream, peer))
+        }));
+        Ok(Self { servers, admin_port, _admin: admin_tasks })
+    }
+
+    pub fn fe_port(&self) -> u16 {
+        self.servers.port(Part::Fe)
+    }
+
+    pub fn be_port(&self) -> u16 {
+        self.servers.port(Part::Be)
+    }
+
+    pub fn sql_port(&self) -> u16 {
+        self.servers.port(Part::Sql)
+    }
+
+    pub fn admin_port(&self) -> u16 {
+        self.admin_port
+    }
+
+    pub fn inject(&self, fault: Fault) {
+        self.servers.cluster.faults.add(fault);
+    }
+
+    /// Removes all faults; loads that are held go on.
+    pub fn clear_faults(&self) {
+        self.servers.cluster.faults.clear();
+    }
+
+    pub fn faults(&self) -> Vec<Fault> {
+        self.servers.cluster.faults.list()
+    }
+
+    pub fn stats(&self) -> Stats {
+        self.servers.cluster.stats()
+    }
+
+    /// Moves the clock that labels and timeouts go by.
+    pub fn advance_clock(&self, by: Duration) {
+        self.servers.cluster.clock.advance(by);
+    }
+
+    /// Closes a listener and its connections.
+    pub async fn down(&self, part: Part) {
+        self.servers.down(part).await;
+    }
+
+    /// Listens again, on the same port, with the data as it was.
+    pub async fn up(&self, part: Part) -> io::Result<()> {
+        self.servers.up(part).await
+    }
+
+    /// Closes everything.
+    pub async fn stop(self) {
+        for part in Part::ALL {
+            self.servers.down(part).await;
+        }
+    }
+
+    /// Shorthand for the fault that no client may mistake: committed, and nobody told.
+    pub fn lose_next_answer(&self) {
+        self.inject(Fault::once(crate::Stage::Answer, Action::Close));
+    }
+}
+
+impl Servers {
+    pub(crate) fn port(&self, part: Part) -> u16 {
+        let [fe, be, sql] = self.ports;
+        match part {
+            Part::Fe => fe,
+            Part::Be => be,
+            Part::Sql => sql,
+        }
+    }
+
+    pub(crate) async fn down(&self, part: Part) {
+        let mut running = self.running.lock().await;
+        tasks_of(&mut running, part).shutdown().await;
+        if part == Part::Be {
+            self.cluster.is_be_up.store(false, Ordering::Relaxed);
+            let now = self.cluster.clock.now();
+            locked(&self.cluster.transactions).abort_running("coordinate BE is down", now);
+        }
+    }
+
+    pub(crate) async fn up(&self, part: Part) -> io::Result<()> {
+        let mut running = self.running.lock().await;
+        let tasks = tasks_of(&mut running, part);
+        if tasks.is_empty() {
+            let listener = listen(self.cluster.options.listen, self.port(part)).await?;
+            start_part(part, listener, &self.cluster, tasks);
+        }
+        if part == Part::Be {
+            self.cluster.is_be_up.store(true, Ordering::Relaxed);
+        }
+        Ok(())
+    }
+}
+
+fn tasks_of(running: &mut [JoinSet<()>; 3], part: Part) -> &mut JoinSet<()> {
+    let [fe, be, sql] = running;
+    match part {
+        Part::Fe => fe,
+        Part::Be => be,
+        Part::Sql => sql,
+    }
+}
+
+async fn listen(address: IpAddr, port: u16) -> io::Result<TcpListener> {
+    TcpListener::bind(SocketAddr::new(address, port)).await
+}
+
+fn start_part(part: Part, listener: TcpListener, cluster: &Arc<Cluster>, tasks: &mut JoinSet<()>) {
+    let cluster = Arc::clone(cluster);
+    match part {
+        Part::Fe => tasks.spawn(accept(listener, move |stream, peer| {
+            fe::serve(Arc::clone(&cluster), Connection::new(stream, peer))
+        })),
+        Part::Be => tasks.spawn(accept(listener, move |stream, peer| {
+            be::serve(Arc::clone(&cluster), Connection::new(stream, peer))
+        })),
+        Part::Sql => tasks.spawn(accept(listener, move |stream, peer| {
+            sql::serve(Arc::clone(&cluster), stream, peer.ip().to_string())
+        })),
+    };
+}
+
+/// Owns the connections it accepts: when it ends, they end.
+async fn accept<F>(listener: TcpListener, mut serve: impl FnMut(TcpStream, SocketAddr) -> F)
+where
+    F: Future<Output = ()> + Send + 'static,
+{
+    let mut connections = JoinSet::new();
+    loop {
+        tokio::select! {
+            Some(_) = connections.join_next() => {}
+            accepted = listener.accept() => match accepted {
+                Ok((stream, peer)) => {
+                    let _ = stream.set_nodelay(true);
+                    connections.spawn(serve(stream, peer));
+                }
+                // Out of descriptors, most likely: connections that end make room.
+                Err(_) => tokio::time::sleep(Duration::from_millis(20)).await,
+            },
+        }
+    }
+}

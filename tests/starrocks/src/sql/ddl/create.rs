@@ -1,0 +1,218 @@
+//! CREATE TABLE and the checks it makes.
+
+use std::sync::Arc;
+
+use super::super::{SqlError, execute::database_of, session::Session, statement::CreateTable};
+use crate::{
+    Profile,
+    catalog::{Column, ColumnSpec, DefaultValue, Model, SqlType, Table, TableSpec, TypeNames},
+    cluster::Cluster,
+    convert,
+    locked,
+};
+
+const MAX_NAME: usize = 1024;
+const MAX_COLUMNS: usize = 10_000;
+const PROPERTIES: [&str; 14] = [
+    "bucket_size",
+    "bloom_filter_columns",
+    "colocate_with",
+    "compression",
+    "datacache.enable",
+    "enable_persistent_index",
+    "fast_schema_evolution",
+    "in_memory",
+    "replicated_storage",
+    "replication_num",
+    "storage_format",
+    "storage_medium",
+    "storage_cooldown_time",
+    "write_quorum",
+];
+
+pub(super) fn table(cluster: &Cluster, session: &Session, create: CreateTable) -> Result<(), SqlError> {
+    let profile = cluster.profile();
+    let database = database_of(session, create.table.database.as_ref())?;
+    let name = create.table.table.clone();
+    let mut catalog = locked(&cluster.catalog);
+    let content = catalog.databases.get(&database).ok_or_else(|| SqlError::unknown_database(&database, profile))?;
+    if name.is_empty() || name.chars().count() > MAX_NAME || name.contains('\0') {
+        return Err(SqlError::bad_table_name(&name));
+    }
+    if content.tables.contains_key(&name) {
+        return if create.if_not_exists { Ok(()) } else { Err(SqlError::table_exists(&name)) };
+    }
+    let spec = check(create, profile)?;
+    let id = catalog.next_id();
+    if let Some(content) = catalog.databases.get_mut(&database) {
+        content.tables.insert(name, Table::new(id, spec, cluster.clock.now()));
+    }
+    Ok(())
+}
+
+fn check(create: CreateTable, profile: Profile) -> Result<TableSpec, SqlError> {
+    let CreateTable { columns, keys, hash_columns, buckets, sort_columns, comment, mut properties, .. } = create;
+    if columns.len() > MAX_COLUMNS {
+        return Err(SqlError::analyzing("Table has too many columns"));
+    }
+    check_columns(&columns, profile)?;
+    let (model, keys) = keys.unwrap_or_else(|| {
+        (Model::DuplicateKeys, columns.first().map(|column| column.name.clone()).into_iter().collect())
+    });
+    check_keys(&columns, &keys, model, profile)?;
+    let hash_columns = hash_columns.unwrap_or_else(|| keys.clone());
+    for name in &hash_columns {
+        if !is_among(name, &keys) && model == Model::PrimaryKeys {
+            return Err(SqlError::plain(format!("Distribution column[{name}] is not key column")));
+        }
+    }
+    if let Some(name) = sort_columns.iter().find(|name| !columns.iter().any(|column| same(&column.name, name))) {
+        return Err(SqlError::analyzing(&format!("Unknown column '{name}' does not exist")));
+    }
+    if let Some((name, _)) = properties.iter().find(|(name, _)| !PROPERTIES.contains(&name.as_str())) {
+        return Err(SqlError::plain(format!("Unknown properties: {{{name}}}")));
+    }
+    check_replicas(properties.get("replication_num").map(String::as_str))?;
+    for (name, value) in default_properties(profile) {
+        properties.entry(name.to_owned()).or_insert_with(|| value.to_owned());
+    }
+    let column = |(place, spec): (usize, &ColumnSpec)| column_of(place, spec, is_among(&spec.name, &keys), model);
+    let columns: Vec<Column> = columns.iter().enumerate().map(column).collect();
+    Ok(TableSpec { model, columns: Arc::new(columns), hash_columns, buckets, sort_columns, comment, properties })
+}
+
+fn column_of(place: usize, spec: &ColumnSpec, is_key: bool, model: Model) -> Column {
+    let id = u32::try_from(place).unwrap_or(u32::MAX);
+    let mut column = spec.column(id, is_key);
+    if is_key && model == Model::PrimaryKeys {
+        column.nullable = false;
+    } else {
+        column.nullable = spec.nullable.unwrap_or(true);
+    }
+    column
+}
+
+fn default_properties(profile: Profile) -> [(&'static str, &'static str); 5] {
+    [
+        ("compression", "LZ4"),
+        ("enable_persistent_index", "true"),
+        ("fast_schema_evolution", if profile.evolves_fast_by_default() { "true" } else { "false" }),
+        ("replicated_storage", "true"),
+        ("replication_num", "3"),
+    ]
+}
+
+fn same(left: &str, right: &str) -> bool {
+    left.to_lowercase() == right.to_lowercase()
+}
+
+fn is_among(name: &str, names: &[String]) -> bool {
+    names.iter().any(|other| same(name, other))
+}
+
+/// There is one BE. Without the property three replicas are wanted.
+fn check_replicas(wanted: Option<&str>) -> Result<(), SqlError> {
+    match wanted {
+        Some("1") => Ok(()),
+        Some(_) => Err(SqlError::analyzing(
+            "Table replication num should be less than of equal to the number of available BE nodes. You can change \
+             this default by setting the replication_num table properties. Current alive backend is [10001].",
+        )),
+        None => Err(SqlError::plain(
+            "Table replication num should be less than or equal to the number of available backends. You can change \
+             this default by setting the replication_num table properties. Current available backends: [10001], \
+             replication_num=3, default_replication_num=3"
+                .to_owned(),
+        )),
+    }
+}
+
+fn check_columns(columns: &[ColumnSpec], profile: Profile) -> Result<(), SqlError> {
+    for (place, spec) in columns.iter().enumerate() {
+        check_column(spec, profile)?;
+        if columns.iter().take(place).any(|earlier| same(&earlier.name, &spec.name)) {
+            return Err(SqlError::duplicate_column_in_create(&spec.name));
+        }
+    }
+    Ok(())
+}
+
+/// Name, type and default of one column, for CREATE and ALTER alike.
+pub(super) fn check_column(spec: &ColumnSpec, profile: Profile) -> Result<(), SqlError> {
+    check_column_name(&spec.name, profile)?;
+    check_type(&spec.name, &spec.sql_type)?;
+    check_default(spec, profile)
+}
+
+fn check_column_name(name: &str, profile: Profile) -> Result<(), SqlError> {
+    let lower = name.to_lowercase();
+    let is_reserved = lower == "__op"
+        || lower == "__row"
+        || (lower == "___count___" && profile.reserves_count_column())
+        || lower.starts_with("__generated_partition_column_")
+        || lower.starts_with("__starrocks_shadow_");
+    if is_reserved {
+        let detail = format!("Column name [{name}] is a system reserved name. Please choose a different one.");
+        return Err(SqlError::analyzing(&detail));
+    }
+    let is_forbidden = |letter: char| matches!(letter, '\0' | '=' | '<' | '>' | '!' | '*');
+    if name.is_empty() || name.chars().count() > MAX_NAME || name.contains(is_forbidden) {
+        return Err(SqlError::bad_column_name(name));
+    }
+    Ok(())
+}
+
+fn check_type(name: &str, sql_type: &SqlType) -> Result<(), SqlError> {
+    match sql_type {
+        SqlType::Char(length) if *length > 255 => {
+            Err(SqlError::analyzing(&format!("Char size must be <= 255: {length}")))
+        }
+        SqlType::Varchar(length) if *length > crate::catalog::MAX_VARCHAR => {
+            let most = crate::catalog::MAX_VARCHAR;
+            Err(SqlError::analyzing(&format!("Varchar size must be <= {most}: {length}")))
+        }
+        SqlType::Time => Err(SqlError::analyzing(&format!("Type:TIME of column:{name} does not support"))),
+        _ => Ok(()),
+    }
+}
+
+fn check_default(spec: &ColumnSpec, profile: Profile) -> Result<(), SqlError> {
+    let invalid = |detail: &str| SqlError::analyzing(&format!("Invalid default value for '{}'{detail}", spec.name));
+    match &spec.default {
+        Some(DefaultValue::Null) if spec.nullable == Some(false) => Err(invalid("")),
+        Some(DefaultValue::Constant(_)) if spec.sql_type == SqlType::Json && !profile.allows_json_default() => {
+            Err(invalid(": Cannot add default value for type 'JSON'"))
+        }
+        Some(DefaultValue::Constant(text)) if convert::from_text(text, &spec.sql_type).is_err() => {
+            let type_name = spec.sql_type.print(TypeNames::Internal, profile);
+            Err(invalid(&format!(": '{text}' is no value of type {type_name}")))
+        }
+        Some(DefaultValue::CurrentTimestamp) if spec.sql_type != SqlType::DateTime => {
+            Err(invalid(": CURRENT_TIMESTAMP needs type DATETIME"))
+        }
+        _ => Ok(()),
+    }
+}
+
+fn check_keys(columns: &[ColumnSpec], keys: &[String], model: Model, profile: Profile) -> Result<(), SqlError> {
+    if model != Model::PrimaryKeys {
+        return Ok(());
+    }
+    for key in keys {
+        let spec = columns.iter().find(|spec| same(&spec.name, key));
+        let spec = spec.ok_or_else(|| SqlError::analyzing(&format!("Key column[{key}] doesn't exist")))?;
+        if !spec.sql_type.can_be_key() {
+            let type_name = spec.sql_type.print(TypeNames::Create, profile);
+            let detail = format!("primary key column[{key}] type not supported: {type_name}");
+            return Err(SqlError::analyzing(&detail));
+        }
+    }
+    let in_order = columns.len() >= keys.len() && columns.iter().zip(keys).all(|(spec, key)| same(&spec.name, key));
+    if in_order {
+        return Ok(());
+    }
+    Err(SqlError::analyzing(
+        "Key columns must be the first few columns of the schema and the order  of the key columns must be \
+         consistent with the order of the schema",
+    ))
+}

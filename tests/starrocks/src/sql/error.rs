@@ -1,0 +1,125 @@
+//! SQL errors with the numbers StarRocks gives them (§12.2).
+
+use crate::Profile;
+
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{code} {message}")]
+pub(crate) struct SqlError {
+    pub(crate) code: u16,
+    pub(crate) state: &'static str,
+    pub(crate) message: String,
+}
+
+impl SqlError {
+    fn new(code: u16, state: &'static str, message: String) -> Self {
+        Self { code, state, message }
+    }
+
+    /// 1064 with just this text.
+    pub(crate) fn plain(message: String) -> Self {
+        Self::new(1064, "HY000", message)
+    }
+
+    /// 1064 as the analyzer words it.
+    pub(crate) fn analyzing(detail: &str) -> Self {
+        Self::plain(analyzing(detail))
+    }
+
+    pub(crate) fn syntax(at: usize, detail: &str) -> Self {
+        Self::plain(format!("Getting syntax error at line 1, column {at}. Detail message: {detail}."))
+    }
+
+    pub(crate) fn database_exists(name: &str) -> Self {
+        Self::new(1007, "HY000", format!("Can't create database '{name}'; database exists"))
+    }
+
+    pub(crate) fn no_database_to_drop(name: &str) -> Self {
+        Self::new(1008, "HY000", format!("Can't drop database '{name}'; database doesn't exist"))
+    }
+
+    pub(crate) fn no_database_selected() -> Self {
+        Self::new(1046, "3D000", "No database selected".to_owned())
+    }
+
+    pub(crate) fn table_exists(name: &str) -> Self {
+        Self::new(1050, "42S01", format!("Table '{name}' already exists"))
+    }
+
+    pub(crate) fn unknown_database(name: &str, profile: Profile) -> Self {
+        let (code, state) = if profile.has_new_error_codes() { (5501, "3F000") } else { (1049, "42000") };
+        Self::new(code, state, format!("Unknown database '{name}'"))
+    }
+
+    pub(crate) fn unknown_table(name: &str, profile: Profile) -> Self {
+        let (code, state) = if profile.has_new_error_codes() { (5502, "42602") } else { (1051, "42S02") };
+        Self::new(code, state, analyzing(&format!("Unknown table '{name}'")))
+    }
+
+    /// What ALTER, TRUNCATE and SHOW CREATE say of an unknown table.
+    pub(crate) fn table_not_found(name: &str) -> Self {
+        Self::analyzing(&format!("Table {name} is not found"))
+    }
+
+    pub(crate) fn unknown_column(name: &str, profile: Profile) -> Self {
+        let code = if profile.has_new_error_codes() { 1064 } else { 1054 };
+        Self::new(code, "42S22", analyzing(&format!("Column '{name}' cannot be resolved")))
+    }
+
+    pub(crate) fn unknown_column_in(name: &str, table: &str) -> Self {
+        Self::new(5509, "42S22", format!("Unknown column '{name}' in '{table}'"))
+    }
+
+    pub(crate) fn duplicate_column(name: &str) -> Self {
+        Self::new(1060, "42S21", format!("Duplicate column name '{name}'"))
+    }
+
+    pub(crate) fn duplicate_column_in_create(name: &str) -> Self {
+        Self::new(1060, "42S21", analyzing(&format!("Duplicate column name '{name}'")))
+    }
+
+    pub(crate) fn bad_database_name(name: &str) -> Self {
+        Self::new(1102, "42000", analyzing(&format!("Incorrect database name '{name}'")))
+    }
+
+    pub(crate) fn bad_table_name(name: &str) -> Self {
+        Self::new(
+            1104,
+            "42000",
+            analyzing(&format!("Incorrect table name '{name}'. Table name regex is '[^\\0]{{1,1024}}'")),
+        )
+    }
+
+    pub(crate) fn bad_column_name(name: &str) -> Self {
+        Self::new(1166, "42000", analyzing(&format!("Incorrect column name '{name}'")))
+    }
+
+    pub(crate) fn unknown_variable(name: &str) -> Self {
+        Self::new(1193, "HY000", format!("Unknown system variable '{name}'"))
+    }
+
+    pub(crate) fn wrong_password(user: &str, client: &str, used_password: bool) -> Self {
+        let using = if used_password { "YES" } else { "NO" };
+        Self::new(1045, "28000", format!("Access denied for user '{user}'@'{client}' (using password: {using})"))
+    }
+
+    pub(crate) fn denied(privilege: &str, object: &str, profile: Profile) -> Self {
+        let message = format!(
+            "Access denied; you need (at least one of) the {privilege} privilege(s) on {object} for this operation."
+        );
+        let (code, state) = if profile.has_new_error_codes() { (5203, "42501") } else { (1252, "42000") };
+        Self::new(code, state, message)
+    }
+
+    pub(crate) fn not_prepared() -> Self {
+        let message = "This command is not supported in the prepared statement protocol yet";
+        Self::new(1295, "HY000", message.to_owned())
+    }
+
+    pub(crate) fn unknown_command() -> Self {
+        Self::new(1047, "08S01", "Unknown command".to_owned())
+    }
+}
+
+fn analyzing(detail: &str) -> String {
+    format!("Getting analyzing error. Detail message: {detail}.")
+}

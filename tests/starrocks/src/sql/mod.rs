@@ -1,0 +1,20 @@
+//! The MySQL side: what a client says on port 9030 and what it is answered (§12).
+
+mod ddl;
+mod error;
+mod execute;
+mod expression;
+mod information;
+mod lexer;
+mod parser;
+mod parser_ddl;
+mod select;
+mod session;
+mod show;
+mod statement;
+mod variables;
+mod wire;
+
+pub(crate) use error::SqlError;
+pub(crate) use lexer::{Lexer, Token};
+pub(crate) use session::serve;

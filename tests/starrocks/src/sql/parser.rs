@@ -1,0 +1,439 @@
+//! From tokens to a statement: queries, SHOW, SET and the rest; DDL is next door.
+
+use super::{
+    Lexer, SqlError, Token,
+    expression::{Comparison, Expression},
+    statement::{Assignment, Direction, Select, SelectItem, Statement, TableName, Tail},
+};
+use crate::{Profile, value::Value};
+
+pub(super) struct Parser {
+    tokens: Vec<(Token, usize)>,
+    at: usize,
+    pub(super) profile: Profile,
+}
+
+/// One statement; a `;` may end it, nothing may follow.
+pub(super) fn parse(text: &str, ansi_quotes: bool, profile: Profile) -> Result<Statement, SqlError> {
+    let tokens = Lexer::tokens_with(text, ansi_quotes)?;
+    let mut parser = Parser { tokens, at: 0, profile };
+    let statement = parser.statement()?;
+    while parser.take(';') {}
+    if parser.is_done() { Ok(statement) } else { Err(parser.unexpected()) }
+}
+
+impl Parser {
+    fn statement(&mut self) -> Result<Statement, SqlError> {
+        let Some(Token::Word(first)) = self.peek().cloned() else { return Err(self.unexpected()) };
+        match first.to_uppercase().as_str() {
+            "SELECT" => self.select().map(Statement::Select),
+            "SET" => self.set(),
+            "USE" => {
+                self.at += 1;
+                self.name().map(Statement::Use)
+            }
+            "BEGIN" | "COMMIT" | "ROLLBACK" | "START" | "KILL" | "ADMIN" => {
+                self.at = self.tokens.iter().position(|(token, _)| *token == Token::Symbol(';')).unwrap_or(self.tokens.len());
+                Ok(Statement::Nothing)
+            }
+            "SHOW" => self.show(),
+            "DESC" | "DESCRIBE" => {
+                self.at += 1;
+                self.table_name().map(Statement::Describe)
+            }
+            "CREATE" => self.create(),
+            "DROP" => self.drop_statement(),
+            "TRUNCATE" => {
+                self.at += 1;
+                self.word("TABLE")?;
+                self.table_name().map(Statement::TruncateTable)
+            }
+            "ALTER" => self.alter(),
+            _ => Err(self.unexpected()),
+        }
+    }
+
+    // Tokens.
+
+    pub(super) fn is_done(&self) -> bool {
+        self.at >= self.tokens.len()
+    }
+
+    pub(super) fn peek(&self) -> Option<&Token> {
+        self.tokens.get(self.at).map(|(token, _)| token)
+    }
+
+    pub(super) fn next(&mut self) -> Option<Token> {
+        let token = self.peek().cloned();
+        self.at += usize::from(token.is_some());
+        token
+    }
+
+    pub(super) fn step_back(&mut self) {
+        self.at = self.at.saturating_sub(1);
+    }
+
+    pub(super) fn unexpected(&self) -> SqlError {
+        match self.tokens.get(self.at) {
+            Some((token, at)) => SqlError::syntax(*at, &format!("Unexpected input '{}'", token.print())),
+            None => SqlError::syntax(0, "Unexpected input '<EOF>'"),
+        }
+    }
+
+    pub(super) fn take(&mut self, symbol: char) -> bool {
+        let comes = self.peek() == Some(&Token::Symbol(symbol));
+        self.at += usize::from(comes);
+        comes
+    }
+
+    pub(super) fn expect(&mut self, symbol: char) -> Result<(), SqlError> {
+        if self.take(symbol) { Ok(()) } else { Err(self.unexpected()) }
+    }
+
+    pub(super) fn comes(&self, word: &str) -> bool {
+        matches!(self.peek(), Some(Token::Word(next)) if next.eq_ignore_ascii_case(word))
+    }
+
+    pub(super) fn take_word(&mut self, word: &str) -> bool {
+        let comes = self.comes(word);
+        self.at += usize::from(comes);
+        comes
+    }
+
+    pub(super) fn take_words(&mut self, words: &[&str]) -> bool {
+        let start = self.at;
+        let all = words.iter().all(|word| self.take_word(word));
+        if !all {
+            self.at = start;
+        }
+        all
+    }
+
+    pub(super) fn word(&mut self, word: &str) -> Result<(), SqlError> {
+        if self.take_word(word) { Ok(()) } else { Err(self.unexpected()) }
+    }
+
+    pub(super) fn name(&mut self) -> Result<String, SqlError> {
+        match self.next() {
+            Some(Token::Word(name) | Token::Quoted(name)) => Ok(name),
+            _ => {
+                self.step_back();
+                Err(self.unexpected())
+            }
+        }
+    }
+
+    pub(super) fn text(&mut self) -> Result<String, SqlError> {
+        match self.next() {
+            Some(Token::Text(text)) => Ok(text),
+            _ => {
+                self.step_back();
+                Err(self.unexpected())
+            }
+        }
+    }
+
+    pub(super) fn number<T: std::str::FromStr>(&mut self) -> Result<T, SqlError> {
+        let parsed = match self.peek() {
+            Some(Token::Number(text)) => text.parse().ok(),
+            _ => None,
+        };
+        let number = parsed.ok_or_else(|| self.unexpected())?;
+        self.at += 1;
+        Ok(number)
+    }
+
+    /// `t`, `d.t` or `catalog.d.t`.
+    pub(super) fn table_name(&mut self) -> Result<TableName, SqlError> {
+        let mut parts = vec![self.name()?];
+        while parts.len() < 3 && self.take('.') {
+            parts.push(self.name()?);
+        }
+        let table = parts.pop().unwrap_or_default();
+        Ok(TableName { database: parts.pop(), table })
+    }
+
+    // Queries.
+
+    fn select(&mut self) -> Result<Select, SqlError> {
+        self.word("SELECT")?;
+        let mut items = vec![self.select_item()?];
+        while self.take(',') {
+            items.push(self.select_item()?);
+        }
+        let mut from = None;
+        if self.take_word("FROM") {
+            from = Some(self.table_name()?);
+            // There is one table, so its alias needs no remembering.
+            self.label()?;
+        }
+        Ok(Select { items, from, tail: self.tail()? })
+    }
+
+    fn select_item(&mut self) -> Result<SelectItem, SqlError> {
+        if self.take('*') {
+            return Ok(SelectItem::Everything);
+        }
+        let expression = self.expression()?;
+        let alias = self.label()?;
+        Ok(SelectItem::Expression { expression, alias })
+    }
+
+    fn label(&mut self) -> Result<Option<String>, SqlError> {
+        if self.take_word("AS") {
+            let is_text = matches!(self.peek(), Some(Token::Text(_)));
+            return if is_text { self.text() } else { self.name() }.map(Some);
+        }
+        match self.peek() {
+            Some(Token::Word(word)) if !is_clause_word(word) => self.name().map(Some),
+            Some(Token::Quoted(_)) => self.name().map(Some),
+            _ => Ok(None),
+        }
+    }
+
+    pub(super) fn tail(&mut self) -> Result<Tail, SqlError> {
+        let mut tail = Tail::default();
+        if self.take_word("WHERE") {
+            tail.filter = Some(self.expression()?);
+        }
+        if self.take_words(&["GROUP", "BY"]) {
+            tail.group = self.list(Self::expression)?;
+        }
+        if self.take_words(&["ORDER", "BY"]) {
+            tail.order = self.list(Self::order_item)?;
+        }
+        if self.take_word("LIMIT") {
+            let first = self.number()?;
+            (tail.offset, tail.limit) = if self.take(',') { (first, Some(self.number()?)) } else { (0, Some(first)) };
+            if self.take_word("OFFSET") {
+                tail.offset = self.number()?;
+            }
+        }
+        Ok(tail)
+    }
+
+    fn order_item(&mut self) -> Result<(Expression, Direction), SqlError> {
+        let expression = self.expression()?;
+        if self.take_word("DESC") {
+            return Ok((expression, Direction::Descending));
+        }
+        self.take_word("ASC");
+        Ok((expression, Direction::Ascending))
+    }
+
+    fn list<T>(&mut self, mut item: impl FnMut(&mut Self) -> Result<T, SqlError>) -> Result<Vec<T>, SqlError> {
+        let mut items = vec![item(self)?];
+        while self.take(',') {
+            items.push(item(self)?);
+        }
+        Ok(items)
+    }
+
+    pub(super) fn expression(&mut self) -> Result<Expression, SqlError> {
+        // Bounds the recursion: every level of nesting takes a token.
+        if self.tokens.len() > 100_000 {
+            return Err(SqlError::syntax(0, "the statement is too long"));
+        }
+        let mut left = self.conjunction()?;
+        while self.take_word("OR") {
+            left = Expression::Or(Box::new(left), Box::new(self.conjunction()?));
+        }
+        Ok(left)
+    }
+
+    fn conjunction(&mut self) -> Result<Expression, SqlError> {
+        let mut left = self.predicate()?;
+        while self.take_word("AND") {
+            left = Expression::And(Box::new(left), Box::new(self.predicate()?));
+        }
+        Ok(left)
+    }
+
+    fn predicate(&mut self) -> Result<Expression, SqlError> {
+        if self.take_word("NOT") {
+            return self.predicate().map(|inner| Expression::Not(Box::new(inner)));
+        }
+        let left = self.operand()?;
+        if let Some(operator) = self.comparison() {
+            let right = self.operand()?;
+            return Ok(Expression::Compare { operator, left: Box::new(left), right: Box::new(right) });
+        }
+        if self.take_word("IS") {
+            let is_negated = self.take_word("NOT");
+            self.word("NULL")?;
+            return Ok(Expression::IsNull { value: Box::new(left), is_negated });
+        }
+        let is_negated = self.take_word("NOT");
+        if self.take_word("IN") {
+            self.expect('(')?;
+            let list = self.list(Self::operand)?;
+            self.expect(')')?;
+            return Ok(Expression::In { value: Box::new(left), list, is_negated });
+        }
+        if self.take_word("LIKE") {
+            let pattern = Box::new(self.operand()?);
+            return Ok(Expression::Like { value: Box::new(left), pattern, is_negated });
+        }
+        if self.take_word("BETWEEN") {
+            return self.between(left, is_negated);
+        }
+        if is_negated { Err(self.unexpected()) } else { Ok(left) }
+    }
+
+    fn between(&mut self, value: Expression, is_negated: bool) -> Result<Expression, SqlError> {
+        let low = self.operand()?;
+        self.word("AND")?;
+        let high = self.operand()?;
+        let bound = |operator, bound| Expression::Compare {
+            operator,
+            left: Box::new(value.clone()),
+            right: Box::new(bound),
+        };
+        let inside = Expression::And(
+            Box::new(bound(Comparison::GreaterOrEqual, low)),
+            Box::new(bound(Comparison::LessOrEqual, high)),
+        );
+        Ok(if is_negated { Expression::Not(Box::new(inside)) } else { inside })
+    }
+
+    fn comparison(&mut self) -> Option<Comparison> {
+        let comparison = match self.peek()? {
+            Token::Symbol(symbol) => Comparison::named(symbol.encode_utf8(&mut [0; 4])),
+            Token::Operator(operator) => Comparison::named(operator),
+            _ => None,
+        };
+        self.at += usize::from(comparison.is_some());
+        comparison
+    }
+
+    pub(super) fn operand(&mut self) -> Result<Expression, SqlError> {
+        if self.take('(') {
+            if self.at > 10_000 {
+                return Err(self.unexpected());
+            }
+            let inner = self.expression()?;
+            self.expect(')')?;
+            return Ok(inner);
+        }
+        if self.take('-') {
+            return match self.next() {
+                Some(Token::Number(text)) => Ok(Expression::Literal(number(&format!("-{text}")))),
+                _ => {
+                    self.step_back();
+                    Err(self.unexpected())
+                }
+            };
+        }
+        match self.next() {
+            Some(Token::Number(text)) => Ok(Expression::Literal(number(&text))),
+            Some(Token::Text(text)) => Ok(Expression::Literal(Value::text(text))),
+            Some(Token::Variable(name)) => Ok(Expression::Variable(name)),
+            Some(Token::Quoted(name)) => self.column(name),
+            Some(Token::Word(word)) => self.word_operand(word),
+            _ => {
+                self.step_back();
+                Err(self.unexpected())
+            }
+        }
+    }
+
+    fn word_operand(&mut self, word: String) -> Result<Expression, SqlError> {
+        match word.to_uppercase().as_str() {
+            "NULL" => return Ok(Expression::Literal(Value::Null)),
+            "TRUE" => return Ok(Expression::Literal(Value::Boolean(true))),
+            "FALSE" => return Ok(Expression::Literal(Value::Boolean(false))),
+            "FROM" | "WHERE" | "GROUP" | "ORDER" | "LIMIT" => {
+                self.step_back();
+                return Err(self.unexpected());
+            }
+            "DATE" | "TIMESTAMP" if matches!(self.peek(), Some(Token::Text(_))) => {
+                return self.text().map(|text| Expression::Literal(Value::text(text)));
+            }
+            _ => {}
+        }
+        if !self.take('(') {
+            return self.column(word);
+        }
+        let is_distinct = self.take_word("DISTINCT");
+        let mut arguments = Vec::new();
+        while !self.take(')') {
+            if !arguments.is_empty() {
+                self.expect(',')?;
+            }
+            arguments.push(if self.take('*') { Expression::Star } else { self.expression()? });
+        }
+        Ok(Expression::Call { function: word, arguments, is_distinct })
+    }
+
+    /// The last part of `t.c` or `d.t.c`: there is one table, so it says all.
+    fn column(&mut self, first: String) -> Result<Expression, SqlError> {
+        let mut name = first;
+        while self.take('.') {
+            name = self.name()?;
+        }
+        Ok(Expression::Column(name))
+    }
+
+    // SET.
+
+    fn set(&mut self) -> Result<Statement, SqlError> {
+        self.word("SET")?;
+        let assignments = self.list(Self::assignment)?;
+        Ok(Statement::Set(assignments))
+    }
+
+    fn assignment(&mut self) -> Result<Assignment, SqlError> {
+        if self.take_word("NAMES") || self.take_words(&["CHARACTER", "SET"]) || self.take_word("CHARSET") {
+            let value = self.set_value()?;
+            if self.take_word("COLLATE") {
+                self.set_value()?;
+            }
+            return Ok(Assignment { name: "names".to_owned(), value });
+        }
+        for scope in ["SESSION", "GLOBAL", "LOCAL"] {
+            if self.take_word(scope) {
+                break;
+            }
+        }
+        if self.take_words(&["TRANSACTION"]) {
+            while self.next().is_some() {}
+            return Ok(Assignment { name: "transaction".to_owned(), value: Expression::Literal(Value::Null) });
+        }
+        let name = match self.next() {
+            Some(Token::Variable(name) | Token::Word(name) | Token::Quoted(name)) => name,
+            _ => return Err(self.unexpected()),
+        };
+        self.take(':');
+        self.expect('=')?;
+        let value = self.set_value()?;
+        Ok(Assignment { name: name.rsplit('.').next().unwrap_or_default().to_lowercase(), value })
+    }
+
+    /// A bare word stands for itself: `utf8mb4`, `ON`, `DEFAULT`.
+    fn set_value(&mut self) -> Result<Expression, SqlError> {
+        let value = self.operand()?;
+        let is_plain = match self.peek() {
+            None => true,
+            Some(Token::Symbol(symbol)) => matches!(symbol, ',' | ';'),
+            Some(Token::Word(word)) => word.eq_ignore_ascii_case("COLLATE"),
+            Some(_) => false,
+        };
+        match value {
+            _ if !is_plain => Err(SqlError::plain("Set statement only support constant expr.".to_owned())),
+            Expression::Column(word) => Ok(Expression::Literal(Value::text(word))),
+            value => Ok(value),
+        }
+    }
+}
+
+fn is_clause_word(word: &str) -> bool {
+    ["FROM", "WHERE", "GROUP", "ORDER", "LIMIT", "AS", "OFFSET"].iter().any(|clause| clause.eq_ignore_ascii_case(word))
+}
+
+fn number(text: &str) -> Value {
+    match text.parse() {
+        Ok(number) => Value::Integer(number),
+        Err(_) if text.contains(['e', 'E']) => text.parse().map_or(Value::Null, Value::Double),
+        Err(_) => Value::Decimal(text.into()),
+    }
+}

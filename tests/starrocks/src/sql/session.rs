@@ -1,0 +1,171 @@
+//! One SQL connection, from greeting to goodbye.
+
+use std::{
+    collections::BTreeMap,
+    io,
+    sync::{
+        Arc,
+        atomic::{AtomicU32, Ordering},
+    },
+};
+
+use tokio::net::TcpStream;
+
+use super::{
+    SqlError,
+    execute::{Outcome, execute},
+    variables,
+    wire::{self, Reader, Wire},
+};
+use crate::{Rights, User, cluster::Cluster, locked, value::Value};
+
+static CONNECTIONS: AtomicU32 = AtomicU32::new(1);
+
+/// What a session knows of itself.
+#[derive(Debug)]
+pub(super) struct Session {
+    pub(super) user: User,
+    pub(super) client: String,
+    pub(super) connection: u32,
+    pub(super) database: Option<String>,
+    pub(super) variables: BTreeMap<String, Value>,
+}
+
+impl Session {
+    pub(super) fn has_ansi_quotes(&self) -> bool {
+        let mode = self.variables.get("sql_mode").and_then(|mode| mode.print(true)).unwrap_or_default();
+        String::from_utf8_lossy(&mode).to_uppercase().split(',').any(|part| part.trim().starts_with("ANSI"))
+    }
+
+    /// Makes a database the current one.
+    pub(super) fn enter(&mut self, name: &str, cluster: &Cluster) -> Result<(), SqlError> {
+        let name = name.strip_prefix("default_catalog.").unwrap_or(name);
+        let exists = name == "information_schema" || locked(&cluster.catalog).databases.contains_key(name);
+        if !exists {
+            return Err(SqlError::unknown_database(name, cluster.profile()));
+        }
+        if self.user.rights == Rights::None && name != "information_schema" {
+            return Err(SqlError::denied("any", &format!("DATABASE {name}"), cluster.profile()));
+        }
+        self.database = Some(name.to_owned());
+        Ok(())
+    }
+}
+
+pub(crate) async fn serve(cluster: Arc<Cluster>, stream: TcpStream, client: String) {
+    // A client that goes away is no news; nothing else can fail here.
+    let _ = converse(&cluster, stream, client).await;
+}
+
+async fn converse(cluster: &Arc<Cluster>, stream: TcpStream, client: String) -> io::Result<()> {
+    stream.set_nodelay(true)?;
+    let mut wire = Wire::new(stream);
+    let Some(mut session) = log_in(cluster, &mut wire, client).await? else { return Ok(()) };
+    loop {
+        let command = wire.command().await?;
+        let Some((code, content)) = command.split_first() else { return Ok(()) };
+        let text = String::from_utf8_lossy(content).into_owned();
+        match code {
+            0x01 => return Ok(()),
+            0x02 => match session.enter(&text, cluster) {
+                Ok(()) => wire.ok().await?,
+                Err(error) => wire.error(&error).await?,
+            },
+            0x03 => query(cluster, &mut wire, &mut session, text).await?,
+            0x0e | 0x1a => wire.ok().await?,
+            0x1f => {
+                session.variables = variables::defaults(cluster.profile());
+                session.database = None;
+                wire.ok().await?;
+            }
+            0x16 => wire.error(&SqlError::not_prepared()).await?,
+            0x19 => {}
+            _ => wire.error(&SqlError::unknown_command()).await?,
+        }
+    }
+}
+
+async fn log_in(cluster: &Arc<Cluster>, wire: &mut Wire, client: String) -> io::Result<Option<Session>> {
+    let connection = CONNECTIONS.fetch_add(1, Ordering::Relaxed);
+    let salt = salt(connection);
+    wire.greet(cluster.profile().greeting_version(), connection, &salt).await?;
+    let message = wire.read().await?;
+    let Some(Login { user, mut answer, database, plugin }) = Login::read(&message) else { return Ok(None) };
+    if plugin.is_some_and(|plugin| plugin != wire::PLUGIN) {
+        answer = wire.switch_plugin(&salt).await?;
+    }
+    let known = cluster.user(&user).filter(|known| wire::scramble(&known.password, &salt) == answer);
+    let Some(known) = known else {
+        wire.error(&SqlError::wrong_password(&user, &client, !answer.is_empty())).await?;
+        return Ok(None);
+    };
+    let variables = variables::defaults(cluster.profile());
+    let mut session = Session { user: known.clone(), client, connection, database: None, variables };
+    if let Some(database) = database.filter(|database| !database.is_empty())
+        && let Err(error) = session.enter(&database, cluster)
+    {
+        // A database that the user may not use closes the socket without a word (§12.1).
+        if error == SqlError::unknown_database(&database, cluster.profile()) {
+            wire.error(&error).await?;
+        }
+        return Ok(None);
+    }
+    wire.ok().await?;
+    Ok(Some(session))
+}
+
+/// Twenty letters; this server keeps no secrets, so they need only differ.
+fn salt(connection: u32) -> [u8; 20] {
+    let mut state = u64::from(connection).wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
+    std::array::from_fn(|_| {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        let [.., top] = state.to_le_bytes();
+        b'a' + top % 26
+    })
+}
+
+struct Login {
+    user: String,
+    answer: Vec<u8>,
+    database: Option<String>,
+    plugin: Option<String>,
+}
+
+impl Login {
+    fn read(message: &[u8]) -> Option<Self> {
+        let mut reader = Reader(message);
+        let capabilities = reader.u32()?;
+        reader.bytes(28)?;
+        let user = reader.text()?;
+        let answer = reader.counted()?.to_vec();
+        let has_database = capabilities & wire::CONNECT_WITH_DB != 0;
+        let database = if has_database { reader.text() } else { None };
+        let has_plugin = capabilities & wire::PLUGIN_AUTH != 0;
+        let plugin = if has_plugin { reader.text() } else { None };
+        Some(Self { user, answer, database, plugin })
+    }
+}
+
+/// Reading many rows is work for a thread that may be busy.
+async fn query(cluster: &Arc<Cluster>, wire: &mut Wire, session: &mut Session, text: String) -> io::Result<()> {
+    let work_cluster = Arc::clone(cluster);
+    let placeholder = Session {
+        user: session.user.clone(),
+        client: String::new(),
+        connection: session.connection,
+        database: None,
+        variables: BTreeMap::new(),
+    };
+    let mut own = std::mem::replace(session, placeholder);
+    let work = tokio::task::spawn_blocking(move || {
+        let outcome = execute(&work_cluster, &mut own, &text);
+        (own, outcome)
+    });
+    let (own, outcome) = work.await.map_err(io::Error::other)?;
+    *session = own;
+    match outcome {
+        Ok(Outcome::Done) => wire.ok().await,
+        Ok(Outcome::Rows(rows)) => wire.rows(&rows, cluster.profile().prints_microseconds()).await,
+        Err(error) => wire.error(&error).await,
+    }
+}

@@ -1,0 +1,97 @@
+//! What a statement says, once parsed.
+
+use std::collections::BTreeMap;
+
+use super::expression::Expression;
+use crate::catalog::{ColumnSpec, Model, Place};
+
+#[derive(Debug, Clone)]
+pub(super) enum Statement {
+    Select(Select),
+    Set(Vec<Assignment>),
+    Use(String),
+    /// Taken and without effect: BEGIN, COMMIT, ROLLBACK, KILL and the like.
+    Nothing,
+    CreateDatabase { name: String, if_not_exists: bool },
+    DropDatabase { name: String, if_exists: bool },
+    CreateTable(Box<CreateTable>),
+    DropTable { table: TableName, if_exists: bool },
+    TruncateTable(TableName),
+    AlterTable { table: TableName, clauses: Vec<Clause> },
+    Describe(TableName),
+    ShowColumns { table: TableName, is_full: bool, like: Option<String> },
+    ShowCreateTable(TableName),
+    ShowDatabases { like: Option<String> },
+    ShowTables { database: Option<String>, is_full: bool, like: Option<String> },
+    ShowVariables { like: Option<String> },
+    ShowAlterColumn { database: Option<String>, tail: Tail },
+    ShowBackends,
+    /// SHOW WARNINGS and others that have nothing to show.
+    ShowNothing(&'static [&'static str]),
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct TableName {
+    pub(super) database: Option<String>,
+    pub(super) table: String,
+}
+
+#[derive(Debug, Clone)]
+pub(super) struct Select {
+    pub(super) items: Vec<SelectItem>,
+    pub(super) from: Option<TableName>,
+    pub(super) tail: Tail,
+}
+
+#[derive(Debug, Clone)]
+pub(super) enum SelectItem {
+    Everything,
+    Expression { expression: Expression, alias: Option<String> },
+}
+
+/// WHERE, GROUP BY, ORDER BY and LIMIT.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Tail {
+    pub(super) filter: Option<Expression>,
+    pub(super) group: Vec<Expression>,
+    pub(super) order: Vec<(Expression, Direction)>,
+    pub(super) limit: Option<usize>,
+    pub(super) offset: usize,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Direction {
+    Ascending,
+    Descending,
+}
+
+#[derive(Debug, Clone)]
+pub(super) struct Assignment {
+    pub(super) name: String,
+    pub(super) value: Expression,
+}
+
+#[derive(Debug, Clone)]
+pub(super) struct CreateTable {
+    pub(super) table: TableName,
+    pub(super) if_not_exists: bool,
+    pub(super) columns: Vec<ColumnSpec>,
+    pub(super) keys: Option<(Model, Vec<String>)>,
+    pub(super) hash_columns: Option<Vec<String>>,
+    pub(super) buckets: Option<u32>,
+    pub(super) sort_columns: Vec<String>,
+    pub(super) comment: String,
+    pub(super) properties: BTreeMap<String, String>,
+}
+
+#[derive(Debug, Clone)]
+pub(super) enum Clause {
+    AddColumn(ColumnSpec, Place),
+    DropColumn(String),
+    ModifyColumn(ColumnSpec),
+    RenameColumn { from: String, to: String },
+    RenameTable(String),
+    SwapWith(String),
+    SetComment(String),
+    SetProperties(BTreeMap<String, String>),
+}

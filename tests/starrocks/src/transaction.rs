@@ -1,0 +1,260 @@
+//! Labels and the transactions behind them, per database (§6).
+
+use std::collections::{BTreeMap, HashMap};
+
+use serde::Serialize;
+
+const CLEAN_INTERVAL_MILLIS: i64 = 14_400_000;
+const KEEP_MILLIS: i64 = 3 * 24 * 3_600_000;
+const KEEP_NUMBER: usize = 1000;
+const MAX_RUNNING: usize = 1000;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "UPPERCASE")]
+pub(crate) enum State {
+    Prepare,
+    Committed,
+    Visible,
+    Aborted,
+}
+
+impl State {
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Prepare => "PREPARE",
+            Self::Committed => "COMMITTED",
+            Self::Visible => "VISIBLE",
+            Self::Aborted => "ABORTED",
+        }
+    }
+
+    fn is_finished(self) -> bool {
+        matches!(self, Self::Visible | Self::Aborted)
+    }
+}
+
+#[derive(Debug, Clone)]
+pub(crate) struct Transaction {
+    pub(crate) state: State,
+    pub(crate) reason: String,
+    deadline_millis: i64,
+    finished_millis: i64,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum BeginError {
+    LabelExists { is_finished: bool },
+    TooManyRunning { running: usize },
+}
+
+#[derive(Debug, Default)]
+pub(crate) struct Transactions {
+    databases: HashMap<String, Labels>,
+    last_id: u64,
+    cleaned_millis: Option<i64>,
+}
+
+#[derive(Debug, Default)]
+struct Labels {
+    transactions: BTreeMap<u64, Transaction>,
+    /// The newest transaction of each label: the one that counts.
+    newest: HashMap<String, u64>,
+}
+
+impl Transactions {
+    /// A number nothing else has: loads and schema changes share the counter.
+    pub(crate) fn next_id(&mut self) -> u64 {
+        self.last_id += 1;
+        self.last_id
+    }
+
+    pub(crate) fn begin(
+        &mut self,
+        database: &str,
+        label: &str,
+        timeout_seconds: u32,
+        now: i64,
+    ) -> Result<u64, BeginError> {
+        self.tidy(now);
+        let id = self.next_id();
+        let labels = self.databases.entry(database.to_owned()).or_default();
+        if let Some(earlier) = labels.find(label).filter(|earlier| earlier.state != State::Aborted) {
+            return Err(BeginError::LabelExists { is_finished: earlier.state != State::Prepare });
+        }
+        let running = labels.transactions.values().filter(|other| !other.state.is_finished()).count();
+        if running >= MAX_RUNNING {
+            return Err(BeginError::TooManyRunning { running });
+        }
+        let transaction = Transaction {
+            state: State::Prepare,
+            reason: String::new(),
+            deadline_millis: now + i64::from(timeout_seconds) * 1000,
+            finished_millis: 0,
+        };
+        labels.transactions.insert(id, transaction);
+        labels.newest.insert(label.to_owned(), id);
+        Ok(id)
+    }
+
+    /// From PREPARE to COMMITTED, or why not.
+    pub(crate) fn commit(&mut self, database: &str, id: u64, now: i64) -> Result<(), String> {
+        self.tidy(now);
+        let transaction = self.transaction(database, id).ok_or("transaction not found")?;
+        match transaction.state {
+            State::Prepare => {
+                transaction.state = State::Committed;
+                Ok(())
+            }
+            State::Aborted => Err(transaction.reason.clone()),
+            State::Committed | State::Visible => Ok(()),
+        }
+    }
+
+    pub(crate) fn publish(&mut self, database: &str, id: u64, now: i64) {
+        if let Some(transaction) = self.transaction(database, id).filter(|it| it.state == State::Committed) {
+            (transaction.state, transaction.finished_millis) = (State::Visible, now);
+        }
+    }
+
+    pub(crate) fn abort(&mut self, database: &str, id: u64, reason: &str, now: i64) {
+        if let Some(transaction) = self.transaction(database, id) {
+            transaction.abort(reason, now);
+        }
+    }
+
+    /// Aborts what is running under a label; false when nothing is.
+    pub(crate) fn cancel(&mut self, database: &str, label: &str, now: i64) -> bool {
+        self.tidy(now);
+        let Some(labels) = self.databases.get_mut(database) else { return false };
+        let running = labels.newest.get(label).and_then(|id| labels.transactions.get_mut(id));
+        let running = running.filter(|transaction| transaction.state == State::Prepare);
+        running.map(|transaction| transaction.abort("user cancel", now)).is_some()
+    }
+
+    /// What a dying BE leaves behind.
+    pub(crate) fn abort_running(&mut self, reason: &str, now: i64) {
+        for labels in self.databases.values_mut() {
+            labels.transactions.values_mut().for_each(|transaction| transaction.abort(reason, now));
+        }
+    }
+
+    pub(crate) fn find(&mut self, database: &str, label: &str, now: i64) -> Option<Transaction> {
+        self.tidy(now);
+        self.databases.get(database)?.find(label).cloned()
+    }
+
+    pub(crate) fn forget_database(&mut self, database: &str) {
+        self.databases.remove(database);
+    }
+
+    /// How many labels each database remembers, by state.
+    pub(crate) fn count(&self) -> BTreeMap<String, BTreeMap<&'static str, usize>> {
+        let mut counts = BTreeMap::new();
+        for (database, labels) in &self.databases {
+            let states: &mut BTreeMap<_, _> = counts.entry(database.clone()).or_default();
+            for transaction in labels.transactions.values() {
+                *states.entry(transaction.state.name()).or_default() += 1;
+            }
+        }
+        counts
+    }
+
+    fn transaction(&mut self, database: &str, id: u64) -> Option<&mut Transaction> {
+        self.databases.get_mut(database)?.transactions.get_mut(&id)
+    }
+
+    /// What the FE does in the background, done when somebody looks: timed-out loads are aborted, and every
+    /// four hours old labels are forgotten.
+    pub(crate) fn tidy(&mut self, now: i64) {
+        for labels in self.databases.values_mut() {
+            let overdue = labels.transactions.values_mut().filter(|transaction| transaction.deadline_millis <= now);
+            overdue.for_each(|transaction| transaction.abort("timeout by txn manager", now));
+        }
+        let cleaned = *self.cleaned_millis.get_or_insert(now);
+        if now - cleaned >= CLEAN_INTERVAL_MILLIS {
+            self.cleaned_millis = Some(now);
+            self.databases.values_mut().for_each(|labels| labels.clean(now));
+        }
+    }
+}
+
+impl Transaction {
+    fn abort(&mut self, reason: &str, now: i64) {
+        if self.state == State::Prepare {
+            (self.state, self.finished_millis) = (State::Aborted, now);
+            self.reason = reason.to_owned();
+        }
+    }
+}
+
+impl Labels {
+    fn find(&self, label: &str) -> Option<&Transaction> {
+        self.transactions.get(self.newest.get(label)?)
+    }
+
+    /// Drops finished transactions that are too old, and the oldest above the number kept (§6.2).
+    fn clean(&mut self, now: i64) {
+        let mut surplus = self.transactions.len().saturating_sub(KEEP_NUMBER);
+        self.transactions.retain(|_, transaction| {
+            if !transaction.state.is_finished() {
+                return true;
+            }
+            let goes = surplus > 0 || now - transaction.finished_millis > KEEP_MILLIS;
+            surplus = surplus.saturating_sub(usize::from(goes));
+            !goes
+        });
+        let Self { transactions, newest } = self;
+        newest.retain(|_, id| transactions.contains_key(id));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn visible(transactions: &mut Transactions, label: &str, now: i64) {
+        let id = transactions.begin("d", label, 600, now).expect("begins");
+        transactions.commit("d", id, now).expect("commits");
+        transactions.publish("d", id, now);
+    }
+
+    #[test]
+    fn s12_a_label_may_begin_again_only_after_an_abort() {
+        let mut transactions = Transactions::default();
+        let id = transactions.begin("d", "a", 600, 0).expect("begins");
+        let running = Err(BeginError::LabelExists { is_finished: false });
+        assert_eq!(transactions.begin("d", "a", 600, 0), running);
+        transactions.abort("d", id, "because", 0);
+        visible(&mut transactions, "a", 0);
+        assert_eq!(transactions.begin("d", "a", 600, 0), Err(BeginError::LabelExists { is_finished: true }));
+        assert!(transactions.begin("other", "a", 600, 0).is_ok());
+    }
+
+    #[test]
+    fn s12_labels_above_a_thousand_go_at_the_next_cleaning_and_not_before() {
+        let mut transactions = Transactions::default();
+        for number in 0..1500 {
+            visible(&mut transactions, &format!("l{number}"), 0);
+        }
+        assert!(transactions.find("d", "l0", CLEAN_INTERVAL_MILLIS - 1).is_some());
+        assert!(transactions.find("d", "l499", CLEAN_INTERVAL_MILLIS).is_none());
+        assert!(transactions.find("d", "l500", CLEAN_INTERVAL_MILLIS).is_some());
+    }
+
+    #[test]
+    fn s12_labels_are_forgotten_after_three_days() {
+        let mut transactions = Transactions::default();
+        visible(&mut transactions, "a", 0);
+        assert!(transactions.find("d", "a", KEEP_MILLIS).is_some());
+        assert!(transactions.find("d", "a", KEEP_MILLIS + CLEAN_INTERVAL_MILLIS).is_none());
+    }
+
+    #[test]
+    fn s12_a_load_that_takes_longer_than_its_timeout_is_aborted() {
+        let mut transactions = Transactions::default();
+        let id = transactions.begin("d", "a", 3, 0).expect("begins");
+        let found = transactions.find("d", "a", 3000).expect("known");
+        assert_eq!((found.state, found.reason.as_str()), (State::Aborted, "timeout by txn manager"));
+        assert_eq!(transactions.commit("d", id, 3000), Err("timeout by txn manager".to_owned()));
+    }
+}

@@ -1,0 +1,1 @@
+//! The stand-in as clients meet it: raw HTTP, a MySQL driver, curl.

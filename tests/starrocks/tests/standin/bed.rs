@@ -1,0 +1,205 @@
+//! What every test needs: a running stand-in, a raw HTTP client that does the two hops by hand, a MySQL client.
+
+use std::time::Duration;
+
+use mysql_async::{Conn, OptsBuilder, Row, prelude::Queryable};
+use starrocks_standin::{Options, Profile, Rights, Standin, User};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+};
+
+pub struct Bed {
+    pub standin: Standin,
+}
+
+/// An answer as it came over the wire.
+#[derive(Debug, Clone, Default)]
+pub struct Answer {
+    pub status: u16,
+    pub head: String,
+    pub body: String,
+    pub closed: bool,
+}
+
+impl Answer {
+    pub fn header(&self, name: &str) -> Option<String> {
+        let lines = self.head.lines().filter_map(|line| line.split_once(':'));
+        let mut lines = lines.map(|(key, value)| (key.to_lowercase(), value.trim().to_owned()));
+        lines.find(|(key, _)| *key == name.to_lowercase()).map(|(_, value)| value)
+    }
+
+    pub fn json(&self) -> serde_json::Value {
+        serde_json::from_str(&self.body).unwrap_or_else(|error| panic!("{error} in {:?}", self.body))
+    }
+
+    pub fn field(&self, name: &str) -> String {
+        match &self.json()[name] {
+            serde_json::Value::String(text) => text.clone(),
+            other => other.to_string(),
+        }
+    }
+}
+
+pub const ROOT: &str = "Authorization: Basic cm9vdDo=";
+
+impl Bed {
+    pub async fn start() -> Self {
+        Self::with(Options::default()).await
+    }
+
+    pub async fn of(profile: Profile) -> Self {
+        Self::with(Options { profile, ..Options::default() }).await
+    }
+
+    pub async fn with(options: Options) -> Self {
+        let users = vec![User::new("root", "", Rights::All), User::new("cdc", "pw", Rights::None)];
+        Self { standin: Standin::start(Options { users, ..options }).await.expect("starts") }
+    }
+
+    /// A bed with database `d` and a table `t` with these columns and `id` as key.
+    pub async fn with_table(columns: &str) -> Self {
+        let bed = Self::start().await;
+        bed.create(columns).await;
+        bed
+    }
+
+    pub async fn create(&self, columns: &str) {
+        self.run("CREATE DATABASE IF NOT EXISTS d").await;
+        self.run(&format!(
+            "CREATE TABLE d.t ({columns}) PRIMARY KEY(id) DISTRIBUTED BY HASH(id) BUCKETS 1 \
+             PROPERTIES('replication_num'='1')"
+        ))
+        .await;
+    }
+
+    pub async fn connect(&self) -> Conn {
+        let options = OptsBuilder::default()
+            .ip_or_hostname("127.0.0.1")
+            .tcp_port(self.standin.sql_port())
+            .user(Some("root"))
+            .prefer_socket(false);
+        Conn::new(options).await.expect("connects")
+    }
+
+    pub async fn run(&self, statement: &str) {
+        let mut connection = self.connect().await;
+        connection.query_drop(statement).await.unwrap_or_else(|error| panic!("{statement}: {error}"));
+    }
+
+    pub async fn rows(&self, query: &str) -> Vec<Vec<Option<String>>> {
+        let mut connection = self.connect().await;
+        let rows: Vec<Row> = connection.query(query).await.unwrap_or_else(|error| panic!("{query}: {error}"));
+        rows.into_iter().map(texts).collect()
+    }
+
+    /// Rows with `NULL` written out, joined by commas.
+    pub async fn lines(&self, query: &str) -> Vec<String> {
+        let join = |row: Vec<Option<String>>| {
+            row.into_iter().map(|value| value.unwrap_or_else(|| "NULL".to_owned())).collect::<Vec<_>>().join(",")
+        };
+        self.rows(query).await.into_iter().map(join).collect()
+    }
+
+    pub async fn fe(&self, request: &str) -> Answer {
+        exchange(self.standin.fe_port(), request.as_bytes()).await
+    }
+
+    pub async fn be(&self, request: &str) -> Answer {
+        exchange(self.standin.be_port(), request.as_bytes()).await
+    }
+
+    /// Both hops of a JSON load into `d.t`; headers are lines.
+    pub async fn load(&self, headers: &str, body: &str) -> Answer {
+        self.load_into("d/t", headers, body).await
+    }
+
+    pub async fn load_into(&self, target: &str, headers: &str, body: &str) -> Answer {
+        let hop1 = format!(
+            "PUT /api/{target}/_stream_load HTTP/1.1\r\nHost: fe\r\n{ROOT}\r\nExpect: 100-continue\r\n\
+             Content-Length: 0\r\n\r\n"
+        );
+        let redirect = self.fe(&hop1).await;
+        assert_eq!(redirect.status, 307, "{}", redirect.body);
+        let location = redirect.header("location").expect("a redirect has a location");
+        let port = location.split('/').nth(2).and_then(|host| host.split(':').nth(1)).expect("a port");
+        put(port.parse().expect("a port"), &head(target, headers, body.len()), body).await
+    }
+}
+
+pub fn head(target: &str, headers: &str, length: usize) -> String {
+    let headers: String = headers.lines().map(|line| format!("{}\r\n", line.trim())).collect();
+    format!(
+        "PUT /api/{target}/_stream_load HTTP/1.1\r\nHost: be\r\n{ROOT}\r\nExpect: 100-continue\r\nformat: json\r\n\
+         Content-Length: {length}\r\n{headers}\r\n"
+    )
+}
+
+/// Sends the head, waits for `100 Continue` or a final answer, then the body.
+pub async fn put(port: u16, head: &str, body: &str) -> Answer {
+    let mut stream = TcpStream::connect(("127.0.0.1", port)).await.expect("the BE listens");
+    stream.write_all(head.as_bytes()).await.expect("the BE takes the head");
+    let first = read_answer(&mut stream).await;
+    if first.status != 100 {
+        return first;
+    }
+    // A BE that ends the load in mid-body may reset the connection; what it said, if anything, counts.
+    let _ = stream.write_all(body.as_bytes()).await;
+    read_answer(&mut stream).await
+}
+
+/// One request, one answer, and whether the server then closes.
+pub async fn exchange(port: u16, request: &[u8]) -> Answer {
+    let mut stream = TcpStream::connect(("127.0.0.1", port)).await.expect("the server listens");
+    let _ = stream.write_all(request).await;
+    let mut answer = read_answer(&mut stream).await;
+    let mut byte = [0];
+    let end = tokio::time::timeout(Duration::from_millis(200), stream.read(&mut byte)).await;
+    answer.closed = matches!(end, Ok(Ok(0) | Err(_)));
+    answer
+}
+
+/// Status 0 means that the connection ended first.
+pub async fn read_answer(stream: &mut TcpStream) -> Answer {
+    let mut bytes = Vec::new();
+    let head_end = loop {
+        if let Some(end) = bytes.windows(4).position(|window| window == b"\r\n\r\n") {
+            break end;
+        }
+        if !read_more(stream, &mut bytes).await {
+            return Answer { body: String::from_utf8_lossy(&bytes).into_owned(), ..Answer::default() };
+        }
+    };
+    let head = String::from_utf8_lossy(&bytes[..head_end]).into_owned();
+    let status = head.split(' ').nth(1).and_then(|status| status.parse().ok()).unwrap_or(0);
+    let mut answer = Answer { status, head, ..Answer::default() };
+    let length: usize = answer.header("content-length").map_or(0, |length| length.parse().expect("a number"));
+    while bytes.len() < head_end + 4 + length {
+        if !read_more(stream, &mut bytes).await {
+            answer.status = 0;
+            break;
+        }
+    }
+    answer.body = String::from_utf8_lossy(&bytes[head_end + 4..]).into_owned();
+    answer
+}
+
+async fn read_more(stream: &mut TcpStream, bytes: &mut Vec<u8>) -> bool {
+    let mut buffer = [0; 4096];
+    match stream.read(&mut buffer).await {
+        Ok(read @ 1..) => {
+            bytes.extend_from_slice(&buffer[..read]);
+            true
+        }
+        _ => false,
+    }
+}
+
+pub fn texts(row: Row) -> Vec<Option<String>> {
+    let text = |value| match value {
+        mysql_async::Value::NULL => None,
+        mysql_async::Value::Bytes(bytes) => Some(String::from_utf8_lossy(&bytes).into_owned()),
+        other => panic!("{other:?} is no text"),
+    };
+    row.unwrap().into_iter().map(text).collect()
+}

@@ -1,0 +1,18 @@
+//! Discard mode: rows are counted and forgotten.
+
+use starrocks_standin::Options;
+
+use crate::bed::Bed;
+
+#[tokio::test]
+async fn discarded_rows_are_counted_and_forgotten() {
+    let bed = Bed::with(Options { discard: true, ..Options::default() }).await;
+    bed.create("id BIGINT NOT NULL").await;
+    let answer = bed.load("label: a", "{\"id\":1}\nnot even JSON\n{\"id\":3}").await;
+    assert_eq!((answer.field("Status"), answer.field("NumberLoadedRows")), ("Success".into(), "3".into()));
+    assert_eq!(answer.field("NumberTotalRows"), "3");
+    assert_eq!(bed.lines("SELECT COUNT(*) FROM d.t").await, ["0"]);
+    assert_eq!(bed.standin.stats().tables["d.t"].rows_loaded, 3);
+    assert_eq!(bed.load("label: a", "{}").await.field("Status"), "Label Already Exists");
+    assert_eq!(bed.load("", "").await.field("Status"), "Fail");
+}
