@@ -38,6 +38,13 @@ impl Settings {
         Ok(settings)
     }
 
+    /// The same settings for a worker beside the first.
+    pub fn on_free_ports(self) -> Result<Self> {
+        let (grpc_port, http_port) = (free_port()?, free_port()?);
+        let settings = Self { grpc_port, http_port, ..self };
+        Ok(settings.with("GRPC_PORT", &grpc_port.to_string()).with("HTTP_API_PORT", &http_port.to_string()))
+    }
+
     pub fn with(mut self, name: &str, value: &str) -> Self {
         self.variables.retain(|(known, _)| known != name);
         self.variables.push((name.into(), value.into()));

@@ -1,0 +1,14 @@
+//! The whole system against real parts: PostgreSQL, Kubernetes, and the StarRocks stand-in.
+//!
+//! One test binary, so that it is linked once and the cluster is started once.
+
+mod system {
+    mod changes;
+    mod delivery;
+    mod faults;
+    mod operations;
+    mod rig;
+    mod types;
+
+    mod kubernetes;
+}

@@ -1,0 +1,126 @@
+//! What a person does with a running worker: pause, resume, drain, stop, look.
+
+use anyhow::Result;
+use proto::StopRequest;
+use system::{wait, worker::Worker, workload::Workload};
+use testbed::postgres::PostgresOptions;
+
+use super::rig::Rig;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_paused_worker_reads_nothing_and_keeps_its_connection() -> Result<()> {
+    let options = PostgresOptions::default().with("wal_sender_timeout", "2s");
+    let rig = Rig::with(options, system::workload::SCHEMA, "orders,customers").await?;
+    let worker = rig.worker().await?;
+    let walsender = rig.walsender().await?;
+    assert!(worker.pause().await?.success);
+    assert!(!worker.pause().await?.success, "it is paused already");
+    rig.write(&mut Workload::new(11, 100), 20).await?;
+    let sql = "SELECT count(*) FROM pg_stat_replication WHERE reply_time > \
+               (SELECT max(backend_start) FROM pg_stat_replication) + interval '6 seconds'";
+    wait::until("three time-outs have passed", async || {
+        Ok((rig.source.value(sql).await?.as_deref() == Some("1")).then_some(()))
+    })
+    .await?;
+    assert_eq!(rig.walsender().await?, walsender);
+    let status = worker.status().await?;
+    assert_eq!((status.state(), status.ready), (proto::CdcState::Paused, true));
+    assert!(worker.resume().await?.success);
+    assert!(!worker.resume().await?.success, "it is running already");
+    rig.until_equal().await?;
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_drain_leaves_nothing_to_replay() -> Result<()> {
+    let rig = Rig::new().await?;
+    let worker = rig.worker().await?;
+    rig.write(&mut Workload::new(12, 100), 60).await?;
+    rig.until_equal().await?;
+    let answer = worker.drain().await?;
+    assert!(answer.success, "{}", answer.message);
+    assert_eq!(worker.status().await?.state(), proto::CdcState::Stopped);
+    assert!(!worker.drain().await?.success, "it is stopped already");
+    let loads = rig.loads()?;
+    drop(worker);
+    let _worker = rig.worker().await?;
+    rig.until_confirmed().await?;
+    assert_eq!(rig.loads()?, loads, "nothing is loaded twice");
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn sigterm_drains_and_confirms_and_keeps_the_slot() -> Result<()> {
+    let rig = Rig::new().await?;
+    let mut worker = rig.worker().await?;
+    rig.write(&mut Workload::new(13, 100), 60).await?;
+    rig.until_equal().await?;
+    let status = worker.process().terminate().await?;
+    assert!(status.success(), "{}", worker.process().said());
+    assert!(rig.slot("confirmed_flush_lsn").await?.is_some(), "rule 1: the slot stays");
+    let loads = rig.loads()?;
+    let _worker = rig.worker().await?;
+    rig.until_confirmed().await?;
+    assert_eq!(rig.loads()?, loads);
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn stop_drops_slot_and_publication_unless_told_to_keep_them() -> Result<()> {
+    let rig = Rig::new().await?;
+    let kept = rig.worker().await?;
+    assert!(kept.stop(StopRequest { skip_slot_cleanup: true, skip_publication_cleanup: false }).await?.success);
+    assert!(rig.slot("slot_name").await?.is_some());
+    drop(kept);
+    let dropped = rig.worker().await?;
+    let answer = dropped.stop(StopRequest::default()).await?;
+    assert!(answer.success, "{}", answer.message);
+    assert_eq!(rig.slot("slot_name").await?, None);
+    assert_eq!(rig.source.value("SELECT count(*) FROM pg_publication").await?.as_deref(), Some("0"));
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_jobs_side_by_side_do_not_disturb_each_other() -> Result<()> {
+    let rig = Rig::new().await?;
+    let second = rig.settings.clone().with("SINK_DATABASE", "second");
+    let second = second
+        .on_free_ports()?
+        .with("SOURCE_SLOT_NAME", "second_slot")
+        .with("SOURCE_PUBLICATION_NAME", "second_pub");
+    let _one = rig.worker().await?;
+    let mut other = Worker::ready(&second).await?;
+    let mut workload = Workload::new(14, 100);
+    rig.write(&mut workload, 30).await?;
+    other.crash()?;
+    rig.write(&mut workload, 30).await?;
+    rig.until_equal().await?;
+    let pairs = system::workload::pairs("second");
+    system::compare::until_equal(&rig.source, &rig.sink, &pairs).await?;
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn probes_and_metrics_tell_the_truth() -> Result<()> {
+    let rig = Rig::new().await?;
+    let worker = rig.worker().await?;
+    rig.source.run("INSERT INTO orders (id) SELECT generate_series(1, 50)").await?;
+    rig.until_equal().await?;
+    rig.until_confirmed().await?;
+    for path in ["/livez", "/readyz", "/healthz"] {
+        assert_eq!(worker.http(path)?.0, 200, "{path}");
+    }
+    let metrics = worker.http("/metrics")?.1;
+    assert!(worker.http("/metrics/prometheus")?.1.contains("dbmazz_events_processed_total"), "one page, two names");
+    for name in ["dbmazz_events_processed_total 50", "dbmazz_pending_events 0", "dbmazz_batches_sent_total"] {
+        assert!(metrics.contains(name), "no {name} in\n{metrics}");
+    }
+    rig.sink.down()?;
+    rig.source.run("INSERT INTO orders (id) VALUES (51)").await?;
+    worker.until_fault("SinkUnreachable").await?;
+    let (status, body) = worker.http("/readyz")?;
+    assert_eq!(status, 503);
+    assert!(body.contains("SinkUnreachable"), "{body}");
+    assert_eq!(worker.http("/livez")?.0, 200, "a worker that waits for StarRocks is alive");
+    Ok(())
+}
