@@ -1,6 +1,6 @@
 //! The job description: what the operator mounts into a worker, resolved, without secrets.
 //!
-//! The worker reads it from `/etc/dbmazz/job.json`. Secrets are files beside it, under names that
+//! The worker reads it from `/etc/dbmazz/job/job.json`. Secrets are files beside it, under names that
 //! do not depend on the keys of the user's Secrets.
 
 use serde::{Deserialize, Serialize};

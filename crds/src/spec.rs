@@ -279,7 +279,8 @@ fn min_interval() -> String {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Deletion {
-    /// Delete, or Retain: a retained slot keeps WAL at the source until somebody drops it.
+    /// Delete, or Retain: a retained slot keeps WAL at the source until somebody drops it, and keeps its
+    /// publication.
     #[serde(default)]
     pub slot: DeletionPolicy,
     /// Delete or Retain.

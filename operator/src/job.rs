@@ -1,0 +1,84 @@
+//! A job that cannot be wrong: what `validate` makes of a resource, and everybody after it relies on.
+
+use std::time::Duration;
+
+use crds::{JobDescription, spec::DeletionPolicy, spec::DesiredState};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
+
+use crate::problem::sentences;
+
+/// Which resource it is.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Identity {
+    pub namespace: String,
+    pub name: String,
+    pub uid: String,
+    pub generation: i64,
+}
+
+/// One job, validated, with everything that is derived from it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Job {
+    pub identity: Identity,
+    /// What the worker is given.
+    pub description: JobDescription,
+    pub drain_timeout: Duration,
+    pub deletion: Deletion,
+}
+
+/// What happens at the source in the end.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Deletion {
+    pub keep_slot: bool,
+    pub keep_publication: bool,
+    pub timeout: Duration,
+}
+
+impl Job {
+    /// What the user wishes.
+    pub fn state(&self) -> DesiredState {
+        self.description.spec.state
+    }
+
+    /// Makes the resource the owner of an object.
+    pub fn owner(&self) -> OwnerReference {
+        OwnerReference {
+            api_version: "dbmazz.dev/v1alpha1".into(),
+            kind: "ReplicationJob".into(),
+            name: self.identity.name.clone(),
+            uid: self.identity.uid.clone(),
+            controller: Some(true),
+            block_owner_deletion: Some(true),
+        }
+    }
+
+    /// What a person must run at the source when nobody else could.
+    pub fn remedy(&self) -> String {
+        let postgres = &self.description.spec.source.postgres;
+        let place = format!("in database {} at {}:{} run", postgres.database, postgres.host, postgres.port);
+        let slot = format!("SELECT pg_drop_replication_slot('{}');", self.description.slot);
+        let publication = format!("DROP PUBLICATION IF EXISTS {};", self.description.publication);
+        match (self.deletion.keep_slot, self.deletion.keep_publication) {
+            (true, _) => String::new(),
+            (false, true) => sentences(&[&format!("{place}: {slot}")]),
+            (false, false) => sentences(&[&format!("{place}: {slot} {publication}")]),
+        }
+    }
+}
+
+impl Deletion {
+    /// Whether everything stays at the source.
+    pub fn drops_nothing(&self) -> bool {
+        self.keep_slot && self.keep_publication
+    }
+
+    /// From the words of the spec.
+    pub fn new(slot: DeletionPolicy, publication: DeletionPolicy, timeout: Duration) -> Self {
+        Self {
+            keep_slot: slot == DeletionPolicy::Retain,
+            // A slot cannot be read without its publication.
+            keep_publication: slot == DeletionPolicy::Retain || publication == DeletionPolicy::Retain,
+            timeout,
+        }
+    }
+}

@@ -1,0 +1,66 @@
+//! `dbmazz-operator`: one process, which watches ReplicationJobs and serves its own metrics.
+
+use std::sync::Arc;
+
+use anyhow::Context as _;
+use clap::Parser as _;
+use kube::{Client, runtime::events::Recorder};
+use operator::{
+    endpoint::{Readiness, serve},
+    metrics::Metrics,
+    names,
+    plan::Defaults,
+    reconcile::Operator,
+    resolve::Secrets,
+    settings::Settings,
+    watch::watch,
+};
+use tokio::{net::TcpListener, signal::unix, task::JoinSet};
+use tracing_subscriber::EnvFilter;
+
+#[tokio::main]
+async fn main() -> anyhow::Result<()> {
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
+    tracing_subscriber::fmt().with_env_filter(filter).with_ansi(false).init();
+    let settings = Settings::parse();
+    let mut terminate = unix::signal(unix::SignalKind::terminate())?;
+    let mut interrupt = unix::signal(unix::SignalKind::interrupt())?;
+    let mut tasks = start(&settings).await?;
+    // Nothing needs an end in order: what is half done is read from the cluster by the next operator.
+    tokio::select! {
+        _ = terminate.recv() => tracing::info!("asked to end"),
+        _ = interrupt.recv() => tracing::info!("asked to end"),
+        ended = tasks.join_next() => ended.context("no task was started")??.context("a task ended by itself")?,
+    }
+    Ok(())
+}
+
+async fn start(settings: &Settings) -> anyhow::Result<JoinSet<anyhow::Result<()>>> {
+    let client = Client::try_default().await.context("no way to the api server")?;
+    let metrics = Metrics::new();
+    let operator = Arc::new(Operator {
+        recorder: Recorder::new(client.clone(), names::FIELD_MANAGER.into()),
+        secrets: Secrets::new(client.clone()),
+        defaults: defaults(settings),
+        metrics: Arc::clone(&metrics),
+        written: Default::default(),
+        client,
+    });
+    let scopes = settings.scopes();
+    let readiness = Readiness::waiting_for(scopes.len());
+    let listener = TcpListener::bind(settings.http_address).await.context("the http address is taken")?;
+    let mut tasks = JoinSet::new();
+    tasks.spawn({
+        let readiness = readiness.clone();
+        async { Ok(serve(listener, metrics, readiness).await?) }
+    });
+    for namespace in scopes {
+        let (operator, readiness) = (Arc::clone(&operator), readiness.clone());
+        tasks.spawn(async { Err(anyhow::anyhow!("a watch ended: {:?}", watch(operator, namespace, readiness).await)) });
+    }
+    Ok(tasks)
+}
+
+fn defaults(settings: &Settings) -> Defaults {
+    Defaults { image: settings.worker_image.clone(), image_pull_policy: settings.worker_image_pull_policy.clone() }
+}

@@ -1,0 +1,155 @@
+//! Looks at a job's worker: its pod, and what it says of itself. Steers it to the wished state.
+//!
+//! Level-triggered: what is wished is compared with what the worker reports, every time, so a worker that
+//! was restarted, or that missed a command, is put right by the next look.
+
+use std::time::Duration;
+
+use crds::{Reason, spec::DesiredState};
+use k8s_openapi::api::core::v1::Pod;
+use proto::{CdcState, ControlResponse, StatusResponse};
+
+use crate::{
+    control::{Control, Silence},
+    job::Job,
+    live::{Kind, Live},
+    names,
+    pod::{self, PodFacts},
+    problem::{Problem, sentences},
+};
+
+/// What was seen in one look.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Observation {
+    /// Pods that have not come to their end.
+    pub pods: Vec<PodFacts>,
+    pub report: Report,
+    /// Why no pod could be made.
+    pub pod_refused: Option<Problem>,
+    /// Why the worker did not do what it was asked.
+    pub command_refused: Option<Problem>,
+}
+
+/// What the worker said.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub enum Report {
+    /// There was nobody to ask.
+    #[default]
+    None,
+    /// The container runs and gave no answer; why.
+    Silent(String),
+    Answered(Box<StatusResponse>),
+}
+
+impl Observation {
+    /// The pod that matters.
+    pub fn pod(&self) -> Option<PodFacts> {
+        pod::newest(self.pods.clone())
+    }
+}
+
+/// Takes one look.
+pub async fn observe(job: &Job, pods: &[Pod], live: &Live) -> Observation {
+    let mut observation = look(pods, live, &job.identity.name);
+    let staying = observation.pod().filter(|pod| !pod.ending);
+    if let Some(address) = staying.and_then(|pod| pod.reachable_at()) {
+        match ask(address, job.state()).await {
+            Ok((status, refused)) => {
+                observation.report = Report::Answered(Box::new(status));
+                observation.command_refused = refused;
+            }
+            Err(silence) => observation.report = Report::Silent(chain(&silence)),
+        }
+    }
+    observation
+}
+
+/// What can be seen without asking anybody. Pure.
+pub fn look(pods: &[Pod], live: &Live, job: &str) -> Observation {
+    Observation {
+        pods: pods.iter().filter(|pod| !pod::is_over(pod)).map(pod::facts).collect(),
+        pod_refused: live.get(Kind::Deployment, &names::object(job)).and_then(|deployment| pod_refused(&deployment.body)),
+        ..Observation::default()
+    }
+}
+
+fn pod_refused(deployment: &serde_json::Value) -> Option<Problem> {
+    let conditions = deployment.pointer("/status/conditions")?.as_array()?;
+    let failure = conditions.iter().find(|c| c["type"] == "ReplicaFailure" && c["status"] == "True")?;
+    let why = failure["message"].as_str().unwrap_or_default();
+    let fix = "the namespace's quota or policy must allow the worker's pod";
+    Some(Problem::new(Reason::PodRefused, &format!("no pod could be made: {why}"), fix))
+}
+
+async fn ask(address: std::net::IpAddr, wish: DesiredState) -> Result<(StatusResponse, Option<Problem>), Silence> {
+    let control = Control::dial(address, Duration::ZERO).await?;
+    let status = control.status().await?;
+    let Some(command) = command(wish, status.state()) else { return Ok((status, None)) };
+    let answer = match command {
+        Command::Pause => control.pause().await?,
+        Command::Resume => control.resume().await?,
+    };
+    tracing::info!(?command, success = answer.success, message = answer.message, "worker steered");
+    Ok((control.status().await?, refusal(command, &answer)))
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Command {
+    Pause,
+    Resume,
+}
+
+fn command(wish: DesiredState, reported: CdcState) -> Option<Command> {
+    match (wish, reported) {
+        (DesiredState::Running, CdcState::Paused | CdcState::Stopped) => Some(Command::Resume),
+        (DesiredState::Paused, CdcState::Running) => Some(Command::Pause),
+        // A stop is the Deployment's affair; a drain comes to its end by itself.
+        _ => None,
+    }
+}
+
+fn refusal(command: Command, answer: &ControlResponse) -> Option<Problem> {
+    let what = format!("the worker refused to {}: {}", format!("{command:?}").to_lowercase(), answer.message);
+    let fix = "delete its pod to start it anew; nothing is lost";
+    (!answer.success).then(|| Problem { reason: Reason::CommandRefused, message: sentences(&[&what, fix]) })
+}
+
+fn chain(error: &dyn std::error::Error) -> String {
+    let causes = std::iter::successors(error.source(), |cause| cause.source());
+    causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_worker_is_steered_only_where_it_differs_from_the_wish() {
+        use CdcState as Reported;
+        use DesiredState as Wish;
+        let cases = [
+            (Wish::Running, Reported::Running, None),
+            (Wish::Running, Reported::Paused, Some(Command::Resume)),
+            (Wish::Running, Reported::Draining, None),
+            (Wish::Running, Reported::Stopped, Some(Command::Resume)),
+            (Wish::Paused, Reported::Running, Some(Command::Pause)),
+            (Wish::Paused, Reported::Paused, None),
+            (Wish::Stopped, Reported::Running, None),
+        ];
+        for (wish, reported, expected) in cases {
+            assert_eq!(command(wish, reported), expected, "{wish:?} {reported:?}");
+        }
+    }
+
+    #[test]
+    fn a_quota_that_allows_no_pod_is_seen() {
+        let deployment = json!({ "status": { "conditions": [
+            { "type": "ReplicaFailure", "status": "True", "message": "exceeded quota" },
+        ] } });
+        let problem = pod_refused(&deployment).unwrap();
+        assert_eq!(problem.reason, Reason::PodRefused);
+        assert!(problem.message.contains("exceeded quota"));
+    }
+}

@@ -1,0 +1,75 @@
+//! Writes what changed of a status, and the events of the change. Nothing changed: nothing is written.
+
+use crds::{Reason, ReplicationJob, ReplicationJobStatus};
+use k8s_openapi::api::core::v1::ObjectReference;
+use kube::{
+    Api, Client,
+    api::{Patch, PatchParams},
+    runtime::events::{Event, EventType, Recorder},
+};
+use serde_json::json;
+
+use crate::{
+    job::Identity,
+    names,
+    status::transition::{Transition, transitions},
+};
+
+/// Bytes; an event's note holds a kilobyte.
+const LONGEST_NOTE: usize = 1000;
+
+/// Replaces the status, if it differs from what was written last.
+pub async fn patch(client: &Client, identity: &Identity, before: &ReplicationJobStatus, now: &ReplicationJobStatus) -> Result<bool, kube::Error> {
+    if before == now {
+        return Ok(false);
+    }
+    let api = Api::<ReplicationJob>::namespaced(client.clone(), &identity.namespace);
+    // With the UID, so that the status of a resource that is gone never lands on its successor.
+    let body = json!({
+        "apiVersion": "dbmazz.dev/v1alpha1",
+        "kind": "ReplicationJob",
+        "metadata": { "name": identity.name, "uid": identity.uid },
+        "status": now,
+    });
+    let parameters = PatchParams::apply(names::FIELD_MANAGER).force();
+    api.patch_status(&identity.name, &parameters, &Patch::Apply(body)).await.map(|_| true)
+}
+
+/// Tells of every transition between the two.
+pub async fn tell(recorder: &Recorder, identity: &Identity, before: &ReplicationJobStatus, now: &ReplicationJobStatus) {
+    for transition in transitions(&before.conditions, &now.conditions) {
+        publish(recorder, identity, transition).await;
+    }
+}
+
+/// Warns that something stays behind at the source.
+pub async fn warn_of_leak(recorder: &Recorder, identity: &Identity, message: &str) {
+    let reason = Reason::CleanupFailed.to_string();
+    publish(recorder, identity, Transition { warning: true, reason, message: message.to_owned() }).await;
+}
+
+async fn publish(recorder: &Recorder, identity: &Identity, transition: Transition) {
+    let Transition { warning, reason, mut message } = transition;
+    message.truncate(message.floor_char_boundary(LONGEST_NOTE));
+    let event = Event {
+        type_: if warning { EventType::Warning } else { EventType::Normal },
+        reason,
+        note: Some(message),
+        action: "Reconcile".into(),
+        secondary: None,
+    };
+    if let Err(error) = recorder.publish(&event, &reference(identity)).await {
+        tracing::warn!(job = %identity.name, error = &error as &dyn std::error::Error, "event was not written");
+    }
+}
+
+fn reference(identity: &Identity) -> ObjectReference {
+    ObjectReference {
+        api_version: Some("dbmazz.dev/v1alpha1".into()),
+        kind: Some("ReplicationJob".into()),
+        namespace: Some(identity.namespace.clone()),
+        name: Some(identity.name.clone()),
+        uid: Some(identity.uid.clone()),
+        ..ObjectReference::default()
+    }
+}

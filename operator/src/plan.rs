@@ -1,0 +1,176 @@
+//! From a job to the objects that make it run. Pure: same job, same bytes.
+//!
+//! A pod template in use is kept, byte for byte, until the job itself or its credentials change
+//! ([`pin`]): so a new operator, which would write the template otherwise, restarts no worker.
+
+pub mod cleanup;
+mod pin;
+mod template;
+
+pub(crate) use template::GRPC_PORT;
+
+use crds::spec::DesiredState;
+use serde_json::{Map, Value, json};
+use xxhash_rust::xxh3::xxh3_64;
+
+use crate::{
+    job::Job,
+    live::{Kind, Live},
+    names,
+};
+
+/// The pod template as it was planned, kept beside the Deployment.
+const TEMPLATE: &str = "dbmazz.dev/pod-template";
+/// What was planned, in short: a plan that drops a field must be sent although every other field fits.
+pub(crate) const PLAN: &str = "dbmazz.dev/plan";
+
+/// What the operator decides where a job decides nothing.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Defaults {
+    pub image: String,
+    pub image_pull_policy: String,
+}
+
+/// The used keys of the job's Secrets, in short. It changes when, and only when, their content does.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Fingerprint(pub String);
+
+/// The objects of a job.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Objects {
+    pub service_account: Value,
+    pub config_map: Value,
+    pub service: Value,
+    pub deployment: Value,
+}
+
+impl Objects {
+    /// The objects in the order in which they are needed.
+    pub fn in_order(&self) -> [(Kind, &Value); 4] {
+        let Self { service_account, config_map, service, deployment } = self;
+        [
+            (Kind::ServiceAccount, service_account),
+            (Kind::ConfigMap, config_map),
+            (Kind::Service, service),
+            (Kind::Deployment, deployment),
+        ]
+    }
+}
+
+/// What is to be in the cluster.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Plan {
+    pub objects: Objects,
+    /// The image of the worker.
+    pub image: String,
+    /// False: a worker started anew would be started otherwise, by this operator.
+    pub up_to_date: bool,
+}
+
+/// Plans a job. Without a fingerprint, because a Secret cannot be read now, a job that already runs is
+/// planned with what it was given, and one that does not is not planned at all.
+pub fn plan(job: &Job, fingerprint: Option<&Fingerprint>, live: &Live, defaults: &Defaults) -> Option<Plan> {
+    let pinned = pin::pinned(job, fingerprint, live).filter(|_| pin::is_running(job, live));
+    let fingerprint = fingerprint.cloned().or_else(|| pin::fingerprint_in_use(job, live))?;
+    let fresh = template::pod_template(job, &fingerprint, defaults);
+    let up_to_date = pinned.as_ref().is_none_or(|pinned| pinned.template == fresh);
+    let (template, description) = match pinned {
+        Some(pinned) => (pinned.template, pinned.description),
+        None => (fresh, json!(job.description)),
+    };
+    Some(Plan {
+        image: template["spec"]["containers"][0]["image"].as_str().unwrap_or_default().to_owned(),
+        objects: Objects {
+            service_account: service_account(job),
+            config_map: config_map(job, description),
+            service: service(job),
+            deployment: deployment(job, &template),
+        },
+        up_to_date,
+    })
+}
+
+/// What of a description matters to a running worker's process: pausing is asked for over gRPC, and
+/// deletion is the operator's own affair.
+fn inputs(description: &Value) -> Value {
+    let mut inputs = description.clone();
+    if let Some(spec) = inputs["spec"].as_object_mut() {
+        spec.retain(|field, _| field != "state" && field != "deletion");
+    }
+    inputs
+}
+
+fn service_account(job: &Job) -> Value {
+    object(job, "v1", "ServiceAccount", json!({ "automountServiceAccountToken": false }))
+}
+
+fn config_map(job: &Job, mut description: Value) -> Value {
+    // A worker that starts again by itself starts in the state that is wished for.
+    description["spec"]["state"] = json!(job.state());
+    object(job, "v1", "ConfigMap", json!({ "data": { "job.json": format!("{description:#}\n") } }))
+}
+
+fn service(job: &Job) -> Value {
+    let spec = json!({
+        "clusterIP": "None",
+        "publishNotReadyAddresses": true,
+        "selector": names::selector(&job.identity.name),
+        "ports": [
+            { "name": "http", "port": template::HTTP_PORT, "targetPort": "http", "protocol": "TCP" },
+            { "name": "grpc", "port": template::GRPC_PORT, "targetPort": "grpc", "protocol": "TCP" },
+        ],
+    });
+    object(job, "v1", "Service", json!({ "spec": spec }))
+}
+
+fn deployment(job: &Job, template: &Value) -> Value {
+    let replicas = if job.state() == DesiredState::Stopped { 0 } else { 1 };
+    let spec = json!({
+        "replicas": replicas,
+        // Two workers of one job cannot share a slot: the old one drains and goes before the new one comes.
+        "strategy": { "type": "Recreate" },
+        "revisionHistoryLimit": 1,
+        "selector": { "matchLabels": names::selector(&job.identity.name) },
+        "template": template,
+    });
+    let annotations = json!({ TEMPLATE: template.to_string() });
+    object(job, "apps/v1", "Deployment", json!({ "metadata": { "annotations": annotations }, "spec": spec }))
+}
+
+/// Adds what every object of a job has: name, labels, owner, and the plan's hash.
+fn object(job: &Job, api_version: &str, kind: &str, body: Value) -> Value {
+    let mut object = json!({
+        "apiVersion": api_version,
+        "kind": kind,
+        "metadata": {
+            "name": names::object(&job.identity.name),
+            "namespace": job.identity.namespace,
+            "labels": names::labels(&job.identity.name),
+            "annotations": {},
+            "ownerReferences": [job.owner()],
+        },
+    });
+    merge(&mut object, body);
+    object["metadata"]["annotations"][PLAN] = json!(short_hash(&object));
+    object
+}
+
+fn merge(into: &mut Value, from: Value) {
+    match (into, from) {
+        (Value::Object(into), Value::Object(from)) => merge_fields(into, from),
+        (into, from) => *into = from,
+    }
+}
+
+fn merge_fields(into: &mut Map<String, Value>, from: Map<String, Value>) {
+    for (name, value) in from {
+        merge(into.entry(name).or_insert(Value::Null), value);
+    }
+}
+
+fn short_hash(value: &Value) -> String {
+    format!("{:016x}", xxh3_64(value.to_string().as_bytes()))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,38 @@
+//! The short Job that drops slot and publication when no worker can be asked.
+
+use serde_json::{Value, json};
+
+use super::{Plan, object};
+use crate::{job::Job, names};
+
+/// The same image and the same mounts as the worker, for one command, tried until it succeeds.
+pub fn cleanup_job(job: &Job, plan: &Plan) -> Value {
+    let mut pod = plan.objects.deployment["spec"]["template"]["spec"].clone();
+    pod["restartPolicy"] = json!("OnFailure");
+    pod["terminationGracePeriodSeconds"] = json!(5);
+    // For people: the last lines of a failed attempt stand in the pod's status.
+    pod["containers"][0]["terminationMessagePolicy"] = json!("FallbackToLogsOnError");
+    pod["containers"][0]["args"] = json!(arguments(job));
+    if let Some(container) = pod["containers"][0].as_object_mut() {
+        container.retain(|field, _| !field.ends_with("Probe") && field != "ports");
+    }
+    let template = json!({ "metadata": { "labels": labels(job) }, "spec": pod });
+    let spec = json!({ "backoffLimit": 1000, "template": template });
+    let mut job_object = object(job, "batch/v1", "Job", json!({ "spec": spec }));
+    job_object["metadata"]["name"] = json!(names::cleanup(&job.identity.name));
+    job_object
+}
+
+fn arguments(job: &Job) -> Vec<&'static str> {
+    let mut arguments = vec!["cleanup"];
+    arguments.extend(job.deletion.keep_slot.then_some("--keep-slot"));
+    arguments.extend(job.deletion.keep_publication.then_some("--keep-publication"));
+    arguments
+}
+
+/// Not the worker's name: neither its Service nor its Deployment may take this pod for a worker.
+fn labels(job: &Job) -> Value {
+    let mut labels = names::labels(&job.identity.name);
+    labels.insert("app.kubernetes.io/name", "dbmazz-cleanup".to_owned());
+    json!(labels)
+}

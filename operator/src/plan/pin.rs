@@ -1,0 +1,65 @@
+//! What a running worker was started with, as long as it still says the same.
+//!
+//! Compared is what the job *means*, read with today's types and defaults, not how an operator writes
+//! it down: a field that a new version adds, with a default, changes nothing for a job that runs.
+
+use crds::JobDescription;
+use serde_json::{Value, json};
+
+use super::{Fingerprint, TEMPLATE, inputs, short_hash, template};
+use crate::{
+    job::Job,
+    live::{Kind, Live, LiveObject},
+    names,
+};
+
+/// The template and the description of the worker in use.
+pub(super) struct Pinned {
+    pub(super) template: Value,
+    pub(super) description: Value,
+}
+
+/// What is in use, if the job and its credentials have not changed since.
+pub(super) fn pinned(job: &Job, fingerprint: Option<&Fingerprint>, live: &Live) -> Option<Pinned> {
+    let template = template_in_use(job, live)?;
+    let description = description_in_use(job, live)?;
+    let same_job = means(&description)? == inputs(&json!(job.description));
+    let same_secrets = fingerprint.is_none_or(|now| Some(now) == fingerprint_of(&template).as_ref());
+    // The two objects are watched apart: one may be newer than the other for a moment.
+    let one_pair = template["metadata"]["annotations"][template::CONFIGURATION] == short_hash(&inputs(&description));
+    (same_job && same_secrets && one_pair).then_some(Pinned { template, description })
+}
+
+/// Whether a worker is wanted by what was applied last: a stopped one has nothing to keep.
+pub(super) fn is_running(job: &Job, live: &Live) -> bool {
+    own(job, live, Kind::Deployment).is_some_and(|deployment| deployment.body["spec"]["replicas"] != 0)
+}
+
+/// The description read with today's types, every default filled in.
+fn means(description: &Value) -> Option<Value> {
+    let description: JobDescription = serde_json::from_value(description.clone()).ok()?;
+    Some(inputs(&json!(description)))
+}
+
+/// The fingerprint that the worker in use was started with.
+pub(super) fn fingerprint_in_use(job: &Job, live: &Live) -> Option<Fingerprint> {
+    fingerprint_of(&template_in_use(job, live)?)
+}
+
+fn fingerprint_of(template: &Value) -> Option<Fingerprint> {
+    let annotation = &template["metadata"]["annotations"][template::FINGERPRINT];
+    annotation.as_str().map(|text| Fingerprint(text.to_owned()))
+}
+
+fn template_in_use(job: &Job, live: &Live) -> Option<Value> {
+    serde_json::from_str(own(job, live, Kind::Deployment)?.annotation(TEMPLATE)?).ok()
+}
+
+fn description_in_use(job: &Job, live: &Live) -> Option<Value> {
+    serde_json::from_str(own(job, live, Kind::ConfigMap)?.body["data"]["job.json"].as_str()?).ok()
+}
+
+fn own<'a>(job: &Job, live: &'a Live, kind: Kind) -> Option<&'a LiveObject> {
+    let object = live.get(kind, &names::object(&job.identity.name))?;
+    object.is_owned_by(&job.identity.uid).then_some(object)
+}

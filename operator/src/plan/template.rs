@@ -1,0 +1,141 @@
+//! The pod of a worker: one container under the restricted standard, one volume, no token.
+
+use crds::{
+    description,
+    spec::{CredentialsSecret, LogLevel, Resources},
+};
+use serde_json::{Value, json};
+
+use super::{Defaults, Fingerprint, inputs, short_hash};
+use crate::{job::Job, names};
+
+/// Where the worker answers the operator.
+pub(crate) const GRPC_PORT: u16 = 50051;
+/// Where the worker answers probes and Prometheus.
+pub(crate) const HTTP_PORT: u16 = 8080;
+/// The annotation that restarts a worker when its credentials change.
+pub(super) const FINGERPRINT: &str = "dbmazz.dev/secrets";
+/// The annotation that restarts a worker when its job changes.
+pub(super) const CONFIGURATION: &str = "dbmazz.dev/job-description";
+
+/// After the drain the worker still confirms and closes its connections.
+const AFTER_THE_DRAIN: u64 = 15;
+const USER: u32 = 65_532;
+
+/// The template for a worker that is started now.
+pub(super) fn pod_template(job: &Job, fingerprint: &Fingerprint, defaults: &Defaults) -> Value {
+    let annotations = json!({
+        CONFIGURATION: short_hash(&inputs(&json!(job.description))),
+        FINGERPRINT: fingerprint.0,
+    });
+    json!({
+        "metadata": { "labels": names::labels(&job.identity.name), "annotations": annotations },
+        "spec": pod(job, defaults),
+    })
+}
+
+fn pod(job: &Job, defaults: &Defaults) -> Value {
+    json!({
+        "serviceAccountName": names::object(&job.identity.name),
+        "automountServiceAccountToken": false,
+        "enableServiceLinks": false,
+        "terminationGracePeriodSeconds": job.drain_timeout.as_secs() + AFTER_THE_DRAIN,
+        "securityContext": {
+            "runAsNonRoot": true, "runAsUser": USER, "runAsGroup": USER, "fsGroup": USER,
+            "seccompProfile": { "type": "RuntimeDefault" },
+        },
+        "containers": [container(job, defaults)],
+        "volumes": [{ "name": "job", "projected": { "defaultMode": 0o440, "sources": sources(job) } }],
+    })
+}
+
+fn container(job: &Job, defaults: &Defaults) -> Value {
+    let worker = &job.description.spec.worker;
+    let image = if worker.image.is_empty() { &defaults.image } else { &worker.image };
+    json!({
+        "name": names::CONTAINER,
+        "image": image,
+        "imagePullPolicy": defaults.image_pull_policy,
+        "env": environment(worker.log_level),
+        "ports": [
+            { "name": "http", "containerPort": HTTP_PORT, "protocol": "TCP" },
+            { "name": "grpc", "containerPort": GRPC_PORT, "protocol": "TCP" },
+        ],
+        "livenessProbe": probe("/livez", 10),
+        "readinessProbe": probe("/readyz", 5),
+        "resources": resources(&worker.resources),
+        "securityContext": {
+            "allowPrivilegeEscalation": false, "readOnlyRootFilesystem": true,
+            "capabilities": { "drop": ["ALL"] },
+        },
+        "volumeMounts": [{ "name": "job", "mountPath": description::DIRECTORY, "readOnly": true }],
+    })
+}
+
+fn environment(log_level: LogLevel) -> Value {
+    json!([
+        { "name": "DBMAZZ_JOB_DIR", "value": description::DIRECTORY },
+        { "name": "GRPC_PORT", "value": GRPC_PORT.to_string() },
+        { "name": "HTTP_API_PORT", "value": HTTP_PORT.to_string() },
+        { "name": "HTTP_API_HOST", "value": "0.0.0.0" },
+        { "name": "RUST_LOG", "value": log_filter(log_level) },
+    ])
+}
+
+fn log_filter(level: LogLevel) -> &'static str {
+    match level {
+        LogLevel::Error => "error",
+        LogLevel::Warn => "warn",
+        LogLevel::Info => "info",
+        // The libraries below say far too much at this level.
+        LogLevel::Debug => "info,worker=debug,dbmazz=debug",
+    }
+}
+
+fn probe(path: &str, every_seconds: u32) -> Value {
+    json!({
+        "httpGet": { "path": path, "port": "http", "scheme": "HTTP" },
+        "periodSeconds": every_seconds, "timeoutSeconds": 3, "failureThreshold": 3,
+    })
+}
+
+/// Only what is asked for: the API server forgets an empty map, and would seem to have changed it.
+fn resources(asked: &Resources) -> Value {
+    let mut resources = json!({});
+    for (name, amounts) in [("requests", &asked.requests), ("limits", &asked.limits)] {
+        if !amounts.is_empty() {
+            resources[name] = json!(amounts);
+        }
+    }
+    resources
+}
+
+/// The description and the used keys of the Secrets, under names that do not depend on the user's.
+fn sources(job: &Job) -> Vec<Value> {
+    let spec = &job.description.spec;
+    let postgres = &spec.source.postgres;
+    let configuration = json!({ "configMap": {
+        "name": names::object(&job.identity.name),
+        "items": [{ "key": "job.json", "path": description::JOB_FILE }],
+    } });
+    let source = &postgres.credentials.secret_ref;
+    let sink = &spec.sink.starrocks.credentials.secret_ref;
+    let mut sources = vec![
+        configuration,
+        credentials(source, description::SOURCE_USERNAME, description::SOURCE_PASSWORD),
+        credentials(sink, description::SINK_USERNAME, description::SINK_PASSWORD),
+    ];
+    if let Some(ca) = &postgres.tls.ca_secret_ref {
+        sources.push(secret(&ca.name, &[(&ca.key, description::SOURCE_CA)]));
+    }
+    sources
+}
+
+fn credentials(reference: &CredentialsSecret, username: &str, password: &str) -> Value {
+    secret(&reference.name, &[(&reference.username_key, username), (&reference.password_key, password)])
+}
+
+fn secret(name: &str, keys: &[(&str, &str)]) -> Value {
+    let items: Vec<_> = keys.iter().map(|(key, path)| json!({ "key": key, "path": path })).collect();
+    json!({ "secret": { "name": name, "items": items } })
+}

@@ -1,0 +1,174 @@
+//! What a pod says about the worker in it. Pure.
+
+use std::net::IpAddr;
+
+use crds::{Reason, status::LastExit};
+use jiff::Timestamp;
+use k8s_openapi::api::core::v1::{ContainerStatus, Pod, PodStatus};
+
+use crate::{names, problem::Problem};
+
+/// A worker's pod, reduced to what the operator decides by.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct PodFacts {
+    pub name: String,
+    pub address: Option<IpAddr>,
+    /// The container runs; whether the worker in it is well, only the worker knows.
+    pub running: bool,
+    /// The pod has been told to end.
+    pub ending: bool,
+    pub created: Option<Timestamp>,
+    pub restarts: i32,
+    pub last_exit: Option<LastExit>,
+    /// Why the container does not run, where Kubernetes says so.
+    pub trouble: Option<Problem>,
+}
+
+impl PodFacts {
+    /// Whether there is somebody to talk to.
+    pub fn reachable_at(&self) -> Option<IpAddr> {
+        self.address.filter(|_| self.running)
+    }
+}
+
+/// Reads one pod.
+pub fn facts(pod: &Pod) -> PodFacts {
+    let status = pod.status.clone().unwrap_or_default();
+    let container = container(&status);
+    let running = container.is_some_and(|c| c.state.as_ref().is_some_and(|state| state.running.is_some()));
+    PodFacts {
+        name: pod.metadata.name.clone().unwrap_or_default(),
+        address: status.pod_ip.as_deref().and_then(|address| address.parse().ok()),
+        running,
+        ending: pod.metadata.deletion_timestamp.is_some(),
+        created: pod.metadata.creation_timestamp.as_ref().map(|time| time.0),
+        restarts: container.map_or(0, |container| container.restart_count),
+        last_exit: container.and_then(last_exit),
+        trouble: if running { None } else { unscheduled(&status).or_else(|| waiting(container?)) },
+    }
+}
+
+/// The pod that matters: the newest of those that stay, else the newest of those that end.
+pub fn newest(pods: Vec<PodFacts>) -> Option<PodFacts> {
+    pods.into_iter().max_by_key(|pod| (!pod.ending, pod.created))
+}
+
+/// Whether a pod has run to its end and only its record is left.
+pub fn is_over(pod: &Pod) -> bool {
+    let phase = pod.status.as_ref().and_then(|status| status.phase.as_deref());
+    matches!(phase, Some("Succeeded" | "Failed"))
+}
+
+fn container(status: &PodStatus) -> Option<&ContainerStatus> {
+    status.container_statuses.as_ref()?.iter().find(|container| container.name == names::CONTAINER)
+}
+
+fn last_exit(container: &ContainerStatus) -> Option<LastExit> {
+    let ended = |state: &Option<k8s_openapi::api::core::v1::ContainerState>| state.clone()?.terminated;
+    let ended = ended(&container.state).or_else(|| ended(&container.last_state))?;
+    Some(LastExit {
+        code: ended.exit_code,
+        reason: ended.reason.unwrap_or_else(|| "Unknown".into()),
+        at: ended.finished_at,
+    })
+}
+
+fn unscheduled(status: &PodStatus) -> Option<Problem> {
+    let conditions = status.conditions.iter().flatten();
+    let refused = conditions.into_iter().find(|c| c.type_ == "PodScheduled" && c.status == "False")?;
+    let why = refused.message.clone().unwrap_or_default();
+    let fix = "make room in the cluster, or ask for less in spec.worker.resources";
+    Some(Problem::new(Reason::PodUnschedulable, &format!("no node takes the worker: {why}"), fix))
+}
+
+fn waiting(container: &ContainerStatus) -> Option<Problem> {
+    let state = container.state.as_ref()?;
+    let waiting = match (&state.waiting, &state.terminated) {
+        (Some(waiting), _) => waiting,
+        (None, Some(_)) => return Some(crashed(container)),
+        (None, None) => return None,
+    };
+    let why = waiting.message.clone().unwrap_or_default();
+    match waiting.reason.as_deref()? {
+        "ErrImagePull" | "ImagePullBackOff" | "InvalidImageName" | "ErrImageNeverPull" => {
+            let what = format!("image {} cannot be had: {why}", container.image);
+            Some(Problem::new(Reason::ImageUnavailable, &what, "correct spec.worker.image, or the access to its registry"))
+        }
+        "CrashLoopBackOff" => Some(crashed(container)),
+        "CreateContainerConfigError" | "CreateContainerError" | "RunContainerError" => {
+            let what = format!("the container cannot be made: {why}");
+            Some(Problem::new(Reason::ContainerRefused, &what, "see the events of the pod"))
+        }
+        _ => None,
+    }
+}
+
+fn crashed(container: &ContainerStatus) -> Problem {
+    let how = last_exit(container).map_or_else(
+        || "the worker ended".to_owned(),
+        |exit| format!("the worker ended with code {} ({})", exit.code, exit.reason),
+    );
+    let times = format!("{how}, restarts: {}", container.restart_count);
+    Problem::new(Reason::WorkerCrashed, &times, "see the log of the pod with --previous; it is started again by itself")
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn pod(status: Value) -> Pod {
+        serde_json::from_value(json!({ "metadata": { "name": "w" }, "status": status })).unwrap()
+    }
+
+    fn container(state: Value, last_state: Value) -> Value {
+        json!({ "podIP": "10.88.0.9", "containerStatuses": [{
+            "name": "dbmazz", "image": "worker:1", "imageID": "", "ready": false, "restartCount": 4,
+            "state": state, "lastState": last_state,
+        }] })
+    }
+
+    #[test]
+    fn a_running_container_is_reachable() {
+        let facts = facts(&pod(container(json!({ "running": {} }), json!({}))));
+        assert_eq!(facts.reachable_at(), Some("10.88.0.9".parse().unwrap()));
+        assert_eq!(facts.trouble, None);
+    }
+
+    #[test]
+    fn what_keeps_a_container_from_running_has_a_reason() {
+        let waiting = |reason| container(json!({ "waiting": { "reason": reason, "message": "why" } }), json!({}));
+        let cases = [
+            (waiting("ImagePullBackOff"), Reason::ImageUnavailable),
+            (waiting("CreateContainerConfigError"), Reason::ContainerRefused),
+            (waiting("CrashLoopBackOff"), Reason::WorkerCrashed),
+            (container(json!({ "terminated": { "exitCode": 1 } }), json!({})), Reason::WorkerCrashed),
+            (
+                json!({ "conditions": [{ "type": "PodScheduled", "status": "False", "message": "0/1 nodes" }] }),
+                Reason::PodUnschedulable,
+            ),
+        ];
+        for (status, reason) in cases {
+            let facts = facts(&pod(status));
+            assert_eq!(facts.reachable_at(), None);
+            assert_eq!(facts.trouble.map(|problem| problem.reason), Some(reason));
+        }
+    }
+
+    #[test]
+    fn a_crash_tells_how_the_worker_ended() {
+        let last = json!({ "terminated": { "exitCode": 137, "reason": "OOMKilled" } });
+        let facts = facts(&pod(container(json!({ "waiting": { "reason": "CrashLoopBackOff" } }), last)));
+        assert!(facts.trouble.unwrap().message.contains("code 137 (OOMKilled)"));
+        assert_eq!(facts.last_exit.unwrap().code, 137);
+    }
+
+    #[test]
+    fn the_pod_that_stays_matters_more_than_a_newer_one_that_ends() {
+        let at = |second| Timestamp::from_second(second).ok();
+        let old = PodFacts { name: "old".into(), created: at(1), ..PodFacts::default() };
+        let ending = PodFacts { name: "ending".into(), created: at(2), ending: true, ..PodFacts::default() };
+        assert_eq!(newest(vec![ending, old]).unwrap().name, "old");
+    }
+}

@@ -1,0 +1,43 @@
+//! What stands in the way of a job: a reason of the closed list, and a sentence that says what to do.
+
+use crds::Reason;
+
+/// Something that a person, or time, must put right. Its message ends up in a condition.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{reason}: {message}")]
+pub struct Problem {
+    pub reason: Reason,
+    /// Whole sentences: what is wrong, and what can be done.
+    pub message: String,
+}
+
+impl Problem {
+    /// `what` and `fix` are phrases; here they become sentences.
+    pub fn new(reason: Reason, what: &str, fix: &str) -> Self {
+        Self { reason, message: sentences(&[what, fix]) }
+    }
+}
+
+/// Joins phrases into sentences: a capital first, a full stop last.
+pub fn sentences(phrases: &[&str]) -> String {
+    let phrases = phrases.iter().map(|phrase| phrase.trim()).filter(|phrase| !phrase.is_empty());
+    phrases.map(sentence).collect::<Vec<_>>().join(" ")
+}
+
+fn sentence(phrase: &str) -> String {
+    let mut letters = phrase.chars();
+    let first = letters.next().map(|letter| letter.to_uppercase().to_string()).unwrap_or_default();
+    let end = if phrase.ends_with(['.', '!', '?']) { "" } else { "." };
+    format!("{first}{}{end}", letters.as_str())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn phrases_become_sentences() {
+        assert_eq!(sentences(&["no such table", "create it."]), "No such table. Create it.");
+        assert_eq!(sentences(&["", "wait"]), "Wait.");
+    }
+}

@@ -1,0 +1,279 @@
+//! The straight line of one job, from the resource to its status.
+
+use std::{
+    collections::HashMap,
+    sync::{Mutex, PoisonError},
+    time::{Duration, Instant},
+};
+
+use crds::{ReplicationJob, ReplicationJobStatus, status::Stage};
+use jiff::Timestamp;
+use k8s_openapi::api::core::v1::Pod;
+use kube::{
+    Api, Client, ResourceExt as _,
+    api::{ObjectMeta, Patch, PatchParams},
+    core::error_boundary::InvalidObject,
+    runtime::events::Recorder,
+};
+use serde_json::json;
+
+use crate::{
+    apply::apply,
+    cleanup::{Cleanup, Progress},
+    job::{Identity, Job},
+    live::Live,
+    metrics::Metrics,
+    names,
+    observe::{Observation, look, observe},
+    patch::{patch, tell, warn_of_leak},
+    plan::{Defaults, Fingerprint, Plan, plan},
+    problem::Problem,
+    resolve::Secrets,
+    status::{Facts, status},
+    validate::validate,
+};
+
+/// The next look at a job that is as it should be.
+const SETTLED: Duration = Duration::from_secs(7);
+/// The next look at a job that is on its way somewhere.
+const MOVING: Duration = Duration::from_millis(1500);
+/// The next look at a job of which nothing is expected: only to be sure.
+const RESTING: Duration = Duration::from_secs(300);
+
+/// What every reconcile uses.
+#[allow(missing_debug_implementations, reason = "a client has no such form")]
+pub struct Operator {
+    pub client: Client,
+    pub recorder: Recorder,
+    pub secrets: Secrets,
+    pub defaults: Defaults,
+    pub metrics: std::sync::Arc<Metrics>,
+    /// The statuses written last: the watch may still show older ones.
+    pub written: Mutex<HashMap<String, ReplicationJobStatus>>,
+}
+
+/// The cluster's view of one job.
+#[derive(Debug)]
+pub struct View {
+    pub live: Live,
+    pub pods: Vec<std::sync::Arc<Pod>>,
+}
+
+/// What went wrong with the API server itself; it is tried again.
+#[derive(Debug, thiserror::Error)]
+pub enum ReconcileError {
+    #[error("the api server refused a change")]
+    Refused(#[from] kube::Error),
+    #[error("the watches have ended")]
+    Blind,
+}
+
+impl Operator {
+    /// Brings one job one step on. Returns when to look again.
+    pub async fn reconcile(&self, resource: &ReplicationJob, view: View) -> Result<Duration, ReconcileError> {
+        let pods: Vec<Pod> = view.pods.iter().map(|pod| (**pod).clone()).collect();
+        let line = Line { operator: self, resource, live: &view.live, pods: &pods };
+        match &resource.metadata.deletion_timestamp {
+            Some(deleted_at) if is_held(&resource.metadata) => line.leave(deleted_at.0).await,
+            Some(_) => Ok(RESTING),
+            None => line.run().await,
+        }
+    }
+
+    /// A resource that cannot be read: it gets a status, and can be deleted, and stops nobody else.
+    pub async fn reconcile_poison(&self, poison: &InvalidObject) -> Result<Duration, ReconcileError> {
+        let identity = identity(&poison.metadata);
+        let fix = "correct the resource, or upgrade the operator if it was written for a newer one";
+        let problem = Problem::new(crds::Reason::BadConfiguration, &format!("the resource cannot be read: {}", poison.error), fix);
+        if poison.metadata.deletion_timestamp.is_some() && is_held(&poison.metadata) {
+            let slot = names::at_the_source(&identity.namespace, &identity.name, &identity.uid);
+            let remedy = format!("At the source, drop the replication slot and the publication {slot}, if they exist.");
+            return self.release(&identity, &poison.metadata, Some((problem.message, remedy))).await;
+        }
+        let observation = Observation::default();
+        let facts = Facts { job: Err(&problem), ..nothing_known(&identity, &observation) };
+        self.report(&identity, &ReplicationJobStatus::default(), &facts).await?;
+        Ok(RESTING)
+    }
+
+    /// Forgets a job that is gone.
+    pub fn forget(&self, uid: &str) {
+        self.secrets.forget(uid);
+        self.metrics.staged(uid, None);
+        self.written.lock().unwrap_or_else(PoisonError::into_inner).remove(uid);
+    }
+
+    /// Status and events.
+    async fn report(&self, identity: &Identity, shown: &ReplicationJobStatus, facts: &Facts<'_>) -> Result<Stage, ReconcileError> {
+        let before = self.written_last(&identity.uid).unwrap_or_else(|| shown.clone());
+        let now = status(&before, facts, Timestamp::now());
+        if patch(&self.client, identity, &before, &now).await? {
+            self.metrics.status_written();
+        }
+        self.written.lock().unwrap_or_else(PoisonError::into_inner).insert(identity.uid.clone(), now.clone());
+        tell(&self.recorder, identity, &before, &now).await;
+        self.metrics.staged(&identity.uid, Some(now.stage));
+        Ok(now.stage)
+    }
+
+    fn written_last(&self, uid: &str) -> Option<ReplicationJobStatus> {
+        self.written.lock().unwrap_or_else(PoisonError::into_inner).get(uid).cloned()
+    }
+
+    /// Lets the resource go; what is left behind is told to everybody who may care.
+    async fn release(&self, identity: &Identity, metadata: &ObjectMeta, leak: Option<(String, String)>) -> Result<Duration, ReconcileError> {
+        if let Some((why, remedy)) = leak {
+            let message = format!("Slot and publication may remain at the source: {why} {remedy}");
+            tracing::error!(job = %identity.name, namespace = %identity.namespace, message, "job left something at the source");
+            warn_of_leak(&self.recorder, identity, &message).await;
+            self.metrics.leaked();
+        }
+        let others = metadata.finalizers.iter().flatten().filter(|name| *name != names::FINALIZER).cloned().collect();
+        self.hold(identity, metadata, others).await?;
+        self.forget(&identity.uid);
+        Ok(RESTING)
+    }
+
+    /// Replaces the finalizers; refused by the API server if somebody was faster.
+    async fn hold(&self, identity: &Identity, metadata: &ObjectMeta, finalizers: Vec<String>) -> Result<(), kube::Error> {
+        let api = Api::<ReplicationJob>::namespaced(self.client.clone(), &identity.namespace);
+        let patch = json!({ "metadata": { "finalizers": finalizers, "resourceVersion": metadata.resource_version } });
+        match api.patch_metadata(&identity.name, &PatchParams::default(), &Patch::Merge(patch)).await {
+            // It is gone already, or its watch shows the newer one in a moment.
+            Err(kube::Error::Api(status)) if status.code == 404 || status.code == 409 => Ok(()),
+            result => result.map(|_| ()),
+        }
+    }
+}
+
+/// One reconcile of one readable resource.
+struct Line<'a> {
+    operator: &'a Operator,
+    resource: &'a ReplicationJob,
+    live: &'a Live,
+    pods: &'a [Pod],
+}
+
+impl Line<'_> {
+    async fn run(&self) -> Result<Duration, ReconcileError> {
+        let identity = identity(&self.resource.metadata);
+        if !is_held(&self.resource.metadata) {
+            let finalizers = self.resource.finalizers().iter().cloned().chain([names::FINALIZER.to_owned()]).collect();
+            self.operator.hold(&identity, &self.resource.metadata, finalizers).await?;
+            return Ok(MOVING);
+        }
+        let secrets = self.operator.secrets.resolve(self.resource).await;
+        let job = validate(self.resource);
+        let plan = job.as_ref().ok().and_then(|job| self.plan(job, secrets.as_ref().ok()));
+        let applied = match (&job, &plan) {
+            (Ok(job), Some(plan)) => apply(&self.operator.client, job, &plan.objects, self.live).await,
+            _ => Ok(()),
+        };
+        let observation = match &job {
+            Ok(job) => observe(job, self.pods, self.live).await,
+            Err(_) => look(self.pods, self.live, &identity.name),
+        };
+        let facts = Facts {
+            job: job.as_ref(),
+            secrets: secrets.as_ref().err(),
+            plan: plan.as_ref(),
+            apply: applied.as_ref().err(),
+            ..nothing_known(&identity, &observation)
+        };
+        let stage = self.operator.report(&identity, &self.shown(), &facts).await?;
+        Ok(next_look(stage, &facts))
+    }
+
+    /// The way out of a deleted job.
+    async fn leave(&self, deleted_at: Timestamp) -> Result<Duration, ReconcileError> {
+        let identity = identity(&self.resource.metadata);
+        let job = match validate(self.resource) {
+            Ok(job) => job,
+            Err(problem) => return self.give_up_invalid(&identity, problem).await,
+        };
+        let secrets = self.operator.secrets.resolve(self.resource).await;
+        let plan = self.plan(&job, secrets.as_ref().ok());
+        let observation = look(self.pods, self.live, &identity.name);
+        let shown = self.operator.written_last(&identity.uid).unwrap_or_else(|| self.shown());
+        let ever_ran = shown.slot.is_some() || shown.worker.is_some();
+        let (client, live) = (&self.operator.client, self.live);
+        let facts = Facts { job: Ok(&job), plan: plan.as_ref(), ..nothing_known(&identity, &observation) };
+        let cleanup = Cleanup { client, job: &job, plan: plan.as_ref(), live, observation: &observation, ever_ran, deleted_at };
+        if shown.stage != Stage::Deleting {
+            // Before the first step: a worker may take its time to drain, and people see what is going on.
+            let deleting = Some("The worker loads what it holds; then slot and publication are dropped.");
+            self.operator.report(&identity, &shown, &Facts { deleting, ..facts.clone() }).await?;
+        }
+        match cleanup.step(Timestamp::now()).await {
+            Progress::Done => self.operator.release(&identity, &self.resource.metadata, None).await,
+            Progress::GivenUp(why) => {
+                let why = crate::problem::sentences(&[&why]);
+                self.operator.release(&identity, &self.resource.metadata, Some((why, job.remedy()))).await
+            }
+            Progress::Waiting(message) => {
+                self.operator.report(&identity, &shown, &Facts { deleting: Some(&message), ..facts }).await?;
+                Ok(MOVING)
+            }
+        }
+    }
+
+    async fn give_up_invalid(&self, identity: &Identity, problem: Problem) -> Result<Duration, ReconcileError> {
+        let slot = names::at_the_source(&identity.namespace, &identity.name, &identity.uid);
+        let remedy = format!("At the source, drop the replication slot and the publication {slot}, if they exist.");
+        self.operator.release(identity, &self.resource.metadata, Some((problem.message, remedy))).await
+    }
+
+    fn plan(&self, job: &Job, fingerprint: Option<&Fingerprint>) -> Option<Plan> {
+        plan(job, fingerprint, self.live, &self.operator.defaults)
+    }
+
+    fn shown(&self) -> ReplicationJobStatus {
+        self.resource.status.clone().unwrap_or_default()
+    }
+}
+
+fn nothing_known<'a>(identity: &Identity, observation: &'a Observation) -> Facts<'a> {
+    static UNREAD: std::sync::LazyLock<Problem> =
+        std::sync::LazyLock::new(|| Problem::new(crds::Reason::NotObserved, "the resource was not read", ""));
+    Facts {
+        generation: identity.generation,
+        job: Err(&UNREAD),
+        secrets: None,
+        plan: None,
+        apply: None,
+        observation,
+        deleting: None,
+    }
+}
+
+fn next_look(stage: Stage, facts: &Facts<'_>) -> Duration {
+    let ready = facts.report().is_some_and(|report| report.ready);
+    match stage {
+        Stage::Stopped => RESTING,
+        Stage::Failed if facts.job.is_err() => RESTING,
+        Stage::Failed => SETTLED,
+        _ if ready && facts.apply.is_none() => SETTLED,
+        _ => MOVING,
+    }
+}
+
+fn is_held(metadata: &ObjectMeta) -> bool {
+    metadata.finalizers.iter().flatten().any(|name| name == names::FINALIZER)
+}
+
+fn identity(metadata: &ObjectMeta) -> Identity {
+    Identity {
+        namespace: metadata.namespace.clone().unwrap_or_default(),
+        name: metadata.name.clone().unwrap_or_default(),
+        uid: metadata.uid.clone().unwrap_or_default(),
+        generation: metadata.generation.unwrap_or_default(),
+    }
+}
+
+/// Counts and times a reconcile.
+pub async fn counted<T>(metrics: &Metrics, work: impl Future<Output = Result<T, ReconcileError>>) -> Result<T, ReconcileError> {
+    let began = Instant::now();
+    let result = work.await;
+    metrics.reconciled(result.is_ok(), began.elapsed());
+    result
+}

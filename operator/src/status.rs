@@ -1,0 +1,174 @@
+//! From what was seen to the status. Pure: the clock is passed in.
+//!
+//! - [`verdict`]: each condition's answer, from the facts alone.
+//! - [`progress`]: how far replication is, and when a new figure is worth a write.
+//! - [`transition`]: which changes people are told of in events.
+
+pub mod progress;
+pub mod transition;
+pub mod verdict;
+
+use crds::{
+    ReplicationJobStatus,
+    spec::DesiredState,
+    status::{FailingTable, Slot, Stage, Tables, WorkerStatus},
+};
+use jiff::Timestamp;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
+use proto::{CdcState, StatusResponse, fault::Part};
+
+use crate::{
+    job::Job,
+    observe::{Observation, Report},
+    plan::Plan,
+    problem::{Problem, sentences},
+};
+use verdict::Verdict;
+
+/// Failed tables named in a status, at most.
+const NAMED_TABLES: usize = 10;
+
+/// Everything a status is made of.
+#[derive(Debug, Clone)]
+pub struct Facts<'a> {
+    pub generation: i64,
+    /// The job, or why the resource is none.
+    pub job: Result<&'a Job, &'a Problem>,
+    /// What is wrong with its Secrets.
+    pub secrets: Option<&'a Problem>,
+    /// What was planned.
+    pub plan: Option<&'a Plan>,
+    /// What kept the plan from being applied.
+    pub apply: Option<&'a Problem>,
+    pub observation: &'a Observation,
+    /// What a deletion waits for.
+    pub deleting: Option<&'a str>,
+}
+
+impl Facts<'_> {
+    /// The worker's own report.
+    pub(crate) fn report(&self) -> Option<&StatusResponse> {
+        match &self.observation.report {
+            Report::Answered(report) => Some(report),
+            Report::None | Report::Silent(_) => None,
+        }
+    }
+
+    /// What the user wishes; a resource that is no job wishes nothing.
+    pub(crate) fn wish(&self) -> Option<DesiredState> {
+        self.job.ok().map(Job::state)
+    }
+}
+
+/// The status that follows from the facts and what was said before.
+pub fn status(previous: &ReplicationJobStatus, facts: &Facts<'_>, now: Timestamp) -> ReplicationJobStatus {
+    let conditions = conditions(&previous.conditions, facts, now);
+    let stage = stage(previous.stage, facts);
+    let urgent = stage != previous.stage || transition::any(&previous.conditions, &conditions);
+    ReplicationJobStatus {
+        observed_generation: Some(facts.generation),
+        stage,
+        replication: progress::progress(previous.replication.as_ref(), facts.report(), now, urgent),
+        conditions,
+        slot: slot(previous, facts),
+        tables: tables(previous, facts),
+        worker: worker(previous, facts),
+    }
+}
+
+fn conditions(previous: &[Condition], facts: &Facts<'_>, now: Timestamp) -> Vec<Condition> {
+    verdict::all(facts).into_iter().map(|(type_, verdict)| condition(previous, type_, verdict, facts.generation, now)).collect()
+}
+
+fn condition(previous: &[Condition], type_: &str, verdict: Verdict, generation: i64, now: Timestamp) -> Condition {
+    let same = previous.iter().find(|condition| condition.type_ == type_ && condition.status == verdict.status.as_str());
+    Condition {
+        type_: type_.to_owned(),
+        status: verdict.status.as_str().to_owned(),
+        reason: verdict.reason.as_str().to_owned(),
+        message: verdict.message,
+        observed_generation: Some(generation),
+        last_transition_time: same.map_or(Time(whole_seconds(now)), |condition| condition.last_transition_time.clone()),
+    }
+}
+
+/// Kubernetes keeps whole seconds; more would seem changed when read back.
+fn whole_seconds(now: Timestamp) -> Timestamp {
+    Timestamp::from_second(now.as_second()).unwrap_or(now)
+}
+
+fn stage(previous: Stage, facts: &Facts<'_>) -> Stage {
+    if facts.deleting.is_some() {
+        return Stage::Deleting;
+    }
+    match (facts.wish(), facts.report()) {
+        (None, _) => Stage::Failed,
+        (Some(DesiredState::Stopped), _) if facts.observation.pods.is_empty() => Stage::Stopped,
+        // Draining: it is still what it was.
+        (Some(DesiredState::Stopped), _) => previous,
+        (_, Some(report)) => stage_of(report, previous),
+        (_, None) if matches!(facts.observation.report, Report::Silent(_)) => previous,
+        (_, None) if verdict::needs_a_person(facts) => Stage::Failed,
+        (_, None) => Stage::Pending,
+    }
+}
+
+fn stage_of(report: &StatusResponse, previous: Stage) -> Stage {
+    let halted = report.faults.iter().any(|fault| fault.halted && fault.part() != Part::Table);
+    match report.state() {
+        _ if halted && !report.ready => Stage::Failed,
+        CdcState::Running if report.ready || report.current_lsn > 0 => Stage::Streaming,
+        CdcState::Running => Stage::Pending,
+        CdcState::Paused => Stage::Paused,
+        CdcState::Draining => previous,
+        CdcState::Stopped => Stage::Failed,
+    }
+}
+
+fn slot(previous: &ReplicationJobStatus, facts: &Facts<'_>) -> Option<Slot> {
+    let reported = facts.report().map(|report| &report.slot_name).filter(|name| !name.is_empty());
+    reported.map(|name| Slot { name: name.clone() }).or_else(|| previous.slot.clone())
+}
+
+fn tables(previous: &ReplicationJobStatus, facts: &Facts<'_>) -> Option<Tables> {
+    let Ok(job) = facts.job else { return previous.tables.clone() };
+    let total = job.description.spec.source.postgres.tables.len() as i32;
+    let Some(report) = facts.report() else {
+        return Some(Tables { total, ..previous.tables.clone().unwrap_or_default() });
+    };
+    let mut failing: Vec<_> = report.faults.iter().filter(|fault| fault.part() == Part::Table).map(failing_table).collect();
+    failing.sort_by(|one, other| one.name.cmp(&other.name));
+    failing.dedup_by(|one, other| one.name == other.name);
+    let failed = failing.len() as i32;
+    failing.truncate(NAMED_TABLES);
+    Some(Tables { total, failed, failing })
+}
+
+fn failing_table(fault: &proto::Fault) -> FailingTable {
+    FailingTable {
+        name: fault.table.clone(),
+        reason: verdict::reason_of(fault).as_str().to_owned(),
+        message: sentences(&[&fault.message, &fault.fix]),
+    }
+}
+
+fn worker(previous: &ReplicationJobStatus, facts: &Facts<'_>) -> Option<WorkerStatus> {
+    let plan = facts.plan?;
+    let before = previous.worker.clone().unwrap_or_default();
+    let pod = facts.observation.pod().unwrap_or_default();
+    let same_pod = before.pod == pod.name;
+    Some(WorkerStatus {
+        image: plan.image.clone(),
+        version: match facts.report() {
+            Some(report) => report.version.clone(),
+            None if same_pod => before.version,
+            None => String::new(),
+        },
+        pod: pod.name,
+        restarts: pod.restarts,
+        last_exit: pod.last_exit.or(before.last_exit),
+    })
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,107 @@
+//! How far replication is, and when a new figure is worth a write. Pure.
+//!
+//! Exact figures are the worker's metrics. Here a figure is written at once when there was none or when
+//! the job's state changed, and otherwise only when it moved enough, at most once a minute.
+
+use crds::status::Replication;
+use jiff::{SignedDuration, Timestamp};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use proto::StatusResponse;
+
+const AT_MOST_EVERY: SignedDuration = SignedDuration::from_secs(60);
+/// A megabyte of WAL.
+const ENOUGH_BYTES: u64 = 1 << 20;
+const ENOUGH_SECONDS: i64 = 10;
+
+/// The figures to show: the new ones if they are worth it, else those shown already.
+pub(super) fn progress(shown: Option<&Replication>, report: Option<&StatusResponse>, now: Timestamp, urgent: bool) -> Option<Replication> {
+    let Some(seen) = report.and_then(|report| seen(report, now)) else { return shown.cloned() };
+    let Some(shown) = shown else { return Some(seen) };
+    let due = now.duration_since(shown.observed_at.0) >= AT_MOST_EVERY && moved_enough(shown, &seen);
+    Some(if urgent && differs(shown, &seen) || due { seen } else { shown.clone() })
+}
+
+fn seen(report: &StatusResponse, now: Timestamp) -> Option<Replication> {
+    // Zero: the worker has not read the slot yet, so it does not know.
+    (report.confirmed_lsn > 0).then(|| Replication {
+        confirmed_lsn: format_lsn(report.confirmed_lsn),
+        lag_seconds: (report.lag_ms / 1000) as i64,
+        lag_bytes: i64::try_from(report.lag_bytes).unwrap_or(i64::MAX),
+        observed_at: Time(super::whole_seconds(now)),
+    })
+}
+
+fn differs(shown: &Replication, seen: &Replication) -> bool {
+    Replication { observed_at: seen.observed_at.clone(), ..shown.clone() } != *seen
+}
+
+fn moved_enough(shown: &Replication, seen: &Replication) -> bool {
+    let confirmed = parse_lsn(&seen.confirmed_lsn).abs_diff(parse_lsn(&shown.confirmed_lsn));
+    let seconds = (seen.lag_seconds - shown.lag_seconds).abs();
+    // A lag that has gone must not stay on show because it was small.
+    let lag_ended = seen.lag_seconds == 0 && shown.lag_seconds > 0 || seen.lag_bytes == 0 && shown.lag_bytes > 0;
+    confirmed >= ENOUGH_BYTES || seconds >= ENOUGH_SECONDS || lag_ended || seen.lag_bytes.abs_diff(shown.lag_bytes) >= ENOUGH_BYTES
+}
+
+/// As PostgreSQL writes it: `16/B374D848`.
+fn format_lsn(lsn: u64) -> String {
+    format!("{:X}/{:X}", lsn >> 32, lsn & 0xFFFF_FFFF)
+}
+
+/// What cannot be read counts as the beginning: then everything is a movement.
+fn parse_lsn(text: &str) -> u64 {
+    let halves = text.split_once('/').and_then(|(high, low)| {
+        Some((u64::from_str_radix(high, 16).ok()?, u64::from_str_radix(low, 16).ok()?))
+    });
+    halves.map_or(0, |(high, low)| high << 32 | low)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(second: i64) -> Timestamp {
+        Timestamp::from_second(1_800_000_000 + second).unwrap()
+    }
+
+    fn report(confirmed_lsn: u64, lag_ms: u64) -> StatusResponse {
+        StatusResponse { confirmed_lsn, lag_ms, ..StatusResponse::default() }
+    }
+
+    #[test]
+    fn the_first_figure_is_written_at_once_and_an_unknown_one_never() {
+        assert_eq!(progress(None, Some(&report(0, 0)), at(0), true), None);
+        let first = progress(None, Some(&report(0x16_B374_D848, 2_500)), at(0), false).unwrap();
+        assert_eq!((first.confirmed_lsn.as_str(), first.lag_seconds), ("16/B374D848", 2));
+    }
+
+    #[test]
+    fn a_figure_waits_for_its_minute_and_for_a_movement() {
+        let shown = progress(None, Some(&report(1 << 30, 0)), at(0), false);
+        let cases = [
+            (report(1 << 31, 0), 59, false, false),
+            (report(1 << 31, 0), 60, false, true),
+            (report((1 << 30) + 8, 0), 600, false, false),
+            (report((1 << 30) + 8, 0), 1, true, true),
+            (report(1 << 30, 0), 600, true, false),
+            (report(1 << 30, 11_000), 61, false, true),
+        ];
+        for (report, second, urgent, written) in cases {
+            let next = progress(shown.as_ref(), Some(&report), at(second), urgent);
+            assert_eq!(next != shown, written, "{report:?} after {second} s");
+        }
+    }
+
+    #[test]
+    fn a_lag_that_ended_does_not_stay_on_show() {
+        let shown = progress(None, Some(&report(1 << 30, 3_000)), at(0), false);
+        let next = progress(shown.as_ref(), Some(&report(1 << 30, 0)), at(61), false).unwrap();
+        assert_eq!(next.lag_seconds, 0);
+    }
+
+    #[test]
+    fn figures_outlive_the_report() {
+        let shown = progress(None, Some(&report(9, 0)), at(0), false);
+        assert_eq!(progress(shown.as_ref(), None, at(999), true), shown);
+    }
+}

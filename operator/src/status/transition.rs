@@ -1,0 +1,46 @@
+//! Which changes of a status people are told of, in events. Pure.
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
+
+use super::verdict::{READY, UP_TO_DATE};
+
+/// One event: its reason is the condition's.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Transition {
+    pub warning: bool,
+    pub reason: String,
+    pub message: String,
+}
+
+/// Whether any condition changed its status or its reason.
+pub(super) fn any(before: &[Condition], now: &[Condition]) -> bool {
+    now.iter().any(|condition| changed(before, condition))
+}
+
+/// The events between two statuses: of readiness, and of what runs not being what was asked for.
+pub fn transitions(before: &[Condition], now: &[Condition]) -> Vec<Transition> {
+    let told = now.iter().filter(|condition| match condition.type_.as_str() {
+        READY => true,
+        UP_TO_DATE => condition.status == "False" && !repeats_readiness(condition, now),
+        _ => false,
+    });
+    told.filter(|condition| changed(before, condition)).map(transition).collect()
+}
+
+fn changed(before: &[Condition], now: &Condition) -> bool {
+    let same = |old: &&Condition| old.type_ == now.type_ && old.status == now.status && old.reason == now.reason;
+    !before.iter().any(|old| same(&old))
+}
+
+fn repeats_readiness(condition: &Condition, now: &[Condition]) -> bool {
+    now.iter().any(|other| other.type_ == READY && other.reason == condition.reason)
+}
+
+fn transition(condition: &Condition) -> Transition {
+    let by_request = matches!(condition.reason.as_str(), "Stopped" | "Draining" | "Deleting" | "WorkerStarting" | "NewWorkerAvailable");
+    Transition {
+        warning: condition.status != "True" && !by_request,
+        reason: condition.reason.clone(),
+        message: condition.message.clone(),
+    }
+}
