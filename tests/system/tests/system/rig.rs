@@ -68,7 +68,9 @@ impl Rig {
 
     /// Loads that the stand-in has committed.
     pub(crate) fn loads(&self) -> Result<u64> {
-        Ok(self.sink.stats()?["loads_committed"].as_u64().unwrap_or(0))
+        let stats = self.sink.stats()?;
+        let tables = stats["tables"].as_object().into_iter().flat_map(|tables| tables.values());
+        Ok(tables.filter_map(|table| table["loads"].as_u64()).sum())
     }
 
     /// Waits until something new was loaded.

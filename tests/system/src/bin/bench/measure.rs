@@ -90,7 +90,7 @@ pub(crate) async fn reference(postgres: &Postgres, backlog: &Backlog) -> Result<
 fn loaded(sink: &Sink) -> Result<(u64, u64)> {
     let stats = sink.stats()?;
     let table = &stats["tables"][format!("{DATABASE}.events")];
-    Ok((table["bytes"].as_u64().unwrap_or(0), table["rows_loaded"].as_u64().unwrap_or(0)))
+    Ok((table["bytes_loaded"].as_u64().unwrap_or(0), table["rows_loaded"].as_u64().unwrap_or(0)))
 }
 
 async fn drop_slot(postgres: &Postgres, slot: &str) -> Result<()> {

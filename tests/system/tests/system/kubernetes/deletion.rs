@@ -1,0 +1,85 @@
+//! `kubectl delete` drops what the job created at the source, and never hangs for ever.
+
+use anyhow::Result;
+use serde_json::json;
+use system::wait;
+
+use super::fixture::{JOB, Site};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_deleted_job_leaves_neither_slot_nor_publication_nor_pod() -> Result<()> {
+    let site = Site::new("deleted").await?;
+    site.ready().await?;
+    assert_eq!((site.slots().await?.len(), site.publications().await?.len()), (1, 1));
+    delete(&site)?;
+    site.namespace()?.until_gone("replicationjob", JOB).await?;
+    assert!(site.slots().await?.is_empty() && site.publications().await?.is_empty());
+    wait::until("nothing of the job is left", async || {
+        let left = site.namespace()?.kubectl(&["get", "all,configmaps,serviceaccounts", "--selector", &format!("dbmazz.dev/job={JOB}"), "--output=name"])?;
+        Ok(left.is_empty().then_some(()))
+    })
+    .await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_policy_of_retain_keeps_both() -> Result<()> {
+    let site = Site::new("retained").await?;
+    let mut job = site.job();
+    job["spec"]["deletion"] = json!({"slot": "Retain", "publication": "Retain"});
+    site.namespace()?.apply(&job)?;
+    site.until_ready().await?;
+    delete(&site)?;
+    site.namespace()?.until_gone("replicationjob", JOB).await?;
+    assert_eq!((site.slots().await?.len(), site.publications().await?.len()), (1, 1));
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_job_whose_worker_cannot_start_is_cleaned_up_all_the_same() -> Result<()> {
+    let site = Site::new("crashing").await?;
+    site.ready().await?;
+    // The worker stands still: its table is gone at the source.
+    site.source().await?.run("DROP TABLE customers").await?;
+    site.namespace()?.patch(JOB, &json!({"spec": {"worker": {"logLevel": "Debug"}}}))?;
+    site.namespace()?.until_condition(JOB, "Ready", "False", "SourceTableMissing").await?;
+    delete(&site)?;
+    site.namespace()?.until_gone("replicationjob", JOB).await?;
+    assert!(site.slots().await?.is_empty() && site.publications().await?.is_empty());
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stopped_job_is_cleaned_up_by_a_short_job_of_its_own() -> Result<()> {
+    let site = Site::new("stopped").await?;
+    site.ready().await?;
+    site.namespace()?.patch(JOB, &json!({"spec": {"state": "Stopped"}}))?;
+    wait::until("no worker is left", async || Ok(site.live_pods()?.is_empty().then_some(()))).await?;
+    assert_eq!(site.slots().await?.len(), 1);
+    delete(&site)?;
+    site.namespace()?.until_gone("replicationjob", JOB).await?;
+    assert!(site.slots().await?.is_empty() && site.publications().await?.is_empty());
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_deletion_that_cannot_reach_the_source_ends_and_reports_what_is_left() -> Result<()> {
+    let mut site = Site::new("unreachable").await?;
+    let mut job = site.job();
+    job["spec"]["deletion"] = json!({"timeout": "10s"});
+    site.namespace()?.apply(&job)?;
+    site.until_ready().await?;
+    site.postgres.stop_immediate()?;
+    delete(&site)?;
+    site.namespace()?.until_gone("replicationjob", JOB).await?;
+    wait::until("the leak is reported", async || {
+        let events = site.events()?;
+        let reported = events.iter().any(|event| event.starts_with("Warning") && event.contains("pg_drop_replication_slot"));
+        anyhow::ensure!(reported, "{events:#?}");
+        Ok(Some(()))
+    })
+    .await
+}
+
+fn delete(site: &Site) -> Result<()> {
+    site.namespace()?.kubectl(&["delete", "replicationjob", JOB, "--wait=false"]).map(drop)
+}
