@@ -1,7 +1,7 @@
 //! The file that the operator mounts: a resolved `ReplicationJob`, with the secrets as files beside it.
 //!
-//! The schema of the resource has refused most of what is refused here; the worker does not rely on
-//! it, because the file may be older or newer than the worker. Every refusal names the field as the
+//! The schema of the resource refuses what is refused here, with the same bounds; the worker does not
+//! rely on it, because the file may be older or newer than the worker. Every refusal names the field as the
 //! user writes it. A secret's last line end is cut off (`kubectl create secret --from-file` keeps it).
 
 use std::{net::Ipv4Addr, path::Path};
@@ -13,8 +13,8 @@ use crds::{
 };
 
 use super::{
-    BatchConfig, ConfigError, DesiredState, JobConfig, Secret, SinkConfig, SourceConfig, TlsConfig, file,
-    limits, listen,
+    BatchConfig, ConfigError, DesiredState, JobConfig, Secret, SinkConfig, SourceConfig, TlsConfig, TlsMode,
+    file, limits, listen,
 };
 
 const SOURCE: &str = "spec.source.postgres";
@@ -25,7 +25,7 @@ const DESCRIPTION: u64 = 1 << 20;
 /// The job that is described in `directory`. Of `vars` only the listen addresses are read.
 pub fn read(directory: &Path, vars: impl Fn(&str) -> Option<String>) -> Result<JobConfig, ConfigError> {
     let JobDescription { job, slot, publication, spec } = parsed(directory)?;
-    let buffer = limits::bytes("spec.worker.buffer", &spec.worker.buffer, "4Mi", "64Gi")?;
+    let buffer = limits::bytes("spec.worker.buffer", &spec.worker.buffer, "4Mi", "4Gi")?;
     let starrocks = spec.sink.starrocks;
     Ok(JobConfig {
         job: limits::name("job", &job)?,
@@ -97,8 +97,8 @@ fn batch(batch: &Batch, buffer: usize) -> Result<BatchConfig, ConfigError> {
     let field = |name| field(SINK, &format!("batch.{name}"));
     Ok(BatchConfig {
         max_rows: limits::number(&field("maxRows"), &max_rows.to_string(), limits::ROWS)?,
-        max_bytes: limits::bytes(&field("maxBytes"), max_bytes, "64Ki", "4Gi")?.min(buffer),
-        min_interval: limits::duration(&field("minInterval"), min_interval, "1ms", "1h")?,
+        max_bytes: limits::bytes(&field("maxBytes"), max_bytes, "64Ki", "1Gi")?.min(buffer),
+        min_interval: limits::duration(&field("minInterval"), min_interval, "10ms", "5m")?,
     })
 }
 
@@ -118,6 +118,12 @@ fn tls_config(directory: &Path, tls: &Tls) -> Result<TlsConfig, ConfigError> {
     let ca_file = tls.ca_secret_ref.is_some().then(|| directory.join(SOURCE_CA));
     if let Some(path) = &ca_file {
         let field = field(SOURCE, "tls.caSecretRef");
+        if matches!(tls.mode, TlsMode::Disable | TlsMode::Require) {
+            return Err(ConfigError::new(
+                field,
+                "needs mode VerifyCA or VerifyFull: the other modes check no certificate",
+            ));
+        }
         let bundle = file::text(&field, path, DESCRIPTION)?;
         if !bundle.contains("-----BEGIN CERTIFICATE-----") {
             return Err(ConfigError::new(field, "must hold a certificate in PEM form"));

@@ -13,7 +13,7 @@
 //! | `SINK_DATABASE` | required | |
 //! | `SINK_USER`, `SINK_PASSWORD` | `root`, empty | |
 //! | `FLUSH_SIZE` | 10000 | rows of one load at most |
-//! | `FLUSH_INTERVAL_MS` | 5000 | an upper bound: loads of one table begin at most a second apart |
+//! | `FLUSH_INTERVAL_MS` | 5000 | 10 or more; an upper bound: loads of one table begin at most a second apart |
 //! | `DO_SNAPSHOT`, `INITIAL_SNAPSHOT_ONLY` | false | true is refused: this version has no snapshot |
 //! | `SNAPSHOT_CHUNK_SIZE`, `SNAPSHOT_PARALLEL_WORKERS` | 500000, 2 | checked, and without effect so far |
 //!
@@ -98,7 +98,7 @@ fn sink<F: Fn(&str) -> Option<String>>(variables: &Variables<F>) -> Result<SinkC
 }
 
 fn batch<F: Fn(&str) -> Option<String>>(variables: &Variables<F>) -> Result<BatchConfig, ConfigError> {
-    let longest = variables.number("FLUSH_INTERVAL_MS", 5_000, 1..=3_600_000)?;
+    let longest = variables.number("FLUSH_INTERVAL_MS", 5_000, 10..=3_600_000)?;
     Ok(BatchConfig {
         max_rows: variables.number("FLUSH_SIZE", 10_000, limits::ROWS)?,
         max_bytes: limits::DEFAULT_MAX_BYTES,

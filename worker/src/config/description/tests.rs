@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use super::*;
-use crate::config::{Deletes, LogLevel, TlsMode};
+use crate::config::{Deletes, LogLevel};
 
 fn least() -> Value {
     let credentials = json!({"secretRef": {"name": "s"}});
@@ -100,6 +100,11 @@ fn a_refusal_names_the_field_as_the_user_writes_it() {
         ("/spec/source/postgres/tables", json!([]), "spec.source.postgres.tables"),
         ("/spec/source/postgres/tables", json!(["a.b", "a.b"]), "spec.source.postgres.tables"),
         ("/spec/source/postgres/tls", json!({"mode": "Prefer"}), "spec.source.postgres.tls.mode"),
+        (
+            "/spec/source/postgres/tls",
+            json!({"mode": "Require", "caSecretRef": {"name": "ca"}}),
+            "spec.source.postgres.tls.caSecretRef",
+        ),
         ("/spec/sink/starrocks/host", json!("http://fe"), "spec.sink.starrocks.host"),
         ("/spec/sink/starrocks/queryPort", json!(0), "spec.sink.starrocks.queryPort"),
         ("/spec/sink/starrocks/batch", json!({"maxRows": 0}), "spec.sink.starrocks.batch.maxRows"),
