@@ -72,6 +72,8 @@ pub struct Progress {
     reconnects: AtomicU64,
     load_retries: AtomicU64,
     streaming: AtomicU8,
+    /// Seconds from the start to the last beat.
+    beat: AtomicU64,
     faults: Mutex<BTreeMap<Part, Fault>>,
     tables: Mutex<BTreeMap<TableName, TableProgress>>,
     loads: Mutex<Loads>,
@@ -136,6 +138,8 @@ struct Loads {
 #[derive(Debug, Clone)]
 pub struct Snapshot {
     pub uptime_seconds: u64,
+    /// Seconds since the last beat of the job's main task.
+    pub quiet_seconds: u64,
     pub stage: Stage,
     pub state: State,
     pub streaming: bool,
@@ -181,6 +185,7 @@ impl Progress {
             reconnects: AtomicU64::new(0),
             load_retries: AtomicU64::new(0),
             streaming: AtomicU8::new(0),
+            beat: AtomicU64::new(0),
             faults: Mutex::default(),
             tables: Mutex::new(tables),
             loads: Mutex::default(),
@@ -215,6 +220,11 @@ impl Progress {
     /// The replication connection is up, or is not.
     pub fn set_streaming(&self, streaming: bool) {
         self.streaming.store(u8::from(streaming), Relaxed);
+    }
+
+    /// The job's main task is alive. It says so every few seconds, whatever else it waits for.
+    pub fn beat(&self) {
+        self.beat.store(self.started.elapsed().as_secs(), Relaxed);
     }
 
     pub fn received(&self, lsn: Lsn) {
@@ -283,8 +293,10 @@ impl Progress {
         let (received, durable) = (Lsn(self.received.load(Relaxed)), Lsn(self.durable.load(Relaxed)));
         let (changes_received, done) = (self.changes_received.load(Relaxed), self.changes_done.load(Relaxed));
         let loads = lock(&self.loads).clone();
+        let uptime_seconds = self.started.elapsed().as_secs();
         Snapshot {
-            uptime_seconds: self.started.elapsed().as_secs(),
+            uptime_seconds,
+            quiet_seconds: uptime_seconds.saturating_sub(self.beat.load(Relaxed)),
             stage: self.stage(),
             state: self.state(),
             streaming: self.streaming.load(Relaxed) == 1,

@@ -4,7 +4,7 @@
 //! rely on it, because the file may be older or newer than the worker. Every refusal names the field as the
 //! user writes it. A secret's last line end is cut off (`kubectl create secret --from-file` keeps it).
 
-use std::{net::Ipv4Addr, path::Path};
+use std::path::Path;
 
 use crds::{
     JobDescription,
@@ -36,7 +36,7 @@ pub fn read(directory: &Path, vars: impl Fn(&str) -> Option<String>) -> Result<J
         drain_timeout: limits::duration("spec.worker.drainTimeout", &spec.worker.drain_timeout, "1s", "1h")?,
         // A stopped job has no worker; one that starts all the same must not read.
         paused: spec.state != DesiredState::Running,
-        listen: listen::read(&vars, Ipv4Addr::UNSPECIFIED.into())?,
+        listen: listen::in_a_pod(&vars)?,
         log_level: spec.worker.log_level,
     })
 }

@@ -21,7 +21,7 @@
 //! absent. Every secret (`SOURCE_URL`, `SOURCE_PASSWORD`, `SINK_PASSWORD`) may come from a file
 //! instead, named by the variable with `_FILE` behind it; never by both.
 
-use std::{net::Ipv4Addr, ops::RangeInclusive, path::Path, time::Duration};
+use std::{ops::RangeInclusive, path::Path, time::Duration};
 
 use super::{
     BatchConfig, ConfigError, Deletes, JobConfig, LogLevel, Secret, SinkConfig, SourceConfig, file, limits,
@@ -34,7 +34,7 @@ const SOON_ENOUGH: Duration = Duration::from_secs(1);
 
 /// The job as the variables describe it. Reads nothing but the variables and the files they name.
 pub fn read(vars: impl Fn(&str) -> Option<String>) -> Result<JobConfig, ConfigError> {
-    let listen = listen::read(&vars, Ipv4Addr::LOCALHOST.into())?;
+    let listen = listen::standalone(&vars)?;
     let variables = Variables(vars);
     refuse_snapshots(&variables)?;
     let source = source(&variables)?;

@@ -9,26 +9,35 @@
 //!
 //! Neither server asks who is calling, and gRPC can stop the job and drop its slot. So standalone
 //! both are on loopback until somebody widens them, each by itself: metrics can be public while
-//! control is not. In a pod the network policy is the fence, and probes come from outside.
+//! control is not. In a pod the network policy is the fence, probes come from outside, and HTTP only
+//! tells: commands come over gRPC.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use super::{ConfigError, ListenConfig, limits};
 
-/// Reads the variables; an absent host is `unless_told`.
-pub(super) fn read(
+/// On loopback unless a variable widens it; commands over HTTP too.
+pub(super) fn standalone(vars: &impl Fn(&str) -> Option<String>) -> Result<ListenConfig, ConfigError> {
+    read(vars, Ipv4Addr::LOCALHOST.into(), true)
+}
+
+/// On every address; commands over gRPC only.
+pub(super) fn in_a_pod(vars: &impl Fn(&str) -> Option<String>) -> Result<ListenConfig, ConfigError> {
+    read(vars, Ipv4Addr::UNSPECIFIED.into(), false)
+}
+
+fn read(
     vars: &impl Fn(&str) -> Option<String>,
     unless_told: IpAddr,
+    http_commands: bool,
 ) -> Result<ListenConfig, ConfigError> {
     let grpc = SocketAddr::new(host(vars, "GRPC_HOST", unless_told)?, grpc_port(vars)?);
-    let http = SocketAddr::new(
-        host(vars, "HTTP_API_HOST", unless_told)?,
-        port(vars, "HTTP_API_PORT")?.unwrap_or(8080),
-    );
+    let http_port = port(vars, "HTTP_API_PORT")?.unwrap_or(8080);
+    let http = SocketAddr::new(host(vars, "HTTP_API_HOST", unless_told)?, http_port);
     if grpc.port() == http.port() && grpc.port() != 0 {
         return Err(ConfigError::new("HTTP_API_PORT", "must differ from GRPC_PORT"));
     }
-    Ok(ListenConfig { grpc, http })
+    Ok(ListenConfig { grpc, http, http_commands })
 }
 
 fn grpc_port(vars: &impl Fn(&str) -> Option<String>) -> Result<u16, ConfigError> {

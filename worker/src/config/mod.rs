@@ -85,6 +85,8 @@ pub struct BatchConfig {
 pub struct ListenConfig {
     pub grpc: SocketAddr,
     pub http: SocketAddr,
+    /// Commands are taken over HTTP, too: standalone. In a pod they come over gRPC only.
+    pub http_commands: bool,
 }
 
 /// What is wrong with the description: which field or variable, why, and what it should be.

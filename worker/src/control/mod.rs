@@ -1,1 +1,115 @@
-//! 
+//! What others see of a job, and what they can ask of it.
+//!
+//! ```text
+//! gRPC ──┐                    ┌── progress   (read only)
+//!        ├── what is known ◄──┤
+//! HTTP ──┘         │          └── process    (memory, CPU)
+//!                  └─ requests ─► job
+//! ```
+//!
+//! Both servers listen before any connection to a database is made, and stay up whatever happens to
+//! those: a fault is best read from the worker itself. Nothing here changes the job; a [`Request`] asks
+//! it to change, and its [`Answer`] goes back as it is.
+
+mod command;
+mod connection;
+mod grpc;
+mod http;
+mod known;
+mod listener;
+mod metrics;
+mod process;
+mod rate;
+mod words;
+
+use std::{net::SocketAddr, sync::Arc, time::Duration};
+
+use tokio::{net::TcpListener, sync::mpsc};
+use tokio_util::sync::CancellationToken;
+
+pub use command::{Answer, Command, Request};
+
+use self::known::Known;
+use crate::{
+    config::{JobConfig, ListenConfig},
+    fault::Fault,
+    progress::Progress,
+    table::TableName,
+};
+
+/// What is told about a job and never changes.
+#[derive(Debug, Clone)]
+pub struct JobInfo {
+    pub slot: String,
+    pub tables: Vec<TableName>,
+    pub version: &'static str,
+}
+
+impl JobInfo {
+    pub fn of(config: &JobConfig) -> Self {
+        Self {
+            slot: config.source.slot.clone(),
+            tables: config.source.tables.clone(),
+            version: env!("CARGO_PKG_VERSION"),
+        }
+    }
+}
+
+/// Both servers, listening; nobody is answered before [`Server::run`].
+#[derive(Debug)]
+pub struct Server {
+    grpc: TcpListener,
+    http: TcpListener,
+    /// Where gRPC is really served, which port 0 leaves open.
+    pub grpc_address: SocketAddr,
+    /// Where HTTP is really served.
+    pub http_address: SocketAddr,
+    known: Arc<Known>,
+    http_commands: bool,
+    stop: CancellationToken,
+}
+
+/// Listens on both addresses; a fault names the address and the variable that moves it.
+pub async fn serve(
+    listen: &ListenConfig,
+    progress: Arc<Progress>,
+    commands: mpsc::Sender<Request>,
+    info: JobInfo,
+    stop: CancellationToken,
+) -> Result<Server, Fault> {
+    let (grpc, grpc_address) = listener::bind("gRPC", "GRPC_PORT", listen.grpc).await?;
+    let (http, http_address) = listener::bind("HTTP", "HTTP_API_PORT", listen.http).await?;
+    tracing::info!(grpc = %grpc_address, http = %http_address, "control listened");
+    let known = Arc::new(Known::new(progress, info, commands));
+    Ok(Server { grpc, http, grpc_address, http_address, known, http_commands: listen.http_commands, stop })
+}
+
+impl Server {
+    /// Answers until `stop`; then ends what is under way, within two seconds.
+    pub async fn run(self) {
+        let Self { grpc, http, known, http_commands, stop, .. } = self;
+        let routes = grpc::routes(&known, &stop);
+        let site = http::Site::new(Arc::clone(&known), http_commands);
+        tokio::join!(
+            listener::accept(grpc, stop.clone(), |stream| connection::grpc(
+                stream,
+                routes.clone(),
+                stop.clone()
+            )),
+            listener::accept(http, stop.clone(), |stream| connection::http(
+                stream,
+                site.clone(),
+                stop.clone()
+            )),
+            measure(&known, &stop),
+        );
+    }
+}
+
+/// Notes the count of changes every second, for the rate.
+async fn measure(known: &Known, stop: &CancellationToken) {
+    let mut second = tokio::time::interval(Duration::from_secs(1));
+    while stop.run_until_cancelled(second.tick()).await.is_some() {
+        known.measure();
+    }
+}

@@ -1,0 +1,29 @@
+//! What can be asked of a job, and its answer.
+
+use tokio::sync::oneshot;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Command {
+    /// Stop reading; keep the connection and the slot.
+    Pause,
+    /// Read on after a pause.
+    Resume,
+    /// Stop reading, load what is held, confirm it. The slot stays.
+    DrainAndStop,
+    /// Drain and stop; then drop the slot and the publication, unless they are kept.
+    Stop { keep_slot: bool, keep_publication: bool },
+}
+
+/// A command, and where its answer goes.
+#[derive(Debug)]
+pub struct Request {
+    pub command: Command,
+    pub answer: oneshot::Sender<Answer>,
+}
+
+/// A refused command is an answer too, not an error.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Answer {
+    pub success: bool,
+    pub message: String,
+}

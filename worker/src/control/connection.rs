@@ -1,0 +1,62 @@
+//! One connection of a control server, from its first byte to its last.
+//!
+//! Everything that a peer can make large or slow is bounded: heads, streams, and silence.
+
+use std::{pin::pin, time::Duration};
+
+use hyper::server::conn::{http1, http2};
+use hyper_util::{
+    rt::{TokioExecutor, TokioIo, TokioTimer},
+    server::graceful::GracefulConnection,
+    service::TowerToHyperService,
+};
+use tokio::net::TcpStream;
+use tokio_util::sync::CancellationToken;
+use tonic::service::Routes;
+
+use super::http::Site;
+
+/// For the head of a request, and so for the silence between two of them.
+const HEAD: Duration = Duration::from_secs(30);
+const HEAD_BYTES: usize = 16 << 10;
+/// Streams of one gRPC connection at a time.
+const STREAMS: u32 = 32;
+
+/// gRPC: HTTP/2 without TLS, the protocol known beforehand.
+pub(super) async fn grpc(stream: TcpStream, routes: Routes, stop: CancellationToken) {
+    let connection = http2::Builder::new(TokioExecutor::new())
+        .timer(TokioTimer::new())
+        .keep_alive_interval(HEAD)
+        .max_concurrent_streams(STREAMS)
+        .max_header_list_size(HEAD_BYTES as u32)
+        .max_send_buf_size(64 << 10)
+        .serve_connection(prompt(stream), TowerToHyperService::new(routes));
+    until(connection, stop).await;
+}
+
+/// HTTP/1.1, kept alive between requests.
+pub(super) async fn http(stream: TcpStream, site: Site, stop: CancellationToken) {
+    let connection = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEAD)
+        .max_buf_size(HEAD_BYTES)
+        .serve_connection(prompt(stream), site);
+    until(connection, stop).await;
+}
+
+/// Small answers leave at once.
+fn prompt(stream: TcpStream) -> TokioIo<TcpStream> {
+    // A socket that refuses the option still works, only later.
+    let _set = stream.set_nodelay(true).is_ok();
+    TokioIo::new(stream)
+}
+
+/// What a peer does wrong ends its connection and concerns nobody else.
+async fn until<C: GracefulConnection>(connection: C, stop: CancellationToken) {
+    let mut connection = pin!(connection);
+    tokio::select! {
+        _ended = connection.as_mut() => return,
+        () = stop.cancelled() => connection.as_mut().graceful_shutdown(),
+    }
+    let _ended = connection.await.is_ok();
+}

@@ -1,0 +1,102 @@
+//! Health: the contract's service, and `grpc.health.v1` for everybody else's tools.
+//!
+//! Both tell readiness, computed when asked. Watchers are told within a second.
+
+use std::{pin::Pin, sync::Arc, time::Duration};
+
+use futures::{Stream, stream};
+use proto::{
+    HealthCheckRequest, HealthCheckResponse,
+    health_check_response::{ServingStatus, Stage as ProtoStage},
+    health_service_server::HealthService,
+};
+use tokio_util::sync::CancellationToken;
+use tonic::{Request, Response, Status, async_trait};
+use tonic_health::pb::{self, health_check_response::ServingStatus as StandardStatus};
+
+use super::faults;
+use crate::{
+    control::{known::Known, words},
+    progress::Stage,
+};
+
+const LOOK: Duration = Duration::from_secs(1);
+
+#[derive(Debug)]
+pub(super) struct Health(pub(super) Arc<Known>);
+
+#[async_trait]
+impl HealthService for Health {
+    async fn check(&self, _: Request<HealthCheckRequest>) -> Result<Response<HealthCheckResponse>, Status> {
+        let snapshot = self.0.snapshot();
+        let status = if snapshot.is_ready() { ServingStatus::Serving } else { ServingStatus::NotServing };
+        let stage = match snapshot.stage {
+            Stage::Init => ProtoStage::Init,
+            Stage::Setup => ProtoStage::Setup,
+            Stage::Cdc => ProtoStage::Cdc,
+        };
+        Ok(Response::new(HealthCheckResponse {
+            status: status.into(),
+            stage: stage.into(),
+            stage_detail: words::stage_detail(&snapshot).to_owned(),
+            error_detail: faults::sentences(&snapshot.faults),
+        }))
+    }
+}
+
+/// `grpc.health.v1.Health`: for the empty name and for every service of ours.
+#[derive(Debug)]
+pub(super) struct Standard {
+    pub(super) known: Arc<Known>,
+    pub(super) stop: CancellationToken,
+}
+
+const SERVICES: [&str; 5] = [
+    "",
+    "dbmazz.HealthService",
+    "dbmazz.CdcControlService",
+    "dbmazz.CdcStatusService",
+    "dbmazz.CdcMetricsService",
+];
+
+fn named(request: &Request<pb::HealthCheckRequest>) -> Result<(), Status> {
+    let known = SERVICES.contains(&request.get_ref().service.as_str());
+    known.then_some(()).ok_or_else(|| Status::not_found("no such service"))
+}
+
+fn answer(known: &Known) -> pb::HealthCheckResponse {
+    let ready = known.snapshot().is_ready();
+    let status = if ready { StandardStatus::Serving } else { StandardStatus::NotServing };
+    pb::HealthCheckResponse { status: status.into() }
+}
+
+#[async_trait]
+impl pb::health_server::Health for Standard {
+    async fn check(
+        &self,
+        request: Request<pb::HealthCheckRequest>,
+    ) -> Result<Response<pb::HealthCheckResponse>, Status> {
+        named(&request)?;
+        Ok(Response::new(answer(&self.known)))
+    }
+
+    type WatchStream = Pin<Box<dyn Stream<Item = Result<pb::HealthCheckResponse, Status>> + Send>>;
+
+    async fn watch(
+        &self,
+        request: Request<pb::HealthCheckRequest>,
+    ) -> Result<Response<Self::WatchStream>, Status> {
+        named(&request)?;
+        let (known, stop) = (Arc::clone(&self.known), self.stop.clone());
+        let changes = stream::unfold((known, stop, None), |(known, stop, told)| async move {
+            loop {
+                let now = answer(&known);
+                if told.as_ref() != Some(&now) {
+                    return Some((Ok(now), (known, stop, Some(now))));
+                }
+                stop.run_until_cancelled(tokio::time::sleep(LOOK)).await?;
+            }
+        });
+        Ok(Response::new(Box::pin(changes)))
+    }
+}

@@ -1,0 +1,52 @@
+//! The status of a job: the contract's fields, and ours from 100 on.
+
+use std::sync::Arc;
+
+use proto::{CdcState, StatusRequest, StatusResponse, cdc_status_service_server::CdcStatusService};
+use tonic::{Request, Response, async_trait};
+
+use super::faults;
+use crate::{
+    control::{JobInfo, known::Known},
+    progress::{Snapshot, State},
+};
+
+#[derive(Debug)]
+pub(super) struct Status(pub(super) Arc<Known>);
+
+#[async_trait]
+impl CdcStatusService for Status {
+    async fn get_status(&self, _: Request<StatusRequest>) -> Result<Response<StatusResponse>, tonic::Status> {
+        Ok(Response::new(status(&self.0.snapshot(), &self.0.info)))
+    }
+}
+
+fn status(snapshot: &Snapshot, info: &JobInfo) -> StatusResponse {
+    StatusResponse {
+        state: state(snapshot.state).into(),
+        current_lsn: snapshot.received.0,
+        confirmed_lsn: snapshot.confirmed.0,
+        pending_events: snapshot.changes_pending,
+        slot_name: info.slot.clone(),
+        tables: info.tables.iter().map(ToString::to_string).collect(),
+        snapshot_active: false,
+        snapshot_chunks_total: 0,
+        snapshot_chunks_done: 0,
+        snapshot_rows_synced: 0,
+        durable_lsn: snapshot.durable.0,
+        lag_bytes: snapshot.lag_bytes,
+        lag_ms: snapshot.lag_ms,
+        ready: snapshot.is_ready(),
+        faults: snapshot.faults.iter().map(faults::written).collect(),
+        version: info.version.to_owned(),
+    }
+}
+
+fn state(state: State) -> CdcState {
+    match state {
+        State::Running => CdcState::Running,
+        State::Paused => CdcState::Paused,
+        State::Draining => CdcState::Draining,
+        State::Stopped => CdcState::Stopped,
+    }
+}

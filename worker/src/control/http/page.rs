@@ -1,0 +1,101 @@
+//! What can be read: each path, and what it tells.
+
+use hyper::StatusCode;
+use serde_json::{Value, json};
+
+use super::{Answered, answer};
+use crate::{
+    control::{known::Known, metrics, process, words},
+    fault::{Course, Fault},
+};
+
+type Page = fn(&Known) -> Answered;
+
+/// The page at this path.
+pub(super) fn of(path: &str) -> Option<Page> {
+    match path {
+        "/healthz" => Some(healthz),
+        "/livez" => Some(livez),
+        "/readyz" => Some(readyz),
+        "/status" => Some(status),
+        "/metrics" | "/metrics/prometheus" => Some(prometheus),
+        _ => None,
+    }
+}
+
+fn healthz(known: &Known) -> Answered {
+    let snapshot = known.snapshot();
+    let (stage, uptime) = (words::stage(snapshot.stage), snapshot.uptime_seconds);
+    answer::json(StatusCode::OK, &json!({ "status": "ok", "stage": stage, "uptime_secs": uptime }))
+}
+
+fn livez(known: &Known) -> Answered {
+    let snapshot = known.snapshot();
+    let (alive, quiet) = (words::is_alive(&snapshot), snapshot.quiet_seconds);
+    let status = if alive { "ok" } else { "stuck" };
+    answer::json(failing_unless(alive), &json!({ "status": status, "quiet_secs": quiet }))
+}
+
+fn readyz(known: &Known) -> Answered {
+    let snapshot = known.snapshot();
+    if snapshot.is_ready() {
+        return answer::json(StatusCode::OK, &json!({ "ready": true }));
+    }
+    let fault = words::worst_fault(&snapshot);
+    let body = json!({
+        "ready": false,
+        "reason": words::reason(&snapshot),
+        "message": fault.map_or(words::stage_detail(&snapshot), |fault| &fault.message),
+        "fix": fault.map_or("wait", |fault| &fault.fix),
+        "faults": snapshot.faults.iter().map(written).collect::<Vec<_>>(),
+    });
+    answer::json(StatusCode::SERVICE_UNAVAILABLE, &body)
+}
+
+fn status(known: &Known) -> Answered {
+    let snapshot = known.snapshot();
+    let body = json!({
+        "engine_running": true,
+        "state": snapshot.state.to_string(),
+        "stage": words::stage(snapshot.stage),
+        "stage_detail": words::stage_detail(&snapshot),
+        "uptime_secs": snapshot.uptime_seconds,
+        "events_processed": snapshot.changes_done,
+        "events_per_second": known.changes_per_second(),
+        "replication_lag_ms": snapshot.lag_ms,
+        "batches_sent": snapshot.loads,
+        "pending_events": snapshot.changes_pending,
+        "current_lsn": format!("0x{:X}", snapshot.received.0),
+        "confirmed_lsn": format!("0x{:X}", snapshot.confirmed.0),
+        "estimated_memory_bytes": process::resident_bytes(),
+        "durable_lsn": format!("0x{:X}", snapshot.durable.0),
+        "lag_bytes": snapshot.lag_bytes,
+        "ready": snapshot.is_ready(),
+        "faults": snapshot.faults.iter().map(written).collect::<Vec<_>>(),
+        "version": known.info.version,
+    });
+    answer::json(StatusCode::OK, &body)
+}
+
+fn prometheus(known: &Known) -> Answered {
+    match metrics::text(known) {
+        Ok(text) => answer::text(StatusCode::OK, metrics::MEDIA_TYPE, text),
+        Err(_) => answer::refused(StatusCode::INTERNAL_SERVER_ERROR, "the metrics could not be written"),
+    }
+}
+
+fn failing_unless(well: bool) -> StatusCode {
+    if well { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE }
+}
+
+fn written(fault: &Fault) -> Value {
+    let (part, table) = words::part(&fault.part);
+    json!({
+        "part": part,
+        "table": table,
+        "reason": fault.reason.as_str(),
+        "message": fault.message,
+        "fix": fault.fix,
+        "halted": fault.course == Course::Halt,
+    })
+}

@@ -1,0 +1,194 @@
+//! Prometheus: what is counted, under which name.
+//!
+//! The first five names are the dbmazz contract's and have no labels. The rest is ours, in base units:
+//!
+//! | name | labels | meaning |
+//! |---|---|---|
+//! | `dbmazz_ready` | | 1 when replicating or paused by request, without a fault |
+//! | `dbmazz_fault` | `reason` | 1 while a fault with this reason stands |
+//! | `dbmazz_table_rows_total`, `dbmazz_table_bytes_total` | `table` | rows loaded, bytes sent |
+//! | `dbmazz_table_loads_total` | `table`, `outcome` | loads that are `durable`; attempts that were `retried` |
+//! | `dbmazz_load_duration_seconds` | | from the first attempt of a load to its durability |
+//! | `dbmazz_commit_to_durable_seconds` | | from the oldest commit in a load to its durability |
+//! | `dbmazz_received_lsn`, `dbmazz_durable_lsn`, `dbmazz_confirmed_lsn` | | positions in the WAL, bytes |
+//! | `dbmazz_lag_bytes`, `dbmazz_lag_seconds` | | from received to durable; age of the oldest commit that is not durable |
+//! | `dbmazz_held_bytes` | | held in memory between socket and answer |
+//! | `dbmazz_reconnects_total`, `dbmazz_load_retries_total` | | |
+//! | `dbmazz_uptime_seconds`, `dbmazz_build_info` | –, `version` | |
+//! | `process_resident_memory_bytes`, `process_cpu_seconds_total` | | as every Prometheus client names them |
+//!
+//! Names here are without `_total` and `_info`: the encoder adds them.
+
+use std::fmt;
+
+use crds::Reason;
+use prometheus_client::{
+    collector::Collector,
+    encoding::{DescriptorEncoder, MetricEncoder, text},
+    metrics::{MetricType, exemplar::Exemplar},
+    registry::Registry,
+};
+
+use super::{known::Known, process};
+use crate::progress::{BOUNDS, Durations, Snapshot, TableProgress};
+
+/// The media type of what [`text`] writes.
+pub(super) const MEDIA_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+
+/// Everything as Prometheus reads it, at this moment.
+pub(super) fn text(known: &Known) -> Result<String, fmt::Error> {
+    let mut registry = Registry::default();
+    registry.register_collector(Box::new(Sample {
+        snapshot: known.snapshot(),
+        per_second: known.changes_per_second(),
+        version: known.info.version,
+    }));
+    let mut text = String::new();
+    text::encode(&mut text, &registry)?;
+    Ok(text)
+}
+
+#[derive(Debug)]
+struct Sample {
+    snapshot: Snapshot,
+    per_second: f64,
+    version: &'static str,
+}
+
+impl Collector for Sample {
+    fn encode(&self, encoder: DescriptorEncoder<'_>) -> fmt::Result {
+        let mut page = Page(encoder);
+        contract(&mut page, &self.snapshot, self.per_second)?;
+        positions(&mut page, &self.snapshot)?;
+        loads(&mut page, &self.snapshot)?;
+        faults(&mut page, &self.snapshot)?;
+        process(&mut page, &self.snapshot, self.version)
+    }
+}
+
+fn contract(page: &mut Page<'_>, snapshot: &Snapshot, per_second: f64) -> fmt::Result {
+    page.counter("dbmazz_events_processed", "Changes that are durable in StarRocks", snapshot.changes_done)?;
+    page.gauge("dbmazz_events_per_second", "Changes a second over the last ten seconds", per_second)?;
+    page.gauge(
+        "dbmazz_replication_lag_ms",
+        "Age of the oldest commit not yet durable",
+        snapshot.lag_ms as f64,
+    )?;
+    page.counter("dbmazz_batches_sent", "Loads that are durable in StarRocks", snapshot.loads)?;
+    page.gauge(
+        "dbmazz_pending_events",
+        "Changes received and not yet durable",
+        snapshot.changes_pending as f64,
+    )
+}
+
+fn positions(page: &mut Page<'_>, snapshot: &Snapshot) -> fmt::Result {
+    page.position("dbmazz_received_lsn", "Everything up to here was received", snapshot.received.0)?;
+    page.position("dbmazz_durable_lsn", "Everything up to here is in StarRocks", snapshot.durable.0)?;
+    page.position(
+        "dbmazz_confirmed_lsn",
+        "PostgreSQL was told that up to here all is safe",
+        snapshot.confirmed.0,
+    )?;
+    page.gauge("dbmazz_lag_bytes", "WAL from received to durable", snapshot.lag_bytes as f64)?;
+    page.gauge(
+        "dbmazz_lag_seconds",
+        "Age of the oldest commit not yet durable",
+        snapshot.lag_ms as f64 / 1e3,
+    )?;
+    page.gauge("dbmazz_held_bytes", "Held in memory between socket and answer", snapshot.held_bytes as f64)?;
+    page.counter("dbmazz_reconnects", "Replication connections made again", snapshot.reconnects)
+}
+
+fn loads(page: &mut Page<'_>, snapshot: &Snapshot) -> fmt::Result {
+    page.tables("dbmazz_table_rows", "Rows loaded", snapshot, |table| table.rows)?;
+    page.tables("dbmazz_table_bytes", "Bytes sent in loads that are durable", snapshot, |table| table.bytes)?;
+    let mut metric = page.metric("dbmazz_table_loads", "Loads by outcome", MetricType::Counter)?;
+    for (name, table) in &snapshot.tables {
+        let name = name.to_string();
+        for (outcome, loads) in [("durable", table.loads), ("retried", table.failed_loads)] {
+            count(&mut metric.encode_family(&[("table", name.as_str()), ("outcome", outcome)])?, loads)?;
+        }
+    }
+    page.counter("dbmazz_load_retries", "Attempts of loads that were made again", snapshot.load_retries)?;
+    page.histogram("dbmazz_load_duration_seconds", "From first attempt to durable", &snapshot.load_duration)?;
+    page.histogram("dbmazz_commit_to_durable_seconds", "From commit to durable", &snapshot.commit_to_durable)
+}
+
+/// Every reason has its line, so that an alert can tell "no fault" from "no worker".
+fn faults(page: &mut Page<'_>, snapshot: &Snapshot) -> fmt::Result {
+    page.gauge("dbmazz_ready", "1 when replicating or paused, without a fault", truth(snapshot.is_ready()))?;
+    let mut metric =
+        page.metric("dbmazz_fault", "1 while a fault with this reason stands", MetricType::Gauge)?;
+    for reason in Reason::ALL {
+        let stands = snapshot.faults.iter().any(|fault| fault.reason == *reason);
+        metric.encode_family(&[("reason", reason.as_str())])?.encode_gauge(&truth(stands))?;
+    }
+    Ok(())
+}
+
+fn process(page: &mut Page<'_>, snapshot: &Snapshot, version: &str) -> fmt::Result {
+    let memory = process::resident_bytes() as f64;
+    page.gauge("process_resident_memory_bytes", "Resident memory", memory)?;
+    let mut cpu = page.metric("process_cpu_seconds", "CPU time, user and kernel", MetricType::Counter)?;
+    cpu.encode_counter::<NoLabels, _, f64>(&process::cpu_seconds(), None)?;
+    page.gauge("dbmazz_uptime_seconds", "Since the start", snapshot.uptime_seconds as f64)?;
+    page.metric("dbmazz_build", "The worker's build", MetricType::Info)?.encode_info(&[("version", version)])
+}
+
+fn truth(yes: bool) -> f64 {
+    f64::from(u8::from(yes))
+}
+
+type NoLabels = [(&'static str, &'static str); 0];
+
+fn count(metric: &mut MetricEncoder<'_>, count: u64) -> fmt::Result {
+    metric.encode_counter(&count, None::<&Exemplar<NoLabels, f64>>)
+}
+
+struct Page<'a>(DescriptorEncoder<'a>);
+
+impl Page<'_> {
+    fn metric<'s>(
+        &'s mut self,
+        name: &'s str,
+        help: &str,
+        kind: MetricType,
+    ) -> Result<MetricEncoder<'s>, fmt::Error> {
+        self.0.encode_descriptor(name, help, None, kind)
+    }
+
+    fn counter(&mut self, name: &str, help: &str, value: u64) -> fmt::Result {
+        count(&mut self.metric(name, help, MetricType::Counter)?, value)
+    }
+
+    fn gauge(&mut self, name: &str, help: &str, value: f64) -> fmt::Result {
+        self.metric(name, help, MetricType::Gauge)?.encode_gauge(&value)
+    }
+
+    /// A WAL position, whole: past 2^53 a float would round it.
+    fn position(&mut self, name: &str, help: &str, lsn: u64) -> fmt::Result {
+        self.metric(name, help, MetricType::Gauge)?.encode_gauge(&lsn)
+    }
+
+    fn tables(
+        &mut self,
+        name: &str,
+        help: &str,
+        snapshot: &Snapshot,
+        value: fn(&TableProgress) -> u64,
+    ) -> fmt::Result {
+        let mut metric = self.metric(name, help, MetricType::Counter)?;
+        for (name, table) in &snapshot.tables {
+            count(&mut metric.encode_family(&[("table", name.to_string())])?, value(table))?;
+        }
+        Ok(())
+    }
+
+    fn histogram(&mut self, name: &str, help: &str, durations: &Durations) -> fmt::Result {
+        let bounds = BOUNDS.into_iter().chain([f64::INFINITY]);
+        let buckets: Vec<_> = bounds.zip(durations.buckets).collect();
+        let mut metric = self.metric(name, help, MetricType::Histogram)?;
+        metric.encode_histogram::<NoLabels>(durations.sum, durations.count, &buckets, None)
+    }
+}

@@ -1,0 +1,61 @@
+//! The words that both servers use for one moment of a job.
+
+use crate::{
+    fault::{Course, Fault, Part},
+    progress::{Snapshot, Stage, State},
+};
+
+/// The main task says that it is alive every few seconds; after this long it is stuck.
+const STUCK_AFTER_SECONDS: u64 = 60;
+
+/// The stage as the contract names it.
+pub(super) fn stage(stage: Stage) -> &'static str {
+    match stage {
+        Stage::Init => "init",
+        Stage::Setup => "setup",
+        Stage::Cdc => "cdc",
+    }
+}
+
+/// The stage in a sentence.
+pub(super) fn stage_detail(snapshot: &Snapshot) -> &'static str {
+    match (snapshot.stage, snapshot.state, snapshot.streaming) {
+        (_, State::Stopped, _) => "stopped; the replication slot keeps the position",
+        (_, State::Draining, _) => "loading what is held before stopping",
+        (Stage::Init, ..) => "starting",
+        (Stage::Setup, ..) => "connecting, checking, and creating what is missing",
+        (Stage::Cdc, State::Paused, _) => "paused by request; PostgreSQL keeps the changes",
+        (Stage::Cdc, State::Running, true) => "replicating changes",
+        (Stage::Cdc, State::Running, false) => "connecting to PostgreSQL again",
+    }
+}
+
+pub(super) fn is_alive(snapshot: &Snapshot) -> bool {
+    snapshot.quiet_seconds <= STUCK_AFTER_SECONDS
+}
+
+/// The fault that matters most: one that waits for a person before one that passes by itself.
+pub(super) fn worst_fault(snapshot: &Snapshot) -> Option<&Fault> {
+    snapshot.faults.iter().min_by_key(|fault| fault.course != Course::Halt)
+}
+
+/// Why the job is not ready, in one word.
+pub(super) fn reason(snapshot: &Snapshot) -> &'static str {
+    match (worst_fault(snapshot), snapshot.state, snapshot.stage) {
+        (Some(fault), ..) => fault.reason.as_str(),
+        (None, State::Stopped, _) => "Stopped",
+        (None, State::Draining, _) => "Draining",
+        (None, _, Stage::Init | Stage::Setup) => "Starting",
+        (None, _, Stage::Cdc) => "Reconnecting",
+    }
+}
+
+/// The part of a fault in one word, and the table where there is one.
+pub(super) fn part(part: &Part) -> (&'static str, String) {
+    match part {
+        Part::Job => ("job", String::new()),
+        Part::Source => ("source", String::new()),
+        Part::Sink => ("sink", String::new()),
+        Part::Table(table) => ("table", table.to_string()),
+    }
+}

@@ -1,0 +1,12 @@
+//! The control servers, asked over loopback as users ask them.
+
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test ends where its ground is missing")]
+
+#[path = "control/commands.rs"]
+mod commands;
+#[path = "control/grpc.rs"]
+mod grpc;
+#[path = "control/http.rs"]
+mod http;
+#[path = "control/worker.rs"]
+mod worker_in_test;

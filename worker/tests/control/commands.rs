@@ -1,0 +1,103 @@
+//! Commands reach the job, and its answers come back as they are.
+
+use proto::{
+    ControlResponse, DrainRequest, PauseRequest, ReloadConfigRequest, ResumeRequest, StartSnapshotRequest,
+    StopRequest, cdc_control_service_client::CdcControlServiceClient,
+};
+use serde_json::json;
+use worker::{control::Command, progress::State};
+
+use crate::worker_in_test::{Worker, loopback, request};
+
+#[tokio::test]
+async fn every_command_reaches_the_job() {
+    let mut worker = Worker::streaming().await;
+    let client = CdcControlServiceClient::new(worker.channel().await);
+    let stop =
+        |slot, publication| StopRequest { skip_slot_cleanup: slot, skip_publication_cleanup: publication };
+    macro_rules! ask {
+        ($method:ident, $request:expr) => {{
+            let mut client = client.clone();
+            let (answer, command) = tokio::join!(client.$method($request), worker.answer(true, "done"));
+            assert_eq!(
+                answer.unwrap().into_inner(),
+                ControlResponse { success: true, message: "done".into() }
+            );
+            command
+        }};
+    }
+    assert_eq!(ask!(pause, PauseRequest {}), Command::Pause);
+    assert_eq!(ask!(resume, ResumeRequest {}), Command::Resume);
+    assert_eq!(ask!(drain_and_stop, DrainRequest {}), Command::DrainAndStop);
+    for (skips, keeps) in
+        [((false, false), (false, false)), ((true, false), (true, true)), ((false, true), (false, true))]
+    {
+        let command = ask!(stop, stop(skips.0, skips.1));
+        assert_eq!(command, Command::Stop { keep_slot: keeps.0, keep_publication: keeps.1 });
+    }
+}
+
+#[tokio::test]
+async fn a_refused_command_is_an_answer() {
+    let mut worker = Worker::streaming().await;
+    let mut client = CdcControlServiceClient::new(worker.channel().await);
+    let (answer, _) = tokio::join!(client.pause(PauseRequest {}), worker.answer(false, "the job is paused"));
+    assert_eq!(
+        answer.unwrap().into_inner(),
+        ControlResponse { success: false, message: "the job is paused".into() }
+    );
+}
+
+#[tokio::test]
+async fn what_this_version_does_not_have_is_refused_without_asking_the_job() {
+    let worker = Worker::streaming().await;
+    let mut client = CdcControlServiceClient::new(worker.channel().await);
+    let reload = client.reload_config(ReloadConfigRequest::default()).await.unwrap().into_inner();
+    let snapshot = client.start_snapshot(StartSnapshotRequest {}).await.unwrap().into_inner();
+    for answer in [reload, snapshot] {
+        assert!(!answer.success && answer.message.contains("this version does not"), "{answer:?}");
+    }
+    assert!(worker.requests.is_empty());
+}
+
+#[tokio::test]
+async fn a_job_that_has_ended_refuses_everything() {
+    let mut worker = Worker::streaming().await;
+    worker.requests.close();
+    let mut client = CdcControlServiceClient::new(worker.channel().await);
+    let answer = client.pause(PauseRequest {}).await.unwrap().into_inner();
+    assert_eq!(answer, ControlResponse { success: false, message: "the job has ended".into() });
+    let reply = worker.send("POST", "/pause", "").await;
+    assert_eq!((reply.code, reply.json()), (400, json!({"ok": false, "error": "No active replication"})));
+}
+
+#[tokio::test]
+async fn commands_over_http_answer_with_the_state() {
+    let mut worker = Worker::streaming().await;
+    for (path, state, command) in [
+        ("/pause", State::Paused, Command::Pause),
+        ("/resume", State::Running, Command::Resume),
+        ("/drain-stop", State::Stopped, Command::DrainAndStop),
+    ] {
+        worker.progress.set_state(state);
+        let asking = request(worker.http, "POST", path, "");
+        let (reply, asked) = tokio::join!(asking, worker.answer(true, "done"));
+        assert_eq!((reply.code, asked), (200, command));
+        assert_eq!(reply.json(), json!({"ok": true, "state": state.to_string()}));
+    }
+}
+
+#[tokio::test]
+async fn a_page_of_another_site_gives_no_commands() {
+    let worker = Worker::streaming().await;
+    let reply = worker.send("POST", "/pause", "origin: http://evil.example\r\n").await;
+    assert_eq!((reply.code, reply.json()["ok"].as_bool()), (403, Some(false)));
+    assert!(worker.requests.is_empty());
+}
+
+#[tokio::test]
+async fn in_a_pod_http_gives_no_commands() {
+    let worker = Worker::listening(loopback(false)).await;
+    assert_eq!(worker.send("POST", "/pause", "").await.code, 403);
+    assert!(worker.requests.is_empty());
+}

@@ -1,0 +1,137 @@
+//! Who may import whom, inside the worker: the sentences of `lib.rs`, checked on the sources.
+
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test ends where its ground is missing")]
+
+#[path = "layering/source.rs"]
+mod source;
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
+
+use source::paths;
+
+const VOCABULARY: [&str; 5] = ["change", "fault", "lsn", "progress", "table"];
+const ABOVE_VOCABULARY: &[&str] = &["config", "control", "job", "pipeline", "postgres", "starrocks"];
+
+/// A room, and the rooms that it must not know.
+const FORBIDDEN: [(&str, &[&str]); 10] = [
+    ("change", ABOVE_VOCABULARY),
+    ("fault", ABOVE_VOCABULARY),
+    ("lsn", ABOVE_VOCABULARY),
+    ("progress", ABOVE_VOCABULARY),
+    ("table", ABOVE_VOCABULARY),
+    ("config", &["control", "job", "pipeline", "postgres", "starrocks"]),
+    ("postgres", &["control", "job", "pipeline", "starrocks"]),
+    ("pipeline", &["control", "job", "postgres", "starrocks"]),
+    ("starrocks", &["control", "job", "postgres"]),
+    ("control", &["job", "pipeline", "postgres", "starrocks"]),
+];
+
+/// Rooms that decide and do not act: no task, no socket, no file, no clock.
+const PURE: [[&str; 2]; 8] = [
+    ["postgres", "pgoutput"],
+    ["postgres", "route"],
+    ["pipeline", "batch"],
+    ["pipeline", "lane"],
+    ["pipeline", "ledger"],
+    ["starrocks", "label"],
+    ["starrocks", "encode"],
+    ["starrocks", "answer"],
+];
+const ACTS: [&str; 6] = ["tokio", "std::net", "std::fs", "std::thread", "Instant::now", "SystemTime::now"];
+
+/// What this source of `module` names and should not.
+fn violations(module: &[&str], text: &str) -> Vec<String> {
+    let paths = paths(module, text);
+    let broken = |path: &&String| crosses(module, path) || acts(module, path);
+    paths.iter().filter(broken).map(|path| format!("{} names {path}", module.join("::"))).collect()
+}
+
+fn crosses(module: &[&str], path: &str) -> bool {
+    let room = module.first().copied().unwrap_or_default();
+    let forbidden = FORBIDDEN.iter().find(|(name, _)| *name == room).map_or(&[][..], |(_, rooms)| rooms);
+    let foreign_word = VOCABULARY.contains(&room) && begins(path, "crds") && !begins(path, "crds::Reason");
+    // A glob of the crate hides what it takes.
+    let everything = !forbidden.is_empty() && matches!(path, "crate" | "crate::*");
+    everything || foreign_word || forbidden.iter().any(|room| begins(path, &format!("crate::{room}")))
+}
+
+fn acts(module: &[&str], path: &str) -> bool {
+    let pure = PURE.iter().any(|room| module.starts_with(room));
+    let act = |act: &&str| begins(path, act) || path.ends_with(&format!("::{act}"));
+    pure && ACTS.iter().any(act)
+}
+
+/// Whether the path is `prefix`, or below it.
+fn begins(path: &str, prefix: &str) -> bool {
+    path.strip_prefix(prefix).is_some_and(|rest| rest.is_empty() || rest.starts_with("::"))
+}
+
+#[test]
+fn no_room_of_the_worker_knows_what_it_must_not() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let files = files(&root);
+    assert!(files.len() > 20, "the sources are somewhere else: {files:?}");
+    let found: Vec<String> = files.iter().flat_map(|file| of_file(&root, file)).collect();
+    assert!(found.is_empty(), "\n{}", found.join("\n"));
+}
+
+fn of_file(root: &Path, file: &Path) -> Vec<String> {
+    let place = file.strip_prefix(root).unwrap().with_extension("");
+    let mut module: Vec<&str> = place.iter().map(|step| step.to_str().unwrap()).collect();
+    if matches!(module.last(), Some(&"mod" | &"lib" | &"main")) {
+        module.pop();
+    }
+    // Tests may put two rooms together to see that they fit.
+    let text = if module.contains(&"tests") { String::new() } else { fs::read_to_string(file).unwrap() };
+    violations(&module, &text)
+}
+
+fn files(directory: &Path) -> Vec<PathBuf> {
+    let entries = fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().path());
+    let files = entries.flat_map(|path| if path.is_dir() { files(&path) } else { vec![path] });
+    files.filter(|path| path.extension().is_some_and(|extension| extension == "rs")).collect()
+}
+
+#[test]
+fn every_way_to_name_a_forbidden_room_is_found() {
+    for (module, text) in [
+        (vec!["lsn"], "use crate::config::JobConfig;"),
+        (vec!["fault"], "use crds::{Reason, spec::Tls};"),
+        (vec!["postgres"], "use crate::{lsn::Lsn, pipeline::Batch};"),
+        (vec!["postgres", "stream"], "use super::super::starrocks as sink;"),
+        (vec!["postgres", "stream"], "use crate::{\n    config::{A, B},\n    control::{self, C},\n};"),
+        (vec!["pipeline"], "fn f() -> crate::postgres::Stream { g() }"),
+        (vec!["pipeline"], "pub(crate) use crate::job;"),
+        (vec!["pipeline"], "use crate::*;"),
+        (vec!["pipeline"], "use crate as all;"),
+        (vec!["starrocks"], "use crate :: postgres :: Stream;"),
+        (vec!["control", "grpc"], "mod a { use super::super::super::pipeline::Batch; }"),
+        (vec!["control"], "fn f() { let x = \"// \"; crate::job::run() }"),
+        (vec!["pipeline", "batch"], "use std::{fs, sync::Arc};"),
+        (vec!["pipeline", "batch", "store"], "use std::net::TcpStream;"),
+        (vec!["pipeline", "ledger"], "use tokio::sync::mpsc;"),
+        (vec!["pipeline", "lane"], "use std::time::Instant; fn f() { Instant::now(); }"),
+        (vec!["starrocks", "label"], "fn f() { std::time::SystemTime::now(); }"),
+    ] {
+        assert!(!violations(&module, text).is_empty(), "{module:?}: {text}");
+    }
+}
+
+#[test]
+fn what_is_allowed_is_not_complained_of() {
+    for (module, text) in [
+        (vec!["fault"], "use crds::Reason; use crate::table::TableName;"),
+        (vec!["postgres"], "//! Unlike crate::pipeline.\nuse crate::{change::Change, config::SourceConfig};"),
+        (vec!["postgres"], "fn f() { let x = \"crate::pipeline\"; /* crate::job */ }"),
+        (vec!["postgres", "stream"], "use std::net::TcpStream; use super::slot;"),
+        (vec!["pipeline"], "#[cfg(test)]\nmod tests {\n    use crate::starrocks::Sink;\n}\n"),
+        (vec!["pipeline", "batch"], "use std::time::Instant; fn due(now: Instant) {}"),
+        (vec!["job"], "use crate::{control, pipeline, postgres, starrocks};"),
+        (vec!["starrocks"], "use crate::pipeline::Load;"),
+    ] {
+        assert_eq!(violations(&module, text), Vec::<String>::new(), "{module:?}: {text}");
+    }
+}
