@@ -1,17 +1,19 @@
 //! The command `testbed`: the parts of the test bed for a person at a terminal.
 
 use std::{
+    env,
     io::{self, Write},
     net::SocketAddr,
+    os::unix::process::CommandExt,
     path::PathBuf,
-    process::ExitCode,
+    process::{Command, ExitCode},
 };
 
 use anyhow::{Context, Result};
 use clap::{Parser, Subcommand};
 use testbed::{
     image::{self, Image, Profile},
-    kubernetes::{self, Cluster},
+    kubernetes::{self, Binaries, Cluster},
     postgres::{Postgres, PostgresOptions},
 };
 
@@ -37,6 +39,16 @@ enum Action {
     ClusterExec {
         #[arg(required = true, trailing_var_arg = true, allow_hyphen_values = true)]
         command: Vec<String>,
+    },
+    /// Runs kubectl, with the cluster's kubeconfig unless KUBECONFIG names another
+    Kubectl {
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<String>,
+    },
+    /// Runs Helm, with the cluster's kubeconfig unless KUBECONFIG names another; lint and template need no cluster
+    Helm {
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<String>,
     },
     /// Forwards a port of 127.0.0.1 into the cluster's network until this command is ended (Ctrl-C)
     Forward {
@@ -86,6 +98,8 @@ fn act(Arguments { name, action }: Arguments) -> Result<()> {
         Action::ClusterDown => cluster_down(&name),
         Action::ClusterStatus => cluster_status(),
         Action::ClusterExec { command } => cluster_exec(&name, &command),
+        Action::Kubectl { arguments } => client("kubectl", &name, &arguments),
+        Action::Helm { arguments } => client("helm", &name, &arguments),
         Action::Forward { inside, port } => {
             kubernetes::forward(&name, port, inside, |address| say(format!("{address} leads to {inside}")))
         }
@@ -125,6 +139,15 @@ fn cluster_exec(name: &str, command: &[String]) -> Result<()> {
     let status = cluster.command(program)?.args(arguments).status()?;
     drop(cluster);
     std::process::exit(status.code().unwrap_or(1))
+}
+
+/// Becomes the program.
+fn client(program: &str, name: &str, arguments: &[String]) -> Result<()> {
+    let mut command = Command::new(Binaries::find_or_build()?.program(program));
+    if env::var_os("KUBECONFIG").is_none() {
+        command.env("KUBECONFIG", kubernetes::clusters()?.join(name).join("kubeconfig"));
+    }
+    Err(command.args(arguments).exec()).with_context(|| format!("cannot run {program}"))
 }
 
 fn images(out: &std::path::Path, tag: &str) -> Result<()> {

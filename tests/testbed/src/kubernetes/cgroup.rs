@@ -72,3 +72,17 @@ fn hand_down_controllers(root: &Path) -> Result<()> {
 fn make(group: &Path) -> Result<()> {
     fs::create_dir_all(group).with_context(|| format!("cannot make the control group {}", group.display()))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_controllers_that_were_given_are_handed_down() {
+        let root = tempfile::tempdir().unwrap();
+        fs::write(root.path().join("cgroup.controllers"), "cpuset cpu rdma").unwrap();
+        hand_down_controllers(root.path()).unwrap();
+        // The kernel adds up what is written one by one; a plain file has the last.
+        assert_eq!(fs::read_to_string(root.path().join("cgroup.subtree_control")).unwrap(), "+cpuset");
+    }
+}

@@ -72,3 +72,9 @@ fn two_users_share_one_cluster() {
     drop(again);
     CLUSTER.kubectl(&identity).unwrap();
 }
+
+#[test]
+fn helm_runs_from_the_command_without_a_cluster() {
+    let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_testbed"));
+    assert!(run::output(command.args(["helm", "version", "--short"])).unwrap().starts_with("v4.1"));
+}
