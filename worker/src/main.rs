@@ -1,2 +1,180 @@
-//! 
-fn main() {}
+//! `dbmazz`: reads what it is asked and the job's description, and lets the job run.
+//!
+//! Exit codes: 0 after a drain, 1 for a fault, 2 for a description or arguments that cannot be used.
+
+use std::{
+    env, fs,
+    io::{self, IsTerminal, Write},
+    path::Path,
+    process::ExitCode,
+};
+
+use tracing_subscriber::EnvFilter;
+use worker::config::{ConfigError, JobConfig, LogLevel, description, dotenv, environment};
+
+const USAGE: &str = "\
+dbmazz: moves changes of PostgreSQL tables into StarRocks, and loses none
+
+  dbmazz                                              replicates until SIGTERM, then drains
+  dbmazz cleanup [--keep-slot] [--keep-publication]   drops the job's slot and publication
+  dbmazz --version
+  dbmazz --help
+
+The job is described by environment variables (SOURCE_URL, SINK_URL, SINK_DATABASE, TABLES, ...) and
+the file .env, or by the directory that DBMAZZ_JOB_DIR names. RUST_LOG says how much is logged.
+";
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Task {
+    Run,
+    Cleanup { keep_slot: bool, keep_publication: bool },
+    Version,
+    Help,
+}
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> =
+        env::args_os().skip(1).map(|text| text.to_string_lossy().into_owned()).collect();
+    match task(&arguments) {
+        Ok(Task::Version) => said(&format!("dbmazz {}\n", env!("CARGO_PKG_VERSION"))),
+        Ok(Task::Help) => said(USAGE),
+        Ok(task) => start(task),
+        Err(problem) => refused(&format!("{problem}; see dbmazz --help")),
+    }
+}
+
+fn task(arguments: &[String]) -> Result<Task, String> {
+    let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    match words.as_slice() {
+        [] => Ok(Task::Run),
+        ["--version" | "-V"] => Ok(Task::Version),
+        ["--help" | "-h"] => Ok(Task::Help),
+        ["cleanup", options @ ..] => cleanup(options),
+        [other, ..] => Err(format!("{other} is not known")),
+    }
+}
+
+fn cleanup(options: &[&str]) -> Result<Task, String> {
+    let (mut keep_slot, mut keep_publication) = (false, false);
+    for option in options {
+        match *option {
+            "--keep-slot" => keep_slot = true,
+            "--keep-publication" => keep_publication = true,
+            other => return Err(format!("{other} is not known to cleanup")),
+        }
+    }
+    Ok(Task::Cleanup { keep_slot, keep_publication })
+}
+
+fn start(task: Task) -> ExitCode {
+    let config = match described() {
+        Ok(config) => config,
+        Err(error) => return refused(&format!("{error}; correct {} and start again", error.field)),
+    };
+    match run(task, config) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(fault) => {
+            tracing::error!("ended: {fault:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// The job, and logging as it asks for.
+fn described() -> Result<JobConfig, ConfigError> {
+    let directory = env::var_os("DBMAZZ_JOB_DIR").filter(|directory| !directory.is_empty());
+    let file = if directory.is_none() { dotenv_file()? } else { Default::default() };
+    let variables = |name: &str| {
+        let set = env::var_os(name).map(|value| value.to_string_lossy().into_owned());
+        set.or_else(|| file.get(name).cloned())
+    };
+    let config = match directory {
+        Some(directory) => description::read(Path::new(&directory), variables)?,
+        None => environment::read(variables)?,
+    };
+    log(variables("RUST_LOG").filter(|filter| !filter.is_empty()), config.log_level)?;
+    Ok(config)
+}
+
+fn dotenv_file() -> Result<std::collections::BTreeMap<String, String>, ConfigError> {
+    match fs::read_to_string(".env") {
+        Ok(text) => dotenv::read(&text),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Default::default()),
+        Err(error) => {
+            let problem = format!("cannot be read ({})", error.kind());
+            Err(ConfigError { field: ".env".to_owned(), problem })
+        }
+    }
+}
+
+fn log(asked: Option<String>, level: LogLevel) -> Result<(), ConfigError> {
+    let filter = asked.as_deref().unwrap_or(match level {
+        LogLevel::Error => "error",
+        LogLevel::Warn => "warn",
+        LogLevel::Info => "info",
+        // The libraries below say far too much at this level.
+        LogLevel::Debug => "info,worker=debug,dbmazz=debug",
+    });
+    let problem = "must be a level, such as info, or pairs of module and level";
+    let filter = EnvFilter::try_new(filter)
+        .map_err(|_| ConfigError { field: "RUST_LOG".to_owned(), problem: problem.to_owned() })?;
+    let terminal = io::stderr().is_terminal();
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr).with_ansi(terminal).init();
+    Ok(())
+}
+
+/// One thread for everything that waits; what computes or blocks has threads of its own.
+fn run(task: Task, config: JobConfig) -> anyhow::Result<()> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let ended = runtime.block_on(work(task, config));
+    // A thread that still blocks on a socket must not keep the process.
+    runtime.shutdown_background();
+    ended
+}
+
+async fn work(task: Task, config: JobConfig) -> anyhow::Result<()> {
+    tracing::debug!(?task, job = config.job, "nothing was done");
+    anyhow::bail!("this build holds no job")
+}
+
+fn said(text: &str) -> ExitCode {
+    let written = io::stdout().write_all(text.as_bytes());
+    if written.is_ok() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+fn refused(problem: &str) -> ExitCode {
+    // Nobody is left to tell when this fails, too; the exit code still says it.
+    let _written = writeln!(io::stderr(), "dbmazz cannot start: {problem}");
+    ExitCode::from(2)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn of(line: &str) -> Result<Task, String> {
+        task(&line.split_whitespace().map(str::to_owned).collect::<Vec<_>>())
+    }
+
+    #[test]
+    fn every_command_line_is_read() {
+        let cleanup = |keep_slot, keep_publication| Ok(Task::Cleanup { keep_slot, keep_publication });
+        for (line, task) in [
+            ("", Ok(Task::Run)),
+            ("--version", Ok(Task::Version)),
+            ("--help", Ok(Task::Help)),
+            ("cleanup", cleanup(false, false)),
+            ("cleanup --keep-slot", cleanup(true, false)),
+            ("cleanup --keep-publication --keep-slot", cleanup(true, true)),
+        ] {
+            assert_eq!(of(line), task, "{line}");
+        }
+    }
+
+    #[test]
+    fn what_is_not_known_is_named() {
+        for (line, word) in [("start", "start"), ("cleanup --all", "--all"), ("--version x", "--version")] {
+            assert!(of(line).unwrap_err().contains(word), "{line}");
+        }
+    }
+}

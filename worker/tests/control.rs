@@ -8,5 +8,7 @@ mod commands;
 mod grpc;
 #[path = "control/http.rs"]
 mod http;
+#[path = "control/program.rs"]
+mod program;
 #[path = "control/worker.rs"]
 mod worker_in_test;
