@@ -1,1 +1,28 @@
-//! 
+//! The source end: everything between PostgreSQL and the [`Block`](crate::change::Block)s of the pipeline.
+//!
+//! ```text
+//! setup::prepare ─► tables, slot, publication
+//! stream::Reader:  socket ─► gather (frames ─► pgoutput ─► route) ─► blocks
+//!                  socket ◄─ feedback ◄─ durable
+//! ```
+//!
+//! - [`setup`]: checks the source, creates what is missing, reads the tables' shapes, and drops on request.
+//! - [`stream`]: the reader, the only place that tells PostgreSQL to forget WAL.
+//! - [`pgoutput`] and [`route`]: pure; bytes to messages, messages to changes of the job's tables.
+//! - [`connection`]: the one client, for SQL and for replication alike.
+//!
+//! Whatever comes from the socket is checked before it is believed: it can be an error, never a panic.
+
+mod connection;
+mod cursor;
+mod error;
+mod kind;
+pub mod pgoutput;
+pub mod route;
+pub mod setup;
+mod slot;
+mod sql;
+pub mod stream;
+
+pub use setup::{DropObjects, Prepared, drop_objects, prepare};
+pub use stream::{Intake, Reader};

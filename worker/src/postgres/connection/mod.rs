@@ -1,0 +1,164 @@
+//! The one client of PostgreSQL: a blocking session that answers SQL and streams replication alike.
+//!
+//! ```text
+//! socket ─► (tls) ─► frames ─► login ─► query … query ─► copy (the stream reads the socket itself) ─► query …
+//! ```
+//!
+//! The rule: nothing waits without a limit, and a length from the peer never reserves memory by itself.
+
+mod answer;
+mod channel_binding;
+mod frame;
+mod login;
+mod settings;
+mod socket;
+mod tls;
+
+use std::{
+    io,
+    time::{Duration, Instant},
+};
+
+pub(super) use answer::{Row, server_error};
+pub(super) use frame::{STREAM_BYTES, Split, message, split};
+
+use super::error::SourceError;
+use crate::config::SourceConfig;
+use socket::Socket;
+
+/// Until TCP, TLS and login are through.
+const OPEN_LIMIT: Duration = Duration::from_secs(20);
+/// Until the answer to a statement is there.
+const QUERY_LIMIT: Duration = Duration::from_secs(60);
+/// Until a small message is on its way.
+const SEND_LIMIT: Duration = Duration::from_secs(10);
+/// Answers to SQL are small: names, numbers, settings.
+const ANSWER_BYTES: usize = 64 << 20;
+const READ_BYTES: usize = 16 << 10;
+
+#[derive(Debug)]
+pub(super) struct Connection {
+    socket: Socket,
+    /// Bytes read and not consumed; frames of the query protocol are cut from its front.
+    inbox: Vec<u8>,
+}
+
+impl Connection {
+    /// Connects, agrees on TLS as configured, logs in and waits until the session is ready.
+    pub(super) fn open(config: &SourceConfig) -> Result<Self, SourceError> {
+        let deadline = Instant::now() + OPEN_LIMIT;
+        let socket = tls::dial(config, deadline)?;
+        let mut connection = Self { socket, inbox: Vec::new() };
+        connection.send(&settings::startup_message(config))?;
+        login::log_in(&mut connection, config, deadline)?;
+        connection.until_ready(deadline)?;
+        Ok(connection)
+    }
+
+    /// Runs one statement; gives its rows.
+    pub(super) fn query(&mut self, sql: &str) -> Result<Vec<Row>, SourceError> {
+        let deadline = Instant::now() + QUERY_LIMIT;
+        self.send(&frame::query(sql))?;
+        self.until_ready(deadline)
+    }
+
+    /// Runs a command that turns the session into a stream in both directions.
+    pub(super) fn start_copy(&mut self, command: &str) -> Result<(), SourceError> {
+        let deadline = Instant::now() + QUERY_LIMIT;
+        self.send(&frame::query(command))?;
+        loop {
+            let (tag, body) = self.receive(deadline)?;
+            match tag {
+                b'W' => return Ok(()),
+                b'E' => return Err(SourceError::Server(server_error(&body)?)),
+                b'N' | b'S' => {}
+                _ => return Err(unexpected(tag)),
+            }
+        }
+    }
+
+    /// What was read beyond the answer to `start_copy`: the first bytes of the stream.
+    pub(super) fn take_inbox(&mut self) -> Vec<u8> {
+        std::mem::take(&mut self.inbox)
+    }
+
+    /// Reads what is there; `WouldBlock` when nothing is, and 0 when the server has closed.
+    pub(super) fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        self.socket.read(into)
+    }
+
+    /// Waits until there is something to read, for so long.
+    pub(super) fn wait(&mut self, limit: Duration) -> io::Result<()> {
+        self.socket.wait_readable(limit)
+    }
+
+    pub(super) fn send(&mut self, bytes: &[u8]) -> Result<(), SourceError> {
+        self.socket.write_all(bytes, Instant::now() + SEND_LIMIT).map_err(SourceError::Lost)
+    }
+
+    /// Ends the stream in order: the server has then read everything that was sent before.
+    ///
+    /// `unread` is what the stream had read and not consumed.
+    pub(super) fn end_copy(&mut self, unread: Vec<u8>, limit: Duration) -> Result<(), SourceError> {
+        self.inbox = unread;
+        self.send(&frame::COPY_DONE)?;
+        let deadline = Instant::now() + limit;
+        while self.skip_frame(deadline)? != b'Z' {}
+        Ok(())
+    }
+
+    /// Says goodbye; the session ends with the socket in any case.
+    pub(super) fn close(mut self) {
+        drop(self.send(&frame::TERMINATE));
+    }
+
+    /// Collects rows until the session is ready for the next statement.
+    fn until_ready(&mut self, deadline: Instant) -> Result<Vec<Row>, SourceError> {
+        let mut rows = Vec::new();
+        let mut refused = None;
+        loop {
+            let (tag, body) = self.receive(deadline)?;
+            match tag {
+                b'D' => rows.push(answer::row(&body)?),
+                b'E' => refused = Some(server_error(&body)?),
+                b'Z' => return refused.map_or(Ok(rows), |error| Err(SourceError::Server(error))),
+                b'T' | b'C' | b'N' | b'S' | b'K' | b'I' | b'A' => {}
+                _ => return Err(unexpected(tag)),
+            }
+        }
+    }
+
+    /// The next frame of the query protocol: tag and body.
+    fn receive(&mut self, deadline: Instant) -> Result<(u8, Vec<u8>), SourceError> {
+        loop {
+            if let Split::Whole { tag, body, length } = split(&self.inbox, ANSWER_BYTES)? {
+                let body = self.inbox.get(body).unwrap_or_default().to_vec();
+                self.inbox.drain(..length);
+                return Ok((tag, body));
+            }
+            self.fill(deadline)?;
+        }
+    }
+
+    /// As `receive`, for frames of any length whose content does not matter.
+    fn skip_frame(&mut self, deadline: Instant) -> Result<u8, SourceError> {
+        loop {
+            if let Split::Whole { tag, length, .. } = split(&self.inbox, frame::STREAM_BYTES)? {
+                self.inbox.drain(..length);
+                return Ok(tag);
+            }
+            self.fill(deadline)?;
+        }
+    }
+
+    fn fill(&mut self, deadline: Instant) -> Result<(), SourceError> {
+        let mut chunk = [0; READ_BYTES];
+        let count = self.socket.read_within(&mut chunk, deadline).map_err(SourceError::Lost)?;
+        self.inbox.extend_from_slice(chunk.get(..count).unwrap_or_default());
+        Ok(())
+    }
+}
+
+fn unexpected(tag: u8) -> SourceError {
+    SourceError::protocol(format!("message {:?} at the wrong time", char::from(tag)))
+}

@@ -1,0 +1,167 @@
+//! A TCP or TLS stream that never waits longer than it is told to.
+//!
+//! The socket does not block; waiting is done by `poll` with a limit. So one thread can read a stream, send
+//! status updates by the clock, and notice a pause.
+
+use std::{
+    io::{self, ErrorKind, Read, Write},
+    net::TcpStream,
+    time::{Duration, Instant},
+};
+
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustls::ClientConnection;
+
+#[derive(Debug)]
+pub(super) struct Socket {
+    tcp: TcpStream,
+    tls: Option<Box<ClientConnection>>,
+}
+
+impl Socket {
+    /// `tcp` must not block.
+    pub(super) fn plain(tcp: TcpStream) -> Self {
+        Self { tcp, tls: None }
+    }
+
+    /// Goes on in TLS, the handshake included.
+    pub(super) fn into_tls(self, tls: ClientConnection, deadline: Instant) -> io::Result<Self> {
+        let mut socket = Self { tcp: self.tcp, tls: Some(Box::new(tls)) };
+        while let Some(tls) = &mut socket.tls
+            && tls.is_handshaking()
+        {
+            flush_tls(&socket.tcp, tls, deadline)?;
+            if tls.is_handshaking() && receive_tls(&socket.tcp, tls)? == Received::Nothing {
+                wait(&socket.tcp, PollFlags::IN, remaining(deadline)?)?;
+            }
+        }
+        Ok(socket)
+    }
+
+    /// The session's TLS, for channel binding.
+    pub(super) fn tls(&self) -> Option<&ClientConnection> {
+        self.tls.as_deref()
+    }
+
+    /// Reads what is there; `WouldBlock` when nothing is, 0 at the end.
+    pub(super) fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        let Some(tls) = &mut self.tls else { return read_retrying(&mut self.tcp, into) };
+        loop {
+            match tls.reader().read(into) {
+                Err(error) if error.kind() == ErrorKind::WouldBlock => {}
+                // A peer that closes TCP without closing TLS ends the stream all the same.
+                Err(error) if error.kind() == ErrorKind::UnexpectedEof => return Ok(0),
+                done => return done,
+            }
+            if receive_tls(&self.tcp, tls)? == Received::Nothing {
+                return Err(ErrorKind::WouldBlock.into());
+            }
+        }
+    }
+
+    /// Reads at least one byte before the deadline.
+    pub(super) fn read_within(&mut self, into: &mut [u8], deadline: Instant) -> io::Result<usize> {
+        loop {
+            match self.read(into) {
+                Ok(0) => return Err(closed()),
+                Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                    self.wait_readable(remaining(deadline)?)?;
+                }
+                done => return done,
+            }
+        }
+    }
+
+    pub(super) fn write_all(&mut self, bytes: &[u8], deadline: Instant) -> io::Result<()> {
+        match &mut self.tls {
+            None => write_tcp(&self.tcp, bytes, deadline),
+            Some(tls) => {
+                tls.writer().write_all(bytes)?;
+                flush_tls(&self.tcp, tls, deadline)
+            }
+        }
+    }
+
+    /// Waits until reading makes sense, or the time is over.
+    pub(super) fn wait_readable(&self, limit: Duration) -> io::Result<()> {
+        wait(&self.tcp, PollFlags::IN, limit)
+    }
+}
+
+pub(in crate::postgres) fn closed() -> io::Error {
+    io::Error::new(ErrorKind::UnexpectedEof, "the server closed the connection")
+}
+
+#[derive(Debug, PartialEq, Eq)]
+enum Received {
+    Something,
+    Nothing,
+}
+
+fn receive_tls(mut tcp: &TcpStream, tls: &mut ClientConnection) -> io::Result<Received> {
+    match tls.read_tls(&mut tcp) {
+        Ok(0) if tls.is_handshaking() => return Err(closed()),
+        // Once more through the reader, which tells the end.
+        Ok(_) => {}
+        Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(Received::Nothing),
+        Err(error) if error.kind() == ErrorKind::Interrupted => return Ok(Received::Something),
+        Err(error) => return Err(error),
+    }
+    let processed = tls.process_new_packets();
+    if processed.is_err() {
+        // The alert tells the peer why; whether it arrives does not matter any more.
+        drop(tls.write_tls(&mut tcp));
+    }
+    processed.map_err(|error| io::Error::new(ErrorKind::InvalidData, error))?;
+    Ok(Received::Something)
+}
+
+fn flush_tls(mut tcp: &TcpStream, tls: &mut ClientConnection, deadline: Instant) -> io::Result<()> {
+    while tls.wants_write() {
+        match tls.write_tls(&mut tcp) {
+            Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                wait(tcp, PollFlags::OUT, remaining(deadline)?)?;
+            }
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            done => drop(done?),
+        }
+    }
+    Ok(())
+}
+
+fn write_tcp(mut tcp: &TcpStream, mut bytes: &[u8], deadline: Instant) -> io::Result<()> {
+    while !bytes.is_empty() {
+        match tcp.write(bytes) {
+            Ok(0) => return Err(ErrorKind::WriteZero.into()),
+            Ok(count) => bytes = bytes.get(count..).unwrap_or_default(),
+            Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                wait(tcp, PollFlags::OUT, remaining(deadline)?)?;
+            }
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
+}
+
+fn read_retrying(tcp: &mut TcpStream, into: &mut [u8]) -> io::Result<usize> {
+    loop {
+        match tcp.read(into) {
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            done => return done,
+        }
+    }
+}
+
+fn wait(tcp: &TcpStream, what: PollFlags, limit: Duration) -> io::Result<()> {
+    let limit = Timespec::try_from(limit).unwrap_or(Timespec { tv_sec: 1, tv_nsec: 0 });
+    match poll(&mut [PollFd::new(tcp, what)], Some(&limit)) {
+        Ok(_) | Err(rustix::io::Errno::INTR) => Ok(()),
+        Err(error) => Err(error.into()),
+    }
+}
+
+fn remaining(deadline: Instant) -> io::Result<Duration> {
+    let left = deadline.saturating_duration_since(Instant::now());
+    if left.is_zero() { Err(io::Error::new(ErrorKind::TimedOut, "no answer in time")) } else { Ok(left) }
+}

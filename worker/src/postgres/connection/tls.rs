@@ -1,0 +1,91 @@
+//! Reaches the server: every address of its name is tried, then TLS is agreed on as configured.
+//!
+//! What each mode promises is what libpq's modes of the same names promise; there is no falling back to
+//! plaintext in any of them.
+
+mod trust;
+
+use std::{
+    io,
+    net::{SocketAddr, TcpStream, ToSocketAddrs},
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use rustls::{ClientConfig, ClientConnection, crypto::ring, pki_types::ServerName};
+use socket2::{Domain, Protocol, SockRef, Socket as RawSocket, TcpKeepalive, Type};
+
+use super::socket::Socket;
+use crate::{
+    config::{SourceConfig, TlsMode},
+    postgres::error::SourceError,
+};
+
+/// Of one address, while there are others to try.
+const CONNECT_LIMIT: Duration = Duration::from_secs(5);
+/// Room for what arrives while the reader's thread pauses.
+const RECEIVE_BUFFER: usize = 4 << 20;
+/// Asks for TLS: a message without tag, of eight bytes, with a protocol version that is none.
+const SSL_REQUEST: [u8; 8] = [0, 0, 0, 8, 0x04, 0xD2, 0x16, 0x2F];
+
+pub(super) fn dial(config: &SourceConfig, deadline: Instant) -> Result<Socket, SourceError> {
+    let tcp = connect(config).map_err(SourceError::Unreachable)?;
+    let mut socket = Socket::plain(tcp);
+    let Some(mut tls) = client(config)? else { return Ok(socket) };
+    if !accepts_tls(&mut socket, deadline).map_err(SourceError::Unreachable)? {
+        return Err(SourceError::Tls("the server does not offer it".to_owned()));
+    }
+    // Channel binding and certificates do not mix with renegotiated sessions, and nothing is resumed.
+    tls.set_buffer_limit(None);
+    socket.into_tls(tls, deadline).map_err(|error| SourceError::Tls(error.to_string()))
+}
+
+fn connect(config: &SourceConfig) -> io::Result<TcpStream> {
+    let mut last = io::Error::new(io::ErrorKind::NotFound, "the host name has no address");
+    for address in (config.host.as_str(), config.port).to_socket_addrs()? {
+        match connect_to(address) {
+            Ok(stream) => return Ok(stream),
+            Err(error) => last = error,
+        }
+    }
+    Err(last)
+}
+
+fn connect_to(address: SocketAddr) -> io::Result<TcpStream> {
+    let socket = RawSocket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+    // Before connecting, for it decides the window that is offered.
+    socket.set_recv_buffer_size(RECEIVE_BUFFER)?;
+    socket.connect_timeout(&address.into(), CONNECT_LIMIT)?;
+    let stream = TcpStream::from(socket);
+    let keepalive =
+        TcpKeepalive::new().with_time(Duration::from_secs(30)).with_interval(Duration::from_secs(10));
+    SockRef::from(&stream).set_tcp_keepalive(&keepalive)?;
+    stream.set_nodelay(true)?;
+    stream.set_nonblocking(true)?;
+    Ok(stream)
+}
+
+/// One byte, and not more: what follows an `S` in the clear would be somebody else's.
+fn accepts_tls(socket: &mut Socket, deadline: Instant) -> io::Result<bool> {
+    socket.write_all(&SSL_REQUEST, deadline)?;
+    let mut answer = [0; 1];
+    socket.read_within(&mut answer, deadline)?;
+    Ok(answer == *b"S")
+}
+
+fn client(config: &SourceConfig) -> Result<Option<ClientConnection>, SourceError> {
+    if config.tls.mode == TlsMode::Disable {
+        return Ok(None);
+    }
+    let problem = |error: &dyn std::fmt::Display| SourceError::Tls(error.to_string());
+    let provider = Arc::new(ring::default_provider());
+    let verifier = trust::verifier(&config.tls, &provider)?;
+    let tls = ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .map_err(|error| problem(&error))?
+        .dangerous()
+        .with_custom_certificate_verifier(verifier)
+        .with_no_client_auth();
+    let name = ServerName::try_from(config.host.clone()).map_err(|error| problem(&error))?;
+    ClientConnection::new(Arc::new(tls), name).map(Some).map_err(|error| problem(&error))
+}

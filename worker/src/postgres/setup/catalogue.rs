@@ -1,0 +1,172 @@
+//! What PostgreSQL's catalogue says about the selected tables: nothing is judged here.
+
+use std::collections::HashMap;
+
+use crate::{
+    postgres::{
+        connection::{Connection, Row},
+        error::SourceError,
+        sql,
+    },
+    table::TableName,
+};
+
+/// The selected tables that exist, by name.
+#[derive(Debug, Default)]
+pub(super) struct Catalogue {
+    relations: HashMap<TableName, Relation>,
+}
+
+#[derive(Debug, Clone, Default)]
+pub(super) struct Relation {
+    /// `r` table, `p` partitioned table, anything else is none.
+    pub(super) kind: String,
+    /// `p` for a table whose changes are in the WAL.
+    pub(super) persistence: String,
+    /// `d` default, `n` nothing, `f` full, `i` index.
+    pub(super) identity: String,
+    /// A partition without replica identity, if there is one.
+    pub(super) partition_without_identity: Option<String>,
+    /// Without dropped ones, in order.
+    pub(super) columns: Vec<Attribute>,
+    pub(super) primary_key: Option<Index>,
+    pub(super) identity_index: Option<Index>,
+}
+
+#[derive(Debug, Clone)]
+pub(super) struct Attribute {
+    pub(super) number: i32,
+    pub(super) name: String,
+    /// The type, or for a domain the one at its bottom.
+    pub(super) type_oid: u32,
+    pub(super) typmod: i32,
+    /// `b` base, `e` enum, `c` composite, …
+    pub(super) type_class: String,
+    pub(super) type_name: String,
+    /// The declared type in SQL's words.
+    pub(super) declared: String,
+    pub(super) generated: bool,
+}
+
+#[derive(Debug, Clone, Default)]
+pub(super) struct Index {
+    /// Attribute numbers, in key order.
+    pub(super) columns: Vec<i32>,
+    /// Not deferrable.
+    pub(super) immediate: bool,
+}
+
+impl Catalogue {
+    pub(super) fn relation(&self, name: &TableName) -> Option<&Relation> {
+        self.relations.get(name)
+    }
+
+    pub(super) fn read(connection: &mut Connection, tables: &[TableName]) -> Result<Self, SourceError> {
+        let names: Vec<_> = tables.iter().map(selected).collect();
+        let with_selected =
+            format!("WITH RECURSIVE selected (schema, name) AS (VALUES {}), {RELATIONS}", names.join(", "));
+        let mut catalogue = Self::default();
+        for row in connection.query(&format!("{with_selected} {TABLES}"))? {
+            catalogue.relations.insert(name(&row), relation(&row));
+        }
+        for row in connection.query(&format!("{with_selected}, {TYPES} {COLUMNS}"))? {
+            let attribute = attribute(&row)?;
+            catalogue.relations.entry(name(&row)).and_modify(|relation| relation.columns.push(attribute));
+        }
+        for row in connection.query(&format!("{with_selected} {INDEXES}"))? {
+            let index = index(&row)?;
+            catalogue.relations.entry(name(&row)).and_modify(|relation| relation.take_index(&row, index));
+        }
+        Ok(catalogue)
+    }
+}
+
+impl Relation {
+    fn take_index(&mut self, row: &Row, index: Index) {
+        if row.flag(4) {
+            self.identity_index = Some(index.clone());
+        }
+        if row.flag(3) {
+            self.primary_key = Some(index);
+        }
+    }
+}
+
+const RELATIONS: &str = "
+relations AS (
+  SELECT s.schema, s.name, c.oid, c.relkind, c.relpersistence, c.relreplident
+  FROM selected s
+  JOIN pg_catalog.pg_namespace n ON n.nspname = s.schema
+  JOIN pg_catalog.pg_class c ON c.relnamespace = n.oid AND c.relname = s.name)";
+
+const TABLES: &str = "
+SELECT schema, name, relkind, relpersistence, relreplident,
+  CASE relkind WHEN 'p' THEN (
+    SELECT p.relid::pg_catalog.regclass FROM pg_catalog.pg_partition_tree(r.oid) p
+    JOIN pg_catalog.pg_class c ON c.oid = p.relid
+    WHERE p.isleaf AND c.relreplident = 'n' LIMIT 1) END
+FROM relations r";
+
+/// Follows domains down to what they are made of; the innermost modifier that is set counts.
+const TYPES: &str = "
+types AS (
+  SELECT r.schema, r.name, a.attnum, a.atttypid AS type, a.atttypmod AS typmod
+  FROM relations r JOIN pg_catalog.pg_attribute a ON a.attrelid = r.oid
+  WHERE a.attnum > 0 AND NOT a.attisdropped
+  UNION ALL
+  SELECT t.schema, t.name, t.attnum, d.typbasetype, d.typtypmod
+  FROM types t JOIN pg_catalog.pg_type d ON d.oid = t.type WHERE d.typtype = 'd')";
+
+const COLUMNS: &str = "
+SELECT t.schema, t.name, t.attnum, a.attname, t.type, t.typmod, b.typtype, b.typname,
+  pg_catalog.format_type(a.atttypid, a.atttypmod), a.attgenerated <> ''
+FROM types t
+JOIN relations r ON r.schema = t.schema AND r.name = t.name
+JOIN pg_catalog.pg_attribute a ON a.attrelid = r.oid AND a.attnum = t.attnum
+JOIN pg_catalog.pg_type b ON b.oid = t.type AND b.typtype <> 'd'
+ORDER BY t.schema, t.name, t.attnum";
+
+const INDEXES: &str = "
+SELECT r.schema, r.name, i.indkey, i.indisprimary, i.indisreplident, i.indimmediate, i.indnkeyatts
+FROM relations r JOIN pg_catalog.pg_index i ON i.indrelid = r.oid
+WHERE i.indisprimary OR i.indisreplident";
+
+fn selected(table: &TableName) -> String {
+    format!("({}::name, {}::name)", sql::literal(&table.schema), sql::literal(&table.name))
+}
+
+fn name(row: &Row) -> TableName {
+    TableName { schema: row.text(0).to_owned(), name: row.text(1).to_owned() }
+}
+
+fn relation(row: &Row) -> Relation {
+    Relation {
+        kind: row.text(2).to_owned(),
+        persistence: row.text(3).to_owned(),
+        identity: row.text(4).to_owned(),
+        partition_without_identity: row.value(5).map(str::to_owned),
+        ..Relation::default()
+    }
+}
+
+fn attribute(row: &Row) -> Result<Attribute, SourceError> {
+    Ok(Attribute {
+        number: row.parse(2)?,
+        name: row.text(3).to_owned(),
+        type_oid: row.parse(4)?,
+        typmod: row.parse(5)?,
+        type_class: row.text(6).to_owned(),
+        type_name: row.text(7).to_owned(),
+        declared: row.text(8).to_owned(),
+        generated: row.flag(9),
+    })
+}
+
+/// `indkey` holds the included columns too, after those of the key.
+fn index(row: &Row) -> Result<Index, SourceError> {
+    let wrong = |_| SourceError::protocol("an index has no column numbers");
+    let columns = row.text(2).split_ascii_whitespace().map(str::parse);
+    let columns = columns.collect::<Result<Vec<i32>, _>>().map_err(wrong)?;
+    let key = row.parse::<usize>(6)?;
+    Ok(Index { columns: columns.into_iter().take(key).collect(), immediate: row.flag(5) })
+}

@@ -1,0 +1,128 @@
+//! The publication: created for the selected tables, or somebody's own, which must publish them whole.
+//!
+//! Tables that are published and not selected are left in it: they may be somebody else's, and the stream
+//! ignores them. `FOR ALL TABLES` is as good as a list.
+
+use std::collections::HashMap;
+
+use crds::Reason;
+
+use super::{catalogue::Catalogue, halt};
+use crate::{
+    config::SourceConfig,
+    fault::Fault,
+    postgres::{connection::Connection, error::SourceError, sql},
+    table::TableName,
+};
+
+const VIA_ROOT_SINCE: u32 = 130_000;
+const COLUMN_LISTS_SINCE: u32 = 150_000;
+
+/// A publication that exists.
+#[derive(Debug)]
+pub(super) struct Publication {
+    /// Inserts, updates, deletes and truncates.
+    publishes_all: bool,
+    via_root: bool,
+    /// What it publishes, and (from PostgreSQL 15 on) which columns.
+    members: HashMap<TableName, Option<Vec<String>>>,
+}
+
+impl Publication {
+    pub(super) fn find(
+        connection: &mut Connection,
+        name: &str,
+        version: u32,
+    ) -> Result<Option<Self>, SourceError> {
+        let via_root = if version < VIA_ROOT_SINCE { "false" } else { "pubviaroot" };
+        let quoted = sql::literal(name);
+        let rows = connection.query(&format!(
+            "SELECT pubinsert AND pubupdate AND pubdelete AND pubtruncate, {via_root} \
+             FROM pg_catalog.pg_publication WHERE pubname = {quoted}"
+        ))?;
+        let Some(row) = rows.first() else { return Ok(None) };
+        let members = members(connection, name, version)?;
+        Ok(Some(Self { publishes_all: row.flag(0), via_root: row.flag(1), members }))
+    }
+
+    /// The columns that it publishes of a table, where the server tells.
+    pub(super) fn columns(&self, table: &TableName) -> Option<&[String]> {
+        self.members.get(table)?.as_deref()
+    }
+
+    fn check(&self, config: &SourceConfig, catalogue: &Catalogue) -> Result<(), Fault> {
+        let publication = sql::identifier(&config.publication);
+        if !self.publishes_all {
+            return Err(halt(
+                Reason::BadConfiguration,
+                format!("publication {} leaves out some kinds of changes", config.publication),
+                format!(
+                    "run ALTER PUBLICATION {publication} SET (publish = 'insert, update, delete, truncate')"
+                ),
+            ));
+        }
+        let is_partitioned =
+            |name: &&TableName| catalogue.relation(name).is_some_and(|found| found.kind == "p");
+        match config.tables.iter().find(is_partitioned) {
+            Some(table) if !self.via_root => Err(halt(
+                Reason::BadConfiguration,
+                format!(
+                    "publication {} publishes the partitions of {table} and not itself",
+                    config.publication
+                ),
+                format!("run ALTER PUBLICATION {publication} SET (publish_via_partition_root = true)"),
+            )),
+            _ => Ok(()),
+        }
+    }
+}
+
+fn members(
+    connection: &mut Connection,
+    name: &str,
+    version: u32,
+) -> Result<HashMap<TableName, Option<Vec<String>>>, SourceError> {
+    let columns = if version < COLUMN_LISTS_SINCE { "NULL" } else { "pg_catalog.to_json(attnames)" };
+    let name = sql::literal(name);
+    let rows = connection.query(&format!(
+        "SELECT schemaname, tablename, {columns} FROM pg_catalog.pg_publication_tables WHERE pubname = {name}"
+    ))?;
+    let member = |row: crate::postgres::connection::Row| {
+        let table = TableName { schema: row.text(0).to_owned(), name: row.text(1).to_owned() };
+        let columns = row.value(2).map(serde_json::from_str).transpose();
+        let wrong = |_| SourceError::protocol("a publication's columns are not a list of names");
+        Ok((table, columns.map_err(wrong)?))
+    };
+    rows.into_iter().map(member).collect()
+}
+
+/// Makes sure that the publication publishes every selected table.
+pub(super) fn ensure(
+    connection: &mut Connection,
+    config: &SourceConfig,
+    catalogue: &Catalogue,
+    found: Option<&Publication>,
+    version: u32,
+) -> Result<(), SourceError> {
+    let publication = sql::identifier(&config.publication);
+    let Some(found) = found else {
+        let via_root = if version < VIA_ROOT_SINCE { "" } else { ", publish_via_partition_root = true" };
+        let tables = list(config.tables.iter());
+        connection.query(&format!(
+            "CREATE PUBLICATION {publication} FOR TABLE {tables} \
+             WITH (publish = 'insert, update, delete, truncate'{via_root})"
+        ))?;
+        return Ok(());
+    };
+    found.check(config, catalogue)?;
+    let missing = list(config.tables.iter().filter(|table| !found.members.contains_key(table)));
+    if !missing.is_empty() {
+        connection.query(&format!("ALTER PUBLICATION {publication} ADD TABLE {missing}"))?;
+    }
+    Ok(())
+}
+
+/// `ONLY`: the tables themselves, without what inherits from them.
+fn list<'a>(tables: impl Iterator<Item = &'a TableName>) -> String {
+    tables.map(|table| format!("ONLY {}", sql::table(table))).collect::<Vec<_>>().join(", ")
+}

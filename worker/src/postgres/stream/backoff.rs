@@ -1,0 +1,47 @@
+//! How long to wait before the next connection: 100 ms, doubling to 5 s, each with a random part.
+
+use std::{
+    hash::{BuildHasher, RandomState},
+    time::Duration,
+};
+
+const FIRST: Duration = Duration::from_millis(100);
+const LONGEST: Duration = Duration::from_secs(5);
+
+#[derive(Debug)]
+pub(super) struct Backoff {
+    next: Duration,
+}
+
+impl Backoff {
+    pub(super) fn new() -> Self {
+        Self { next: FIRST }
+    }
+
+    pub(super) fn reset(&mut self) {
+        self.next = FIRST;
+    }
+
+    /// Between half of the step and all of it, so that many workers do not come back as one.
+    pub(super) fn next(&mut self) -> Duration {
+        let step = self.next;
+        self.next = (step * 2).min(LONGEST);
+        let random = RandomState::new().hash_one(0u8) % 1000;
+        step / 2 + step / 2 * random as u32 / 1000
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn it_grows_to_a_limit_and_starts_again() {
+        let mut backoff = Backoff::new();
+        let waits: Vec<_> = (0..10).map(|_| backoff.next()).collect();
+        assert!(waits[0] >= FIRST / 2 && waits[0] <= FIRST);
+        assert!(waits[9] >= LONGEST / 2 && waits[9] <= LONGEST);
+        backoff.reset();
+        assert!(backoff.next() <= FIRST);
+    }
+}

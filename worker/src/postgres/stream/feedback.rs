@@ -1,0 +1,106 @@
+//! Status updates: when they are due and what they say.
+//!
+//! The only words by which PostgreSQL is allowed to forget WAL: write is what was received, flush and apply are
+//! what is durable.
+
+use std::time::{Duration, Instant, SystemTime};
+
+use crate::{
+    lsn::Lsn,
+    postgres::{
+        connection::{Connection, message},
+        error::SourceError,
+        pgoutput::postgres_micros,
+    },
+};
+
+const LONGEST_INTERVAL: Duration = Duration::from_secs(10);
+const SHORTEST_INTERVAL: Duration = Duration::from_millis(100);
+/// A durable position that moves all the time is told at most so often.
+const BETWEEN_MOVES: Duration = Duration::from_millis(20);
+
+#[derive(Debug)]
+pub(super) struct Feedback {
+    interval: Duration,
+    sent: Option<Instant>,
+    received: Lsn,
+    durable: Lsn,
+    asked: bool,
+}
+
+/// A third of the time after which the server gives us up, and at most ten seconds.
+pub(super) fn interval(connection: &mut Connection) -> Result<Duration, SourceError> {
+    let rows =
+        connection.query("SELECT setting FROM pg_catalog.pg_settings WHERE name = 'wal_sender_timeout'")?;
+    let millis = rows.first().map(|row| row.parse::<u64>(0)).transpose()?.unwrap_or_default();
+    // Zero stands for no time-out.
+    let third = Duration::from_millis(if millis == 0 { u64::MAX } else { millis / 3 });
+    Ok(third.clamp(SHORTEST_INTERVAL, LONGEST_INTERVAL))
+}
+
+impl Feedback {
+    pub(super) fn new(interval: Duration) -> Self {
+        let (received, durable) = (Lsn::default(), Lsn::default());
+        Self { interval, sent: None, received, durable, asked: false }
+    }
+
+    pub(super) fn received(&mut self, lsn: Lsn) {
+        self.received = self.received.max(lsn);
+    }
+
+    /// The server wants to hear from us at once.
+    pub(super) fn asked(&mut self) {
+        self.asked = true;
+    }
+
+    /// The update to send now, if any.
+    pub(super) fn due(&mut self, durable: Lsn) -> Option<Vec<u8>> {
+        let quiet = self.sent.map_or(Duration::MAX, |sent| sent.elapsed());
+        let moved = durable != self.durable && quiet >= BETWEEN_MOVES;
+        (self.asked || moved || quiet >= self.interval).then(|| self.update(durable))
+    }
+
+    /// The update, due or not.
+    pub(super) fn update(&mut self, durable: Lsn) -> Vec<u8> {
+        (self.sent, self.durable, self.asked) = (Some(Instant::now()), durable, false);
+        // PostgreSQL expects write to be at least flush.
+        let received = self.received.max(durable);
+        message(b'd', |body| {
+            body.push(b'r');
+            for lsn in [received, durable, durable] {
+                body.extend(lsn.0.to_be_bytes());
+            }
+            body.extend(postgres_micros(SystemTime::now()).to_be_bytes());
+            body.push(0);
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_update_says_what_is_durable_and_no_more() {
+        let mut feedback = Feedback::new(LONGEST_INTERVAL);
+        feedback.received(Lsn(0x50));
+        let update = feedback.update(Lsn(0x30));
+        let lsn = |at: usize| u64::from_be_bytes(update[at..at + 8].try_into().unwrap());
+        assert_eq!((lsn(6), lsn(14), lsn(22)), (0x50, 0x30, 0x30));
+        assert_eq!(update.len(), 1 + 4 + 34);
+    }
+
+    #[test]
+    fn it_is_due_by_the_clock_when_asked_and_when_the_position_moved() {
+        let mut feedback = Feedback::new(LONGEST_INTERVAL);
+        assert!(feedback.due(Lsn(1)).is_some());
+        assert!(feedback.due(Lsn(1)).is_none());
+        feedback.asked();
+        assert!(feedback.due(Lsn(1)).is_some());
+        feedback.sent = Instant::now().checked_sub(BETWEEN_MOVES);
+        assert!(feedback.due(Lsn(1)).is_none());
+        assert!(feedback.due(Lsn(2)).is_some());
+        feedback.sent = Instant::now().checked_sub(LONGEST_INTERVAL);
+        assert!(feedback.due(Lsn(2)).is_some());
+    }
+}

@@ -1,0 +1,203 @@
+//! Gathers what the socket gives into blocks: whole frames are routed, the rest is carried over.
+//!
+//! The bytes are read right into the block and stay where they are. A block grows with the bytes that arrived and
+//! never by a length that a frame claims: a frame of a gigabyte doubles its block as it comes.
+
+use std::time::{Duration, Instant};
+
+use crate::{
+    change::{Block, BlockBuilder},
+    lsn::Lsn,
+    postgres::{
+        connection::{STREAM_BYTES, Split, server_error, split},
+        cursor::Cursor,
+        error::SourceError,
+        pgoutput,
+        route::Router,
+    },
+};
+
+/// A block with so many bytes is handed on.
+const FULL: usize = 128 << 10;
+/// Room for what a read gives beyond.
+const LARGEST: usize = FULL + (64 << 10);
+const SMALLEST: usize = 16 << 10;
+/// Reading into less than this is not worth a call.
+const LEAST_SPACE: usize = 4 << 10;
+
+#[derive(Debug)]
+pub(super) struct Gather {
+    builder: BlockBuilder,
+    /// Bytes that hold something; beyond it the block's bytes are room to read into.
+    filled: usize,
+    /// Bytes of whole frames that were routed.
+    routed: usize,
+    /// The length of the frame that is not whole yet, as it claims.
+    pending: usize,
+    first_event: Option<Instant>,
+}
+
+/// What the frames told beside changes.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Heard {
+    /// The furthest position that was sent.
+    pub(super) received: Lsn,
+    /// The server wants a status update now.
+    pub(super) asked: bool,
+}
+
+impl Gather {
+    /// `bytes` came before the stream was handed over.
+    pub(super) fn starting_with(bytes: Vec<u8>) -> Self {
+        let filled = bytes.len();
+        let mut builder = BlockBuilder::default();
+        *builder.bytes_mut() = bytes;
+        Self { builder, filled, routed: 0, pending: 0, first_event: None }
+    }
+
+    /// Room to read into, never empty.
+    pub(super) fn space(&mut self) -> &mut [u8] {
+        if !self.has_events() {
+            self.forget_routed();
+        }
+        let bytes = self.builder.bytes_mut();
+        if bytes.len() < self.filled + LEAST_SPACE {
+            let most = LARGEST.max(self.routed + self.pending).max(self.filled + LEAST_SPACE);
+            let length = (bytes.len() * 2).clamp(SMALLEST, most.max(SMALLEST));
+            bytes.reserve_exact(length.saturating_sub(bytes.len()));
+            bytes.resize(length, 0);
+        }
+        bytes.get_mut(self.filled..).unwrap_or_default()
+    }
+
+    /// So many bytes were read into the room.
+    pub(super) fn filled(&mut self, count: usize) {
+        self.filled += count;
+    }
+
+    pub(super) fn is_full(&self) -> bool {
+        self.has_events() && self.routed >= FULL
+    }
+
+    pub(super) fn has_events(&self) -> bool {
+        !self.builder.is_empty()
+    }
+
+    /// How long the first event of the block has waited.
+    pub(super) fn age(&self) -> Duration {
+        self.first_event.map_or(Duration::ZERO, |since| since.elapsed())
+    }
+
+    /// Routes every whole frame.
+    pub(super) fn digest(&mut self, router: &mut Router) -> Result<Heard, SourceError> {
+        let mut heard = Heard::default();
+        loop {
+            let unread = self.builder.bytes().get(self.routed..self.filled).unwrap_or_default();
+            match split(unread, STREAM_BYTES)? {
+                Split::Whole { tag, body, length } => {
+                    self.frame(tag, self.routed + body.start..self.routed + body.end, router, &mut heard)?;
+                    self.routed += length;
+                }
+                Split::Part { length } => {
+                    self.pending = length.unwrap_or_default();
+                    break;
+                }
+            }
+        }
+        if self.has_events() {
+            self.first_event.get_or_insert_with(Instant::now);
+        }
+        Ok(heard)
+    }
+
+    fn frame(
+        &mut self,
+        tag: u8,
+        body: std::ops::Range<usize>,
+        router: &mut Router,
+        heard: &mut Heard,
+    ) -> Result<(), SourceError> {
+        let start = body.start;
+        let bytes = self.builder.bytes().get(body).unwrap_or_default();
+        match tag {
+            b'd' => match copy_data(bytes)? {
+                CopyData::Wal { lsn, content } => {
+                    heard.received = heard.received.max(lsn);
+                    let message = pgoutput::decode(content)?;
+                    let at = start + bytes.len() - content.len();
+                    Ok(router.route(message, at, &mut self.builder)?)
+                }
+                CopyData::Keepalive { lsn, asks } => {
+                    heard.received = heard.received.max(lsn);
+                    heard.asked |= asks;
+                    self.builder.keepalive(lsn);
+                    Ok(())
+                }
+            },
+            b'E' => Err(SourceError::Server(server_error(bytes)?)),
+            b'c' | b'C' => Err(SourceError::Lost(std::io::Error::other("the server ended the stream"))),
+            b'N' | b'S' | b'A' => Ok(()),
+            _ => Err(SourceError::protocol(format!("message {:?} in a stream", char::from(tag)))),
+        }
+    }
+
+    /// Everything routed, as a block; what is not whole yet begins the next.
+    pub(super) fn take(&mut self) -> Option<Block> {
+        if !self.has_events() {
+            return None;
+        }
+        let carried = self.builder.bytes().get(self.routed..self.filled).unwrap_or_default().to_vec();
+        let bytes = self.builder.bytes_mut();
+        bytes.truncate(self.routed);
+        // A block of a few changes must not hold the memory of a full one.
+        if bytes.capacity() > 2 * bytes.len() {
+            bytes.shrink_to_fit();
+        }
+        let pending = self.pending;
+        let full = std::mem::replace(self, Self::starting_with(carried));
+        self.pending = pending;
+        Some(full.builder.finish())
+    }
+
+    /// What was read and not routed.
+    pub(super) fn into_unread(mut self) -> Vec<u8> {
+        self.builder.bytes_mut().truncate(self.filled);
+        self.builder.bytes_mut().split_off(self.routed.min(self.filled))
+    }
+
+    /// Nothing points into the bytes: what was routed, and is of nobody's interest, makes room.
+    fn forget_routed(&mut self) {
+        if self.routed > 0 {
+            self.builder.bytes_mut().copy_within(self.routed..self.filled, 0);
+            self.filled -= self.routed;
+            self.routed = 0;
+        }
+    }
+}
+
+enum CopyData<'a> {
+    Wal { lsn: Lsn, content: &'a [u8] },
+    Keepalive { lsn: Lsn, asks: bool },
+}
+
+fn copy_data(body: &[u8]) -> Result<CopyData<'_>, SourceError> {
+    read_copy_data(body).ok_or_else(|| SourceError::protocol("a frame of the stream is malformed"))
+}
+
+fn read_copy_data(body: &[u8]) -> Option<CopyData<'_>> {
+    let mut cursor = Cursor(body);
+    match cursor.u8()? {
+        b'w' => {
+            let (start, end, _clock) = (cursor.u64()?, cursor.u64()?, cursor.u64()?);
+            Some(CopyData::Wal { lsn: Lsn(start.max(end)), content: cursor.0 })
+        }
+        b'k' => {
+            let (lsn, _clock, asks) = (cursor.u64()?, cursor.u64()?, cursor.u8()?);
+            cursor.is_empty().then_some(CopyData::Keepalive { lsn: Lsn(lsn), asks: asks == 1 })
+        }
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,226 @@
+//! The reader: a plain blocking thread between the socket and the pipeline.
+//!
+//! ```text
+//! socket ─► gather ─► outlet ═► blocks
+//! socket ◄─ feedback ◄═ durable
+//! ```
+//!
+//! In: WAL of the slot, the durable position, what the job wants of the intake. Out: blocks of routed events,
+//! whole and in order, and status updates. The rules:
+//!
+//! - PostgreSQL is told exactly what `durable` says, and nothing else is ever confirmed.
+//! - Status updates go out by the clock, also while everything downstream is full, and while paused.
+//! - A lost connection is made again, for ever; the slot stays. The stream continues after the last whole
+//!   transaction that was handed on, so a transaction comes whole or again from its start.
+
+mod backoff;
+mod continuity;
+mod feedback;
+mod gather;
+mod outlet;
+mod parked;
+mod session;
+
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use crds::Reason;
+use tokio::sync::{mpsc, watch};
+
+use super::{connection::Connection, error::SourceError, route::Router};
+use crate::{
+    change::Block,
+    config::SourceConfig,
+    fault::{Course, Fault, Part},
+    lsn::Lsn,
+    progress::Progress,
+    table::Table,
+};
+use backoff::Backoff;
+use continuity::Origin;
+pub(super) use continuity::identify;
+use outlet::Outlet;
+use session::Session;
+
+/// What the job wants of the source.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Intake {
+    /// Read.
+    Open,
+    /// Stop reading; keep the connection.
+    Paused,
+    /// Finish the open transaction, then hand on nothing more; confirm until `durable` is dropped.
+    Closed,
+}
+
+/// Before another session's hold on the slot is reported: our own last session may need a moment to end.
+const SLOT_IN_USE_PATIENCE: Duration = Duration::from_secs(10);
+/// To confirm the last position, when everything else has ended and the connection is gone.
+const FAREWELL_LIMIT: Duration = Duration::from_secs(5);
+
+/// Reads the slot until the job ends.
+#[derive(Debug)]
+pub struct Reader {
+    config: SourceConfig,
+    router: Router,
+    start: Lsn,
+    outlet: Outlet,
+    durable: watch::Receiver<Lsn>,
+    intake: watch::Receiver<Intake>,
+    progress: Arc<Progress>,
+    /// The server of the first connection.
+    origin: Option<Origin>,
+    /// The last position that PostgreSQL was told.
+    told: Lsn,
+    slot_in_use_since: Option<Instant>,
+    ended_since: Option<Instant>,
+}
+
+impl Reader {
+    pub fn new(
+        config: SourceConfig,
+        tables: Arc<[Table]>,
+        start: Lsn,
+        blocks: mpsc::Sender<Block>,
+        durable: watch::Receiver<Lsn>,
+        intake: watch::Receiver<Intake>,
+        progress: Arc<Progress>,
+    ) -> Self {
+        Self {
+            config,
+            router: Router::new(tables),
+            start,
+            outlet: Outlet::new(blocks),
+            durable,
+            intake,
+            progress,
+            origin: None,
+            told: Lsn::default(),
+            slot_in_use_since: None,
+            ended_since: None,
+        }
+    }
+
+    /// Blocks until the job has ended, or until something stands in the way that only a person can mend.
+    pub fn run(mut self) -> Result<(), Fault> {
+        let mut backoff = Backoff::new();
+        let ended = loop {
+            match self.stream(&mut backoff) {
+                Ok(()) => break Ok(()),
+                Err(error) => {
+                    if let Err(fault) = self.report(error) {
+                        break Err(fault);
+                    }
+                }
+            }
+            self.wait(backoff.next());
+            if self.is_over() {
+                break Ok(());
+            }
+        };
+        self.progress.set_streaming(false);
+        ended
+    }
+
+    /// One connection, from its start to its end.
+    fn stream(&mut self, backoff: &mut Backoff) -> Result<(), SourceError> {
+        let mut connection = Connection::open(&self.config)?;
+        let interval = feedback::interval(&mut connection)?;
+        self.check_continuity(&mut connection)?;
+        self.start_replication(&mut connection)?;
+        backoff.reset();
+        self.streaming();
+        Session::new(self, connection, interval).run()
+    }
+
+    fn start_replication(&mut self, connection: &mut Connection) -> Result<(), SourceError> {
+        let command = continuity::start_command(&self.config, self.position());
+        match connection.start_copy(&command) {
+            Err(error) if error.code() == Some("42704") => {
+                Err(SourceError::SlotLost("it does not exist any more".to_owned()))
+            }
+            started => started,
+        }
+    }
+
+    /// Everything before it has been handed on, or was durable before.
+    fn position(&self) -> Lsn {
+        self.start.max(*self.durable.borrow()).max(self.router.committed())
+    }
+
+    fn check_continuity(&mut self, connection: &mut Connection) -> Result<(), SourceError> {
+        let origin = identify(connection)?;
+        if let Some(known) = self.origin {
+            self.progress.reconnected();
+            continuity::check_origin(connection, known, origin, self.position())?;
+        }
+        continuity::check_slot(connection, &self.config, self.start.max(*self.durable.borrow()))?;
+        self.origin = Some(origin);
+        Ok(())
+    }
+
+    fn streaming(&mut self) {
+        self.router.reconnected();
+        self.slot_in_use_since = None;
+        self.progress.set_streaming(true);
+        self.progress.clear(&Part::Source);
+        tracing::info!(slot = %self.config.slot, lsn = %self.position(), "stream started");
+    }
+
+    /// Makes a fault known that may pass; gives back one that does not.
+    fn report(&mut self, error: SourceError) -> Result<(), Fault> {
+        self.progress.set_streaming(false);
+        let fault = error.fault(&self.config);
+        if fault.course == Course::Halt {
+            return Err(fault);
+        }
+        if fault.reason == Reason::SlotInUse {
+            let since = *self.slot_in_use_since.get_or_insert_with(Instant::now);
+            if since.elapsed() < SLOT_IN_USE_PATIENCE {
+                return Ok(());
+            }
+        } else {
+            self.slot_in_use_since = None;
+        }
+        if self.progress.raise(fault.clone()) {
+            tracing::warn!(slot = %self.config.slot, error = %fault, "stream interrupted, retrying");
+        }
+        Ok(())
+    }
+
+    /// Between two connections: what was received is still handed on, and a drain is noticed.
+    fn wait(&mut self, limit: Duration) {
+        let deadline = Instant::now() + limit;
+        while Instant::now() < deadline && !self.is_over() {
+            if *self.intake.borrow_and_update() == Intake::Closed && self.outlet.is_empty() {
+                // The rest of a transaction that was cut will not come any more.
+                self.outlet.close();
+            }
+            let left = deadline.saturating_duration_since(Instant::now()).min(Duration::from_millis(100));
+            if self.outlet.is_empty() {
+                parked::wait_for(self.intake.changed(), left);
+            } else {
+                self.outlet.wait_for_room(left);
+            }
+        }
+    }
+
+    /// Whether there is nobody left to read for, and nothing left to confirm.
+    fn is_over(&mut self) -> bool {
+        if self.outlet.is_abandoned() {
+            return true;
+        }
+        if !self.is_pipeline_gone() {
+            return false;
+        }
+        let since = *self.ended_since.get_or_insert_with(Instant::now);
+        self.told >= *self.durable.borrow() || since.elapsed() > FAREWELL_LIMIT
+    }
+
+    /// The pipeline has dropped its end of the durable position: it will not move any more.
+    fn is_pipeline_gone(&self) -> bool {
+        self.durable.has_changed().is_err()
+    }
+}

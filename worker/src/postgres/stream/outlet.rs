@@ -1,0 +1,75 @@
+//! The way to the pipeline: never waits inside, and keeps what finds no room.
+
+use std::{collections::VecDeque, time::Duration};
+
+use tokio::sync::mpsc::{Sender, error::TrySendError};
+
+use super::parked;
+use crate::change::Block;
+
+#[derive(Debug)]
+pub(super) struct Outlet {
+    /// None once everything was handed on that will be.
+    blocks: Option<Sender<Block>>,
+    /// What found no room; nothing is read while something is here.
+    stash: VecDeque<Block>,
+    abandoned: bool,
+}
+
+impl Outlet {
+    pub(super) fn new(blocks: Sender<Block>) -> Self {
+        Self { blocks: Some(blocks), stash: VecDeque::new(), abandoned: false }
+    }
+
+    /// Sends the block, or keeps it.
+    pub(super) fn offer(&mut self, block: Block) {
+        self.stash.push_back(block);
+        self.send();
+    }
+
+    /// Nothing is waiting for room.
+    pub(super) fn is_empty(&self) -> bool {
+        self.stash.is_empty()
+    }
+
+    /// Waits for room, for so long, and sends what it can.
+    pub(super) fn wait_for_room(&mut self, limit: Duration) {
+        if let Some(blocks) = &self.blocks {
+            // The permit is given back at once: only this thread sends.
+            drop(parked::wait_for(blocks.reserve(), limit));
+        }
+        self.send();
+    }
+
+    /// Nothing more will come: the pipeline sees the end of its channel.
+    pub(super) fn close(&mut self) {
+        self.blocks = None;
+    }
+
+    pub(super) fn is_closed(&self) -> bool {
+        self.blocks.is_none()
+    }
+
+    /// The pipeline has gone away without being told to.
+    pub(super) fn is_abandoned(&self) -> bool {
+        self.abandoned || self.blocks.as_ref().is_some_and(Sender::is_closed)
+    }
+
+    fn send(&mut self) {
+        let Some(blocks) = &self.blocks else {
+            // What comes after the end belongs to a transaction that was cut; it will be sent again.
+            self.stash.clear();
+            return;
+        };
+        while let Some(block) = self.stash.pop_front() {
+            match blocks.try_send(block) {
+                Ok(()) => {}
+                Err(TrySendError::Full(block)) => return self.stash.push_front(block),
+                Err(TrySendError::Closed(_)) => {
+                    self.abandoned = true;
+                    return self.stash.clear();
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,209 @@
+//! One connection's stream: reads, hands on, confirms, and ends in order.
+//!
+//! One loop, one step at a time; each step is bounded by [`TICK`], so that status updates are never late.
+
+use std::{
+    io::ErrorKind,
+    pin::pin,
+    thread,
+    time::{Duration, Instant},
+};
+
+use futures::future::{Either, select};
+
+use super::{Intake, Reader, feedback::Feedback, gather::Gather, parked};
+use crate::postgres::{connection::Connection, error::SourceError};
+
+/// The longest that a step waits: how late a moved durable position, a pause or a drain is noticed.
+const TICK: Duration = Duration::from_millis(100);
+/// After the socket is empty, more is likely to come: one wake-up of ours for many sends of the server.
+const GATHERING_PAUSE: Duration = Duration::from_micros(300);
+/// The longest that an event waits for others in a block.
+const GATHERING_LIMIT: Duration = Duration::from_millis(5);
+/// For the rest of an open transaction, when draining.
+const DRAIN_LIMIT: Duration = Duration::from_secs(5);
+/// For the server to take note of the last position.
+const FAREWELL_LIMIT: Duration = Duration::from_secs(3);
+
+pub(super) struct Session<'a> {
+    reader: &'a mut Reader,
+    connection: Connection,
+    gather: Gather,
+    feedback: Feedback,
+    /// Something was read since the last pause.
+    fresh: bool,
+    closing_since: Option<Instant>,
+}
+
+/// What the next step is.
+enum Step {
+    Read,
+    /// Downstream is full.
+    AwaitRoom,
+    /// Paused, or drained: only confirm.
+    Hold,
+    HandOn,
+    CloseOutlet,
+    End,
+}
+
+impl<'a> Session<'a> {
+    pub(super) fn new(reader: &'a mut Reader, mut connection: Connection, interval: Duration) -> Self {
+        let gather = Gather::starting_with(connection.take_inbox());
+        Self {
+            reader,
+            connection,
+            gather,
+            feedback: Feedback::new(interval),
+            fresh: true,
+            closing_since: None,
+        }
+    }
+
+    /// Streams until the job ends (`Ok`) or the connection does.
+    pub(super) fn run(mut self) -> Result<(), SourceError> {
+        let ended = self.stream();
+        // What was received before a connection broke is as good as ever.
+        self.hand_on();
+        ended?;
+        self.finish();
+        Ok(())
+    }
+
+    fn stream(&mut self) -> Result<(), SourceError> {
+        self.digest()?;
+        loop {
+            self.confirm()?;
+            match self.next_step() {
+                Step::Read => self.read()?,
+                Step::AwaitRoom => self.reader.outlet.wait_for_room(TICK),
+                Step::Hold => self.hold(),
+                Step::HandOn => self.hand_on(),
+                Step::CloseOutlet => self.reader.outlet.close(),
+                Step::End => return Ok(()),
+            }
+        }
+    }
+
+    fn next_step(&mut self) -> Step {
+        if self.reader.is_pipeline_gone() || self.reader.outlet.is_abandoned() {
+            return Step::End;
+        }
+        if !self.reader.outlet.is_empty() {
+            return Step::AwaitRoom;
+        }
+        let intake = *self.reader.intake.borrow();
+        match intake {
+            Intake::Open => Step::Read,
+            _ if self.gather.has_events() && !self.is_cut_short(intake) => Step::HandOn,
+            Intake::Paused => Step::Hold,
+            Intake::Closed => self.closing_step(),
+        }
+    }
+
+    /// Draining, with the rest of a transaction still to come: that is read first.
+    fn is_cut_short(&self, intake: Intake) -> bool {
+        intake == Intake::Closed && self.reader.router.in_transaction()
+    }
+
+    fn closing_step(&mut self) -> Step {
+        let since = *self.closing_since.get_or_insert_with(Instant::now);
+        if self.reader.outlet.is_closed() {
+            Step::Hold
+        } else if self.reader.router.in_transaction() && since.elapsed() < DRAIN_LIMIT {
+            Step::Read
+        } else if self.gather.has_events() {
+            Step::HandOn
+        } else {
+            Step::CloseOutlet
+        }
+    }
+
+    fn read(&mut self) -> Result<(), SourceError> {
+        match self.connection.read(self.gather.space()) {
+            Ok(0) => Err(SourceError::Lost(std::io::Error::new(
+                ErrorKind::UnexpectedEof,
+                "the server closed the connection",
+            ))),
+            Ok(count) => {
+                self.gather.filled(count);
+                self.fresh = true;
+                self.digest()?;
+                if self.gather.is_full() || self.gather.age() > GATHERING_LIMIT {
+                    self.hand_on();
+                }
+                Ok(())
+            }
+            Err(error) if error.kind() == ErrorKind::WouldBlock => self.await_more(),
+            Err(error) => Err(SourceError::Lost(error)),
+        }
+    }
+
+    /// The socket is empty: wait a moment for more, then hand on what there is, then wait for the server.
+    fn await_more(&mut self) -> Result<(), SourceError> {
+        if std::mem::take(&mut self.fresh) {
+            thread::sleep(GATHERING_PAUSE);
+            return Ok(());
+        }
+        if self.gather.has_events() {
+            self.hand_on();
+            return Ok(());
+        }
+        self.connection.wait(TICK).map_err(SourceError::Lost)
+    }
+
+    fn digest(&mut self) -> Result<(), SourceError> {
+        let heard = self.gather.digest(&mut self.reader.router)?;
+        self.reader.progress.received(heard.received);
+        self.feedback.received(heard.received);
+        if heard.asked {
+            self.feedback.asked();
+        }
+        Ok(())
+    }
+
+    fn hand_on(&mut self) {
+        self.reader.progress.changes_received(self.reader.router.take_changes());
+        if let Some(block) = self.gather.take() {
+            self.reader.outlet.offer(block);
+        }
+    }
+
+    /// Tells PostgreSQL what is durable, when it is time to.
+    fn confirm(&mut self) -> Result<(), SourceError> {
+        let durable = *self.reader.durable.borrow();
+        if let Some(update) = self.feedback.due(durable) {
+            self.connection.send(&update)?;
+            self.reader.told = durable;
+            self.reader.progress.confirmed(durable);
+        }
+        Ok(())
+    }
+
+    fn hold(&mut self) {
+        let Reader { durable, intake, .. } = &mut *self.reader;
+        let (durable, intake) = (pin!(durable.changed()), pin!(intake.changed()));
+        if let Some(Either::Right((Err(_), _))) = parked::wait_for(select(durable, intake), TICK) {
+            // Nobody can change the intake any more: that alone is no reason to hurry.
+            thread::sleep(TICK);
+        }
+    }
+
+    /// The last position, and the end of the stream behind it: the server has processed the one when it answers the
+    /// other.
+    fn finish(mut self) {
+        let durable = *self.reader.durable.borrow();
+        let update = self.feedback.update(durable);
+        let told = self.connection.send(&update);
+        let ended = told.and_then(|()| self.connection.end_copy(self.gather.into_unread(), FAREWELL_LIMIT));
+        match ended {
+            Ok(()) => {
+                self.reader.told = durable;
+                self.reader.progress.confirmed(durable);
+                self.connection.close();
+            }
+            // Nothing is lost by it: the next start replays a little.
+            Err(error) => tracing::warn!(lsn = %durable, error = %error, "last position was not confirmed"),
+        }
+    }
+}
