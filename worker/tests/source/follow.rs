@@ -1,0 +1,164 @@
+//! A reader on a thread, with the test in the pipeline's place.
+
+use std::{
+    sync::Arc,
+    thread::JoinHandle,
+    time::{Duration, Instant},
+};
+
+use tokio::sync::{mpsc, watch};
+use worker::{
+    change::{Block, Change, Event, Old, Tuple, Value},
+    config::SourceConfig,
+    fault::Fault,
+    lsn::Lsn,
+    postgres::{Intake, Prepared, Reader, prepare},
+    progress::Progress,
+    table::TableName,
+};
+
+#[derive(Debug)]
+pub(crate) struct Follow {
+    pub(crate) prepared: Prepared,
+    pub(crate) progress: Arc<Progress>,
+    pub(crate) blocks: mpsc::Receiver<Block>,
+    pub(crate) durable: watch::Sender<Lsn>,
+    pub(crate) intake: watch::Sender<Intake>,
+    reader: JoinHandle<Result<(), Fault>>,
+    /// Everything received, in words: `+1`, `1>2`, `-2`, `!reason`.
+    pub(crate) seen: Vec<String>,
+    /// The end of the last whole transaction or keepalive outside of one.
+    pub(crate) settled: Lsn,
+    in_transaction: bool,
+}
+
+impl Follow {
+    pub(crate) fn start(config: &SourceConfig) -> Self {
+        Self::with_room(config, 16)
+    }
+
+    pub(crate) fn with_room(config: &SourceConfig, room: usize) -> Self {
+        let prepared = prepare(config).unwrap();
+        Self::from(config, prepared, room)
+    }
+
+    pub(crate) fn from(config: &SourceConfig, prepared: Prepared, room: usize) -> Self {
+        let names: Vec<TableName> = config.tables.clone();
+        let progress = Arc::new(Progress::new(&names));
+        let (sender, blocks) = mpsc::channel(room);
+        let (durable, durable_seen) = watch::channel(prepared.confirmed);
+        let (intake, intake_seen) = watch::channel(Intake::Open);
+        let tables = prepared.tables.clone().into();
+        let start = prepared.confirmed;
+        let board = Arc::clone(&progress);
+        let reader = Reader::new(config.clone(), tables, start, sender, durable_seen, intake_seen, board);
+        let reader = std::thread::spawn(move || reader.run());
+        let settled = prepared.confirmed;
+        Self {
+            prepared,
+            progress,
+            blocks,
+            durable,
+            intake,
+            reader,
+            seen: Vec::new(),
+            settled,
+            in_transaction: false,
+        }
+    }
+
+    /// Takes what is there, as a pipeline that makes everything durable at once.
+    pub(crate) fn take(&mut self) {
+        while let Ok(block) = self.blocks.try_recv() {
+            self.note(&block);
+        }
+        self.durable.send_replace(self.settled);
+    }
+
+    pub(crate) fn note(&mut self, block: &Block) {
+        for event in block.events() {
+            match event {
+                Event::Begin { .. } => self.in_transaction = true,
+                Event::Commit { end } => {
+                    (self.in_transaction, self.settled) = (false, self.settled.max(end));
+                }
+                Event::Keepalive { lsn } if !self.in_transaction => self.settled = self.settled.max(lsn),
+                Event::Keepalive { .. } => {}
+                Event::Change { change, .. } => self.seen.push(describe(change)),
+                Event::Halt { fault, .. } => self.seen.push(format!("!{}", fault.reason)),
+            }
+        }
+    }
+
+    /// Takes until so much was seen.
+    pub(crate) fn until(&mut self, what: &str, is_so: impl Fn(&Self) -> bool) {
+        let deadline = Instant::now() + Duration::from_secs(60);
+        loop {
+            self.take();
+            if is_so(self) {
+                return;
+            }
+            assert!(Instant::now() < deadline, "waited in vain: {what}; seen {:?}", self.seen);
+            assert!(!self.reader.is_finished(), "the reader ended before: {what}");
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
+
+    pub(crate) fn until_seen(&mut self, count: usize) {
+        self.until(&format!("{count} changes"), |follow| follow.seen.len() >= count);
+        assert_eq!(self.seen.len(), count, "{:?}", self.seen);
+    }
+
+    /// Drains: everything that comes is durable.
+    pub(crate) fn drain(mut self) -> (Vec<String>, Lsn) {
+        self.intake.send_replace(Intake::Closed);
+        while let Some(block) = self.blocks.blocking_recv() {
+            self.note(&block);
+        }
+        self.durable.send_replace(self.settled);
+        drop(self.durable);
+        self.reader.join().unwrap().unwrap();
+        (self.seen, self.settled)
+    }
+
+    /// Waits for the reader's own end.
+    pub(crate) fn fault(mut self) -> Fault {
+        while !self.reader.is_finished() {
+            self.take();
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        self.reader.join().unwrap().unwrap_err()
+    }
+
+    /// Ends without confirming anything, as if the job had died.
+    pub(crate) fn abandon(self) {
+        let Self { blocks, durable, reader, .. } = self;
+        drop(blocks);
+        reader.join().unwrap().unwrap();
+        drop(durable);
+    }
+}
+
+fn describe(change: Change<'_>) -> String {
+    match change {
+        Change::Insert { new } => format!("+{}", text(new)),
+        Change::Update { old, new } => format!("{}>{}", old.map(old_text).unwrap_or_default(), text(new)),
+        Change::Delete { old } => format!("-{}", old_text(old)),
+    }
+}
+
+fn old_text(old: Old<'_>) -> String {
+    match old {
+        Old::Key(row) => format!("key {}", text(row)),
+        Old::Full(row) => format!("full {}", text(row)),
+    }
+}
+
+fn text(row: Tuple<'_>) -> String {
+    let value = |value| match value {
+        Value::Null => "null".to_owned(),
+        Value::Unchanged => "same".to_owned(),
+        Value::Text(text) => String::from_utf8_lossy(text).into_owned(),
+    };
+    row.values().map(value).collect::<Vec<_>>().join(",")
+}
