@@ -1,0 +1,61 @@
+//! The body of a load: checked and measured once, then written as often as the load is tried.
+
+use super::encode::{Count, Encoder, Output, Plan, Refusal};
+use crate::{config::Deletes, fault::Fault, pipeline::Batch};
+
+/// As much as is encoded before the other tasks of the thread have their turn, and as goes to the
+/// socket at once.
+const PIECE: usize = 128 * 1024;
+
+/// A batch of which every value was found to have a form in StarRocks.
+#[derive(Debug)]
+pub(super) struct Body<'a> {
+    plan: Plan,
+    batch: &'a Batch,
+    length: u64,
+    rows: u64,
+}
+
+impl<'a> Body<'a> {
+    /// Checks every value and counts the bytes.
+    pub(super) async fn measure(batch: &'a Batch, deletes: Deletes) -> Result<Self, Fault> {
+        let plan = Plan::new(batch.table(), batch.columns(), deletes, batch.synced_at());
+        let (length, rows) = count(&plan, batch).await?;
+        Ok(Self { plan, batch, length, rows })
+    }
+
+    pub(super) fn plan(&self) -> &Plan {
+        &self.plan
+    }
+
+    pub(super) fn length(&self) -> u64 {
+        self.length
+    }
+
+    pub(super) fn rows(&self) -> u64 {
+        self.rows
+    }
+
+    /// Gives the next piece at each call, in one buffer that is used again; an empty one at the end.
+    pub(super) fn pieces(&self) -> impl FnMut(&mut Vec<u8>) -> Result<(), Refusal> + Send {
+        let mut encoder = Encoder::new(&self.plan, self.batch.rows());
+        move |piece| {
+            piece.clear();
+            encoder.fill(piece, PIECE)
+        }
+    }
+}
+
+/// The bytes and rows of the body.
+async fn count(plan: &Plan, batch: &Batch) -> Result<(u64, u64), Fault> {
+    let (mut encoder, mut length) = (Encoder::new(plan, batch.rows()), 0);
+    loop {
+        let mut piece = Count::default();
+        encoder.fill(&mut piece, PIECE).map_err(|refusal| refusal.fault(batch.table()))?;
+        if piece.taken() == 0 {
+            return Ok((length, encoder.written()));
+        }
+        length += piece.taken() as u64;
+        tokio::task::yield_now().await;
+    }
+}

@@ -1,0 +1,157 @@
+//! JSON columns: the value itself goes into the row, once it is sure that StarRocks takes it.
+//!
+//! StarRocks refuses the whole body for one value that it cannot parse, so what PostgreSQL's `json` lets
+//! through is looked for here: half surrogate pairs, `\u0000`, numbers beyond a double, endless nesting.
+
+use serde::de::IgnoredAny;
+
+use super::{output::Output, problem::Problem};
+
+const LONGEST: usize = 16 * 1024 * 1024;
+/// simdjson stops at 1024; the row itself is one of them.
+const DEEPEST: u32 = 1000;
+/// A number of fewer characters without an exponent is always within a double.
+const SAFE_DIGITS: usize = 300;
+
+pub(super) fn check_json(text: &[u8]) -> Result<(), Problem> {
+    if text.len() > LONGEST {
+        return Err(Problem::JsonTooLong);
+    }
+    std::str::from_utf8(text).map_err(|_| Problem::NotUtf8)?;
+    serde_json::from_slice::<IgnoredAny>(text).map_err(|_| Problem::NotJson)?;
+    check_tokens(text)
+}
+
+/// Writes a checked value on one line: an end of line in it can only be white space.
+pub(super) fn write_json<O: Output>(text: &[u8], out: &mut O) {
+    let mut rest = text;
+    while let Some(end) = memchr::memchr2(b'\n', b'\r', rest) {
+        out.put(&rest[..end]);
+        out.put(b" ");
+        rest = &rest[end + 1..];
+    }
+    out.put(rest);
+}
+
+/// Looks at the strings, numbers and brackets of well-formed JSON.
+fn check_tokens(text: &[u8]) -> Result<(), Problem> {
+    let (mut rest, mut depth) = (text, 0_u32);
+    while let Some((byte, after)) = rest.split_first() {
+        rest = match byte {
+            b'"' => check_string(after)?,
+            b'-' | b'0'..=b'9' => check_number(rest)?,
+            b'{' | b'[' if depth == DEEPEST => return Err(Problem::JsonTooDeep),
+            b'{' | b'[' => {
+                depth += 1;
+                after
+            }
+            b'}' | b']' => {
+                depth = depth.saturating_sub(1);
+                after
+            }
+            _ => after,
+        };
+    }
+    Ok(())
+}
+
+fn check_number(text: &[u8]) -> Result<&[u8], Problem> {
+    let part = |byte: &u8| byte.is_ascii_digit() || b"+-.eE".contains(byte);
+    let length = text.iter().position(|byte| !part(byte)).unwrap_or(text.len());
+    let (number, rest) = text.split_at(length);
+    let plain = number.len() < SAFE_DIGITS && !number.iter().any(|byte| matches!(byte, b'e' | b'E'));
+    let number = if plain {
+        Some(0.0)
+    } else {
+        std::str::from_utf8(number).ok().and_then(|text| text.parse::<f64>().ok())
+    };
+    number.filter(|number| number.is_finite()).map(|_| rest).ok_or(Problem::JsonNumberTooLarge)
+}
+
+/// Looks for escapes that are no character; gives what follows the string.
+fn check_string(text: &[u8]) -> Result<&[u8], Problem> {
+    let mut rest = text;
+    loop {
+        let place = memchr::memchr2(b'"', b'\\', rest).ok_or(Problem::NotJson)?;
+        let (special, after) = rest[place..].split_first().ok_or(Problem::NotJson)?;
+        rest = match (special, after) {
+            (b'"', _) => return Ok(after),
+            (_, [b'u', ..]) => check_unicode(after)?,
+            (_, [_, after @ ..]) => after,
+            (_, []) => return Err(Problem::NotJson),
+        };
+    }
+}
+
+/// `uD83D\uDE00`: a high half must be followed by a low one, and a low one not stand alone.
+fn check_unicode(text: &[u8]) -> Result<&[u8], Problem> {
+    let (unit, rest) = unit(text).ok_or(Problem::NotJson)?;
+    match unit {
+        0 | 0xDC00..=0xDFFF => Err(Problem::JsonEscape),
+        0xD800..=0xDBFF => {
+            let low = rest.strip_prefix(b"\\").and_then(self::unit);
+            let low = low.filter(|(low, _)| (0xDC00..=0xDFFF).contains(low));
+            low.map(|(_, rest)| rest).ok_or(Problem::JsonEscape)
+        }
+        _ => Ok(rest),
+    }
+}
+
+fn unit(text: &[u8]) -> Option<(u32, &[u8])> {
+    let (digits, rest) = text.strip_prefix(b"u")?.split_at_checked(4)?;
+    let digits = std::str::from_utf8(digits).ok()?;
+    Some((u32::from_str_radix(digits, 16).ok()?, rest))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn json_that_would_fail_the_body_is_refused() {
+        let (deep, deepest) = (nested(1001), nested(1000));
+        for (text, expected) in [
+            (r#"{"a": [1, -2.5e10, "x\"\\\u0041", null, true]}"#, Ok(())),
+            (r#""\ud83d\ude00""#, Ok(())),
+            (r#""\\u0000""#, Ok(())),
+            ("1e308", Ok(())),
+            ("123456789012345678901234567890", Ok(())),
+            ("1e400", Err(Problem::JsonNumberTooLarge)),
+            ("[-1E999]", Err(Problem::JsonNumberTooLarge)),
+            (r#""\u0000""#, Err(Problem::JsonEscape)),
+            (r#""\ud800""#, Err(Problem::JsonEscape)),
+            (r#""\ud800\ud800""#, Err(Problem::JsonEscape)),
+            (r#""\udc00""#, Err(Problem::JsonEscape)),
+            (r#"{"\ud800x":1}"#, Err(Problem::JsonEscape)),
+            ("", Err(Problem::NotJson)),
+            ("1,\"x\":2", Err(Problem::NotJson)),
+            ("{} {}", Err(Problem::NotJson)),
+            (&deep, Err(Problem::JsonTooDeep)),
+            (&deepest, Ok(())),
+        ] {
+            assert_eq!(check_json(text.as_bytes()), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_long_number_is_measured_by_its_value() {
+        assert_eq!(check_json("9".repeat(308).as_bytes()), Ok(()));
+        assert_eq!(check_json("9".repeat(310).as_bytes()), Err(Problem::JsonNumberTooLarge));
+    }
+
+    #[test]
+    fn more_than_sixteen_mebibytes_are_refused() {
+        assert_eq!(check_json(&vec![b' '; LONGEST + 1]), Err(Problem::JsonTooLong));
+    }
+
+    #[test]
+    fn a_value_takes_one_line() {
+        let mut line = Vec::new();
+        write_json(b"{\r\n \"a\":\n1}", &mut line);
+        assert_eq!(line, b"{   \"a\": 1}");
+    }
+
+    fn nested(depth: usize) -> String {
+        "[".repeat(depth) + &"]".repeat(depth)
+    }
+}

@@ -1,0 +1,108 @@
+//! Numbers stay as they are spelled; here it is decided whether the target can hold them.
+
+use super::problem::Problem;
+
+/// Whether the text is a whole number of at most so many digits.
+pub(super) fn check_integer(text: &[u8], digits: u8) -> Result<(), Problem> {
+    let number = unsigned(text);
+    match number.len() {
+        _ if !is_whole(number) => Err(Problem::NotANumber),
+        length if length > usize::from(digits) => Err(Problem::TooManyDigits),
+        _ => Ok(()),
+    }
+}
+
+/// Whether the text is a number of at most so many digits before and after the point.
+///
+/// StarRocks rounds what it has no digits for, in silence.
+pub(super) fn check_decimal(text: &[u8], whole: u8, places: u8) -> Result<(), Problem> {
+    let number = unsigned(text);
+    let (before, after) = match memchr::memchr(b'.', number) {
+        Some(point) => (&number[..point], Some(&number[point + 1..])),
+        None => (number, None),
+    };
+    if !is_whole(before) || after.is_some_and(|after| after.is_empty() || !all_digits(after)) {
+        return Err(Problem::NotANumber);
+    }
+    // The zero in 0.5 takes no digit of the column.
+    let before = if before == b"0" { 0 } else { before.len() };
+    let fits = before <= usize::from(whole) && after.map_or(0, <[u8]>::len) <= usize::from(places);
+    if fits { Ok(()) } else { Err(Problem::TooManyDigits) }
+}
+
+/// Whether the text is a floating-point number as PostgreSQL spells it; NaN and infinities are.
+pub(super) fn check_float(text: &[u8]) -> Result<(), Problem> {
+    let spelled = |byte: &u8| byte.is_ascii_alphanumeric() || b"+-.".contains(byte);
+    if !text.is_empty() && text.iter().all(spelled) { Ok(()) } else { Err(Problem::NotANumber) }
+}
+
+fn unsigned(text: &[u8]) -> &[u8] {
+    text.strip_prefix(b"-").unwrap_or(text)
+}
+
+/// JSON takes no leading zero.
+fn is_whole(number: &[u8]) -> bool {
+    all_digits(number) && !number.is_empty() && (number[0] != b'0' || number.len() == 1)
+}
+
+fn all_digits(text: &[u8]) -> bool {
+    text.iter().all(u8::is_ascii_digit)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_whole_number_is_digits_and_a_sign() {
+        for (text, digits, expected) in [
+            ("0", 1, Ok(())),
+            ("-9223372036854775808", 20, Ok(())),
+            ("18446744073709551615", 20, Ok(())),
+            ("123", 2, Err(Problem::TooManyDigits)),
+            ("NaN", 9, Err(Problem::NotANumber)),
+            ("", 9, Err(Problem::NotANumber)),
+            ("-", 9, Err(Problem::NotANumber)),
+            ("007", 9, Err(Problem::NotANumber)),
+            ("1,\"x\":2", 9, Err(Problem::NotANumber)),
+            ("1.0", 9, Err(Problem::NotANumber)),
+        ] {
+            assert_eq!(check_integer(text.as_bytes(), digits), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_decimal_that_would_be_rounded_is_refused() {
+        for (text, expected) in [
+            ("0.50", Ok(())),
+            ("-12345678.90", Ok(())),
+            ("12345678", Ok(())),
+            ("123456789.00", Err(Problem::TooManyDigits)),
+            ("0.501", Err(Problem::TooManyDigits)),
+            ("NaN", Err(Problem::NotANumber)),
+            ("-Infinity", Err(Problem::NotANumber)),
+            ("1.", Err(Problem::NotANumber)),
+            (".5", Err(Problem::NotANumber)),
+            ("1e3", Err(Problem::NotANumber)),
+            ("1.2.3", Err(Problem::NotANumber)),
+        ] {
+            assert_eq!(check_decimal(text.as_bytes(), 8, 2), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_decimal_without_whole_digits_still_shows_its_zero() {
+        assert_eq!(check_decimal(b"0.0012", 0, 4), Ok(()));
+        assert_eq!(check_decimal(b"1.0012", 0, 4), Err(Problem::TooManyDigits));
+    }
+
+    #[test]
+    fn a_float_is_any_spelling_of_postgresql() {
+        for text in ["1.5", "-0", "NaN", "-Infinity", "3.4028235e+38"] {
+            assert_eq!(check_float(text.as_bytes()), Ok(()), "{text}");
+        }
+        for text in ["", "1\"", "1 2", "\\"] {
+            assert_eq!(check_float(text.as_bytes()), Err(Problem::NotANumber), "{text}");
+        }
+    }
+}

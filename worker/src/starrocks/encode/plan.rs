@@ -1,0 +1,164 @@
+//! What all rows of one load have in common, prepared once.
+
+use std::{
+    fmt::Write as _,
+    time::{SystemTime, UNIX_EPOCH},
+};
+
+use super::{
+    date::utc,
+    output::Output,
+    text::{trim_blanks, write_escaped},
+    value::Form,
+};
+use crate::{
+    config::Deletes,
+    pipeline::{ColumnSet, Operation, Row},
+    starrocks::{
+        AUDIT_COLUMNS,
+        target::{LONGEST_KEY, TargetType, target_type},
+    },
+    table::Table,
+};
+
+/// How the rows of a load are written: which columns, by what names, in what form.
+#[derive(Debug)]
+pub struct Plan {
+    /// One for each column of the table; none for a column that the load does not carry.
+    pub(super) slots: Vec<Option<Slot>>,
+    /// What follows the last column of an insert, an update, a delete, up to the version.
+    tails: [Box<[u8]>; 3],
+    /// What follows the version.
+    ends: [&'static [u8]; 3],
+    /// Bytes of the encoded key that its texts may take.
+    pub(super) key_room: usize,
+    columns: String,
+    partial: bool,
+}
+
+#[derive(Debug)]
+pub(super) struct Slot {
+    /// `{"id":` or `,"name":`.
+    pub(super) fragment: Box<[u8]>,
+    pub(super) form: Form,
+    pub(super) key: Option<KeyPart>,
+}
+
+/// What a key column takes of the encoded key beyond its fixed part.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum KeyPart {
+    Fixed,
+    Text,
+    Padded,
+}
+
+impl KeyPart {
+    #[inline]
+    pub(super) fn bytes(self, text: &[u8]) -> usize {
+        match self {
+            Self::Fixed => 0,
+            Self::Text => text.len(),
+            Self::Padded => trim_blanks(text).len(),
+        }
+    }
+}
+
+impl Plan {
+    /// The plan of a load of `table` that carries `set`. A key column of a type that has no form is
+    /// written as text: such a table is refused before it is ever loaded.
+    pub fn new(table: &Table, set: &ColumnSet, deletes: Deletes, synced_at: SystemTime) -> Self {
+        let mut opening = b'{';
+        let slot = |place: usize| {
+            set.contains(place).then(|| slot(table, place, std::mem::replace(&mut opening, b',')))
+        };
+        let synced_at = utc(synced_at.duration_since(UNIX_EPOCH).unwrap_or_default());
+        let hard = deletes == Deletes::Hard;
+        Self {
+            slots: (0..table.columns.len()).map(slot).collect(),
+            tails: [Operation::Insert, Operation::Update, Operation::Delete]
+                .map(|operation| tail(operation, &synced_at)),
+            ends: if hard { [b",\"__op\":0}\n", b",\"__op\":0}\n", b",\"__op\":1}\n"] } else { [b"}\n"; 3] },
+            key_room: key_room(table),
+            columns: column_list(table, set, hard),
+            partial: *set != ColumnSet::All,
+        }
+    }
+
+    /// The value of the header `columns`.
+    pub fn columns(&self) -> &str {
+        &self.columns
+    }
+
+    /// Whether rows carry a part of the columns only.
+    pub fn is_partial(&self) -> bool {
+        self.partial
+    }
+
+    /// Writes what follows the last column.
+    #[inline]
+    pub(super) fn close<O: Output>(&self, row: Row<'_>, out: &mut O) {
+        let place = row.operation as usize;
+        out.put(&self.tails[place]);
+        out.put(itoa::Buffer::new().format(row.version.0).as_bytes());
+        out.put(self.ends[place]);
+    }
+}
+
+fn slot(table: &Table, place: usize, opening: u8) -> Slot {
+    let column = &table.columns[place];
+    let is_key = table.key.contains(&place);
+    let target = target_type(column, is_key).unwrap_or(TargetType::Varchar(LONGEST_KEY));
+    let mut fragment = vec![opening, b'"'];
+    write_escaped(column.name.as_bytes(), &mut fragment);
+    fragment.extend_from_slice(b"\":");
+    let form = Form::new(column.kind, target, is_key);
+    let key = match form {
+        Form::Text { trimmed: true, .. } => KeyPart::Padded,
+        Form::Text { .. } => KeyPart::Text,
+        _ => KeyPart::Fixed,
+    };
+    Slot { fragment: fragment.into(), form, key: is_key.then_some(key) }
+}
+
+fn tail(operation: Operation, synced_at: &str) -> Box<[u8]> {
+    let (kind, deleted) = match operation {
+        Operation::Insert => (0, false),
+        Operation::Update => (1, false),
+        Operation::Delete => (2, true),
+    };
+    format!(
+        ",\"dbmazz_op_type\":{kind},\"dbmazz_is_deleted\":{deleted},\
+         \"dbmazz_synced_at\":\"{synced_at}\",\"dbmazz_cdc_version\":"
+    )
+    .into_bytes()
+    .into()
+}
+
+/// A fixed type takes its width, a text its bytes, and two more when another column follows it.
+fn key_room(table: &Table) -> usize {
+    let last = table.key.len().saturating_sub(1);
+    let fixed = table.key.iter().enumerate().map(|(position, place)| {
+        let target = table.columns.get(*place).and_then(|column| target_type(column, true));
+        match target.and_then(TargetType::key_width) {
+            Some(width) => width as usize,
+            None if position < last => 2,
+            None => 0,
+        }
+    });
+    (LONGEST_KEY as usize).saturating_sub(fixed.sum())
+}
+
+fn column_list(table: &Table, set: &ColumnSet, hard: bool) -> String {
+    let carried = table.columns.iter().enumerate().filter(|(place, _)| set.contains(*place));
+    let names = carried.map(|(_, column)| column.name.as_str());
+    let names = names.chain(AUDIT_COLUMNS.iter().map(|(name, _)| *name));
+    let mut list = String::new();
+    for name in names {
+        let comma = if list.is_empty() { "" } else { "," };
+        let _ = write!(list, "{comma}`{name}`");
+    }
+    if hard {
+        list.push_str(",__op");
+    }
+    list
+}

@@ -1,0 +1,84 @@
+//! Why a value has no loss-free form in its target column, in words that never hold the value.
+
+use crds::Reason;
+
+use super::super::target::{LONGEST_KEY, LONGEST_TEXT};
+use crate::{
+    fault::{Fault, Part},
+    table::Table,
+};
+
+/// A row that cannot be written, and the place of the column that stands in the way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Refusal {
+    /// None when it is the key as a whole.
+    pub column: Option<usize>,
+    pub problem: Problem,
+}
+
+/// What is wrong with a value.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Problem {
+    #[error("holds a value that is neither true nor false")]
+    NotABoolean,
+    #[error("holds a number that StarRocks cannot hold (NaN, infinite, or not a number)")]
+    NotANumber,
+    #[error("holds a number with more digits than its column has")]
+    TooManyDigits,
+    #[error("holds a date that StarRocks cannot hold (infinite, before the year 1, or after 9999)")]
+    NotADate,
+    #[error("holds a time with an offset other than UTC")]
+    NotUtc,
+    #[error("holds a text of more than {0} bytes")]
+    TooLong(u32),
+    #[error("holds a text that is not UTF-8")]
+    NotUtf8,
+    #[error("holds a JSON value of more than 16 MiB")]
+    JsonTooLong,
+    #[error("holds a JSON value that is not well-formed")]
+    NotJson,
+    #[error("holds a JSON number beyond what a double can hold")]
+    JsonNumberTooLarge,
+    #[error("holds a JSON text with \\u0000 or half a surrogate pair")]
+    JsonEscape,
+    #[error("holds a JSON value that is nested too deep")]
+    JsonTooDeep,
+    #[error("is a key column and holds no value")]
+    NullKey,
+    #[error("holds no value, because the source did not send it")]
+    Missing,
+    #[error("a key of a row needs more than {LONGEST_KEY} bytes in StarRocks")]
+    KeyTooLong,
+}
+
+impl Refusal {
+    /// The fault that stops the table.
+    pub(crate) fn fault(self, table: &Table) -> Fault {
+        let message = match self.column.and_then(|place| table.columns.get(place)) {
+            Some(column) => format!("column {} of table {} {}", column.name, table.name, self.problem),
+            None => format!("in table {} {}", table.name, self.problem),
+        };
+        Fault::halt(
+            Part::Table(table.name.clone()),
+            Reason::ValueNotRepresentable,
+            message,
+            self.problem.fix(),
+        )
+    }
+}
+
+impl Problem {
+    fn fix(self) -> String {
+        match self {
+            Self::Missing => "report this as a defect; meanwhile set REPLICA IDENTITY FULL on the table".to_owned(),
+            Self::NotUtc => "leave the time zone of the replication session at UTC".to_owned(),
+            Self::TooLong(LONGEST_TEXT) => {
+                "shorten the value at the source, or take the table out of the job: StarRocks has no longer text".to_owned()
+            }
+            Self::KeyTooLong | Self::NullKey => {
+                "give the table a shorter primary key, or take it out of the job".to_owned()
+            }
+            _ => "change the value at the source, or take the table out of the job".to_owned(),
+        }
+    }
+}

@@ -1,0 +1,102 @@
+//! Text in a JSON string: quotes, backslashes and control characters escaped, all else as it is.
+
+use super::output::Output;
+
+/// Writes text without its quotes.
+#[inline]
+pub(super) fn write_escaped<O: Output>(text: &[u8], out: &mut O) {
+    let mut rest = text;
+    loop {
+        let (plain, special) = rest.split_at(plain_prefix(rest));
+        out.put(plain);
+        let Some((byte, after)) = special.split_first() else { return };
+        write_escape(*byte, out);
+        rest = after;
+    }
+}
+
+pub(super) fn trim_blanks(text: &[u8]) -> &[u8] {
+    let end = text.iter().rposition(|byte| *byte != b' ').map_or(0, |last| last + 1);
+    &text[..end]
+}
+
+fn write_escape<O: Output>(byte: u8, out: &mut O) {
+    const HEX: &[u8; 16] = b"0123456789abcdef";
+    match byte {
+        b'"' => out.put(b"\\\""),
+        b'\\' => out.put(b"\\\\"),
+        b'\n' => out.put(b"\\n"),
+        b'\r' => out.put(b"\\r"),
+        b'\t' => out.put(b"\\t"),
+        other => {
+            out.put(&[b'\\', b'u', b'0', b'0', HEX[usize::from(other >> 4)], HEX[usize::from(other & 15)]])
+        }
+    }
+}
+
+/// Bytes before the first that needs an escape, found eight at a time.
+#[inline]
+fn plain_prefix(text: &[u8]) -> usize {
+    let (words, tail) = text.as_chunks::<8>();
+    for (place, word) in words.iter().enumerate() {
+        let found = specials(u64::from_le_bytes(*word));
+        if found != 0 {
+            return place * 8 + (found.trailing_zeros() / 8) as usize;
+        }
+    }
+    let in_tail = tail.iter().position(|byte| is_special(*byte)).unwrap_or(tail.len());
+    words.len() * 8 + in_tail
+}
+
+fn is_special(byte: u8) -> bool {
+    byte < 0x20 || byte == b'"' || byte == b'\\'
+}
+
+/// The high bit of each byte that needs an escape. A borrow can mark a byte too many, but only above
+/// one that is marked rightly, so the lowest mark is exact.
+#[inline]
+fn specials(word: u64) -> u64 {
+    const ONES: u64 = 0x0101_0101_0101_0101;
+    const HIGH: u64 = 0x8080_8080_8080_8080;
+    let control = word.wrapping_sub(ONES * 0x20) & !word;
+    let equals = |byte: u8| {
+        let zeroed = word ^ (ONES * byte as u64);
+        zeroed.wrapping_sub(ONES) & !zeroed
+    };
+    (control | equals(b'"') | equals(b'\\')) & HIGH
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn every_byte_is_escaped_or_left_as_json_asks() {
+        for place in 0..20 {
+            for byte in 0..=255 {
+                let mut text = vec![b'a'; 20];
+                text[place] = byte;
+                let expected = if is_special(byte) { place } else { 20 };
+                assert_eq!(plain_prefix(&text), expected, "{byte} at {place}");
+            }
+        }
+    }
+
+    #[test]
+    fn trailing_blanks_go_and_inner_ones_stay() {
+        assert_eq!(trim_blanks(b" a b  "), b" a b");
+        assert_eq!(trim_blanks(b"   "), b"");
+    }
+
+    proptest! {
+        #[test]
+        fn escaped_text_reads_as_it_was(text in any::<String>()) {
+            let mut json = vec![b'"'];
+            write_escaped(text.as_bytes(), &mut json);
+            json.push(b'"');
+            prop_assert_eq!(serde_json::from_slice::<String>(&json).unwrap(), text);
+        }
+    }
+}

@@ -1,0 +1,90 @@
+//! The name of a load at StarRocks: the same on every attempt of the same bytes, another for others.
+//!
+//! Pure. In go the job, the table and the batch's identity; out comes a label of StarRocks' alphabet.
+//! The time of synchronisation is not part of it, although it is part of the bytes: an attempt after a
+//! crash may carry another time, but then StarRocks keeps whichever came first, and either is true.
+
+use std::fmt;
+
+use xxhash_rust::xxh3::xxh3_64;
+
+use crate::{config::Deletes, pipeline::batch::Identity, table::Table};
+
+/// The label of one load: `dbmazz_<job and table>_<table>_<first>_<last>_<digest>`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Label(String);
+
+const TABLE_PREFIX: usize = 32;
+
+impl Label {
+    /// The label of a batch of `table`, as `job` sends it.
+    pub(super) fn new(job: &str, table: &Table, deletes: Deletes, identity: Identity) -> Self {
+        // The columns too: a renamed column makes other bytes of the same rows.
+        let Table { id: _, name, target, columns, key } = table;
+        let owner =
+            xxh3_64(format!("{job:?} {deletes:?} {name:?} {target:?} {columns:?} {key:?}").as_bytes());
+        let legible = |letter: char| if letter.is_ascii_alphanumeric() { letter } else { '_' };
+        let name: String = table.target.chars().map(legible).take(TABLE_PREFIX).collect();
+        let Identity { first, last, digest } = identity;
+        Self(format!("dbmazz_{owner:016x}_{name}_{:x}_{:x}_{digest:016x}", first.0, last.0))
+    }
+
+    pub(super) fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for Label {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::{lsn::Lsn, starrocks::double::table, table::Kind};
+
+    fn label(job: &str, target: &str, identity: Identity) -> Label {
+        let table = Table { target: target.to_owned(), ..table(&[("id", Kind::Integer)]) };
+        Label::new(job, &table, Deletes::Soft, identity)
+    }
+
+    fn identity() -> impl Strategy<Value = Identity> {
+        any::<(u64, u64, u64)>().prop_map(|(first, last, digest)| Identity {
+            first: Lsn(first),
+            last: Lsn(last),
+            digest,
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn a_label_keeps_to_the_alphabet_and_length_of_starrocks(job in ".*", target in ".{0,200}", identity in identity()) {
+            let label = label(&job, &target, identity);
+            prop_assert!((1..=128).contains(&label.as_str().len()));
+            prop_assert!(label.as_str().bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-'));
+        }
+
+        #[test]
+        fn rule_4_a_label_is_a_function_of_job_table_and_batch(
+            one in ("[ab]{0,2}", "[ab_]{0,2}", identity()),
+            other in ("[ab]{0,2}", "[ab_]{0,2}", identity()),
+        ) {
+            let of = |(job, target, identity): &(String, String, Identity)| label(job, target, *identity);
+            prop_assert_eq!(of(&one), of(&one));
+            prop_assert_eq!(of(&one) == of(&other), one == other);
+        }
+    }
+
+    #[test]
+    fn a_changed_column_makes_another_label() {
+        let identity = Identity { first: Lsn(1), last: Lsn(2), digest: 3 };
+        let of = |column| {
+            Label::new("job", &table(&[("id", Kind::Integer), (column, Kind::Text)]), Deletes::Soft, identity)
+        };
+        assert_ne!(of("a"), of("b"));
+    }
+}

@@ -1,0 +1,163 @@
+//! Brings batches into StarRocks, however long that takes.
+//!
+//! ```text
+//! measure ─► send ─► judge ─┬─ committed ──────────────────────► durable
+//!              ▲            ├─ unclear ─► ask for the state ───► durable
+//!              │            │                   │ free
+//!              └─── wait ◄──┴─ again ◄──────────┘       halt ─► the table stops
+//! ```
+//!
+//! A load keeps its label and its bytes through all attempts. Faults that pass are reported while they
+//! last; only what concerns the data or the shape of this one table ends the load.
+
+use std::{sync::Arc, time::Duration};
+
+use base64::{Engine, prelude::BASE64_STANDARD};
+use tokio::time::{Instant, sleep};
+use tracing::{debug, info, warn};
+
+use super::{
+    answer::{Trouble, Verdict, judge, judge_error},
+    body::Body,
+    label::Label,
+    load::{Frontend, LOAD_TIMEOUT, Order},
+    patience::Patience,
+    state::LoadState,
+};
+use crate::{
+    config::{Deletes, SinkConfig},
+    fault::{Fault, Part},
+    pipeline::{Batch, Load, Loaded},
+    progress::Progress,
+    table::Table,
+};
+
+/// StarRocks, as the pipeline sees it.
+#[derive(Debug)]
+pub struct Loader {
+    frontend: Frontend,
+    job: String,
+    deletes: Deletes,
+    progress: Arc<Progress>,
+    /// Waits are cut to this; only tests cut them.
+    longest_wait: Duration,
+}
+
+impl Loader {
+    /// A loader of `job`, whose name is part of every label.
+    pub fn new(config: SinkConfig, job: String, progress: Arc<Progress>) -> Self {
+        let credentials = BASE64_STANDARD.encode(format!("{}:{}", config.user, config.password.reveal()));
+        let frontend = Frontend {
+            host: config.host,
+            port: config.http_port,
+            database: config.database,
+            authorization: format!("Basic {credentials}"),
+        };
+        Self { frontend, job, deletes: config.deletes, progress, longest_wait: Duration::MAX }
+    }
+
+    async fn settle(&self, order: &Order<'_>, mut reports: Reports<'_>) -> Result<(), Fault> {
+        for attempt in 1.. {
+            let (trouble, unclear) = match self.attempt(order, reports.table).await {
+                Verdict::Committed => break,
+                Verdict::Halt(fault) => return Err(fault),
+                Verdict::Again(trouble) => (trouble, false),
+                Verdict::Unclear(trouble) => (trouble, true),
+            };
+            reports.raise(&trouble, order.label, attempt);
+            if unclear && self.became_durable(order.label, &mut reports).await {
+                break;
+            }
+            self.wait(Patience::with(trouble.hurdle), attempt, order.label).await;
+        }
+        if reports.take_back() {
+            info!(table = %reports.table.name, label = %order.label, "load succeeded after all");
+        }
+        Ok(())
+    }
+
+    async fn attempt(&self, order: &Order<'_>, table: &Table) -> Verdict {
+        match self.frontend.send(order).await {
+            Ok(answer) => judge(&answer, table, order.body.rows()),
+            Err(error) => judge_error(&error),
+        }
+    }
+
+    /// Asks until the load is at its end. A load that outlives its time is sent again: if it is alive
+    /// after all, its label keeps the second from beginning.
+    async fn became_durable(&self, label: &Label, reports: &mut Reports<'_>) -> bool {
+        let begun = Instant::now();
+        for attempt in 1.. {
+            match self.frontend.state(label).await {
+                Ok(LoadState::Committed) => return true,
+                Ok(LoadState::Free) => return false,
+                Ok(LoadState::Running) if begun.elapsed() > LOAD_TIMEOUT => return false,
+                Ok(LoadState::Running) => {}
+                Err(trouble) => reports.raise(&trouble, label, attempt),
+            }
+            self.wait(Patience::ASKING, attempt, label).await;
+        }
+        false
+    }
+
+    async fn wait(&self, patience: Patience, attempt: u32, label: &Label) {
+        sleep(patience.wait(attempt, label.as_str()).min(self.longest_wait)).await;
+    }
+}
+
+impl Load for Loader {
+    async fn load(&self, batch: &Batch) -> Result<Loaded, Fault> {
+        if batch.row_count() == 0 {
+            return Ok(Loaded::default()); // StarRocks takes an empty load for an error
+        }
+        let table = batch.table();
+        let body = Body::measure(batch, self.deletes).await?;
+        let label = Label::new(&self.job, table, self.deletes, batch.identity());
+        let order = Order { target: &table.target, label: &label, body: &body };
+        self.settle(&order, Reports::new(&self.progress, table)).await?;
+        debug!(table = %table.name, %label, rows = body.rows(), bytes = body.length(), "load committed");
+        Ok(Loaded { rows: body.rows(), bytes: body.length() })
+    }
+}
+
+/// The faults that one load has reported, so that it takes back its own and nobody else's.
+#[derive(Debug)]
+struct Reports<'a> {
+    progress: &'a Progress,
+    table: &'a Table,
+    raised: Vec<Part>,
+}
+
+impl<'a> Reports<'a> {
+    fn new(progress: &'a Progress, table: &'a Table) -> Self {
+        Self { progress, table, raised: Vec::new() }
+    }
+
+    fn raise(&mut self, trouble: &Trouble, label: &Label, attempt: u32) {
+        let fault = trouble.fault(self.table);
+        if !self.raised.contains(&fault.part) {
+            self.raised.push(fault.part.clone());
+        }
+        self.progress.load_retried(&self.table.name);
+        let reason = fault.reason;
+        if self.progress.raise(fault) {
+            warn!(table = %self.table.name, %label, attempt, %reason, error = %trouble.message, "load failed, retrying");
+        }
+    }
+
+    /// Takes back what was reported; says whether anything was.
+    fn take_back(&mut self) -> bool {
+        let parts = std::mem::take(&mut self.raised);
+        parts.iter().filter(|part| self.progress.clear(part)).count() > 0
+    }
+}
+
+impl Drop for Reports<'_> {
+    // A load that halts or is given up leaves no report behind that nobody would take back.
+    fn drop(&mut self) {
+        self.take_back();
+    }
+}
+
+#[cfg(test)]
+mod tests;

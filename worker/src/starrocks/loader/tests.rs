@@ -1,0 +1,279 @@
+//! Loads against a server that says what it is told to.
+
+use super::*;
+use crate::{
+    change::Value,
+    config::Secret,
+    starrocks::double::{Conversation, Double, Turn, inserts, table},
+    table::Kind,
+};
+
+fn source() -> Table {
+    table(&[("id", Kind::BigInt), ("name", Kind::Text)])
+}
+
+fn batch(table: &Table) -> Batch {
+    inserts(table, &[vec![Value::Text(b"1"), Value::Text(b"one")], vec![Value::Text(b"2"), Value::Null]])
+}
+
+fn loader(port: u16, progress: &Arc<Progress>) -> Loader {
+    let config = SinkConfig {
+        host: "127.0.0.1".to_owned(),
+        http_port: port,
+        query_port: 0,
+        database: "d".to_owned(),
+        user: "u".to_owned(),
+        password: Secret::new("p"),
+        deletes: Deletes::Soft,
+    };
+    Loader {
+        longest_wait: Duration::from_millis(1),
+        ..Loader::new(config, "job".to_owned(), Arc::clone(progress))
+    }
+}
+
+/// Loads two rows into a server of these turns; gives the outcome and what the server heard.
+async fn load(turns: Vec<Turn>) -> (Result<Loaded, Fault>, Vec<String>, Arc<Progress>) {
+    let (double, table) = (Double::start(turns), source());
+    let progress = Arc::new(Progress::new(std::slice::from_ref(&table.name)));
+    let outcome = loader(double.port, &progress).load(&batch(&table)).await;
+    (outcome, double.heard(), progress)
+}
+
+fn turn(turn: impl FnOnce(&mut Conversation) + Send + 'static) -> Turn {
+    Box::new(turn)
+}
+
+/// The frontend names a backend, and hears nothing more.
+fn redirect() -> Turn {
+    turn(|peer| {
+        peer.head();
+        let location = format!("http://127.0.0.1:{}/api/elsewhere", peer.port);
+        peer.say(&format!("HTTP/1.1 307 Temporary Redirect\r\nlocation: {location}\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"));
+        peer.expect_silence();
+    })
+}
+
+/// The backend takes the body and answers.
+fn take(json: &'static str) -> Turn {
+    turn(move |peer| {
+        let length = peer.head();
+        peer.say("HTTP/1.1 100 Continue\r\n\r\n");
+        peer.body(length);
+        peer.answer(json);
+    })
+}
+
+/// The backend answers instead of taking the body.
+fn refuse(json: &'static str) -> Turn {
+    turn(move |peer| {
+        peer.head();
+        peer.answer(json);
+        peer.expect_silence();
+    })
+}
+
+/// The backend closes before it says a word.
+fn hang_up() -> Turn {
+    turn(|peer| {
+        peer.head();
+    })
+}
+
+fn state(state: &'static str) -> Turn {
+    turn(move |peer| {
+        peer.head();
+        peer.answer(&format!(
+            r#"{{"state":"{state}","reason":"","status":"OK","code":"0","msg":"Success","message":"OK"}}"#
+        ));
+    })
+}
+
+const SUCCESS: &str =
+    r#"{"Status":"Success","Message":"OK","NumberTotalRows":2,"NumberLoadedRows":2,"NumberFilteredRows":0}"#;
+
+fn label_of(heard: &str) -> &str {
+    heard.lines().find_map(|line| line.strip_prefix("label: ")).unwrap()
+}
+
+#[tokio::test]
+async fn a_load_goes_to_the_frontend_by_its_head_and_to_the_backend_with_its_body() {
+    let (outcome, heard, progress) = load(vec![redirect(), take(SUCCESS)]).await;
+    let label = label_of(&heard[0]);
+    let address = heard[0].lines().find_map(|line| line.strip_prefix("Host: ")).unwrap();
+    let common = format!(
+        "PUT /api/d/t/_stream_load HTTP/1.1\r\nHost: {address}\r\nAuthorization: Basic dTpw\r\n\
+         Expect: 100-continue\r\nlabel: {label}\r\n"
+    );
+    assert_eq!(heard[0], format!("{common}Content-Length: 0\r\n\r\n"));
+    let tail = "\"dbmazz_op_type\":0,\"dbmazz_is_deleted\":false,\"dbmazz_synced_at\":\"1970-01-01 00:00:00.000000\",\"dbmazz_cdc_version\":4660}\n";
+    let body = format!("{{\"id\":1,\"name\":\"one\",{tail}{{\"id\":2,\"name\":null,{tail}");
+    let columns = "`id`,`name`,`dbmazz_op_type`,`dbmazz_is_deleted`,`dbmazz_synced_at`,`dbmazz_cdc_version`";
+    let expected = format!(
+        "{common}format: json\r\ncolumns: {columns}\r\nstrict_mode: true\r\nmax_filter_ratio: 0\r\ntimeout: 120\r\n\
+         Content-Length: {}\r\n\r\n{body}",
+        body.len()
+    );
+    assert_eq!(heard[1], expected);
+    assert_eq!(outcome, Ok(Loaded { rows: 2, bytes: body.len() as u64 }));
+    assert_eq!(progress.snapshot().load_retries, 0);
+}
+
+#[tokio::test]
+async fn a_second_redirect_is_followed() {
+    let (outcome, heard, _) = load(vec![redirect(), redirect(), take(SUCCESS)]).await;
+    assert!(outcome.is_ok());
+    assert_eq!(heard.len(), 3);
+}
+
+#[tokio::test]
+async fn rule_6_a_filtered_row_halts_the_table_and_leaves_no_report_behind() {
+    let filtered = r#"{"Status":"Fail","Message":"too many filtered rows","NumberTotalRows":2,"NumberFilteredRows":1,"ErrorURL":"http://be/log"}"#;
+    let (outcome, _, progress) = load(vec![redirect(), take(filtered)]).await;
+    assert_eq!(outcome.unwrap_err().reason, crds::Reason::RowsRefused);
+    assert_eq!(progress.snapshot().faults, []);
+}
+
+#[tokio::test]
+async fn a_backend_that_answers_instead_of_100_gets_no_body_and_the_same_label_again() {
+    let busy =
+        r#"{"Status":"Fail","Message":"current running txns on db 1 is 1000, larger than limit 1000"}"#;
+    let (outcome, heard, progress) = load(vec![redirect(), refuse(busy), redirect(), take(SUCCESS)]).await;
+    assert!(outcome.is_ok());
+    assert!(heard[1].ends_with("\r\n\r\n"), "a body followed: {}", heard[1]);
+    assert_eq!(label_of(&heard[1]), label_of(&heard[3]));
+    let snapshot = progress.snapshot();
+    assert_eq!((snapshot.load_retries, snapshot.faults), (1, vec![]));
+}
+
+#[tokio::test]
+async fn rule_4_an_ambiguous_load_is_resolved_by_its_state() {
+    let lost = || {
+        turn(|peer| {
+            let length = peer.head();
+            peer.say("HTTP/1.1 100 Continue\r\n\r\n");
+            peer.body(length); // and closes, after the commit or before it: nobody knows
+        })
+    };
+    for states in [vec!["VISIBLE"], vec!["COMMITTED"], vec!["PREPARE", "PREPARE", "VISIBLE"]] {
+        let turns = [redirect(), lost()].into_iter().chain(states.iter().copied().map(state)).collect();
+        let (outcome, heard, _) = load(turns).await;
+        assert_eq!(outcome.unwrap().rows, 2, "{states:?}");
+        assert!(
+            heard[2]
+                .starts_with(&format!("GET /api/d/get_load_state?label={} HTTP/1.1", label_of(&heard[0])))
+        );
+    }
+    for free in ["ABORTED", "UNKNOWN"] {
+        let (outcome, heard, _) =
+            load(vec![redirect(), lost(), state(free), redirect(), take(SUCCESS)]).await;
+        assert!(outcome.is_ok());
+        let (first, second) =
+            (heard[1].split_once("Expect").unwrap().1, heard[4].split_once("Expect").unwrap().1);
+        assert_eq!(first, second, "the same label and the same bytes");
+    }
+}
+
+#[tokio::test]
+async fn rule_4_a_label_that_is_finished_is_not_sent_again() {
+    let finished = r#"{"Status":"Label Already Exists","ExistingJobStatus":"FINISHED","Message":"used"}"#;
+    let (outcome, _, _) = load(vec![redirect(), refuse(finished)]).await;
+    assert_eq!(outcome.unwrap().rows, 2);
+}
+
+#[tokio::test]
+async fn rule_4_a_label_that_is_running_is_waited_for() {
+    let running = r#"{"Status":"Label Already Exists","ExistingJobStatus":"RUNNING","Message":"used"}"#;
+    let (outcome, _, _) = load(vec![redirect(), refuse(running), state("PREPARE"), state("VISIBLE")]).await;
+    assert_eq!(outcome.unwrap().rows, 2);
+}
+
+#[tokio::test]
+async fn rule_4_an_answer_cut_in_the_middle_is_ambiguous() {
+    let cut = turn(|peer| {
+        let length = peer.head();
+        peer.say("HTTP/1.1 100 Continue\r\n\r\n");
+        peer.body(length);
+        peer.say("HTTP/1.1 200 OK\r\nContent-Length: 500\r\n\r\n{\"Status\": \"Succ");
+    });
+    let (outcome, _, _) = load(vec![redirect(), cut, state("VISIBLE")]).await;
+    assert!(outcome.is_ok());
+}
+
+#[tokio::test]
+async fn rule_4_a_backend_that_closes_before_100_may_have_begun() {
+    let close = hang_up();
+    let (outcome, _, _) = load(vec![redirect(), close, state("UNKNOWN"), redirect(), take(SUCCESS)]).await;
+    assert!(outcome.is_ok());
+}
+
+#[tokio::test]
+async fn a_question_for_the_state_follows_the_leader() {
+    let lost = hang_up();
+    let (outcome, heard, _) = load(vec![redirect(), lost, redirect(), state("VISIBLE")]).await;
+    assert!(outcome.is_ok());
+    assert!(
+        heard[3].contains("Authorization: Basic dTpw")
+            && heard[3].starts_with("GET /api/d/get_load_state?label=")
+    );
+}
+
+#[tokio::test]
+async fn refused_credentials_are_reported_while_they_last() {
+    let denied = turn(|peer| {
+        peer.head();
+        let json = r#"{"status":"FAILED","code":"1","msg":"Access denied for u@127.0.0.1","message":"Access denied for u@127.0.0.1"}"#;
+        peer.say(&format!("HTTP/1.1 401 Unauthorized\r\ncontent-length: {}\r\nwww-authenticate: Basic realm=\"\"\r\n\r\n{json}", json.len()));
+    });
+    let (reported, seen) = std::sync::mpsc::sync_channel::<()>(1);
+    let look = turn(move |peer| {
+        seen.recv().unwrap();
+        peer.head();
+    });
+    let (double, table) = (Double::start(vec![denied, look, redirect(), take(SUCCESS)]), source());
+    let progress = Arc::new(Progress::new(std::slice::from_ref(&table.name)));
+    let (loader, batch) = (loader(double.port, &progress), batch(&table));
+    let watch = async {
+        while progress.snapshot().faults.is_empty() {
+            tokio::task::yield_now().await;
+        }
+        let reasons: Vec<_> = progress.snapshot().faults.iter().map(|fault| fault.reason).collect();
+        reported.send(()).unwrap();
+        reasons
+    };
+    let (outcome, reasons) = tokio::join!(loader.load(&batch), watch);
+    assert!(outcome.is_ok());
+    assert_eq!(reasons, [crds::Reason::SinkAuthenticationFailed]);
+    assert_eq!(progress.snapshot().faults, []);
+    drop(double.heard());
+}
+
+#[tokio::test]
+async fn rule_6_a_value_without_a_form_is_refused_before_anything_is_sent() {
+    let table = table(&[("id", Kind::BigInt), ("born", Kind::Date)]);
+    let progress = Arc::new(Progress::new(std::slice::from_ref(&table.name)));
+    let batch = inserts(&table, &[vec![Value::Text(b"1"), Value::Text(b"infinity")]]);
+    let fault = loader(1, &progress).load(&batch).await.unwrap_err();
+    assert_eq!(fault.reason, crds::Reason::ValueNotRepresentable);
+}
+
+#[tokio::test]
+async fn an_early_answer_ends_the_body() {
+    let table = source();
+    let long = "x".repeat(1_000_000);
+    let rows: Vec<_> = (0..64)
+        .map(|id: i32| vec![Value::Text(id.to_string().into_bytes().leak()), Value::Text(long.as_bytes())])
+        .collect();
+    let early = turn(|peer| {
+        peer.head();
+        peer.say("HTTP/1.1 100 Continue\r\n\r\n");
+        peer.body(1000);
+        peer.answer(r#"{"Status":"Fail","Message":"too many filtered rows","NumberFilteredRows":1}"#);
+        peer.expect_silence();
+    });
+    let double = Double::start(vec![redirect(), early]);
+    let progress = Arc::new(Progress::new(std::slice::from_ref(&table.name)));
+    let fault = loader(double.port, &progress).load(&inserts(&table, &rows)).await.unwrap_err();
+    assert_eq!(fault.reason, crds::Reason::RowsRefused);
+    drop(double.heard());
+}

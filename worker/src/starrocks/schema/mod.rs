@@ -1,0 +1,156 @@
+//! The target's database and tables: looked at, made when missing, completed when columns are.
+//!
+//! ```text
+//! database ─► each table: ─┬─ missing ─► CREATE
+//!                          └─ there ─► columns ─► difference ─► ALTER ─► columns read back
+//! ```
+//!
+//! A column counts as added when the columns read back show it and no change of the table's shape is
+//! unfinished, not when the statement returns. Nothing is ever dropped or narrowed.
+
+mod difference;
+mod statement;
+
+use std::time::Duration;
+
+use tokio::time::sleep;
+use tracing::info;
+
+use self::{
+    difference::{Existing, difference, primary_key},
+    statement::{add_columns, create_table},
+};
+use super::{
+    load::Frontend,
+    name::{check_database, check_table},
+    sql::{Rows, Session, SqlError, literal, quoted},
+};
+use crate::{config::SinkConfig, fault::Fault, table::Table};
+
+/// An asynchronous change of a table takes twenty seconds at least.
+const SHORTEST_LOOK: Duration = Duration::from_millis(100);
+const LONGEST_LOOK: Duration = Duration::from_secs(5);
+
+/// Makes the target ready for `tables`. A fault of one table is returned at once; calling again is
+/// harmless, whatever was done before.
+pub async fn prepare(config: &SinkConfig, tables: &[Table]) -> Result<(), Fault> {
+    check_database(&config.database)?;
+    tables.iter().try_for_each(check_table)?;
+    let mut session = Session::open(config).await.map_err(|error| error.fault())?;
+    let outcome = prepare_with(&mut session, config, tables).await;
+    session.close().await;
+    outcome
+}
+
+async fn prepare_with(session: &mut Session, config: &SinkConfig, tables: &[Table]) -> Result<(), Fault> {
+    enter_database(session, &config.database).await.map_err(|error| error.fault())?;
+    for table in tables {
+        prepare_table(session, config, table).await?;
+    }
+    Ok(())
+}
+
+/// Looks before it makes: the statement is refused to a user who may not make databases, even with
+/// IF NOT EXISTS and the database there.
+async fn enter_database(session: &mut Session, database: &str) -> Result<(), SqlError> {
+    let (pattern, name) = (literal(database), quoted(database));
+    let found = session.run(&format!("SHOW DATABASES LIKE {pattern}"), "list databases").await?;
+    if !names(&found, database) {
+        session.run(&format!("CREATE DATABASE IF NOT EXISTS {name}"), "create the database").await?;
+        info!(%database, "database created");
+    }
+    session.run(&format!("USE {name}"), "use the database").await?;
+    Ok(())
+}
+
+/// Patterns match more than one name: `_` stands for any letter.
+fn names(rows: &Rows, name: &str) -> bool {
+    rows.iter().any(|row| row.first().and_then(Option::as_deref) == Some(name))
+}
+
+async fn prepare_table(session: &mut Session, config: &SinkConfig, table: &Table) -> Result<(), Fault> {
+    let show = format!("SHOW TABLES LIKE {}", literal(&table.target));
+    let found = session.run(&show, "list tables").await.map_err(|error| error.fault())?;
+    if names(&found, &table.target) {
+        return complete_table(session, table).await;
+    }
+    let replicas = live_backends(config).await.clamp(1, 3);
+    let create = create_table(table, replicas)?;
+    session
+        .run(&create, &format!("create table {}", table.target))
+        .await
+        .map_err(|error| of_table(&error, table))?;
+    info!(table = %table.name, target = %table.target, replicas, "target table created");
+    Ok(())
+}
+
+/// Fewer live backends than replicas fail the statement. The health page is the only one that counts
+/// backends for a user without privileges; without it one replica is always possible.
+async fn live_backends(config: &SinkConfig) -> u64 {
+    #[derive(serde::Deserialize)]
+    struct Health {
+        online_backend_num: u64,
+    }
+    let frontend = Frontend::anonymous(config);
+    let at = frontend.address();
+    let head = format!("GET /api/health HTTP/1.1\r\nHost: {at}\r\nConnection: close\r\n\r\n");
+    let answer = frontend.ask(&at, &head).await.ok();
+    let health = answer.and_then(|(answer, _)| serde_json::from_slice::<Health>(&answer.body).ok());
+    health.map_or(1, |health| health.online_backend_num)
+}
+
+async fn complete_table(session: &mut Session, table: &Table) -> Result<(), Fault> {
+    check_key(session, table).await?;
+    let mut look = SHORTEST_LOOK;
+    loop {
+        let existing = columns(session, table).await?;
+        let missing = difference(table, &existing)?;
+        let changing = is_changing(session, table).await.map_err(|error| error.fault())?;
+        if !changing {
+            let Some(alter) = add_columns(table, &missing) else { return Ok(()) };
+            add(session, table, &alter).await?;
+            info!(table = %table.name, columns = missing.len(), "columns being added to the target");
+        }
+        sleep(look).await;
+        look = (look * 2).min(LONGEST_LOOK);
+    }
+}
+
+async fn add(session: &mut Session, table: &Table, alter: &str) -> Result<(), Fault> {
+    match session.run(alter, &format!("add columns to {}", table.target)).await {
+        Err(error) if !error.is_schema_change() => Err(of_table(&error, table)),
+        Ok(_) | Err(_) => Ok(()),
+    }
+}
+
+async fn check_key(session: &mut Session, table: &Table) -> Result<(), Fault> {
+    let show = format!("SHOW CREATE TABLE {}", quoted(&table.target));
+    let rows = session.run(&show, "show the target table").await.map_err(|error| of_table(&error, table))?;
+    let text = rows.into_iter().next().and_then(|row| row.into_iter().nth(1)).flatten().unwrap_or_default();
+    primary_key(table, &text)
+}
+
+async fn columns(session: &mut Session, table: &Table) -> Result<Vec<Existing>, Fault> {
+    let describe = format!("DESC {}", quoted(&table.target));
+    let rows =
+        session.run(&describe, "describe the target table").await.map_err(|error| of_table(&error, table))?;
+    Ok(rows.into_iter().filter_map(Existing::read).collect())
+}
+
+/// Whether a change of the table's shape is unfinished.
+async fn is_changing(session: &mut Session, table: &Table) -> Result<bool, SqlError> {
+    let name = literal(&table.target);
+    let show = format!("SHOW ALTER TABLE COLUMN WHERE TableName = {name} ORDER BY JobId DESC LIMIT 1");
+    let rows = session.run(&show, "watch changes of the target table").await?;
+    let state = rows.first().and_then(|row| row.get(STATE)).and_then(Option::as_deref);
+    Ok(state.is_some_and(|state| !matches!(state, "FINISHED" | "CANCELLED")))
+}
+
+/// The place of `State` in SHOW ALTER TABLE COLUMN.
+const STATE: usize = 9;
+
+fn of_table(error: &SqlError, table: &Table) -> Fault {
+    let mut fault = error.fault();
+    fault.message = format!("{} (table {})", fault.message, table.name);
+    fault
+}

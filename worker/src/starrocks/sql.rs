@@ -1,0 +1,189 @@
+//! Statements, and the session that runs them: the text protocol only, no default database.
+//!
+//! A connection with a default database that the user may not use is closed without a word, so the
+//! session names none and says `USE` later. Only SHOW and DESC read the catalogue: the frontend answers
+//! them alone, while `information_schema` needs a backend.
+
+use std::time::Duration;
+
+use crds::Reason;
+use mysql_async::{Conn, OptsBuilder, prelude::Queryable};
+use tokio::time::timeout;
+
+use crate::{
+    config::SinkConfig,
+    fault::{Fault, Part},
+};
+
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+const STATEMENT_TIMEOUT: Duration = Duration::from_secs(120);
+/// The catalogue of one table is far smaller; a larger packet is not from StarRocks.
+const LARGEST_PACKET: usize = 16 * 1024 * 1024;
+
+/// An identifier in quotes. Names with a backtick were refused before.
+pub(super) fn quoted(name: &str) -> String {
+    format!("`{name}`")
+}
+
+/// A text in quotes, for a pattern or a comparison.
+pub(super) fn literal(text: &str) -> String {
+    format!("'{}'", text.replace('\\', "\\\\").replace('\'', "''"))
+}
+
+/// Why a statement came to nothing.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum SqlError {
+    #[error("StarRocks cannot be reached by the MySQL protocol at {at}")]
+    Unreachable {
+        at: String,
+        #[source]
+        source: mysql_async::Error,
+    },
+    #[error("StarRocks did not answer by the MySQL protocol at {at} in time")]
+    TimedOut { at: String },
+    #[error("StarRocks refused the user or the password")]
+    Authentication,
+    #[error("StarRocks does not let the user {doing}")]
+    Permission { doing: String },
+    #[error("StarRocks refused to {doing} (error {code}: {message})")]
+    Refused { doing: String, code: u16, message: String },
+}
+
+impl SqlError {
+    pub(super) fn fault(&self) -> Fault {
+        let message = match self {
+            // The cause holds no row values and no credentials: it comes from connecting or the catalogue.
+            Self::Unreachable { source, .. } => format!("{self}: {source}"),
+            other => other.to_string(),
+        };
+        let fault = |reason, fix| Fault::retry(Part::Sink, reason, message, fix);
+        match self {
+            Self::Unreachable { .. } | Self::TimedOut { .. } => fault(
+                Reason::SinkUnreachable,
+                "see that StarRocks runs and that host and query port are right",
+            ),
+            Self::Authentication => fault(
+                Reason::SinkAuthenticationFailed,
+                "give the job the right user and password, or mend them in StarRocks",
+            ),
+            Self::Permission { .. } => {
+                fault(Reason::SinkPermissionDenied, "grant the user what it needs on the target database")
+            }
+            Self::Refused { .. } => {
+                fault(Reason::TargetIncompatible, "mend what StarRocks says is wrong with the target")
+            }
+        }
+    }
+
+    /// Whether another change of the table's shape stands in the way.
+    pub(super) fn is_schema_change(&self) -> bool {
+        let Self::Refused { message, .. } = self else { return false };
+        ["schema change operation is in progress", "SCHEMA_CHANGE"]
+            .iter()
+            .any(|words| message.contains(words))
+    }
+}
+
+/// One connection for one setting-up.
+#[derive(Debug)]
+pub(super) struct Session {
+    connection: Conn,
+    at: String,
+}
+
+/// The rows of an answer; a value of NULL is none.
+pub(super) type Rows = Vec<Vec<Option<String>>>;
+
+impl Session {
+    pub(super) async fn open(config: &SinkConfig) -> Result<Self, SqlError> {
+        let at = format!("{}:{}", config.host, config.query_port);
+        let options = OptsBuilder::default()
+            .ip_or_hostname(&config.host)
+            .tcp_port(config.query_port)
+            .user(Some(&config.user))
+            .pass(Some(config.password.reveal()))
+            .prefer_socket(false)
+            .max_allowed_packet(Some(LARGEST_PACKET))
+            .stmt_cache_size(0);
+        let opened = timeout(CONNECT_TIMEOUT, Conn::new(options)).await;
+        let opened = opened.map_err(|_| SqlError::TimedOut { at: at.clone() })?;
+        let connection = opened.map_err(|error| classify(error, &at, "connect"))?;
+        Ok(Self { connection, at })
+    }
+
+    /// Runs a statement that does `doing`, and gives its rows.
+    pub(super) async fn run(&mut self, statement: &str, doing: &str) -> Result<Rows, SqlError> {
+        let answer =
+            timeout(STATEMENT_TIMEOUT, self.connection.query::<mysql_async::Row, _>(statement)).await;
+        let answer = answer.map_err(|_| SqlError::TimedOut { at: self.at.clone() })?;
+        let rows = answer.map_err(|error| classify(error, &self.at, doing))?;
+        Ok(rows.into_iter().map(|row| row.unwrap_raw().into_iter().map(text_of).collect()).collect())
+    }
+
+    /// Ends the connection, so that none is held while the job runs.
+    pub(super) async fn close(self) {
+        // The work is done; a farewell that fails changes nothing.
+        let _ = timeout(CONNECT_TIMEOUT, self.connection.disconnect()).await;
+    }
+}
+
+fn text_of(value: Option<mysql_async::Value>) -> Option<String> {
+    match value {
+        Some(mysql_async::Value::Bytes(bytes)) => Some(String::from_utf8_lossy(&bytes).into_owned()),
+        _ => None,
+    }
+}
+
+fn classify(error: mysql_async::Error, at: &str, doing: &str) -> SqlError {
+    let server = match error {
+        mysql_async::Error::Server(server) => server,
+        source => return SqlError::Unreachable { at: at.to_owned(), source },
+    };
+    match server.code {
+        1045 => SqlError::Authentication,
+        1044 | 1142 | 1227 | 1252 | 5203 => SqlError::Permission { doing: doing.to_owned() },
+        code => SqlError::Refused {
+            doing: doing.to_owned(),
+            code,
+            message: super::answer::quotable(&server.message),
+        },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_literal_stays_one_literal() {
+        assert_eq!(literal(r"o'b\r"), r"'o''b\\r'");
+    }
+
+    #[test]
+    fn an_error_number_says_what_a_person_can_do() {
+        let classified = |code| {
+            let server =
+                mysql_async::ServerError { code, message: "m".to_owned(), state: "HY000".to_owned() };
+            classify(mysql_async::Error::Server(server), "fe:9030", "create a table").fault().reason
+        };
+        for (code, reason) in [
+            (1045, Reason::SinkAuthenticationFailed),
+            (1252, Reason::SinkPermissionDenied),
+            (5203, Reason::SinkPermissionDenied),
+            (1064, Reason::TargetIncompatible),
+        ] {
+            assert_eq!(classified(code), reason, "{code}");
+        }
+    }
+
+    #[test]
+    fn a_running_schema_change_is_told_from_other_refusals() {
+        let refused = |message: &str| SqlError::Refused {
+            doing: String::new(),
+            code: 1064,
+            message: message.to_owned(),
+        };
+        assert!(refused("A schema change operation is in progress on the table t").is_schema_change());
+        assert!(!refused("Column does not exists: c").is_schema_change());
+    }
+}

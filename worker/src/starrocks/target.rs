@@ -1,0 +1,288 @@
+//! Which StarRocks type holds a source type without loss, and which existing types will do as well.
+//!
+//! Pure. Key columns have rules of their own: StarRocks takes few types as keys, and two spellings that
+//! PostgreSQL takes as equal must not become two keys.
+
+use std::fmt;
+
+use crate::table::{Column, Kind};
+
+/// The longest VARCHAR, in bytes.
+pub(crate) const LONGEST_TEXT: u32 = 1_048_576;
+/// The longest encoded key, in bytes.
+pub(crate) const LONGEST_KEY: u32 = 128;
+
+/// A column type of StarRocks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum TargetType {
+    Boolean,
+    TinyInt,
+    SmallInt,
+    Int,
+    BigInt,
+    LargeInt,
+    Float,
+    Double,
+    Decimal {
+        precision: u8,
+        scale: u8,
+    },
+    /// The length is in bytes.
+    Varchar(u32),
+    Date,
+    DateTime,
+    Json,
+}
+
+/// The type of a source column in the target; none for a key that has no usable form.
+pub(crate) fn target_type(column: &Column, key: bool) -> Option<TargetType> {
+    // citext keys are equal in any case, and StarRocks compares bytes.
+    let folded = column.source_type.eq_ignore_ascii_case("citext");
+    match key {
+        true if folded => None,
+        true => key_type(column.kind),
+        false => Some(value_type(column.kind)),
+    }
+}
+
+fn value_type(kind: Kind) -> TargetType {
+    match kind {
+        Kind::Boolean => TargetType::Boolean,
+        Kind::SmallInt => TargetType::SmallInt,
+        Kind::Integer => TargetType::Int,
+        Kind::BigInt => TargetType::BigInt,
+        Kind::Unsigned64 => TargetType::LargeInt,
+        Kind::Real => TargetType::Float,
+        Kind::Double => TargetType::Double,
+        Kind::Decimal { precision, scale } => decimal_type(precision, scale),
+        Kind::Numeric | Kind::Text => TargetType::Varchar(LONGEST_TEXT),
+        Kind::ShortText { characters } | Kind::PaddedText { characters } => text_of(characters),
+        Kind::Date => TargetType::Date,
+        Kind::Timestamp | Kind::TimestampTz => TargetType::DateTime,
+        Kind::Json => TargetType::Json,
+    }
+}
+
+/// A scale may be negative (`numeric(3,-2)` holds 12300) or beyond the precision (`numeric(2,4)` holds 0.0012).
+fn decimal_type(precision: u16, scale: i16) -> TargetType {
+    let places = i32::from(scale).max(0);
+    let whole = (i32::from(precision) - i32::from(scale)).max(0);
+    match (u8::try_from(whole + places), u8::try_from(places)) {
+        (Ok(precision @ 1..=38), Ok(scale)) => TargetType::Decimal { precision, scale },
+        _ => TargetType::Varchar(LONGEST_TEXT),
+    }
+}
+
+// At most four bytes a character in UTF-8.
+fn text_of(characters: u32) -> TargetType {
+    TargetType::Varchar(characters.saturating_mul(4).clamp(1, LONGEST_TEXT))
+}
+
+fn key_type(kind: Kind) -> Option<TargetType> {
+    match kind {
+        // 1.0 and 1.00 are one key in PostgreSQL, as are 0 and -0; as texts they are two.
+        Kind::Real | Kind::Double | Kind::Numeric | Kind::Json => None,
+        Kind::Decimal { precision, scale } => whole_number_type(precision, scale),
+        Kind::Text => Some(TargetType::Varchar(LONGEST_KEY)),
+        Kind::ShortText { characters } | Kind::PaddedText { characters } => {
+            Some(TargetType::Varchar(characters.saturating_mul(4).clamp(1, LONGEST_KEY)))
+        }
+        kind => Some(value_type(kind)),
+    }
+}
+
+fn whole_number_type(precision: u16, scale: i16) -> Option<TargetType> {
+    match i32::from(precision) - i32::from(scale) {
+        _ if scale > 0 => None,
+        ..=18 => Some(TargetType::BigInt),
+        19..=38 => Some(TargetType::LargeInt),
+        _ => None,
+    }
+}
+
+impl TargetType {
+    /// Reads a type as DESC prints it: `decimal(10,2)`, `varchar(20)`, `tinyint(4)`, `datetime`.
+    pub(crate) fn read(text: &str) -> Option<Self> {
+        let text = text.trim().to_ascii_lowercase();
+        let (name, arguments) = match text.split_once('(') {
+            Some((name, rest)) => (name.trim().to_owned(), rest.strip_suffix(')')?.to_owned()),
+            None => (text, String::new()),
+        };
+        let mut arguments = arguments.split(',').map(|argument| argument.trim().parse::<u32>().ok());
+        let first = arguments.next().flatten();
+        Some(match name.as_str() {
+            "boolean" => Self::Boolean,
+            "tinyint" => Self::TinyInt,
+            "smallint" => Self::SmallInt,
+            "int" => Self::Int,
+            "bigint" => Self::BigInt,
+            "largeint" => Self::LargeInt,
+            "float" => Self::Float,
+            "double" => Self::Double,
+            "varchar" => Self::Varchar(first?),
+            "date" => Self::Date,
+            "datetime" => Self::DateTime,
+            "json" => Self::Json,
+            name if name.starts_with("decimal") => {
+                let scale = arguments.next().flatten().unwrap_or(0);
+                Self::Decimal { precision: u8::try_from(first?).ok()?, scale: u8::try_from(scale).ok()? }
+            }
+            _ => return None,
+        })
+    }
+
+    /// Whether a column of this type takes every value of `needed`, or refuses it aloud.
+    ///
+    /// A shorter VARCHAR will do: in strict mode StarRocks refuses a text that is too long. A DECIMAL
+    /// with fewer places will not: StarRocks rounds in silence.
+    pub(crate) fn holds(self, needed: Self) -> bool {
+        match (self, needed) {
+            (Self::Decimal { precision, scale }, Self::Decimal { precision: needed, scale: places }) => {
+                scale >= places
+                    && i16::from(precision) - i16::from(scale) >= i16::from(needed) - i16::from(places)
+            }
+            (Self::Varchar(_), Self::Varchar(_))
+            | (Self::Double, Self::Float)
+            | (Self::DateTime, Self::Date) => true,
+            (found, needed) => match (found.integer_width(), needed.integer_width()) {
+                (Some(found), Some(needed)) => found >= needed,
+                _ => found == needed,
+            },
+        }
+    }
+
+    fn integer_width(self) -> Option<u8> {
+        match self {
+            Self::TinyInt => Some(1),
+            Self::SmallInt => Some(2),
+            Self::Int => Some(4),
+            Self::BigInt => Some(8),
+            Self::LargeInt => Some(16),
+            _ => None,
+        }
+    }
+
+    /// Bytes in an encoded key; none when that depends on the value, or the type is no key.
+    pub(crate) fn key_width(self) -> Option<u32> {
+        match self {
+            Self::Boolean => Some(1),
+            Self::Date => Some(4),
+            Self::DateTime => Some(8),
+            integer => integer.integer_width().map(u32::from),
+        }
+    }
+}
+
+impl fmt::Display for TargetType {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Boolean => f.write_str("BOOLEAN"),
+            Self::TinyInt => f.write_str("TINYINT"),
+            Self::SmallInt => f.write_str("SMALLINT"),
+            Self::Int => f.write_str("INT"),
+            Self::BigInt => f.write_str("BIGINT"),
+            Self::LargeInt => f.write_str("LARGEINT"),
+            Self::Float => f.write_str("FLOAT"),
+            Self::Double => f.write_str("DOUBLE"),
+            Self::Decimal { precision, scale } => write!(f, "DECIMAL({precision},{scale})"),
+            Self::Varchar(length) => write!(f, "VARCHAR({length})"),
+            Self::Date => f.write_str("DATE"),
+            Self::DateTime => f.write_str("DATETIME"),
+            Self::Json => f.write_str("JSON"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn of(kind: Kind, key: bool) -> String {
+        let column = Column { name: "c".to_owned(), kind, source_type: "t".to_owned() };
+        target_type(&column, key).map_or_else(|| "refused".to_owned(), |target| target.to_string())
+    }
+
+    #[test]
+    fn every_kind_has_its_types_as_value_and_as_key() {
+        let decimal = |precision, scale| Kind::Decimal { precision, scale };
+        for (kind, value, key) in [
+            (Kind::Boolean, "BOOLEAN", "BOOLEAN"),
+            (Kind::SmallInt, "SMALLINT", "SMALLINT"),
+            (Kind::Integer, "INT", "INT"),
+            (Kind::BigInt, "BIGINT", "BIGINT"),
+            (Kind::Unsigned64, "LARGEINT", "LARGEINT"),
+            (Kind::Real, "FLOAT", "refused"),
+            (Kind::Double, "DOUBLE", "refused"),
+            (decimal(10, 2), "DECIMAL(10,2)", "refused"),
+            (decimal(18, 0), "DECIMAL(18,0)", "BIGINT"),
+            (decimal(38, 0), "DECIMAL(38,0)", "LARGEINT"),
+            (decimal(39, 0), "VARCHAR(1048576)", "refused"),
+            (decimal(3, -2), "DECIMAL(5,0)", "BIGINT"),
+            (decimal(2, 4), "DECIMAL(4,4)", "refused"),
+            (decimal(2, 39), "VARCHAR(1048576)", "refused"),
+            (decimal(1000, -1000), "VARCHAR(1048576)", "refused"),
+            (Kind::Numeric, "VARCHAR(1048576)", "refused"),
+            (Kind::Text, "VARCHAR(1048576)", "VARCHAR(128)"),
+            (Kind::ShortText { characters: 9 }, "VARCHAR(36)", "VARCHAR(36)"),
+            (Kind::ShortText { characters: 255 }, "VARCHAR(1020)", "VARCHAR(128)"),
+            (Kind::ShortText { characters: u32::MAX }, "VARCHAR(1048576)", "VARCHAR(128)"),
+            (Kind::PaddedText { characters: 5 }, "VARCHAR(20)", "VARCHAR(20)"),
+            (Kind::Date, "DATE", "DATE"),
+            (Kind::Timestamp, "DATETIME", "DATETIME"),
+            (Kind::TimestampTz, "DATETIME", "DATETIME"),
+            (Kind::Json, "JSON", "refused"),
+        ] {
+            assert_eq!((of(kind, false).as_str(), of(kind, true).as_str()), (value, key), "{kind:?}");
+        }
+    }
+
+    #[test]
+    fn a_case_insensitive_text_is_no_key() {
+        let column = Column { name: "c".to_owned(), kind: Kind::Text, source_type: "citext".to_owned() };
+        assert_eq!(target_type(&column, true), None);
+        assert_eq!(target_type(&column, false), Some(TargetType::Varchar(LONGEST_TEXT)));
+    }
+
+    #[test]
+    fn an_existing_type_will_do_when_nothing_is_lost_in_silence() {
+        for (found, needed, will_do) in [
+            ("bigint", "int", true),
+            ("tinyint(4)", "smallint", false),
+            ("largeint(40)", "bigint", true),
+            ("boolean", "tinyint", false),
+            ("decimal(12,2)", "decimal(10,2)", true),
+            ("decimal64(10, 2)", "decimal(10,2)", true),
+            ("decimal(12,1)", "decimal(10,2)", false),
+            ("decimal(12,4)", "decimal(10,2)", true),
+            ("decimal(10,4)", "decimal(10,2)", false),
+            ("varchar(20)", "varchar(1048576)", true),
+            ("double", "float", true),
+            ("float", "double", false),
+            ("datetime", "date", true),
+            ("date", "datetime", false),
+            ("json", "varchar(10)", false),
+        ] {
+            let read = |text| TargetType::read(text).unwrap();
+            assert_eq!(read(found).holds(read(needed)), will_do, "{found} for {needed}");
+        }
+    }
+
+    #[test]
+    fn a_type_reads_as_it_prints_and_others_are_unknown() {
+        for text in ["BOOLEAN", "LARGEINT", "DECIMAL(38,9)", "VARCHAR(20)", "DATETIME", "JSON"] {
+            assert_eq!(TargetType::read(text).unwrap().to_string(), text);
+        }
+        for text in [
+            "array<int>",
+            "varbinary",
+            "varchar",
+            "decimal(x,y)",
+            "decimal(999,1)",
+            "",
+            "char(5)",
+            "varchar(5",
+        ] {
+            assert_eq!(TargetType::read(text), None, "{text}");
+        }
+    }
+}
