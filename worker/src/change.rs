@@ -6,11 +6,7 @@
 
 use std::{ops::Range, time::SystemTime};
 
-use crate::{
-    fault::Fault,
-    lsn::Lsn,
-    table::TableId,
-};
+use crate::{fault::Fault, lsn::Lsn, table::TableId};
 
 /// Routed events of one stretch of WAL, in WAL order.
 #[derive(Debug, Default)]
@@ -24,14 +20,27 @@ pub struct Block {
 #[derive(Debug, Clone, PartialEq)]
 pub enum Event<'a> {
     /// A transaction begins; all its changes carry its commit position.
-    Begin { commit: Lsn, time: SystemTime },
-    Change { table: TableId, change: Change<'a> },
+    Begin {
+        commit: Lsn,
+        time: SystemTime,
+    },
+    Change {
+        table: TableId,
+        change: Change<'a>,
+    },
     /// The transaction is complete; `end` is the position after its commit record.
-    Commit { end: Lsn },
+    Commit {
+        end: Lsn,
+    },
     /// Everything before this position has been sent.
-    Keepalive { lsn: Lsn },
+    Keepalive {
+        lsn: Lsn,
+    },
     /// The table cannot be followed beyond this point.
-    Halt { table: TableId, fault: &'a Fault },
+    Halt {
+        table: TableId,
+        fault: &'a Fault,
+    },
 }
 
 /// What happened to one row.

@@ -10,7 +10,11 @@ use std::{
 };
 
 use tracing_subscriber::EnvFilter;
-use worker::config::{ConfigError, JobConfig, LogLevel, description, dotenv, environment};
+use worker::{
+    config::{ConfigError, JobConfig, LogLevel, description, dotenv, environment},
+    job,
+    postgres::DropObjects,
+};
 
 const USAGE: &str = "\
 dbmazz: moves changes of PostgreSQL tables into StarRocks, and loses none
@@ -133,8 +137,13 @@ fn run(task: Task, config: JobConfig) -> anyhow::Result<()> {
 }
 
 async fn work(task: Task, config: JobConfig) -> anyhow::Result<()> {
-    tracing::debug!(?task, job = config.job, "nothing was done");
-    anyhow::bail!("this build holds no job")
+    match task {
+        Task::Cleanup { keep_slot, keep_publication } => {
+            let objects = DropObjects { slot: !keep_slot, publication: !keep_publication };
+            Ok(job::cleanup(config, objects).await?)
+        }
+        Task::Run | Task::Version | Task::Help => job::run(config).await,
+    }
 }
 
 fn said(text: &str) -> ExitCode {

@@ -66,15 +66,22 @@ pub enum Kind {
     Real,
     Double,
     /// `numeric(precision, scale)`; the scale may be negative or beyond the precision.
-    Decimal { precision: u16, scale: i16 },
+    Decimal {
+        precision: u16,
+        scale: i16,
+    },
     /// `numeric` without precision: any number of digits.
     Numeric,
     /// Text of any length.
     Text,
     /// Text of at most so many characters: `varchar(n)`, `uuid`, enums, `inet`, `time`, `interval` and their like.
-    ShortText { characters: u32 },
+    ShortText {
+        characters: u32,
+    },
     /// `char(n)`, padded with blanks that PostgreSQL does not compare.
-    PaddedText { characters: u32 },
+    PaddedText {
+        characters: u32,
+    },
     Date,
     Timestamp,
     /// Sent in UTC: the session's time zone is UTC.

@@ -43,7 +43,7 @@ pub fn read(vars: impl Fn(&str) -> Option<String>) -> Result<JobConfig, ConfigEr
         source,
         sink: sink(&variables)?,
         batch: batch(&variables)?,
-        buffer: limits::DEFAULT_BUFFER,
+        buffer: buffer(&variables)?,
         drain_timeout: limits::DEFAULT_DRAIN,
         paused: false,
         listen,
@@ -93,8 +93,22 @@ fn sink<F: Fn(&str) -> Option<String>>(variables: &Variables<F>) -> Result<SinkC
         database: limits::name("SINK_DATABASE", variables.required("SINK_DATABASE")?.trim())?,
         user: limits::name("SINK_USER", &variables.or("SINK_USER", "root"))?,
         password: variables.secret("SINK_PASSWORD")?.unwrap_or_default(),
-        deletes: Deletes::Soft,
+        deletes: deletes(variables)?,
     })
+}
+
+/// What the variables of dbmazz have no word for, in the words of the ReplicationJob.
+fn deletes<F: Fn(&str) -> Option<String>>(variables: &Variables<F>) -> Result<Deletes, ConfigError> {
+    match variables.or("DBMAZZ_DELETES", "Soft").as_str() {
+        "Soft" => Ok(Deletes::Soft),
+        "Hard" => Ok(Deletes::Hard),
+        _ => Err(ConfigError::new("DBMAZZ_DELETES", "must be Soft or Hard")),
+    }
+}
+
+fn buffer<F: Fn(&str) -> Option<String>>(variables: &Variables<F>) -> Result<usize, ConfigError> {
+    let asked = variables.text("DBMAZZ_BUFFER");
+    asked.map_or(Ok(limits::DEFAULT_BUFFER), |text| limits::bytes("DBMAZZ_BUFFER", &text, "4Mi", "4Gi"))
 }
 
 fn batch<F: Fn(&str) -> Option<String>>(variables: &Variables<F>) -> Result<BatchConfig, ConfigError> {

@@ -1,1 +1,70 @@
-//! 
+//! Owns every task of a worker, and holds no data.
+//!
+//! ```text
+//! control ──requests──► desk ──intake──► engine: session, session, …  (each: set up, reader ─► pipeline)
+//! signals ──────────────┘
+//! ```
+//!
+//! The desk turns requests and signals into what the engine reads: open, paused or closed intake. The
+//! engine tries again after every fault. Whatever happens, the replication slot stays, unless the job
+//! is asked to stop and to drop it.
+
+mod desk;
+mod engine;
+mod session;
+
+use std::sync::Arc;
+
+use tokio::{sync::mpsc, task::JoinSet};
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    config::JobConfig,
+    control::{self, JobInfo},
+    fault::Fault,
+    postgres::{self, DropObjects},
+    progress::Progress,
+};
+
+/// Requests wait for the desk, which answers most of them at once.
+const REQUESTS: usize = 16;
+
+/// Runs a job until it is told to end: by SIGTERM or SIGINT, after a drain.
+pub async fn run(config: JobConfig) -> anyhow::Result<()> {
+    let progress = Arc::new(Progress::new(&config.source.tables));
+    let (requests, requested) = mpsc::channel(REQUESTS);
+    let stop = CancellationToken::new();
+    // Control listens before any connection is made, so that a fault of the set-up can be read.
+    let info = JobInfo::of(&config);
+    let server = control::serve(&config.listen, Arc::clone(&progress), requests, info, stop.clone()).await?;
+    let mut tasks = JoinSet::new();
+    tasks.spawn(server.run());
+    let ended = desk::run(config, progress, requested).await;
+    stop.cancel();
+    tasks.join_all().await;
+    ended
+}
+
+/// Drops what the job created in the source: for a job that is gone.
+pub async fn cleanup(config: JobConfig, objects: DropObjects) -> Result<(), Fault> {
+    drop_objects(config.source, objects).await
+}
+
+async fn drop_objects(source: crate::config::SourceConfig, objects: DropObjects) -> Result<(), Fault> {
+    off_the_runtime(move || postgres::drop_objects(&source, objects)).await
+}
+
+/// Runs blocking work on a thread of its own, and waits for it.
+async fn off_the_runtime<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, Fault> + Send + 'static,
+) -> Result<T, Fault> {
+    match tokio::task::spawn_blocking(work).await {
+        Ok(result) => result,
+        Err(defect) => Err(Fault::retry(
+            crate::fault::Part::Job,
+            crds::Reason::InternalDefect,
+            format!("a thread of the worker ended by a defect: {defect}"),
+            "report it with the worker's log; the worker tries again by itself",
+        )),
+    }
+}

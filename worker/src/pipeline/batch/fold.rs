@@ -65,7 +65,12 @@ impl Accumulation {
         self.upsert(Operation::Update, new, version)
     }
 
-    fn upsert(&mut self, operation: Operation, new: Tuple<'_>, version: Lsn) -> Result<(), IncompleteKeyChange> {
+    fn upsert(
+        &mut self,
+        operation: Operation,
+        new: Tuple<'_>,
+        version: Lsn,
+    ) -> Result<(), IncompleteKeyChange> {
         if !has_unchanged(new) {
             self.put(operation, new, version, ColumnSet::All);
             return Ok(());

@@ -89,9 +89,8 @@ impl Store {
             rows[earlier as usize].live = false;
             return;
         }
-        index.insert_unique(hash, place, |place| {
-            tuple_at(*place).map_or(0, |stored| key_hash(table, stored))
-        });
+        index
+            .insert_unique(hash, place, |place| tuple_at(*place).map_or(0, |stored| key_hash(table, stored)));
     }
 
     fn set_id(&mut self, set: ColumnSet) -> u16 {

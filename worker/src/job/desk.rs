@@ -1,0 +1,180 @@
+//! Turns requests and signals into an open, paused or closed intake, and ends the job in order.
+//!
+//! Stop in order: stop reading, load what is held, confirm it, leave; then, if asked, drop the slot.
+
+use std::{sync::Arc, time::Duration};
+
+use tokio::{
+    signal::unix::{Signal, SignalKind, signal},
+    sync::{mpsc, oneshot, watch},
+    task::JoinSet,
+    time::{Instant, interval, sleep_until},
+};
+use tracing::{info, warn};
+
+use super::{drop_objects, engine};
+use crate::{
+    config::{JobConfig, SourceConfig},
+    control::{Answer, Command, Request},
+    postgres::{DropObjects, Intake},
+    progress::{Progress, State},
+};
+
+/// How often the desk shows that it is alive.
+const PULSE: Duration = Duration::from_secs(5);
+
+/// Serves until a signal ends the job. A job that was stopped by request stays to answer for it: its
+/// process ending would only make Kubernetes start it again.
+pub(super) async fn run(
+    config: JobConfig,
+    progress: Arc<Progress>,
+    mut requests: mpsc::Receiver<Request>,
+) -> anyhow::Result<()> {
+    let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+    let mut desk = Desk::open(config, progress);
+    let mut pulse = interval(PULSE);
+    loop {
+        desk.progress.beat();
+        tokio::select! {
+            _ = pulse.tick() => {}
+            () = either(&mut terminate, &mut interrupt) => break,
+            Some(request) = requests.recv() => desk.serve(request),
+            _ = desk.engine.join_next(), if !desk.engine.is_empty() => desk.stopped().await,
+            () = sleep_until(desk.deadline) => desk.give_up().await,
+        }
+    }
+    info!("asked to end; loading what is held");
+    desk.leave().await;
+    Ok(())
+}
+
+struct Desk {
+    source: SourceConfig,
+    drain_timeout: Duration,
+    progress: Arc<Progress>,
+    intake: watch::Sender<Intake>,
+    engine: JoinSet<()>,
+    /// When a drain is given up; far away while none is under way.
+    deadline: Instant,
+    drained: bool,
+    waiting: Vec<(Option<DropObjects>, oneshot::Sender<Answer>)>,
+}
+
+impl Desk {
+    fn open(config: JobConfig, progress: Arc<Progress>) -> Self {
+        let first = if config.paused { Intake::Paused } else { Intake::Open };
+        progress.set_state(if config.paused { State::Paused } else { State::Running });
+        let (intake, taken) = watch::channel(first);
+        let (source, drain_timeout) = (config.source.clone(), config.drain_timeout);
+        let mut engine = JoinSet::new();
+        engine.spawn(engine::run(config, taken, Arc::clone(&progress)));
+        let deadline = far_away();
+        Self { source, drain_timeout, progress, intake, engine, deadline, drained: true, waiting: Vec::new() }
+    }
+
+    fn serve(&mut self, request: Request) {
+        let Request { command, answer } = request;
+        match command {
+            Command::Pause => self.turn(State::Running, State::Paused, Intake::Paused, answer),
+            Command::Resume => self.turn(State::Paused, State::Running, Intake::Open, answer),
+            Command::DrainAndStop => self.drain(None, answer),
+            Command::Stop { keep_slot, keep_publication } => {
+                let objects = DropObjects { slot: !keep_slot, publication: !keep_slot && !keep_publication };
+                self.drain(Some(objects), answer);
+            }
+        }
+    }
+
+    fn turn(&mut self, from: State, to: State, intake: Intake, answer: oneshot::Sender<Answer>) {
+        let state = self.progress.state();
+        if state != from {
+            return reply(answer, false, format!("the job is {state}, not {from}"));
+        }
+        self.progress.set_state(to);
+        self.intake.send_replace(intake);
+        info!(state = %to, "state changed");
+        reply(answer, true, format!("the job is {to}"));
+    }
+
+    fn drain(&mut self, objects: Option<DropObjects>, answer: oneshot::Sender<Answer>) {
+        if self.progress.state() == State::Stopped && objects.is_none() {
+            return reply(answer, false, "the job is stopped already".to_owned());
+        }
+        self.waiting.push((objects, answer));
+        self.begin_drain();
+    }
+
+    fn begin_drain(&mut self) {
+        if self.intake.send_replace(Intake::Closed) != Intake::Closed {
+            self.progress.set_state(State::Draining);
+            self.deadline = Instant::now() + self.drain_timeout;
+        } else if self.engine.is_empty() {
+            self.deadline = Instant::now();
+        }
+    }
+
+    /// The engine has ended: nothing is held any more, or the drain was given up.
+    async fn stopped(&mut self) {
+        self.deadline = far_away();
+        self.progress.set_streaming(false);
+        self.progress.set_state(State::Stopped);
+        for (objects, answer) in std::mem::take(&mut self.waiting) {
+            let (success, message) = self.finish(objects).await;
+            info!(success, "stopped: {message}");
+            reply(answer, success, message);
+        }
+    }
+
+    async fn finish(&self, objects: Option<DropObjects>) -> (bool, String) {
+        match objects {
+            None if self.drained => (true, "everything received is loaded and confirmed".to_owned()),
+            None => {
+                (false, "the drain took too long; what is missing is read again at the next start".to_owned())
+            }
+            Some(objects) => match drop_objects(self.source.clone(), objects).await {
+                Ok(()) => (true, "stopped, and dropped what was asked for".to_owned()),
+                Err(fault) => (false, fault.to_string()),
+            },
+        }
+    }
+
+    /// The drain took too long: nothing is lost, PostgreSQL keeps what was not confirmed.
+    async fn give_up(&mut self) {
+        if !self.engine.is_empty() {
+            warn!(elapsed = ?self.drain_timeout, "the drain took too long and was given up");
+            self.drained = false;
+            self.engine.shutdown().await;
+        }
+        self.stopped().await;
+    }
+
+    async fn leave(mut self) {
+        self.begin_drain();
+        tokio::select! {
+            _ = self.engine.join_next(), if !self.engine.is_empty() => {}
+            () = sleep_until(self.deadline), if !self.engine.is_empty() => {}
+            else => {}
+        }
+        let held = !self.engine.is_empty();
+        if held {
+            warn!("ended before everything held was loaded; it is read again at the next start");
+        }
+        self.stopped().await;
+    }
+}
+
+fn far_away() -> Instant {
+    Instant::now() + Duration::from_secs(86_400 * 365)
+}
+
+fn reply(answer: oneshot::Sender<Answer>, success: bool, message: String) {
+    // Who asked may have left meanwhile; the state tells the rest.
+    let _ = answer.send(Answer { success, message });
+}
+
+async fn either(one: &mut Signal, other: &mut Signal) {
+    tokio::select! {
+        _ = one.recv() => {}
+        _ = other.recv() => {}
+    }
+}

@@ -1,0 +1,45 @@
+//! Runs sessions, one after the other, until the intake is closed.
+
+use std::{sync::Arc, time::Duration};
+
+use tokio::{sync::watch, time::sleep};
+use tracing::{error, info};
+
+use super::session;
+use crate::{
+    config::JobConfig,
+    fault::{Fault, Part},
+    postgres::Intake,
+    progress::Progress,
+};
+
+const FIRST_PAUSE: Duration = Duration::from_millis(500);
+const LONGEST_PAUSE: Duration = Duration::from_secs(5);
+
+/// Ends when the intake is closed and nothing is left to do.
+pub(super) async fn run(config: JobConfig, mut intake: watch::Receiver<Intake>, progress: Arc<Progress>) {
+    let mut pause = FIRST_PAUSE;
+    while *intake.borrow() != Intake::Closed {
+        let Err(fault) = session::run(&config, intake.clone(), &progress).await else { return };
+        report(&progress, fault);
+        tokio::select! {
+            () = sleep(pause) => {}
+            _ = intake.wait_for(|intake| *intake == Intake::Closed) => return,
+        }
+        // However grave, the cause may be mended from outside: a session costs little, so it is tried again.
+        pause = (pause * 2).min(LONGEST_PAUSE);
+    }
+}
+
+fn report(progress: &Progress, fault: Fault) {
+    progress.set_streaming(false);
+    if fault.part != Part::Source {
+        // The set-up of the source was passed: what is known of it is old.
+        progress.clear(&Part::Source);
+    }
+    if progress.raise(fault.clone()) {
+        error!(reason = %fault.reason, fix = %fault.fix, "{}", fault.message);
+    } else {
+        info!(reason = %fault.reason, "still not replicating");
+    }
+}
