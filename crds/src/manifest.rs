@@ -10,7 +10,8 @@ use serde_json::{Value, json};
 use crate::ReplicationJob;
 
 /// The file of the chart in this checkout.
-pub const IN_THE_CHART: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../charts/dbmazz-operator/files/crd.yaml");
+pub const IN_THE_CHART: &str =
+    concat!(env!("CARGO_MANIFEST_DIR"), "/../charts/dbmazz-operator/files/crd.yaml");
 
 /// Objects are named `dbmazz-NAME-cleanup` at the longest, and a label holds 63 characters.
 const LONGEST_NAME: usize = 48;

@@ -95,8 +95,10 @@ reasons! {
     NotObserved,
     /// Everything runs as specified.
     AsSpecified,
-    /// The operator would start the worker otherwise now; it waits for the next restart.
-    NewWorkerAvailable,
+    /// The operator's default image has changed; the worker gets it with its next restart.
+    NewWorkerImageAvailable,
+    /// The operator would set up the worker's pod otherwise; the worker gets it with its next restart.
+    NewWorkerTemplateAvailable,
     /// A Secret that the job names does not exist.
     SecretMissing,
     /// A Secret that the job names lacks a key, or its value cannot be used.

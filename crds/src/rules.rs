@@ -32,7 +32,8 @@ pub(crate) fn each_a_table(list: &mut schemars::Schema) {
 }
 
 fn table() -> Value {
-    let part = r#"[^.\\s\"\\']{1,63}"#;
+    // Written in hexadecimal, because CEL and YAML have views of their own on quotes.
+    let part = r"[^.\\s\\x22\\x27]{1,63}";
     json!([
         { "rule": format!(r"self.matches('^{part}\\.{part}$')"), "message": "must be written as schema.table, without quotes" },
         { "rule": "!self.matches('^[^.]*[.]dbmazz_')", "message": "must not begin with dbmazz_: such tables hold the state of replication itself" },

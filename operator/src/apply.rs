@@ -34,7 +34,13 @@ pub async fn apply(client: &Client, job: &Job, objects: &Objects, live: &Live) -
 }
 
 /// Applies one object, if it differs.
-pub(crate) async fn apply_one(client: &Client, job: &Job, kind: Kind, planned: &Value, live: &Live) -> Result<(), Problem> {
+pub(crate) async fn apply_one(
+    client: &Client,
+    job: &Job,
+    kind: Kind,
+    planned: &Value,
+    live: &Live,
+) -> Result<(), Problem> {
     match live.get(kind, name(planned)) {
         Some(object) if !object.is_owned_by(&job.identity.uid) => Err(taken(kind, planned)),
         Some(object) if fits(planned, object) => Ok(()),
@@ -71,8 +77,12 @@ async fn send(client: &Client, job: &Job, kind: Kind, planned: &Value) -> Result
 
 async fn prune(client: &Client, job: &Job, objects: &Objects, live: &Live) -> Result<(), Problem> {
     let planned = objects.in_order();
-    let is_planned = |object: &LiveObject| planned.iter().any(|(kind, body)| *kind == object.kind && name(body) == object.name());
-    for object in live.objects.iter().filter(|object| object.is_owned_by(&job.identity.uid) && !is_planned(object)) {
+    let is_planned = |object: &LiveObject| {
+        planned.iter().any(|(kind, body)| *kind == object.kind && name(body) == object.name())
+    };
+    for object in
+        live.objects.iter().filter(|object| object.is_owned_by(&job.identity.uid) && !is_planned(object))
+    {
         let deleted = api(client, job, object.kind).delete(object.name(), &DeleteParams::background()).await;
         deleted.map_err(|error| refused(object.kind, &object.body, &error))?;
         tracing::info!(job = %job.description.job, kind = ?object.kind, name = object.name(), "object pruned");
@@ -109,5 +119,9 @@ fn refused(kind: Kind, planned: &Value, error: &kube::Error) -> Problem {
         error => error.to_string(),
     };
     let what = format!("the {kind:?} {} could not be written: {why}", name(planned));
-    Problem::new(Reason::ObjectRefused, &what, "it is tried again by itself; if this stays, check quotas, policies and the operator's rights")
+    Problem::new(
+        Reason::ObjectRefused,
+        &what,
+        "it is tried again by itself; if this stays, check quotas, policies and the operator's rights",
+    )
 }

@@ -142,7 +142,9 @@ impl Cleanup<'_> {
     async fn run_the_job(&self) -> Progress {
         let api = Api::<BatchJob>::namespaced(self.client.clone(), &self.job.identity.namespace);
         match api.get_opt(&names::cleanup(&self.job.identity.name)).await {
-            Ok(Some(job)) if job.status.as_ref().is_some_and(|status| status.succeeded > Some(0)) => Progress::Done,
+            Ok(Some(job)) if job.status.as_ref().is_some_and(|status| status.succeeded > Some(0)) => {
+                Progress::Done
+            }
             Ok(Some(_)) => Progress::Waiting("The cleanup job is dropping slot and publication.".to_owned()),
             Ok(None) => self.start_the_job(&api).await,
             Err(error) => Progress::Waiting(format!("The cleanup job cannot be seen: {error}.")),
@@ -151,7 +153,9 @@ impl Cleanup<'_> {
 
     async fn start_the_job(&self, api: &Api<BatchJob>) -> Progress {
         let Some(plan) = self.plan else {
-            return Progress::Waiting("The credentials are missing, so nothing can be dropped at the source.".to_owned());
+            return Progress::Waiting(
+                "The credentials are missing, so nothing can be dropped at the source.".to_owned(),
+            );
         };
         for (kind, planned) in plan.objects.in_order() {
             if matches!(kind, Kind::ConfigMap | Kind::ServiceAccount)

@@ -20,9 +20,17 @@ const TO_ANSWER: Duration = Duration::from_secs(4);
 #[derive(Debug, thiserror::Error)]
 pub enum Silence {
     #[error("address {address} cannot be dialled")]
-    Address { address: String, #[source] source: tonic::transport::Error },
+    Address {
+        address: String,
+        #[source]
+        source: tonic::transport::Error,
+    },
     #[error("worker at {address} cannot be reached")]
-    Unreachable { address: String, #[source] source: tonic::transport::Error },
+    Unreachable {
+        address: String,
+        #[source]
+        source: tonic::transport::Error,
+    },
     #[error("worker gave no answer")]
     Unanswered(#[source] Box<tonic::Status>),
 }

@@ -56,11 +56,16 @@ async fn start(settings: &Settings) -> anyhow::Result<JoinSet<anyhow::Result<()>
     });
     for namespace in scopes {
         let (operator, readiness) = (Arc::clone(&operator), readiness.clone());
-        tasks.spawn(async { Err(anyhow::anyhow!("a watch ended: {:?}", watch(operator, namespace, readiness).await)) });
+        tasks.spawn(async {
+            Err(anyhow::anyhow!("a watch ended: {:?}", watch(operator, namespace, readiness).await))
+        });
     }
     Ok(tasks)
 }
 
 fn defaults(settings: &Settings) -> Defaults {
-    Defaults { image: settings.worker_image.clone(), image_pull_policy: settings.worker_image_pull_policy.clone() }
+    Defaults {
+        image: settings.worker_image.clone(),
+        image_pull_policy: settings.worker_image_pull_policy.clone(),
+    }
 }

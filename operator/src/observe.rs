@@ -68,7 +68,9 @@ pub async fn observe(job: &Job, pods: &[Pod], live: &Live) -> Observation {
 pub fn look(pods: &[Pod], live: &Live, job: &str) -> Observation {
     Observation {
         pods: pods.iter().filter(|pod| !pod::is_over(pod)).map(pod::facts).collect(),
-        pod_refused: live.get(Kind::Deployment, &names::object(job)).and_then(|deployment| pod_refused(&deployment.body)),
+        pod_refused: live
+            .get(Kind::Deployment, &names::object(job))
+            .and_then(|deployment| pod_refused(&deployment.body)),
         ..Observation::default()
     }
 }
@@ -81,7 +83,10 @@ fn pod_refused(deployment: &serde_json::Value) -> Option<Problem> {
     Some(Problem::new(Reason::PodRefused, &format!("no pod could be made: {why}"), fix))
 }
 
-async fn ask(address: std::net::IpAddr, wish: DesiredState) -> Result<(StatusResponse, Option<Problem>), Silence> {
+async fn ask(
+    address: std::net::IpAddr,
+    wish: DesiredState,
+) -> Result<(StatusResponse, Option<Problem>), Silence> {
     let control = Control::dial(address, Duration::ZERO).await?;
     let status = control.status().await?;
     let Some(command) = command(wish, status.state()) else { return Ok((status, None)) };

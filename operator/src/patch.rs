@@ -1,10 +1,11 @@
-//! Writes what changed of a status, and the events of the change. Nothing changed: nothing is written.
+//! Writes what changed of a resource's status, the events of the change, and its finalizer. Nothing
+//! changed: nothing is written.
 
 use crds::{Reason, ReplicationJob, ReplicationJobStatus};
 use k8s_openapi::api::core::v1::ObjectReference;
 use kube::{
     Api, Client,
-    api::{Patch, PatchParams},
+    api::{ObjectMeta, Patch, PatchParams},
     runtime::events::{Event, EventType, Recorder},
 };
 use serde_json::json;
@@ -19,7 +20,12 @@ use crate::{
 const LONGEST_NOTE: usize = 1000;
 
 /// Replaces the status, if it differs from what was written last.
-pub async fn patch(client: &Client, identity: &Identity, before: &ReplicationJobStatus, now: &ReplicationJobStatus) -> Result<bool, kube::Error> {
+pub async fn patch(
+    client: &Client,
+    identity: &Identity,
+    before: &ReplicationJobStatus,
+    now: &ReplicationJobStatus,
+) -> Result<bool, kube::Error> {
     if before == now {
         return Ok(false);
     }
@@ -35,8 +41,30 @@ pub async fn patch(client: &Client, identity: &Identity, before: &ReplicationJob
     api.patch_status(&identity.name, &parameters, &Patch::Apply(body)).await.map(|_| true)
 }
 
+/// Replaces the finalizers; refused by the API server if somebody was faster.
+pub async fn set_finalizers(
+    client: &Client,
+    identity: &Identity,
+    metadata: &ObjectMeta,
+    finalizers: Vec<String>,
+) -> Result<(), kube::Error> {
+    let api = Api::<ReplicationJob>::namespaced(client.clone(), &identity.namespace);
+    let patch =
+        json!({ "metadata": { "finalizers": finalizers, "resourceVersion": metadata.resource_version } });
+    match api.patch_metadata(&identity.name, &PatchParams::default(), &Patch::Merge(patch)).await {
+        // It is gone already, or its watch shows the newer one in a moment.
+        Err(kube::Error::Api(status)) if status.code == 404 || status.code == 409 => Ok(()),
+        result => result.map(|_| ()),
+    }
+}
+
 /// Tells of every transition between the two.
-pub async fn tell(recorder: &Recorder, identity: &Identity, before: &ReplicationJobStatus, now: &ReplicationJobStatus) {
+pub async fn tell(
+    recorder: &Recorder,
+    identity: &Identity,
+    before: &ReplicationJobStatus,
+    now: &ReplicationJobStatus,
+) {
     for transition in transitions(&before.conditions, &now.conditions) {
         publish(recorder, identity, transition).await;
     }

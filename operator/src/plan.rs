@@ -63,8 +63,18 @@ pub struct Plan {
     pub objects: Objects,
     /// The image of the worker.
     pub image: String,
-    /// False: a worker started anew would be started otherwise, by this operator.
-    pub up_to_date: bool,
+    /// How the worker compares with one that this operator would start now.
+    pub freshness: Freshness,
+}
+
+/// Whether a running worker is what this operator would start.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Freshness {
+    Fresh,
+    /// It would get this image.
+    OtherImage(String),
+    /// It would get the same image in another pod.
+    OtherTemplate,
 }
 
 /// Plans a job. Without a fingerprint, because a Secret cannot be read now, a job that already runs is
@@ -73,21 +83,33 @@ pub fn plan(job: &Job, fingerprint: Option<&Fingerprint>, live: &Live, defaults:
     let pinned = pin::pinned(job, fingerprint, live).filter(|_| pin::is_running(job, live));
     let fingerprint = fingerprint.cloned().or_else(|| pin::fingerprint_in_use(job, live))?;
     let fresh = template::pod_template(job, &fingerprint, defaults);
-    let up_to_date = pinned.as_ref().is_none_or(|pinned| pinned.template == fresh);
+    let freshness = pinned.as_ref().map_or(Freshness::Fresh, |pinned| freshness(&pinned.template, &fresh));
     let (template, description) = match pinned {
         Some(pinned) => (pinned.template, pinned.description),
         None => (fresh, json!(job.description)),
     };
     Some(Plan {
-        image: template["spec"]["containers"][0]["image"].as_str().unwrap_or_default().to_owned(),
+        image: image(&template).to_owned(),
         objects: Objects {
             service_account: service_account(job),
             config_map: config_map(job, description),
             service: service(job),
             deployment: deployment(job, &template),
         },
-        up_to_date,
+        freshness,
     })
+}
+
+fn freshness(pinned: &Value, fresh: &Value) -> Freshness {
+    match (pinned == fresh, image(pinned) == image(fresh)) {
+        (true, _) => Freshness::Fresh,
+        (false, true) => Freshness::OtherTemplate,
+        (false, false) => Freshness::OtherImage(image(fresh).to_owned()),
+    }
+}
+
+fn image(template: &Value) -> &str {
+    template["spec"]["containers"][0]["image"].as_str().unwrap_or_default()
 }
 
 /// What of a description matters to a running worker's process: pausing is asked for over gRPC, and
@@ -169,7 +191,10 @@ fn merge_fields(into: &mut Map<String, Value>, from: Map<String, Value>) {
 }
 
 fn short_hash(value: &Value) -> String {
-    format!("{:016x}", xxh3_64(value.to_string().as_bytes()))
+    // In one order of fields, however this program was built: another hash would restart every worker.
+    let mut sorted = value.clone();
+    sorted.sort_all_objects();
+    format!("{:016x}", xxh3_64(sorted.to_string().as_bytes()))
 }
 
 #[cfg(test)]

@@ -92,7 +92,11 @@ fn waiting(container: &ContainerStatus) -> Option<Problem> {
     match waiting.reason.as_deref()? {
         "ErrImagePull" | "ImagePullBackOff" | "InvalidImageName" | "ErrImageNeverPull" => {
             let what = format!("image {} cannot be had: {why}", container.image);
-            Some(Problem::new(Reason::ImageUnavailable, &what, "correct spec.worker.image, or the access to its registry"))
+            Some(Problem::new(
+                Reason::ImageUnavailable,
+                &what,
+                "correct spec.worker.image, or the access to its registry",
+            ))
         }
         "CrashLoopBackOff" => Some(crashed(container)),
         "CreateContainerConfigError" | "CreateContainerError" | "RunContainerError" => {
@@ -109,7 +113,11 @@ fn crashed(container: &ContainerStatus) -> Problem {
         |exit| format!("the worker ended with code {} ({})", exit.code, exit.reason),
     );
     let times = format!("{how}, restarts: {}", container.restart_count);
-    Problem::new(Reason::WorkerCrashed, &times, "see the log of the pod with --previous; it is started again by itself")
+    Problem::new(
+        Reason::WorkerCrashed,
+        &times,
+        "see the log of the pod with --previous; it is started again by itself",
+    )
 }
 
 #[cfg(test)]
@@ -138,7 +146,8 @@ mod tests {
 
     #[test]
     fn what_keeps_a_container_from_running_has_a_reason() {
-        let waiting = |reason| container(json!({ "waiting": { "reason": reason, "message": "why" } }), json!({}));
+        let waiting =
+            |reason| container(json!({ "waiting": { "reason": reason, "message": "why" } }), json!({}));
         let cases = [
             (waiting("ImagePullBackOff"), Reason::ImageUnavailable),
             (waiting("CreateContainerConfigError"), Reason::ContainerRefused),

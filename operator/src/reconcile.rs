@@ -1,4 +1,6 @@
-//! The straight line of one job, from the resource to its status.
+//! The straight line of one job, from the resource to its status; [`leave`] is the way out of a deleted one.
+
+mod leave;
 
 use std::{
     collections::HashMap,
@@ -10,22 +12,17 @@ use crds::{ReplicationJob, ReplicationJobStatus, status::Stage};
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Pod;
 use kube::{
-    Api, Client, ResourceExt as _,
-    api::{ObjectMeta, Patch, PatchParams},
-    core::error_boundary::InvalidObject,
-    runtime::events::Recorder,
+    Client, ResourceExt as _, api::ObjectMeta, core::error_boundary::InvalidObject, runtime::events::Recorder,
 };
-use serde_json::json;
 
 use crate::{
     apply::apply,
-    cleanup::{Cleanup, Progress},
     job::{Identity, Job},
     live::Live,
     metrics::Metrics,
     names,
     observe::{Observation, look, observe},
-    patch::{patch, tell, warn_of_leak},
+    patch::{patch, set_finalizers, tell},
     plan::{Defaults, Fingerprint, Plan, plan},
     problem::Problem,
     resolve::Secrets,
@@ -84,11 +81,13 @@ impl Operator {
     pub async fn reconcile_poison(&self, poison: &InvalidObject) -> Result<Duration, ReconcileError> {
         let identity = identity(&poison.metadata);
         let fix = "correct the resource, or upgrade the operator if it was written for a newer one";
-        let problem = Problem::new(crds::Reason::BadConfiguration, &format!("the resource cannot be read: {}", poison.error), fix);
+        let problem = Problem::new(
+            crds::Reason::BadConfiguration,
+            &format!("the resource cannot be read: {}", poison.error),
+            fix,
+        );
         if poison.metadata.deletion_timestamp.is_some() && is_held(&poison.metadata) {
-            let slot = names::at_the_source(&identity.namespace, &identity.name, &identity.uid);
-            let remedy = format!("At the source, drop the replication slot and the publication {slot}, if they exist.");
-            return self.release(&identity, &poison.metadata, Some((problem.message, remedy))).await;
+            return self.give_up(&identity, &poison.metadata, &problem).await;
         }
         let observation = Observation::default();
         let facts = Facts { job: Err(&problem), ..nothing_known(&identity, &observation) };
@@ -104,7 +103,12 @@ impl Operator {
     }
 
     /// Status and events.
-    async fn report(&self, identity: &Identity, shown: &ReplicationJobStatus, facts: &Facts<'_>) -> Result<Stage, ReconcileError> {
+    async fn report(
+        &self,
+        identity: &Identity,
+        shown: &ReplicationJobStatus,
+        facts: &Facts<'_>,
+    ) -> Result<Stage, ReconcileError> {
         let before = self.written_last(&identity.uid).unwrap_or_else(|| shown.clone());
         let now = status(&before, facts, Timestamp::now());
         if patch(&self.client, identity, &before, &now).await? {
@@ -118,31 +122,6 @@ impl Operator {
 
     fn written_last(&self, uid: &str) -> Option<ReplicationJobStatus> {
         self.written.lock().unwrap_or_else(PoisonError::into_inner).get(uid).cloned()
-    }
-
-    /// Lets the resource go; what is left behind is told to everybody who may care.
-    async fn release(&self, identity: &Identity, metadata: &ObjectMeta, leak: Option<(String, String)>) -> Result<Duration, ReconcileError> {
-        if let Some((why, remedy)) = leak {
-            let message = format!("Slot and publication may remain at the source: {why} {remedy}");
-            tracing::error!(job = %identity.name, namespace = %identity.namespace, message, "job left something at the source");
-            warn_of_leak(&self.recorder, identity, &message).await;
-            self.metrics.leaked();
-        }
-        let others = metadata.finalizers.iter().flatten().filter(|name| *name != names::FINALIZER).cloned().collect();
-        self.hold(identity, metadata, others).await?;
-        self.forget(&identity.uid);
-        Ok(RESTING)
-    }
-
-    /// Replaces the finalizers; refused by the API server if somebody was faster.
-    async fn hold(&self, identity: &Identity, metadata: &ObjectMeta, finalizers: Vec<String>) -> Result<(), kube::Error> {
-        let api = Api::<ReplicationJob>::namespaced(self.client.clone(), &identity.namespace);
-        let patch = json!({ "metadata": { "finalizers": finalizers, "resourceVersion": metadata.resource_version } });
-        match api.patch_metadata(&identity.name, &PatchParams::default(), &Patch::Merge(patch)).await {
-            // It is gone already, or its watch shows the newer one in a moment.
-            Err(kube::Error::Api(status)) if status.code == 404 || status.code == 409 => Ok(()),
-            result => result.map(|_| ()),
-        }
     }
 }
 
@@ -158,8 +137,9 @@ impl Line<'_> {
     async fn run(&self) -> Result<Duration, ReconcileError> {
         let identity = identity(&self.resource.metadata);
         if !is_held(&self.resource.metadata) {
-            let finalizers = self.resource.finalizers().iter().cloned().chain([names::FINALIZER.to_owned()]).collect();
-            self.operator.hold(&identity, &self.resource.metadata, finalizers).await?;
+            let finalizers =
+                self.resource.finalizers().iter().cloned().chain([names::FINALIZER.to_owned()]).collect();
+            set_finalizers(&self.operator.client, &identity, &self.resource.metadata, finalizers).await?;
             return Ok(MOVING);
         }
         let secrets = self.operator.secrets.resolve(self.resource).await;
@@ -182,45 +162,6 @@ impl Line<'_> {
         };
         let stage = self.operator.report(&identity, &self.shown(), &facts).await?;
         Ok(next_look(stage, &facts))
-    }
-
-    /// The way out of a deleted job.
-    async fn leave(&self, deleted_at: Timestamp) -> Result<Duration, ReconcileError> {
-        let identity = identity(&self.resource.metadata);
-        let job = match validate(self.resource) {
-            Ok(job) => job,
-            Err(problem) => return self.give_up_invalid(&identity, problem).await,
-        };
-        let secrets = self.operator.secrets.resolve(self.resource).await;
-        let plan = self.plan(&job, secrets.as_ref().ok());
-        let observation = look(self.pods, self.live, &identity.name);
-        let shown = self.operator.written_last(&identity.uid).unwrap_or_else(|| self.shown());
-        let ever_ran = shown.slot.is_some() || shown.worker.is_some();
-        let (client, live) = (&self.operator.client, self.live);
-        let facts = Facts { job: Ok(&job), plan: plan.as_ref(), ..nothing_known(&identity, &observation) };
-        let cleanup = Cleanup { client, job: &job, plan: plan.as_ref(), live, observation: &observation, ever_ran, deleted_at };
-        if shown.stage != Stage::Deleting {
-            // Before the first step: a worker may take its time to drain, and people see what is going on.
-            let deleting = Some("The worker loads what it holds; then slot and publication are dropped.");
-            self.operator.report(&identity, &shown, &Facts { deleting, ..facts.clone() }).await?;
-        }
-        match cleanup.step(Timestamp::now()).await {
-            Progress::Done => self.operator.release(&identity, &self.resource.metadata, None).await,
-            Progress::GivenUp(why) => {
-                let why = crate::problem::sentences(&[&why]);
-                self.operator.release(&identity, &self.resource.metadata, Some((why, job.remedy()))).await
-            }
-            Progress::Waiting(message) => {
-                self.operator.report(&identity, &shown, &Facts { deleting: Some(&message), ..facts }).await?;
-                Ok(MOVING)
-            }
-        }
-    }
-
-    async fn give_up_invalid(&self, identity: &Identity, problem: Problem) -> Result<Duration, ReconcileError> {
-        let slot = names::at_the_source(&identity.namespace, &identity.name, &identity.uid);
-        let remedy = format!("At the source, drop the replication slot and the publication {slot}, if they exist.");
-        self.operator.release(identity, &self.resource.metadata, Some((problem.message, remedy))).await
     }
 
     fn plan(&self, job: &Job, fingerprint: Option<&Fingerprint>) -> Option<Plan> {
@@ -271,7 +212,10 @@ fn identity(metadata: &ObjectMeta) -> Identity {
 }
 
 /// Counts and times a reconcile.
-pub async fn counted<T>(metrics: &Metrics, work: impl Future<Output = Result<T, ReconcileError>>) -> Result<T, ReconcileError> {
+pub async fn counted<T>(
+    metrics: &Metrics,
+    work: impl Future<Output = Result<T, ReconcileError>>,
+) -> Result<T, ReconcileError> {
     let began = Instant::now();
     let result = work.await;
     metrics.reconciled(result.is_ok(), began.elapsed());

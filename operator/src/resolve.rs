@@ -1,7 +1,7 @@
 //! Reads the Secrets that a job names: these only, by `get`, and nothing of them leaves but a fingerprint.
 //!
 //! Secrets are not watched, so that the operator needs no right to list them and holds none in memory.
-//! A fingerprint is trusted for half a minute; a missing Secret is asked for again every time.
+//! A fingerprint is trusted for a while; a missing Secret is asked for again every time.
 
 use std::{
     collections::HashMap,
@@ -16,7 +16,10 @@ use sha2::{Digest as _, Sha256};
 
 use crate::{plan::Fingerprint, problem::Problem};
 
-const TRUSTED_FOR: Duration = Duration::from_secs(30);
+/// While the job is well.
+const TRUSTED_FOR: Duration = Duration::from_secs(15);
+/// While it is not: a corrected password is what it may be waiting for.
+const TRUSTED_FOR_IN_TROUBLE: Duration = Duration::from_secs(3);
 
 /// The way to the Secrets, and what was found lately.
 #[allow(missing_debug_implementations, reason = "a client has no such form")]
@@ -40,7 +43,8 @@ impl Secrets {
     /// The fingerprint of everything the job takes from Secrets, or what is missing.
     pub async fn resolve(&self, resource: &ReplicationJob) -> Result<Fingerprint, Problem> {
         let uid = resource.uid().unwrap_or_default();
-        if let Some(fingerprint) = self.known_lately(&uid, resource.metadata.generation) {
+        let trusted_for = if is_ready(resource) { TRUSTED_FOR } else { TRUSTED_FOR_IN_TROUBLE };
+        if let Some(fingerprint) = self.known_lately(&uid, resource.metadata.generation, trusted_for) {
             return Ok(fingerprint);
         }
         let fingerprint = self.read(resource).await?;
@@ -58,10 +62,10 @@ impl Secrets {
         self.known.lock().unwrap_or_else(PoisonError::into_inner).remove(uid);
     }
 
-    fn known_lately(&self, uid: &str, generation: Option<i64>) -> Option<Fingerprint> {
+    fn known_lately(&self, uid: &str, generation: Option<i64>, trusted_for: Duration) -> Option<Fingerprint> {
         let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         let known = known.get(uid)?;
-        let fresh = known.generation == generation && known.read_at.elapsed() < TRUSTED_FOR;
+        let fresh = known.generation == generation && known.read_at.elapsed() < trusted_for;
         fresh.then(|| known.fingerprint.clone())
     }
 
@@ -86,6 +90,11 @@ impl Secrets {
     }
 }
 
+fn is_ready(resource: &ReplicationJob) -> bool {
+    let conditions = resource.status.iter().flat_map(|status| &status.conditions);
+    conditions.into_iter().any(|condition| condition.type_ == "Ready" && condition.status == "True")
+}
+
 /// With its length, so that two values cannot be mistaken for two others.
 fn absorb(hash: &mut Sha256, value: &[u8]) {
     hash.update((value.len() as u64).to_be_bytes());
@@ -101,7 +110,11 @@ async fn get(api: &Api<Secret>, name: &str) -> Result<Secret, Problem> {
         }
         Err(error) => {
             let what = format!("secret {name} cannot be read: {error}");
-            Err(Problem::new(Reason::SecretUnreadable, &what, "check the rights of the operator's service account"))
+            Err(Problem::new(
+                Reason::SecretUnreadable,
+                &what,
+                "check the rights of the operator's service account",
+            ))
         }
     }
 }
@@ -147,7 +160,8 @@ mod tests {
 
     #[test]
     fn a_missing_key_is_named() {
-        let reference: CredentialsSecret = serde_json::from_value(serde_json::json!({ "name": "pg-repl" })).unwrap();
+        let reference: CredentialsSecret =
+            serde_json::from_value(serde_json::json!({ "name": "pg-repl" })).unwrap();
         let problem = credentials(&secret(&[("username", "u")]), &reference).unwrap_err();
         assert_eq!(problem.reason, Reason::SecretKeyMissing);
         assert!(problem.message.starts_with("Key password of secret pg-repl is missing."), "{problem}");

@@ -77,18 +77,30 @@ pub fn status(previous: &ReplicationJobStatus, facts: &Facts<'_>, now: Timestamp
 }
 
 fn conditions(previous: &[Condition], facts: &Facts<'_>, now: Timestamp) -> Vec<Condition> {
-    verdict::all(facts).into_iter().map(|(type_, verdict)| condition(previous, type_, verdict, facts.generation, now)).collect()
+    verdict::all(facts)
+        .into_iter()
+        .map(|(type_, verdict)| condition(previous, type_, verdict, facts.generation, now))
+        .collect()
 }
 
-fn condition(previous: &[Condition], type_: &str, verdict: Verdict, generation: i64, now: Timestamp) -> Condition {
-    let same = previous.iter().find(|condition| condition.type_ == type_ && condition.status == verdict.status.as_str());
+fn condition(
+    previous: &[Condition],
+    type_: &str,
+    verdict: Verdict,
+    generation: i64,
+    now: Timestamp,
+) -> Condition {
+    let same = previous
+        .iter()
+        .find(|condition| condition.type_ == type_ && condition.status == verdict.status.as_str());
     Condition {
         type_: type_.to_owned(),
         status: verdict.status.as_str().to_owned(),
         reason: verdict.reason.as_str().to_owned(),
         message: verdict.message,
         observed_generation: Some(generation),
-        last_transition_time: same.map_or(Time(whole_seconds(now)), |condition| condition.last_transition_time.clone()),
+        last_transition_time: same
+            .map_or(Time(whole_seconds(now)), |condition| condition.last_transition_time.clone()),
     }
 }
 
@@ -136,7 +148,8 @@ fn tables(previous: &ReplicationJobStatus, facts: &Facts<'_>) -> Option<Tables> 
     let Some(report) = facts.report() else {
         return Some(Tables { total, ..previous.tables.clone().unwrap_or_default() });
     };
-    let mut failing: Vec<_> = report.faults.iter().filter(|fault| fault.part() == Part::Table).map(failing_table).collect();
+    let mut failing: Vec<_> =
+        report.faults.iter().filter(|fault| fault.part() == Part::Table).map(failing_table).collect();
     failing.sort_by(|one, other| one.name.cmp(&other.name));
     failing.dedup_by(|one, other| one.name == other.name);
     let failed = failing.len() as i32;

@@ -121,7 +121,10 @@ pub(crate) mod tests {
         let job = job();
         assert_eq!(job.drain_timeout, Duration::from_secs(60));
         assert_eq!(job.description.job, "shop/orders");
-        assert_eq!(job.deletion, Deletion { keep_slot: false, keep_publication: false, timeout: Duration::from_secs(300) });
+        assert_eq!(
+            job.deletion,
+            Deletion { keep_slot: false, keep_publication: false, timeout: Duration::from_secs(300) }
+        );
     }
 
     #[test]

@@ -46,7 +46,8 @@ pub async fn watch(operator: Arc<Operator>, namespace: Option<String>, readiness
     let mut controller = Controller::new(scoped::<Guarded>(client, namespace.as_deref()), everything);
     let mut objects = Vec::new();
     for kind in Kind::ALL {
-        let (store, changes) = managed(dynamic(client, namespace.as_deref(), &resource(kind)), resource(kind));
+        let (store, changes) =
+            managed(dynamic(client, namespace.as_deref(), &resource(kind)), resource(kind));
         controller = controller.owns_stream_with(changes, resource(kind));
         objects.push((kind, store));
     }
@@ -54,7 +55,8 @@ pub async fn watch(operator: Arc<Operator>, namespace: Option<String>, readiness
     let controller = controller.watches_stream(changes, |pod: Pod| job_of(&pod));
     let scope = Arc::new(Scope { operator, objects, pods });
     let jobs = controller.store();
-    let loop_ = controller.run(reconcile, |_, _, _| Action::requeue(Duration::from_secs(5)), Arc::clone(&scope));
+    let loop_ =
+        controller.run(reconcile, |_, _, _| Action::requeue(Duration::from_secs(5)), Arc::clone(&scope));
     let filled = async {
         if jobs.wait_until_ready().await.is_ok() && scope.is_filled().await {
             tracing::info!(namespace = namespace.as_deref().unwrap_or("*"), "watching");
@@ -102,7 +104,10 @@ impl Scope {
             let found = store.state_filter(|object: &DynamicObject| belongs(object, namespace, job));
             found.into_iter().filter_map(|object| live_object(*kind, &object))
         });
-        View { live: Live { objects: objects.collect() }, pods: self.pods.state_filter(|pod: &Pod| is_worker(pod, namespace, job)) }
+        View {
+            live: Live { objects: objects.collect() },
+            pods: self.pods.state_filter(|pod: &Pod| is_worker(pod, namespace, job)),
+        }
     }
 }
 
@@ -111,7 +116,8 @@ fn live_object(kind: Kind, object: &DynamicObject) -> Option<LiveObject> {
 }
 
 fn belongs(object: &impl ResourceExt, namespace: &str, job: &str) -> bool {
-    object.meta().namespace.as_deref() == Some(namespace) && object.labels().get(names::JOB_LABEL).is_some_and(|label| label == job)
+    object.meta().namespace.as_deref() == Some(namespace)
+        && object.labels().get(names::JOB_LABEL).is_some_and(|label| label == job)
 }
 
 /// A pod of the job's Deployment; a pod that only wears its labels is not asked anything.
@@ -129,7 +135,10 @@ fn job_of(pod: &Pod) -> Option<ObjectRef<Guarded>> {
 }
 
 /// A watch of the operator's own objects: what they are, and that they changed.
-fn managed<K>(api: Api<K>, type_: K::DynamicType) -> (Store<K>, impl Stream<Item = Result<K, watcher::Error>> + Send)
+fn managed<K>(
+    api: Api<K>,
+    type_: K::DynamicType,
+) -> (Store<K>, impl Stream<Item = Result<K, watcher::Error>> + Send)
 where
     K: Resource + Clone + Debug + DeserializeOwned + Send + Sync + 'static,
     K::DynamicType: Clone + Eq + std::hash::Hash + Send + Sync,
@@ -137,7 +146,11 @@ where
     let writer = Writer::new(type_);
     let store = writer.as_reader();
     let watched = watcher(api, watcher::Config::default().labels(names::MANAGED));
-    let changes = watched.default_backoff().modify(|object| object.managed_fields_mut().clear()).reflect(writer).touched_objects();
+    let changes = watched
+        .default_backoff()
+        .modify(|object| object.managed_fields_mut().clear())
+        .reflect(writer)
+        .touched_objects();
     (store, changes)
 }
 

@@ -8,11 +8,12 @@ use serde_json::Value;
 /// True when every planned field is there with the planned value; other fields do not matter.
 pub(super) fn covers(planned: &Value, live: &Value) -> bool {
     match (planned, live) {
-        (Value::Object(planned), Value::Object(live)) => {
-            planned.iter().all(|(name, planned)| live.get(name).map_or_else(|| is_nothing(planned), |live| covers(planned, live)))
-        }
+        (Value::Object(planned), Value::Object(live)) => planned.iter().all(|(name, planned)| {
+            live.get(name).map_or_else(|| is_nothing(planned), |live| covers(planned, live))
+        }),
         (Value::Array(planned), Value::Array(live)) => {
-            planned.len() == live.len() && planned.iter().zip(live).all(|(planned, live)| covers(planned, live))
+            planned.len() == live.len()
+                && planned.iter().zip(live).all(|(planned, live)| covers(planned, live))
         }
         (Value::String(planned), Value::String(live)) => planned == live || same_quantity(planned, live),
         (planned, live) => planned == live,
@@ -36,7 +37,8 @@ fn same_quantity(one: &str, other: &str) -> bool {
 }
 
 fn quantity(text: &str) -> Option<f64> {
-    let digits = text.bytes().take_while(|byte| byte.is_ascii_digit() || matches!(byte, b'.' | b'-' | b'+')).count();
+    let digits =
+        text.bytes().take_while(|byte| byte.is_ascii_digit() || matches!(byte, b'.' | b'-' | b'+')).count();
     let (number, suffix) = text.split_at(digits);
     let factor = match suffix {
         "n" => 1e-9,
@@ -51,7 +53,10 @@ fn quantity(text: &str) -> Option<f64> {
         "Mi" => 1_048_576.0,
         "Gi" => 1_073_741_824.0,
         "Ti" => 1_099_511_627_776.0,
-        exponent => exponent.strip_prefix(['e', 'E']).and_then(|power| power.parse().ok()).map(|power| 10f64.powi(power))?,
+        exponent => exponent
+            .strip_prefix(['e', 'E'])
+            .and_then(|power| power.parse().ok())
+            .map(|power| 10f64.powi(power))?,
     };
     Some(number.parse::<f64>().ok()? * factor)
 }
@@ -72,7 +77,11 @@ mod tests {
     #[test]
     fn a_changed_or_missing_field_matters() {
         let planned = json!({ "spec": { "replicas": 1, "list": [1] } });
-        for live in [json!({ "spec": { "replicas": 3, "list": [1] } }), json!({ "spec": { "list": [1] } }), json!({ "spec": { "replicas": 1, "list": [1, 2] } })] {
+        for live in [
+            json!({ "spec": { "replicas": 3, "list": [1] } }),
+            json!({ "spec": { "list": [1] } }),
+            json!({ "spec": { "replicas": 1, "list": [1, 2] } }),
+        ] {
             assert!(!covers(&planned, &live), "{live}");
         }
     }

@@ -26,7 +26,8 @@ pub(super) fn pinned(job: &Job, fingerprint: Option<&Fingerprint>, live: &Live) 
     let same_job = means(&description)? == inputs(&json!(job.description));
     let same_secrets = fingerprint.is_none_or(|now| Some(now) == fingerprint_of(&template).as_ref());
     // The two objects are watched apart: one may be newer than the other for a moment.
-    let one_pair = template["metadata"]["annotations"][template::CONFIGURATION] == short_hash(&inputs(&description));
+    let one_pair =
+        template["metadata"]["annotations"][template::CONFIGURATION] == short_hash(&inputs(&description));
     (same_job && same_secrets && one_pair).then_some(Pinned { template, description })
 }
 

@@ -1,0 +1,170 @@
+//! What is planned, byte for byte, and what a running worker keeps.
+
+use serde_json::{Value, json};
+
+use super::{Defaults, Fingerprint, Freshness, Plan, cleanup::cleanup_job, plan};
+use crate::{
+    job::Job,
+    live::{Live, LiveObject},
+    validate::{
+        tests::{job, resource},
+        validate,
+    },
+};
+
+const SNAPSHOT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/src/plan/planned.json");
+
+fn defaults() -> Defaults {
+    Defaults { image: "dbmazz.dev/dbmazz:1".into(), image_pull_policy: "IfNotPresent".into() }
+}
+
+fn secrets() -> Fingerprint {
+    Fingerprint("abc123".into())
+}
+
+fn planned(job: &Job) -> Plan {
+    plan(job, Some(&secrets()), &Live::default(), &defaults()).unwrap()
+}
+
+/// The cluster after the plan was applied.
+fn applied(plan: &Plan) -> Live {
+    let objects = plan.objects.in_order();
+    Live { objects: objects.map(|(kind, body)| LiveObject { kind, body: body.clone() }).to_vec() }
+}
+
+fn template(plan: &Plan) -> &Value {
+    &plan.objects.deployment["spec"]["template"]
+}
+
+#[test]
+fn the_objects_of_a_job_are_these() {
+    let plan = planned(&job());
+    let objects = plan.objects.in_order().map(|(_, body)| body.clone()).to_vec();
+    let all = json!({ "objects": objects, "cleanup": cleanup_job(&job(), &plan) });
+    if std::env::var_os("UPDATE_SNAPSHOTS").is_some() {
+        std::fs::write(SNAPSHOT, format!("{all:#}\n")).unwrap();
+    }
+    let expected: Value = serde_json::from_str(&std::fs::read_to_string(SNAPSHOT).unwrap()).unwrap();
+    assert_eq!(all, expected, "if that is meant: UPDATE_SNAPSHOTS=1 cargo test -p operator");
+}
+
+#[test]
+fn the_same_job_is_planned_the_same_again() {
+    let first = planned(&job());
+    let second = plan(&job(), Some(&secrets()), &applied(&first), &defaults()).unwrap();
+    assert_eq!(first, second);
+}
+
+#[test]
+fn a_change_of_state_leaves_the_pod_alone() {
+    let running = planned(&job());
+    for (state, replicas) in [("Paused", 1), ("Stopped", 0)] {
+        let mut resource = resource();
+        resource.spec.state = serde_json::from_value(json!(state)).unwrap();
+        let next =
+            plan(&validate(&resource).unwrap(), Some(&secrets()), &applied(&running), &defaults()).unwrap();
+        assert_eq!(template(&next), template(&running), "{state}");
+        assert_eq!(next.objects.deployment["spec"]["replicas"], replicas);
+        let description = next.objects.config_map["data"]["job.json"].as_str().unwrap();
+        assert!(description.contains(&format!("\"state\": \"{state}\"")), "{description}");
+    }
+}
+
+#[test]
+fn what_a_worker_reads_restarts_it_and_what_it_does_not_read_leaves_it() {
+    type Change = fn(&mut crds::ReplicationJob);
+    let cases: [(&str, Change, bool); 4] = [
+        ("tables", |r| r.spec.source.postgres.tables.push("public.items".into()), true),
+        ("log level", |r| r.spec.worker.log_level = crds::spec::LogLevel::Debug, true),
+        ("deletion", |r| r.spec.deletion.timeout = "1m".into(), false),
+        ("nothing", |_| {}, false),
+    ];
+    let running = planned(&job());
+    for (name, change, restarts) in cases {
+        let mut resource = resource();
+        change(&mut resource);
+        let next =
+            plan(&validate(&resource).unwrap(), Some(&secrets()), &applied(&running), &defaults()).unwrap();
+        assert_eq!(template(&next) != template(&running), restarts, "{name}");
+    }
+}
+
+#[test]
+fn another_content_of_the_secrets_restarts_the_worker_and_a_missing_secret_does_not() {
+    let running = planned(&job());
+    let rotated = plan(&job(), Some(&Fingerprint("def456".into())), &applied(&running), &defaults()).unwrap();
+    assert_ne!(template(&rotated), template(&running));
+    let missing = plan(&job(), None, &applied(&running), &defaults()).unwrap();
+    assert_eq!(template(&missing), template(&running));
+    assert_eq!(
+        plan(&job(), None, &Live::default(), &defaults()),
+        None,
+        "nothing is started without credentials"
+    );
+}
+
+#[test]
+fn a_new_default_image_waits_for_the_next_restart() {
+    let running = planned(&job());
+    let upgraded = Defaults { image: "dbmazz.dev/dbmazz:2".into(), ..defaults() };
+    let same = plan(&job(), Some(&secrets()), &applied(&running), &upgraded).unwrap();
+    assert_eq!(template(&same), template(&running));
+    assert_eq!(same.freshness, Freshness::OtherImage(upgraded.image.clone()));
+    let rotated = plan(&job(), Some(&Fingerprint("def456".into())), &applied(&running), &upgraded).unwrap();
+    assert_eq!((rotated.image.as_str(), rotated.freshness), ("dbmazz.dev/dbmazz:2", Freshness::Fresh));
+}
+
+#[test]
+fn a_stopped_job_takes_the_new_image_before_it_starts_again() {
+    let mut resource = resource();
+    resource.spec.state = crds::spec::DesiredState::Stopped;
+    let stopped = planned(&validate(&resource).unwrap());
+    let upgraded = Defaults { image: "dbmazz.dev/dbmazz:2".into(), ..defaults() };
+    let started = plan(&job(), Some(&secrets()), &applied(&stopped), &upgraded).unwrap();
+    assert_eq!(started.image, "dbmazz.dev/dbmazz:2");
+}
+
+#[test]
+fn an_operator_that_writes_templates_otherwise_restarts_nobody() {
+    let running = planned(&job());
+    let mut live = applied(&running);
+    // As an older operator, without one of today's fields, left it.
+    let old = running.objects.deployment.to_string().replace("enableServiceLinks", "olderField");
+    live.objects[3].body = serde_json::from_str(&old).unwrap();
+    let next = plan(&job(), Some(&secrets()), &live, &defaults()).unwrap();
+    assert_eq!(template(&next)["spec"]["olderField"], false);
+    assert_eq!(next.freshness, Freshness::OtherTemplate);
+}
+
+#[test]
+fn a_description_of_another_moment_is_not_mixed_with_a_template() {
+    // The watch shows the new ConfigMap and still the old Deployment: the old template must not come back.
+    let mut resource = resource();
+    resource.spec.worker.log_level = crds::spec::LogLevel::Debug;
+    let changed = validate(&resource).unwrap();
+    let (old, new) = (planned(&job()), planned(&changed));
+    let mut mixed = applied(&new);
+    mixed.objects[3] = applied(&old).objects[3].clone();
+    let next = plan(&changed, Some(&secrets()), &mixed, &defaults()).unwrap();
+    assert_eq!(template(&next), template(&new));
+}
+
+#[test]
+fn what_belongs_to_another_job_of_the_same_name_is_not_taken_over() {
+    let mut foreign = applied(&planned(&job()));
+    for object in &mut foreign.objects {
+        object.body["metadata"]["ownerReferences"][0]["uid"] = json!("another");
+    }
+    assert_eq!(plan(&job(), None, &foreign, &defaults()), None);
+}
+
+#[test]
+fn the_cleanup_keeps_what_the_policy_keeps() {
+    let mut resource = resource();
+    resource.spec.deletion.publication = crds::spec::DeletionPolicy::Retain;
+    let job = validate(&resource).unwrap();
+    let cleanup = cleanup_job(&job, &planned(&job));
+    let container = &cleanup["spec"]["template"]["spec"]["containers"][0];
+    assert_eq!(container["args"], json!(["cleanup", "--keep-publication"]));
+    assert!(container.get("livenessProbe").is_none() && container.get("ports").is_none());
+}

@@ -14,7 +14,12 @@ const ENOUGH_BYTES: u64 = 1 << 20;
 const ENOUGH_SECONDS: i64 = 10;
 
 /// The figures to show: the new ones if they are worth it, else those shown already.
-pub(super) fn progress(shown: Option<&Replication>, report: Option<&StatusResponse>, now: Timestamp, urgent: bool) -> Option<Replication> {
+pub(super) fn progress(
+    shown: Option<&Replication>,
+    report: Option<&StatusResponse>,
+    now: Timestamp,
+    urgent: bool,
+) -> Option<Replication> {
     let Some(seen) = report.and_then(|report| seen(report, now)) else { return shown.cloned() };
     let Some(shown) = shown else { return Some(seen) };
     let due = now.duration_since(shown.observed_at.0) >= AT_MOST_EVERY && moved_enough(shown, &seen);
@@ -39,8 +44,12 @@ fn moved_enough(shown: &Replication, seen: &Replication) -> bool {
     let confirmed = parse_lsn(&seen.confirmed_lsn).abs_diff(parse_lsn(&shown.confirmed_lsn));
     let seconds = (seen.lag_seconds - shown.lag_seconds).abs();
     // A lag that has gone must not stay on show because it was small.
-    let lag_ended = seen.lag_seconds == 0 && shown.lag_seconds > 0 || seen.lag_bytes == 0 && shown.lag_bytes > 0;
-    confirmed >= ENOUGH_BYTES || seconds >= ENOUGH_SECONDS || lag_ended || seen.lag_bytes.abs_diff(shown.lag_bytes) >= ENOUGH_BYTES
+    let lag_ended =
+        seen.lag_seconds == 0 && shown.lag_seconds > 0 || seen.lag_bytes == 0 && shown.lag_bytes > 0;
+    confirmed >= ENOUGH_BYTES
+        || seconds >= ENOUGH_SECONDS
+        || lag_ended
+        || seen.lag_bytes.abs_diff(shown.lag_bytes) >= ENOUGH_BYTES
 }
 
 /// As PostgreSQL writes it: `16/B374D848`.

@@ -1,5 +1,6 @@
 //! Which changes of a status people are told of, in events. Pure.
 
+use crds::Reason;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 
 use super::verdict::{READY, UP_TO_DATE};
@@ -28,7 +29,8 @@ pub fn transitions(before: &[Condition], now: &[Condition]) -> Vec<Transition> {
 }
 
 fn changed(before: &[Condition], now: &Condition) -> bool {
-    let same = |old: &&Condition| old.type_ == now.type_ && old.status == now.status && old.reason == now.reason;
+    let same =
+        |old: &&Condition| old.type_ == now.type_ && old.status == now.status && old.reason == now.reason;
     !before.iter().any(|old| same(&old))
 }
 
@@ -36,10 +38,21 @@ fn repeats_readiness(condition: &Condition, now: &[Condition]) -> bool {
     now.iter().any(|other| other.type_ == READY && other.reason == condition.reason)
 }
 
+/// Asked for, or on its way: nothing to warn of.
+fn by_request(reason: Reason) -> bool {
+    use Reason::{
+        Deleting, Draining, NewWorkerImageAvailable, NewWorkerTemplateAvailable, Stopped, WorkerStarting,
+    };
+    matches!(
+        reason,
+        Stopped | Draining | Deleting | WorkerStarting | NewWorkerImageAvailable | NewWorkerTemplateAvailable
+    )
+}
+
 fn transition(condition: &Condition) -> Transition {
-    let by_request = matches!(condition.reason.as_str(), "Stopped" | "Draining" | "Deleting" | "WorkerStarting" | "NewWorkerAvailable");
+    let reason = condition.reason.parse::<Reason>();
     Transition {
-        warning: condition.status != "True" && !by_request,
+        warning: condition.status != "True" && !reason.is_ok_and(by_request),
         reason: condition.reason.clone(),
         message: condition.message.clone(),
     }

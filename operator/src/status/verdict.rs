@@ -9,6 +9,7 @@ use proto::{CdcState, Fault, StatusResponse, fault::Part};
 use super::Facts;
 use crate::{
     observe::Report,
+    plan::Freshness,
     problem::{Problem, sentences},
 };
 
@@ -90,7 +91,11 @@ fn stopped(facts: &Facts<'_>) -> Verdict {
         let message = "Stopped by request. The slot stays, and PostgreSQL keeps its WAL for it.";
         return Verdict::new(Truth::False, Reason::Stopped, message);
     }
-    Verdict::new(Truth::False, Reason::Draining, "Stopped by request. The worker loads and confirms what it holds.")
+    Verdict::new(
+        Truth::False,
+        Reason::Draining,
+        "Stopped by request. The worker loads and confirms what it holds.",
+    )
 }
 
 fn reported(report: &StatusResponse, facts: &Facts<'_>) -> Verdict {
@@ -161,26 +166,42 @@ fn part_healthy(facts: &Facts<'_>, part: Part) -> Verdict {
         None if report.ready || position > 0 => {
             Verdict::new(Truth::True, Reason::Healthy, &format!("The worker reports no trouble with {name}."))
         }
-        None => Verdict::new(Truth::Unknown, Reason::NotObserved, &format!("The worker has not reached {name} yet.")),
+        None => Verdict::new(
+            Truth::Unknown,
+            Reason::NotObserved,
+            &format!("The worker has not reached {name} yet."),
+        ),
     }
 }
 
 fn up_to_date(facts: &Facts<'_>) -> Verdict {
     match (facts.job, facts.secrets.or(facts.apply), facts.plan) {
         (Err(problem), ..) | (_, Some(problem), _) => Verdict::no(problem),
-        (Ok(_), None, Some(plan)) if !plan.up_to_date => {
-            let message = "This operator would start the worker with a newer image or template, and does so at its next \
-                           restart. To have it now, stop and start the job with spec.state.";
-            Verdict::new(Truth::False, Reason::NewWorkerAvailable, message)
-        }
+        (Ok(_), None, Some(plan)) => freshness(&plan.freshness),
         _ => Verdict::new(Truth::True, Reason::AsSpecified, "Everything runs as specified."),
+    }
+}
+
+fn freshness(freshness: &Freshness) -> Verdict {
+    let when = "Its next restart for another reason brings it; to have it now, stop and start the job with spec.state.";
+    match freshness {
+        Freshness::Fresh => Verdict::new(Truth::True, Reason::AsSpecified, "Everything runs as specified."),
+        Freshness::OtherImage(image) => {
+            let message = format!("The operator's default image for workers is now {image}. {when}");
+            Verdict::new(Truth::False, Reason::NewWorkerImageAvailable, &message)
+        }
+        Freshness::OtherTemplate => {
+            let message = format!("This operator would set up the worker's pod otherwise. {when}");
+            Verdict::new(Truth::False, Reason::NewWorkerTemplateAvailable, &message)
+        }
     }
 }
 
 fn stalled(facts: &Facts<'_>) -> Verdict {
     if needs_a_person(facts) {
         let why = ready(facts);
-        let halted = facts.report().and_then(|report| report.faults.iter().find(|fault| fault.halted)).map(problem);
+        let halted =
+            facts.report().and_then(|report| report.faults.iter().find(|fault| fault.halted)).map(problem);
         return match halted {
             Some(problem) => Verdict { status: Truth::True, ..Verdict::no(&problem) },
             None => Verdict { status: Truth::True, ..why },
@@ -202,10 +223,17 @@ pub(crate) fn needs_a_person(facts: &Facts<'_>) -> bool {
 }
 
 fn waits_for_a_person(reason: Reason) -> bool {
-    use Reason::{ContainerRefused, ImageUnavailable, PodRefused, SecretKeyMissing, SecretMissing, SecretUnreadable};
+    use Reason::{
+        ContainerRefused, ImageUnavailable, PodRefused, SecretKeyMissing, SecretMissing, SecretUnreadable,
+    };
     matches!(
         reason,
-        SecretMissing | SecretKeyMissing | SecretUnreadable | ImageUnavailable | ContainerRefused | PodRefused
+        SecretMissing
+            | SecretKeyMissing
+            | SecretUnreadable
+            | ImageUnavailable
+            | ContainerRefused
+            | PodRefused
     )
 }
 
