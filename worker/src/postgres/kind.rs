@@ -80,6 +80,30 @@ pub(super) fn fits(narrow: Kind, wide: Kind) -> bool {
     }
 }
 
+/// Whether a built-in type of this name has this kind, whatever its modifier.
+pub(super) fn is_named(kind: Kind, name: &str) -> bool {
+    match kind {
+        Kind::Boolean => name == "bool",
+        Kind::SmallInt => name == "int2",
+        Kind::Integer => name == "int4",
+        Kind::BigInt => matches!(name, "int8" | "oid" | "xid" | "cid"),
+        Kind::Unsigned64 => name == "xid8",
+        Kind::Real => name == "float4",
+        Kind::Double => name == "float8",
+        Kind::Decimal { .. } | Kind::Numeric => name == "numeric",
+        Kind::Date => name == "date",
+        Kind::Timestamp => name == "timestamp",
+        Kind::TimestampTz => name == "timestamptz",
+        Kind::Json => matches!(name, "json" | "jsonb"),
+        Kind::PaddedText { .. } => name == "bpchar",
+        Kind::Text | Kind::ShortText { .. } => {
+            const NUMBERS: &str = "bool int2 int4 int8 oid xid cid xid8 float4 float8 numeric";
+            const OTHERS: &str = "date timestamp timestamptz json jsonb bytea";
+            !NUMBERS.split(' ').chain(OTHERS.split(' ')).any(|other| other == name)
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -24,7 +24,7 @@ pub enum Message {
         end: Lsn,
     },
     Relation(Box<Relation>),
-    /// A type that is not built in, by name.
+    /// A type that is not built in, by name; for a domain the name of what it is made of.
     Type(Box<TypeName>),
     Insert {
         relation: u32,
@@ -133,13 +133,11 @@ impl Reading<'_> {
     }
 
     fn relation(&mut self) -> Option<Message> {
-        let (oid, schema, name) = (self.cursor.u32()?, self.cursor.string()?, self.cursor.string()?);
+        let (oid, schema, name) = (self.cursor.u32()?, self.schema()?, self.cursor.string()?);
         let (_replica_identity, count) = (self.cursor.u8()?, self.cursor.u16()?);
         // Collected from what is there: the count by itself reserves nothing.
         let columns = std::iter::repeat_with(|| self.relation_column()).take(count.into());
         let columns = columns.collect::<Option<Vec<_>>>()?;
-        // An empty name stands for pg_catalog.
-        let schema = if schema.is_empty() { "pg_catalog".to_owned() } else { schema };
         Some(Message::Relation(Box::new(Relation { oid, schema, name, columns })))
     }
 
@@ -149,8 +147,14 @@ impl Reading<'_> {
         Some(RelationColumn { identity: flags & 1 == 1, name, type_oid, typmod })
     }
 
+    /// Nothing stands for `pg_catalog`.
+    fn schema(&mut self) -> Option<String> {
+        let schema = self.cursor.string()?;
+        Some(if schema.is_empty() { "pg_catalog".to_owned() } else { schema })
+    }
+
     fn type_name(&mut self) -> Option<Message> {
-        let (oid, schema, name) = (self.cursor.u32()?, self.cursor.string()?, self.cursor.string()?);
+        let (oid, schema, name) = (self.cursor.u32()?, self.schema()?, self.cursor.string()?);
         Some(Message::Type(Box::new(TypeName { oid, schema, name })))
     }
 

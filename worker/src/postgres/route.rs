@@ -10,7 +10,7 @@ use std::{collections::HashMap, ops::Range, sync::Arc};
 
 use crds::Reason;
 
-use super::pgoutput::{Message, OldRow, Relation, Row};
+use super::pgoutput::{Message, OldRow, Relation, Row, TypeName};
 use crate::{
     change::{BlockBuilder, OldPlace, Place},
     fault::{Fault, Part},
@@ -23,7 +23,7 @@ use crate::{
 pub struct Router {
     tables: Arc<[Table]>,
     relations: HashMap<u32, Standing>,
-    type_names: HashMap<u32, String>,
+    type_names: HashMap<u32, TypeName>,
     halted: Vec<bool>,
     /// The relation of the last change: most changes are of the same table as the one before.
     latest: Option<(u32, Followed)>,
@@ -132,7 +132,7 @@ impl Router {
                 return Ok(());
             }
             Message::Type(name) => {
-                self.type_names.insert(name.oid, format!("{}.{}", name.schema, name.name));
+                self.type_names.insert(name.oid, *name);
                 return Ok(());
             }
             Message::Truncate { relations } => return self.truncate(&relations, block),

@@ -73,6 +73,7 @@ impl Follow {
             self.note(&block);
         }
         self.durable.send_replace(self.settled);
+        self.progress.durable(self.settled);
     }
 
     pub(crate) fn note(&mut self, block: &Block) {

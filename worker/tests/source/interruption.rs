@@ -4,11 +4,7 @@ use std::{
 };
 
 use crds::Reason;
-use worker::{
-    fault::Course,
-    lsn::Lsn,
-    postgres::{Intake, prepare},
-};
+use worker::{fault::Course, lsn::Lsn, postgres::Intake};
 
 use crate::{
     follow::Follow,
@@ -21,7 +17,7 @@ fn impatient(source: &Source) {
 
 #[test]
 fn keepalives_are_answered_while_downstream_is_full() {
-    let source = Source::new("full");
+    let source = Source::new("no_room");
     impatient(&source);
     let mut follow = Follow::with_room(&source.config(&["orders"]), 1);
     source.sql("INSERT INTO orders SELECT i, repeat('x', 1000) FROM generate_series(1, 100000) i");
@@ -126,16 +122,23 @@ fn a_slot_in_use_is_waited_for() {
     second.drain();
 }
 
+/// Ends the reader's session and does something to its slot before it is back.
+fn between_sessions(source: &Source, statement: &str) {
+    eventually("it streams", || source.slot("active") == "t");
+    let name = source.name;
+    source.admin(&format!(
+        "DO $$ BEGIN LOOP BEGIN
+           PERFORM pg_terminate_backend(active_pid, 1000) FROM pg_replication_slots WHERE slot_name = '{name}';
+           PERFORM {statement}; RETURN;
+         EXCEPTION WHEN object_in_use THEN NULL; END; END LOOP; END $$"
+    ));
+}
+
 #[test]
 fn a_slot_that_is_gone_stops_the_stream() {
     let source = Source::new("gone");
     let follow = Follow::start(&source.config(&["orders"]));
-    eventually("it streams", || source.slot("active") == "t");
-    let dropped = "DO $$ BEGIN LOOP BEGIN
-        PERFORM pg_terminate_backend(active_pid, 1000) FROM pg_replication_slots WHERE slot_name = 'gone';
-        PERFORM pg_drop_replication_slot('gone'); RETURN;
-      EXCEPTION WHEN object_in_use THEN NULL; END; END LOOP; END $$";
-    source.admin(dropped);
+    between_sessions(&source, "pg_drop_replication_slot('gone')");
     let fault = follow.fault();
     assert_eq!((fault.reason, fault.course), (Reason::SlotLost, Course::Halt));
 }
@@ -144,11 +147,13 @@ fn a_slot_that_is_gone_stops_the_stream() {
 fn a_slot_moved_by_somebody_else_stops_the_stream() {
     let source = Source::new("moved");
     let config = source.config(&["orders"]);
-    let prepared = prepare(&config).unwrap();
+    let follow = Follow::start(&config);
+    follow.intake.send_replace(Intake::Paused);
     source.sql("INSERT INTO orders VALUES (1)");
-    source.admin("SELECT pg_replication_slot_advance('moved', pg_current_wal_lsn())");
-    let fault = Follow::from(&config, prepared, 1).fault();
-    assert_eq!(fault.reason, Reason::SlotLost);
+    between_sessions(&source, "pg_replication_slot_advance('moved', pg_current_wal_lsn())");
+    let fault = follow.fault();
+    assert_eq!((fault.reason, fault.course), (Reason::SlotLost, Course::Halt));
+    assert!(fault.message.contains("moved"), "{fault}");
 }
 
 #[test]

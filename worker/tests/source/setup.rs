@@ -89,15 +89,15 @@ fn a_publication_of_somebody_else_is_used_and_kept() {
     let source = Source::new("publications");
     source.sql("CREATE TABLE other (id int PRIMARY KEY)");
     source.admin("CREATE PUBLICATION everything FOR ALL TABLES");
-    source.sql("CREATE PUBLICATION some FOR TABLE other");
+    source.sql("CREATE PUBLICATION others FOR TABLE other");
     source.sql("CREATE PUBLICATION half FOR TABLE orders WITH (publish = 'insert')");
     let mut config = source.config(&["orders"]);
-    for name in ["everything", "some"] {
+    for name in ["everything", "others"] {
         config.publication = name.into();
         assert!(!prepare(&config).unwrap().publication_created);
     }
-    let some = "SELECT string_agg(tablename, ',' ORDER BY tablename) FROM pg_publication_tables WHERE pubname = 'some'";
-    assert_eq!(source.admin(some), "orders,other");
+    let published = "SELECT string_agg(tablename, ',' ORDER BY tablename) FROM pg_publication_tables WHERE pubname = 'others'";
+    assert_eq!(source.admin(published), "orders,other");
     config.publication = "half".into();
     assert_eq!(prepare(&config).unwrap_err().reason, Reason::BadConfiguration);
 }

@@ -117,7 +117,14 @@ impl Connection {
         let mut rows = Vec::new();
         let mut refused = None;
         loop {
-            let (tag, body) = self.receive(deadline)?;
+            let (tag, body) = match (self.receive(deadline), refused.take()) {
+                // A fatal refusal is the last word: the server closes after it.
+                (Err(_), Some(error)) => return Err(SourceError::Server(error)),
+                (received, earlier) => {
+                    refused = earlier;
+                    received?
+                }
+            };
             match tag {
                 b'D' => rows.push(answer::row(&body)?),
                 b'E' => refused = Some(server_error(&body)?),

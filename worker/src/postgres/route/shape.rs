@@ -5,16 +5,16 @@ use std::collections::HashMap;
 use crate::{
     postgres::{
         kind,
-        pgoutput::{Relation, RelationColumn},
+        pgoutput::{Relation, RelationColumn, TypeName},
     },
-    table::{Column, Table},
+    table::{Column, Kind, Table},
 };
 
 /// What is different, in words; nothing when rows of `relation` are rows of `table`.
 pub(super) fn difference(
     table: &Table,
     relation: &Relation,
-    type_names: &HashMap<u32, String>,
+    type_names: &HashMap<u32, TypeName>,
 ) -> Option<String> {
     let has = |name: &str| relation.columns.iter().any(|column| column.name == name);
     let had = |name: &str| table.columns.iter().any(|column| column.name == name);
@@ -36,18 +36,24 @@ pub(super) fn difference(
     })
 }
 
-fn is_same_type(column: &Column, announced: &RelationColumn, type_names: &HashMap<u32, String>) -> bool {
+fn is_same_type(column: &Column, announced: &RelationColumn, type_names: &HashMap<u32, TypeName>) -> bool {
     match kind::builtin(announced.type_oid, announced.typmod) {
         Some(kind) => kind::fits(kind, column.kind),
-        None => type_names.get(&announced.type_oid).is_some_and(|name| is_type(&column.source_type, name)),
+        None => type_names.get(&announced.type_oid).is_some_and(|name| is_own_type(column, name)),
     }
 }
 
-/// `source_type` is quoted where PostgreSQL thinks so and may end in a modifier; `name` is neither.
-fn is_type(source_type: &str, name: &str) -> bool {
-    let plain = |text: &str| text.replace('"', "");
-    let (source_type, name) = (plain(source_type), plain(name));
-    source_type.strip_prefix(&name).is_some_and(|rest| rest.is_empty() || rest.starts_with('('))
+/// A type of the database's own: the same name, or a domain, which comes with the name of its base.
+fn is_own_type(column: &Column, name: &TypeName) -> bool {
+    // PostgreSQL quotes where it thinks so.
+    let declared = column.source_type.replace('"', "");
+    if declared == format!("{}.{}", name.schema, name.name).replace('"', "") {
+        return true;
+    }
+    let is_qualified = declared.contains('.');
+    let is_text = matches!(column.kind, Kind::Text | Kind::ShortText { .. });
+    is_qualified
+        && if name.schema == "pg_catalog" { kind::is_named(column.kind, &name.name) } else { is_text }
 }
 
 /// Whether the old row of an update or a delete names the row by its primary key.

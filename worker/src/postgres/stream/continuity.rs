@@ -67,23 +67,23 @@ fn left_at(history: &str, timeline: u32) -> Option<Lsn> {
     })
 }
 
-/// The slot must be there, whole, and not ahead of what is durable: else changes between are gone.
-pub(super) fn check_slot(
-    connection: &mut Connection,
-    config: &SourceConfig,
-    durable: Lsn,
-) -> Result<(), SourceError> {
+/// What the slot has confirmed; it must be there, and whole.
+pub(super) fn confirmed(connection: &mut Connection, config: &SourceConfig) -> Result<Lsn, SourceError> {
     let rows = connection.query("SELECT pg_catalog.current_setting('server_version_num')")?;
     let version = rows.first().map(|row| row.parse(0)).transpose()?.unwrap_or_default();
     let slot = Slot::find(connection, &config.slot, version)?;
     let slot = slot.ok_or_else(|| SourceError::SlotLost("it does not exist any more".to_owned()))?;
-    let confirmed = slot.usable(config)?;
-    if confirmed > durable {
-        return Err(SourceError::SlotLost(format!(
-            "it was moved to {confirmed} by somebody else, and StarRocks has everything only up to {durable}"
-        )));
+    Ok(slot.usable(config)?)
+}
+
+/// The slot must not be ahead of what is durable: else changes between are gone.
+pub(super) fn check_slot(confirmed: Lsn, durable: Lsn) -> Result<(), SourceError> {
+    if confirmed <= durable {
+        return Ok(());
     }
-    Ok(())
+    Err(SourceError::SlotLost(format!(
+        "it was moved to {confirmed} by somebody else, and StarRocks has everything only up to {durable}"
+    )))
 }
 
 #[cfg(test)]

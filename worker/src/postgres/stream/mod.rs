@@ -152,11 +152,13 @@ impl Reader {
 
     fn check_continuity(&mut self, connection: &mut Connection) -> Result<(), SourceError> {
         let origin = identify(connection)?;
+        let confirmed = continuity::confirmed(connection, &self.config)?;
+        // Before the first stream a predecessor may have confirmed more, and what it confirmed is durable.
         if let Some(known) = self.origin {
             self.progress.reconnected();
             continuity::check_origin(connection, known, origin, self.position())?;
+            continuity::check_slot(confirmed, self.start.max(*self.durable.borrow()))?;
         }
-        continuity::check_slot(connection, &self.config, self.start.max(*self.durable.borrow()))?;
         self.origin = Some(origin);
         Ok(())
     }
