@@ -1,18 +1,25 @@
 //! The source end against a real PostgreSQL: setup, login, streaming, and everything that interrupts it.
 //!
-//! One server for all tests, one database, role and slot for each.
+//! One server for all tests, one database and slot for each.
 
+#[cfg(test)]
 #[path = "source/bench.rs"]
 mod bench;
+#[cfg(test)]
 #[path = "source/follow.rs"]
 mod follow;
+#[cfg(test)]
 #[path = "source/interruption.rs"]
 mod interruption;
+#[cfg(test)]
 #[path = "source/login.rs"]
 mod login;
+#[cfg(test)]
 #[path = "source/server.rs"]
 mod server;
+#[cfg(test)]
 #[path = "source/setup.rs"]
 mod setup;
+#[cfg(test)]
 #[path = "source/stream.rs"]
 mod stream;
