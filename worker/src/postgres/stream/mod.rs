@@ -70,7 +70,7 @@ pub struct Reader {
     durable: watch::Receiver<Lsn>,
     intake: watch::Receiver<Intake>,
     progress: Arc<Progress>,
-    /// The server of the first connection.
+    /// The server of the last stream; none before the first.
     origin: Option<Origin>,
     /// The last position that PostgreSQL was told.
     told: Lsn,
@@ -128,8 +128,9 @@ impl Reader {
     fn stream(&mut self, backoff: &mut Backoff) -> Result<(), SourceError> {
         let mut connection = Connection::open(&self.config)?;
         let interval = feedback::interval(&mut connection)?;
-        self.check_continuity(&mut connection)?;
+        let origin = self.check_continuity(&mut connection)?;
         self.start_replication(&mut connection)?;
+        self.origin = Some(origin);
         backoff.reset();
         self.streaming();
         Session::new(self, connection, interval).run()
@@ -150,7 +151,7 @@ impl Reader {
         self.start.max(*self.durable.borrow()).max(self.router.committed())
     }
 
-    fn check_continuity(&mut self, connection: &mut Connection) -> Result<(), SourceError> {
+    fn check_continuity(&self, connection: &mut Connection) -> Result<Origin, SourceError> {
         let origin = identify(connection)?;
         let confirmed = continuity::confirmed(connection, &self.config)?;
         // Before the first stream a predecessor may have confirmed more, and what it confirmed is durable.
@@ -159,8 +160,7 @@ impl Reader {
             continuity::check_origin(connection, known, origin, self.position())?;
             continuity::check_slot(confirmed, self.start.max(*self.durable.borrow()))?;
         }
-        self.origin = Some(origin);
-        Ok(())
+        Ok(origin)
     }
 
     fn streaming(&mut self) {
