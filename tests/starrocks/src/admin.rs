@@ -25,7 +25,8 @@ struct Parts {
 impl Parts {
     fn chosen(self) -> Vec<Part> {
         let parts = [(self.fe, Part::Fe), (self.be, Part::Be), (self.sql, Part::Sql)];
-        let chosen: Vec<Part> = parts.into_iter().filter(|(is_chosen, _)| *is_chosen).map(|(_, part)| part).collect();
+        let chosen: Vec<Part> =
+            parts.into_iter().filter(|(is_chosen, _)| *is_chosen).map(|(_, part)| part).collect();
         if chosen.is_empty() { Part::ALL.to_vec() } else { chosen }
     }
 }
@@ -133,7 +134,10 @@ async fn up(servers: &Servers, body: &[u8]) -> Response {
     };
     for part in parts {
         if let Err(error) = servers.up(part).await {
-            return Response::html(Status::InternalServerError, format!("{part:?} does not come up: {error}"));
+            return Response::html(
+                Status::InternalServerError,
+                format!("{part:?} does not come up: {error}"),
+            );
         }
     }
     done()

@@ -85,18 +85,24 @@ impl Cluster {
     /// Takes the rows of a committed load: at once, or when they are due.
     pub(crate) fn publish(&self, publication: Publication) {
         let now = self.clock.now();
-        if publication.due_millis <= now { self.show(publication, now) } else { locked(&self.pending).push(publication) }
+        if publication.due_millis <= now {
+            self.show(publication, now)
+        } else {
+            locked(&self.pending).push(publication)
+        }
     }
 
     /// Publishes what has become due; called before anybody looks at rows or states.
     pub(crate) fn settle(&self) {
         let now = self.clock.now();
-        let due: Vec<_> = locked(&self.pending).extract_if(.., |publication| publication.due_millis <= now).collect();
+        let due: Vec<_> =
+            locked(&self.pending).extract_if(.., |publication| publication.due_millis <= now).collect();
         due.into_iter().for_each(|publication| self.show(publication, now));
     }
 
     fn show(&self, publication: Publication, now: i64) {
-        let Publication { database, transaction, table_id, epoch, columns, changes, is_partial, .. } = publication;
+        let Publication { database, transaction, table_id, epoch, columns, changes, is_partial, .. } =
+            publication;
         let mut catalog = locked(&self.catalog);
         // Rows of a load whose table was dropped or truncated meanwhile are gone, without a word (§12.6).
         let table = catalog.table_by_id(&database, table_id).filter(|table| table.epoch == epoch);
@@ -133,7 +139,9 @@ impl Cluster {
             }
         }
         let labels = locked(&self.transactions).count().into_iter();
-        let owned = |states: BTreeMap<&'static str, usize>| states.into_iter().map(|(k, v)| (k.to_owned(), v)).collect();
+        let owned = |states: BTreeMap<&'static str, usize>| {
+            states.into_iter().map(|(k, v)| (k.to_owned(), v)).collect()
+        };
         stats.labels = labels.map(|(database, states)| (database, owned(states))).collect();
         stats
     }

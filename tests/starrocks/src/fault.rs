@@ -183,8 +183,12 @@ fn matches(pattern: &[u8], text: &[u8]) -> bool {
     match pattern.split_first() {
         None => text.is_empty(),
         Some((b'*', [])) => true,
-        Some((b'*', rest)) => (0..=text.len()).any(|start| matches(rest, text.get(start..).unwrap_or_default())),
-        Some((first, rest)) => text.split_first().is_some_and(|(head, tail)| head == first && matches(rest, tail)),
+        Some((b'*', rest)) => {
+            (0..=text.len()).any(|start| matches(rest, text.get(start..).unwrap_or_default()))
+        }
+        Some((first, rest)) => {
+            text.split_first().is_some_and(|(head, tail)| head == first && matches(rest, tail))
+        }
     }
 }
 

@@ -45,7 +45,8 @@ struct Arguments {
 
 impl Arguments {
     fn options(self) -> Options {
-        let host = if self.listen.is_unspecified() { "127.0.0.1".to_owned() } else { self.listen.to_string() };
+        let host =
+            if self.listen.is_unspecified() { "127.0.0.1".to_owned() } else { self.listen.to_string() };
         let root = || vec![User::new("root", "", Rights::All)];
         Options {
             listen: self.listen,

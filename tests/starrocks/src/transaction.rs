@@ -167,7 +167,8 @@ impl Transactions {
     /// four hours old labels are forgotten.
     pub(crate) fn tidy(&mut self, now: i64) {
         for labels in self.databases.values_mut() {
-            let overdue = labels.transactions.values_mut().filter(|transaction| transaction.deadline_millis <= now);
+            let overdue =
+                labels.transactions.values_mut().filter(|transaction| transaction.deadline_millis <= now);
             overdue.for_each(|transaction| transaction.abort("timeout by txn manager", now));
         }
         let cleaned = *self.cleaned_millis.get_or_insert(now);

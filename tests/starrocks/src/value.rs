@@ -52,7 +52,9 @@ impl Value {
             Self::Integer(value) => value.to_string(),
             Self::Float(value) => print_float(f64::from(*value), &format!("{value:e}"), &value.to_string()),
             Self::Double(value) => print_float(*value, &format!("{value:e}"), &value.to_string()),
-            Self::Decimal(text) | Self::Text(text) | Self::Json(text) => return Some(text.as_bytes().to_vec()),
+            Self::Decimal(text) | Self::Text(text) | Self::Json(text) => {
+                return Some(text.as_bytes().to_vec());
+            }
             Self::Bytes(bytes) => return Some(bytes.to_vec()),
             Self::Date(date) => date.print(),
             Self::DateTime(moment) => moment.print(with_micros),

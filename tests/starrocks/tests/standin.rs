@@ -1,1 +1,20 @@
 //! The stand-in as clients meet it: raw HTTP, a MySQL driver, curl.
+
+#[path = "standin/bed.rs"]
+mod bed;
+#[path = "standin/discard.rs"]
+mod discard;
+#[path = "standin/faults.rs"]
+mod faults;
+#[path = "standin/labels.rs"]
+mod labels;
+#[path = "standin/loads.rs"]
+mod loads;
+#[path = "standin/recordings.rs"]
+mod recordings;
+#[path = "standin/redirect.rs"]
+mod redirect;
+#[path = "standin/sql.rs"]
+mod sql;
+#[path = "standin/values.rs"]
+mod values;

@@ -104,7 +104,9 @@ impl LoadHeaders {
             strict_mode: flag("strict_mode", "Invalid strict mode format. Must be bool type")?,
             partial_update: flag("partial_update", "Invalid partial update flag format. Must be bool type")?,
             // Anything but `true` is false, without complaint.
-            strip_outer_array: request.header("strip_outer_array").is_some_and(|v| v.eq_ignore_ascii_case("true")),
+            strip_outer_array: request
+                .header("strip_outer_array")
+                .is_some_and(|v| v.eq_ignore_ascii_case("true")),
             // Read leniently: text is 0.
             max_filter_ratio: request.header("max_filter_ratio").and_then(|v| v.parse().ok()).unwrap_or(0.0),
         })

@@ -166,7 +166,8 @@ impl Load<'_> {
         self.strike(Stage::Begin).await?;
         let started = Instant::now();
         self.check_rights().map_err(Stop::fail)?;
-        let timeout = u32::try_from(headers.timeout_seconds).ok().filter(|seconds| (1..=259_200).contains(seconds));
+        let timeout =
+            u32::try_from(headers.timeout_seconds).ok().filter(|seconds| (1..=259_200).contains(seconds));
         let timeout = timeout.ok_or_else(|| {
             Stop::fail(format!(
                 "Invalid timeout: '{}'. Expected values should be between 1 and 259200 seconds",
@@ -186,7 +187,8 @@ impl Load<'_> {
 
     /// User, database, table, privilege, in this order (recording).
     fn check_rights(&self) -> Result<(), String> {
-        let credentials = self.request.credentials().map_err(|_| "no valid Basic authorization".to_owned())?;
+        let credentials =
+            self.request.credentials().map_err(|_| "no valid Basic authorization".to_owned())?;
         let user = self.cluster.user(&credentials.user).filter(|user| user.password == credentials.password);
         let user = user.ok_or_else(|| {
             let using = if credentials.password.is_empty() { "NO" } else { "YES" };
@@ -200,9 +202,10 @@ impl Load<'_> {
         }
         match user.rights {
             Rights::All => Ok(()),
-            Rights::None => Err(
-                "Access denied; you need (at least one of) the INSERT privilege(s) for this operation".to_owned()
-            ),
+            Rights::None => {
+                Err("Access denied; you need (at least one of) the INSERT privilege(s) for this operation"
+                    .to_owned())
+            }
         }
     }
 
@@ -230,7 +233,8 @@ impl Load<'_> {
         }
         let catalog = locked(&self.cluster.catalog);
         let table = catalog.table(self.database, self.table);
-        let table = table.ok_or_else(|| Stop::fail(format!("unknown table \"{}.{}\"", self.database, self.table)))?;
+        let table =
+            table.ok_or_else(|| Stop::fail(format!("unknown table \"{}.{}\"", self.database, self.table)))?;
         let plan = LoadPlan::new(table, &headers).map_err(Stop::fail)?;
         self.times.plan = started.elapsed();
         Ok(plan)
@@ -377,7 +381,9 @@ impl Load<'_> {
         }
         let mut upserts = converted.changes.iter().filter(|change| !change.is_delete);
         if plan.lacks_sort_columns && upserts.clone().next().is_some() {
-            return Err(Stop::fail("partial update on table with sort key must provide all sort key columns"));
+            return Err(Stop::fail(
+                "partial update on table with sort key must provide all sort key columns",
+            ));
         }
         let catalog = locked(&self.cluster.catalog);
         let Some(table) = catalog.table(self.database, self.table) else { return Ok(()) };

@@ -3,12 +3,7 @@
 use std::sync::Arc;
 
 use super::{Column, Model, SqlType, Table};
-use crate::{
-    Profile,
-    convert,
-    sql::SqlError,
-    value::Value,
-};
+use crate::{Profile, convert, sql::SqlError, value::Value};
 
 /// A line of SHOW ALTER TABLE COLUMN.
 #[derive(Debug, Clone)]
@@ -79,9 +74,9 @@ impl Table {
             Place::Last => Ok(self.columns().len()),
             Place::First => Err(SqlError::plain("Cannot add value column at first.".to_owned())),
             Place::After(name) => {
-                let at = self.position(name).ok_or_else(|| {
-                    SqlError::plain(format!("Column[{name}] does not found"))
-                })?;
+                let at = self
+                    .position(name)
+                    .ok_or_else(|| SqlError::plain(format!("Column[{name}] does not found")))?;
                 Ok((at + 1).max(self.keys().count()))
             }
         }
@@ -92,9 +87,8 @@ impl Table {
     }
 
     pub(crate) fn drop_column(&mut self, name: &str) -> Result<(), SqlError> {
-        let at = self.position(name).ok_or_else(|| {
-            SqlError::plain(format!("Column does not exists: {name}"))
-        })?;
+        let at =
+            self.position(name).ok_or_else(|| SqlError::plain(format!("Column does not exists: {name}")))?;
         let is_key = self.columns().get(at).is_some_and(|column| column.is_key);
         if is_key && self.spec.model == Model::PrimaryKeys {
             return Err(SqlError::plain("Can not drop key column in primary data model table".to_owned()));
@@ -115,12 +109,15 @@ impl Table {
 
     /// Returns whether anything changed: an identical definition leaves no job.
     pub(crate) fn modify_column(&mut self, spec: &ColumnSpec, profile: Profile) -> Result<bool, SqlError> {
-        let at = self.position(&spec.name).ok_or_else(|| {
-            SqlError::plain(format!("Column[{}] does not exists", spec.name))
-        })?;
+        let at = self
+            .position(&spec.name)
+            .ok_or_else(|| SqlError::plain(format!("Column[{}] does not exists", spec.name)))?;
         let Some(old) = self.columns().get(at).cloned() else { return Ok(false) };
         if old.is_key && self.spec.model == Model::PrimaryKeys {
-            return Err(SqlError::plain(format!("Can not modify key column: {} for primary key table", old.name)));
+            return Err(SqlError::plain(format!(
+                "Can not modify key column: {} for primary key table",
+                old.name
+            )));
         }
         if self.is_sort_column(&old.name) {
             return Err(SqlError::plain("Can not modify sort column in primary data model table".to_owned()));

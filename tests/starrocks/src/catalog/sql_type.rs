@@ -12,7 +12,10 @@ pub(crate) enum SqlType {
     LargeInt,
     Float,
     Double,
-    Decimal { precision: u8, scale: u8 },
+    Decimal {
+        precision: u8,
+        scale: u8,
+    },
     Char(u32),
     Varchar(u32),
     Varbinary(Option<u32>),
@@ -86,7 +89,8 @@ impl SqlType {
                 composite("map", &[key.print(names, profile), value.print(names, profile)], names)
             }
             (Self::Struct(fields), _) => {
-                let fields = fields.iter().map(|(name, field)| format!("{name} {}", field.print(names, profile)));
+                let fields =
+                    fields.iter().map(|(name, field)| format!("{name} {}", field.print(names, profile)));
                 composite("struct", &fields.collect::<Vec<_>>(), names)
             }
             (_, TypeNames::Describe) => self.describe(profile),
@@ -135,7 +139,9 @@ impl SqlType {
             _ => 256,
         };
         match self {
-            Self::Decimal { precision, scale } => format!("DECIMAL{}({precision},{scale})", width(*precision)),
+            Self::Decimal { precision, scale } => {
+                format!("DECIMAL{}({precision},{scale})", width(*precision))
+            }
             Self::Char(_) | Self::Varchar(_) | Self::Varbinary(_) => self.word().to_uppercase(),
             _ => self.describe(profile).to_uppercase(),
         }
@@ -202,12 +208,24 @@ impl SqlType {
             (Self::Char(_) | Self::Varchar(_), Self::Varchar(_)) | (Self::Char(_), Self::Char(_)) => true,
             (
                 Self::Varchar(_),
-                Self::TinyInt | Self::SmallInt | Self::Int | Self::BigInt | Self::LargeInt | Self::Float | Self::Double
-                | Self::Date | Self::Json | Self::Decimal { .. },
+                Self::TinyInt
+                | Self::SmallInt
+                | Self::Int
+                | Self::BigInt
+                | Self::LargeInt
+                | Self::Float
+                | Self::Double
+                | Self::Date
+                | Self::Json
+                | Self::Decimal { .. },
             ) => true,
             (Self::Date, Self::DateTime) | (Self::DateTime, Self::Date) => true,
-            (Self::Decimal { precision, scale }, Self::Decimal { precision: to_precision, scale: to_scale }) => {
-                to_scale >= scale && i16::from(*to_precision) - i16::from(*to_scale) >= i16::from(precision - scale)
+            (
+                Self::Decimal { precision, scale },
+                Self::Decimal { precision: to_precision, scale: to_scale },
+            ) => {
+                to_scale >= scale
+                    && i16::from(*to_precision) - i16::from(*to_scale) >= i16::from(precision - scale)
             }
             (from, to) => match (from.integer_range(), to) {
                 (Some(_), Self::Varchar(_)) => true,

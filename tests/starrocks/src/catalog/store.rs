@@ -40,7 +40,8 @@ fn encode_value(bytes: &mut Vec<u8>, sql_type: &SqlType, value: &Value, is_last:
         Value::Date(date) => bytes.extend(day_number(date.year, date.month, date.day).to_be_bytes()),
         Value::DateTime(moment) => {
             let day = day_number(moment.date.year, moment.date.month, moment.date.day);
-            let seconds = u64::from(moment.hour) * 3600 + u64::from(moment.minute) * 60 + u64::from(moment.second);
+            let seconds =
+                u64::from(moment.hour) * 3600 + u64::from(moment.minute) * 60 + u64::from(moment.second);
             let micros = seconds * 1_000_000 + u64::from(moment.micros);
             bytes.extend(((u64::from(day) << 40) | micros).to_be_bytes());
         }

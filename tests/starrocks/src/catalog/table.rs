@@ -56,7 +56,17 @@ impl Table {
     pub(crate) fn new(id: u64, spec: TableSpec, created_millis: i64) -> Self {
         let next_column = spec.columns.iter().map(|column| column.id).max().unwrap_or(0) + 1;
         let rows = BTreeMap::new();
-        Self { id, spec, rows, epoch: 0, version: 1, schema_version: 0, created_millis, next_column, next_row: 0 }
+        Self {
+            id,
+            spec,
+            rows,
+            epoch: 0,
+            version: 1,
+            schema_version: 0,
+            created_millis,
+            next_column,
+            next_row: 0,
+        }
     }
 
     pub(crate) fn columns(&self) -> &[Column] {
@@ -94,10 +104,18 @@ impl Table {
 
     /// Applies a load's changes in their order; `planned` names the columns that each change carries.
     /// With `is_partial`, columns not carried keep what a row had.
-    pub(crate) fn apply(&mut self, planned: &[Column], changes: Vec<Change>, is_partial: bool, now_millis: i64) {
+    pub(crate) fn apply(
+        &mut self,
+        planned: &[Column],
+        changes: Vec<Change>,
+        is_partial: bool,
+        now_millis: i64,
+    ) {
         let columns = Arc::clone(&self.spec.columns);
-        let places: HashMap<u32, usize> = planned.iter().enumerate().map(|(place, c)| (c.id, place)).collect();
-        let sources: Vec<Option<usize>> = columns.iter().map(|column| places.get(&column.id).copied()).collect();
+        let places: HashMap<u32, usize> =
+            planned.iter().enumerate().map(|(place, c)| (c.id, place)).collect();
+        let sources: Vec<Option<usize>> =
+            columns.iter().map(|column| places.get(&column.id).copied()).collect();
         let absent = |column: &Column| column.value_when_absent(now_millis).unwrap_or(Value::Null);
         let absent: Vec<Value> = columns.iter().map(absent).collect();
         for Change { is_delete, mut values } in changes {

@@ -31,7 +31,9 @@ impl Refusal {
         let type_name = || sql_type.print(TypeNames::Internal, profile);
         match self {
             Self::Overflow => format!("Value is overflow. column={column}"),
-            Self::BadText { text } => format!("Unable to cast string value to {}. value={text}, column={column}", type_name()),
+            Self::BadText { text } => {
+                format!("Unable to cast string value to {}. value={text}, column={column}", type_name())
+            }
             Self::Unsupported => format!("Unsupported value type. column={column}"),
             Self::TooLong => format!("Value length is beyond the capacity. column={column}"),
             Self::OutOfRange { text } => {
@@ -48,7 +50,9 @@ impl Refusal {
 pub(crate) fn from_json(json: &Json<'_>, sql_type: &SqlType) -> Result<Value, Refusal> {
     match sql_type {
         SqlType::Boolean => boolean(json),
-        SqlType::TinyInt | SqlType::SmallInt | SqlType::Int | SqlType::BigInt => number::integer(json, sql_type),
+        SqlType::TinyInt | SqlType::SmallInt | SqlType::Int | SqlType::BigInt => {
+            number::integer(json, sql_type)
+        }
         SqlType::Float => number::float(json),
         SqlType::Double => number::double(json).map(Value::Double),
         SqlType::Char(_) | SqlType::Varchar(_) => bounded_text(json, sql_type),

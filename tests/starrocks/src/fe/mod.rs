@@ -40,7 +40,8 @@ pub(crate) async fn serve(cluster: Arc<Cluster>, mut connection: Connection) {
             }
         };
         let is_put = request.method == "PUT";
-        let Reply::Answer(response) = answer(&cluster, &request, &connection.peer.ip().to_string()).await else {
+        let Reply::Answer(response) = answer(&cluster, &request, &connection.peer.ip().to_string()).await
+        else {
             return connection.drop_hard();
         };
         let closes = response.closes || request.wants_close();
@@ -94,7 +95,12 @@ async fn answer(cluster: &Cluster, request: &Request, client: &str) -> Reply {
     }
 }
 
-fn with_user(cluster: &Cluster, request: &Request, client: &str, then: impl FnOnce() -> Response) -> Response {
+fn with_user(
+    cluster: &Cluster,
+    request: &Request,
+    client: &str,
+    then: impl FnOnce() -> Response,
+) -> Response {
     match authenticate(cluster, request, client) {
         Ok(_) => then(),
         Err(response) => response,
@@ -124,7 +130,9 @@ fn health(cluster: &Cluster) -> Response {
 fn unknown(method: &str) -> Response {
     match method {
         "GET" => not_found(),
-        "POST" => Response::html(Status::NotImplemented, RestResult::failed("1", "Not implemented").compact()),
+        "POST" => {
+            Response::html(Status::NotImplemented, RestResult::failed("1", "Not implemented").compact())
+        }
         _ => {
             let message = format!("HTTP method is not allowed: {method}");
             Response::html(Status::MethodNotAllowed, RestResult::failed("1", &message).compact())

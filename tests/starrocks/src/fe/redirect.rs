@@ -38,7 +38,13 @@ pub(super) async fn stream_load(
     }
 }
 
-fn check(cluster: &Cluster, request: &Request, client: &str, database: &str, table: &str) -> Result<(), Response> {
+fn check(
+    cluster: &Cluster,
+    request: &Request,
+    client: &str,
+    database: &str,
+    table: &str,
+) -> Result<(), Response> {
     let user = authenticate(cluster, request, client)?;
     let is_exempt = request.minor_version == 0 && cluster.profile().exempts_http10_from_expect();
     if !request.expects_continue() && !is_exempt {
@@ -86,7 +92,8 @@ fn redirect(profile: Profile, request: &Request, address: &str) -> Response {
 /// Up to 3.5 the FE decodes the path and escapes only half of it again (§3.4).
 fn location_path(profile: Profile, target: &str) -> String {
     if profile >= Profile::V4_0 {
-        let escape = |byte: u8| if byte.is_ascii() { char::from(byte).to_string() } else { format!("%{byte:02X}") };
+        let escape =
+            |byte: u8| if byte.is_ascii() { char::from(byte).to_string() } else { format!("%{byte:02X}") };
         return target.bytes().map(escape).collect();
     }
     let (path, query) = target.split_once('?').map_or((target, None), |(path, query)| (path, Some(query)));

@@ -14,7 +14,11 @@ impl RestResult {
     }
 
     pub(super) fn failed(code: &str, message: &str) -> Self {
-        Self::default().with("status", "FAILED").with("code", code).with("msg", message).with("message", message)
+        Self::default()
+            .with("status", "FAILED")
+            .with("code", code)
+            .with("msg", message)
+            .with("message", message)
     }
 
     pub(super) fn with(mut self, name: &'static str, value: &str) -> Self {

@@ -76,7 +76,9 @@ impl Request {
 
 fn malformed(error: &base64::DecodeError) -> BadCredentials {
     let reason = match error {
-        base64::DecodeError::InvalidByte(_, byte) => format!("invalid Base64 input character: {byte} (decimal)"),
+        base64::DecodeError::InvalidByte(_, byte) => {
+            format!("invalid Base64 input character: {byte} (decimal)")
+        }
         _ => "invalid Base64 input".to_owned(),
     };
     BadCredentials::Malformed { reason }
@@ -95,6 +97,7 @@ pub(crate) fn decode_percent(text: &str) -> String {
 }
 
 fn hex_byte(digits: &[u8]) -> Option<u8> {
-    let text = std::str::from_utf8(digits).ok().filter(|text| text.bytes().all(|byte| byte.is_ascii_hexdigit()))?;
+    let text =
+        std::str::from_utf8(digits).ok().filter(|text| text.bytes().all(|byte| byte.is_ascii_hexdigit()))?;
     u8::from_str_radix(text, 16).ok()
 }

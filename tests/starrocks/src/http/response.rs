@@ -69,7 +69,11 @@ impl Response {
         for (name, value) in &self.headers {
             head.push_str(&format!("{name}: {value}\r\n"));
         }
-        head.push_str(if self.closes { "connection: close\r\n\r\n" } else { "connection: keep-alive\r\n\r\n" });
+        head.push_str(if self.closes {
+            "connection: close\r\n\r\n"
+        } else {
+            "connection: keep-alive\r\n\r\n"
+        });
         // Heads are Latin-1 on the wire, as a Java server writes them.
         let mut bytes: Vec<u8> = head.chars().map(|letter| u8::try_from(letter).unwrap_or(b'?')).collect();
         bytes.extend_from_slice(&self.body);

@@ -139,7 +139,8 @@ mod tests {
 
     #[test]
     fn s07_items_are_names_and_assignments() {
-        let items = parse_columns("id, `a b`, tmp, v = to_binary(tmp, 'hex'), __op='delete'").expect("parses");
+        let items =
+            parse_columns("id, `a b`, tmp, v = to_binary(tmp, 'hex'), __op='delete'").expect("parses");
         let names: Vec<_> = items.iter().filter_map(Item::name).collect();
         assert_eq!(names, ["id", "a b", "tmp"]);
         let assigned: Vec<_> = items.iter().filter_map(Item::assignment).map(|(target, _)| target).collect();

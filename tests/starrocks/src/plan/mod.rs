@@ -111,7 +111,8 @@ fn field_names(table: &Table, items: &[Item]) -> Result<Vec<String>, String> {
         return Ok(table.columns().iter().filter(assigned).map(|column| column.name.clone()).collect());
     }
     for (place, name) in listed.iter().enumerate() {
-        let is_repeated = listed.iter().take(place).any(|earlier| earlier.to_lowercase() == name.to_lowercase());
+        let is_repeated =
+            listed.iter().take(place).any(|earlier| earlier.to_lowercase() == name.to_lowercase());
         let is_assigned = items.iter().any(|item| item.is_assigned_to(name)) && table.column(name).is_some();
         if is_repeated || is_assigned {
             return Err(format!("Duplicate column: {name}"));
@@ -130,7 +131,9 @@ fn unknown_target(name: &str, source: &Source) -> Result<(), String> {
 
 fn operation_of(source: &Source) -> Result<Operation, String> {
     let text = match source {
-        Source::Field(place) | Source::Assigned(Expression::Field(place)) => return Ok(Operation::Field(*place)),
+        Source::Field(place) | Source::Assigned(Expression::Field(place)) => {
+            return Ok(Operation::Field(*place));
+        }
         Source::Assigned(Expression::Text(text)) => text,
         Source::Assigned(_) => return Err("load op type string not supported: NULL".to_owned()),
     };

@@ -41,7 +41,8 @@ impl Converted {
 
 /// Reads a whole JSON body. An error fails the load, whatever the filter ratio (§7.1).
 pub(crate) fn convert_body(plan: &LoadPlan, body: &[u8], profile: Profile) -> Result<Converted, String> {
-    let text = std::str::from_utf8(body).map_err(|_| "parse error. The input is not valid UTF-8".to_owned())?;
+    let text =
+        std::str::from_utf8(body).map_err(|_| "parse error. The input is not valid UTF-8".to_owned())?;
     let mut rows = JsonRows::new(text, plan.strip_outer_array);
     let mut converted = Converted::default();
     while let Some(row) = rows.next_row().map_err(|error| error.to_string())? {
@@ -65,7 +66,8 @@ impl LoadPlan {
     }
 
     fn change(&self, row: &JsonRow<'_>, profile: Profile) -> Result<Change, String> {
-        let fields: Vec<Option<&Json<'_>>> = self.fields.iter().enumerate().map(|(i, f)| find(row, f, i)).collect();
+        let fields: Vec<Option<&Json<'_>>> =
+            self.fields.iter().enumerate().map(|(i, f)| find(row, f, i)).collect();
         let is_delete = self.is_delete(&fields)?;
         let mut values = Vec::with_capacity(self.columns.len());
         for (column, source) in self.columns.iter().zip(&self.sources) {

@@ -71,7 +71,10 @@ impl<'a> Tree<'a> {
         let mut cursor = Cursor::new(text);
         if cursor.peek() == Some(b'{') {
             let fields = cursor.object().ok()?.into_iter();
-            return fields.map(|(name, value)| Some((name, Self::of(&value)?))).collect::<Option<_>>().map(Self::Object);
+            return fields
+                .map(|(name, value)| Some((name, Self::of(&value)?)))
+                .collect::<Option<_>>()
+                .map(Self::Object);
         }
         let elements = Json::elements(text)?;
         elements.iter().map(Self::of).collect::<Option<_>>().map(Self::Array)

@@ -65,7 +65,11 @@ impl<'a> Cursor<'a> {
         Ok(fields)
     }
 
-    fn fields(&mut self, depth: usize, mut each: impl FnMut(Cow<'a, str>, Json<'a>)) -> Result<(), SyntaxError> {
+    fn fields(
+        &mut self,
+        depth: usize,
+        mut each: impl FnMut(Cow<'a, str>, Json<'a>),
+    ) -> Result<(), SyntaxError> {
         if !self.take(b'{') {
             return Err(self.error("an object should start here"));
         }
@@ -122,8 +126,7 @@ impl<'a> Cursor<'a> {
     }
 
     fn word(&mut self) -> Result<Json<'a>, SyntaxError> {
-        let words =
-            [("true", Json::Boolean(true)), ("false", Json::Boolean(false)), ("null", Json::Null)];
+        let words = [("true", Json::Boolean(true)), ("false", Json::Boolean(false)), ("null", Json::Null)];
         for (word, json) in words {
             if self.rest().starts_with(word.as_bytes()) {
                 self.at += word.len();
@@ -229,7 +232,10 @@ impl<'a> Cursor<'a> {
         let code = if (0xD800..0xDC00).contains(&high) {
             let follows = self.rest().starts_with(b"\\u");
             self.at += 2 * usize::from(follows);
-            let low = self.hex4().filter(|low| follows && (0xDC00..0xE000).contains(low)).ok_or_else(|| bad.clone())?;
+            let low = self
+                .hex4()
+                .filter(|low| follows && (0xDC00..0xE000).contains(low))
+                .ok_or_else(|| bad.clone())?;
             0x10000 + ((high - 0xD800) << 10) + (low - 0xDC00)
         } else {
             high

@@ -24,12 +24,10 @@ pub(super) fn execute(cluster: &Cluster, session: &Session, statement: Statement
         Statement::DropDatabase { name, if_exists } => drop_database(cluster, &name, if_exists),
         Statement::CreateTable(create) => create::table(cluster, session, *create),
         Statement::DropTable { table, if_exists } => drop_table(cluster, session, &table, if_exists),
-        Statement::TruncateTable(table) => {
-            change_table(cluster, session, &table, |_, table| {
-                table.truncate();
-                Ok(())
-            })
-        }
+        Statement::TruncateTable(table) => change_table(cluster, session, &table, |_, table| {
+            table.truncate();
+            Ok(())
+        }),
         Statement::AlterTable { table, clauses } => alter(cluster, session, &table, clauses),
         _ => Err(SqlError::syntax(0, "the statement is not supported")),
     }
@@ -59,9 +57,16 @@ fn drop_database(cluster: &Cluster, name: &str, if_exists: bool) -> Result<(), S
     if if_exists { Ok(()) } else { Err(SqlError::no_database_to_drop(name)) }
 }
 
-fn drop_table(cluster: &Cluster, session: &Session, name: &TableName, if_exists: bool) -> Result<(), SqlError> {
+fn drop_table(
+    cluster: &Cluster,
+    session: &Session,
+    name: &TableName,
+    if_exists: bool,
+) -> Result<(), SqlError> {
     let mut catalog = locked(&cluster.catalog);
-    match find_table(&catalog, session, name, SqlError::unknown_table, cluster.profile()).map(|(database, _)| database) {
+    match find_table(&catalog, session, name, SqlError::unknown_table, cluster.profile())
+        .map(|(database, _)| database)
+    {
         Ok(database) => {
             if let Some(content) = catalog.databases.get_mut(&database) {
                 content.tables.remove(&name.table);
@@ -88,7 +93,12 @@ fn change_table<T>(
     change(&database, table)
 }
 
-fn alter(cluster: &Cluster, session: &Session, name: &TableName, clauses: Vec<Clause>) -> Result<(), SqlError> {
+fn alter(
+    cluster: &Cluster,
+    session: &Session,
+    name: &TableName,
+    clauses: Vec<Clause>,
+) -> Result<(), SqlError> {
     for clause in &clauses {
         check_clause(cluster, clause)?;
     }

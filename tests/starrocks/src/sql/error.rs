@@ -99,7 +99,11 @@ impl SqlError {
 
     pub(crate) fn wrong_password(user: &str, client: &str, used_password: bool) -> Self {
         let using = if used_password { "YES" } else { "NO" };
-        Self::new(1045, "28000", format!("Access denied for user '{user}'@'{client}' (using password: {using})"))
+        Self::new(
+            1045,
+            "28000",
+            format!("Access denied for user '{user}'@'{client}' (using password: {using})"),
+        )
     }
 
     pub(crate) fn denied(privilege: &str, object: &str, profile: Profile) -> Self {

@@ -54,9 +54,11 @@ pub(super) fn execute(cluster: &Cluster, session: &mut Session, text: &str) -> R
         Statement::ShowNothing(names) => Ok(Outcome::Rows(Rows::of_text(names, Vec::new()))),
         Statement::ShowBackends => Ok(Outcome::Rows(information::backends(cluster))),
         Statement::ShowAlterColumn { database, tail } => show_alter(cluster, session, database, &tail),
-        Statement::Describe(table) => with_table(cluster, session, &table, SqlError::unknown_table, |table| {
-            information::describe(table, profile)
-        }),
+        Statement::Describe(table) => {
+            with_table(cluster, session, &table, SqlError::unknown_table, |table| {
+                information::describe(table, profile)
+            })
+        }
         Statement::ShowColumns { table, is_full, like } => {
             with_table(cluster, session, &table, SqlError::unknown_table, |table| {
                 information::columns_of(table, is_full, like.as_deref(), profile)
@@ -64,7 +66,9 @@ pub(super) fn execute(cluster: &Cluster, session: &mut Session, text: &str) -> R
         }
         Statement::ShowCreateTable(name) => {
             let missing = |name: &str, _| SqlError::table_not_found(name);
-            with_table(cluster, session, &name, missing, |table| information::create_table(&name.table, table, profile))
+            with_table(cluster, session, &name, missing, |table| {
+                information::create_table(&name.table, table, profile)
+            })
         }
         statement => ddl::execute(cluster, session, statement).map(|()| Outcome::Done),
     }
@@ -98,7 +102,8 @@ pub(super) fn find_table<'c>(
     profile: Profile,
 ) -> Result<(String, &'c Table), SqlError> {
     let database = database_of(session, name.database.as_ref())?;
-    let content = catalog.databases.get(&database).ok_or_else(|| SqlError::unknown_database(&database, profile))?;
+    let content =
+        catalog.databases.get(&database).ok_or_else(|| SqlError::unknown_database(&database, profile))?;
     let table = content.tables.get(&name.table).ok_or_else(|| missing(&name.table, profile))?;
     if session.user.rights == Rights::None {
         return Err(SqlError::denied("any", &format!("TABLE {}", name.table), profile));
@@ -136,12 +141,15 @@ impl Scope for SessionScope<'_> {
 
     fn call(&self, function: &str, arguments: &[Value]) -> Option<Value> {
         let session = self.session;
-        let text = |value: &Value| value.print(true).map(|bytes| String::from_utf8_lossy(&bytes).into_owned());
+        let text =
+            |value: &Value| value.print(true).map(|bytes| String::from_utf8_lossy(&bytes).into_owned());
         Some(match (function.to_lowercase().as_str(), arguments) {
             ("version", []) => Value::text(self.profile.greeting_version()),
             ("current_version", []) => Value::text(self.profile.release()),
             ("database" | "schema", []) => session.database.as_deref().map_or(Value::Null, Value::text),
-            ("user" | "session_user", []) => Value::text(format!("'{}'@'{}'", session.user.name, session.client)),
+            ("user" | "session_user", []) => {
+                Value::text(format!("'{}'@'{}'", session.user.name, session.client))
+            }
             ("current_user", []) => Value::text(format!("'{}'@'%'", session.user.name)),
             ("connection_id", []) => Value::Integer(session.connection.into()),
             ("concat", values) => {
@@ -172,7 +180,9 @@ fn set(cluster: &Cluster, session: &mut Session, assignments: &[Assignment]) -> 
                 session.variables.insert(name.clone(), value);
             }
             // Variables of later versions and of the optimizer are many; a plain name is taken.
-            _ if name.chars().all(|letter| letter.is_ascii_alphanumeric() || letter == '_') && name != "socket" => {
+            _ if name.chars().all(|letter| letter.is_ascii_alphanumeric() || letter == '_')
+                && name != "socket" =>
+            {
                 session.variables.insert(name.clone(), value);
             }
             _ => return Err(SqlError::unknown_variable(name)),
@@ -190,7 +200,8 @@ fn show_databases(cluster: &Cluster, session: &Session, like: Option<&str>) -> O
     let own = catalog.databases.keys().filter(|_| session.user.rights == Rights::All).map(String::as_str);
     let mut names: Vec<&str> = own.chain(["_statistics_", "information_schema", "sys"]).collect();
     names.sort_unstable();
-    let rows = names.into_iter().filter(|name| fits(name, like)).map(|name| vec![Value::text(name)]).collect();
+    let rows =
+        names.into_iter().filter(|name| fits(name, like)).map(|name| vec![Value::text(name)]).collect();
     Outcome::Rows(Rows::of_text(&["Database"], rows))
 }
 
@@ -264,10 +275,12 @@ fn show_alter(
     let content = catalog.databases.get(&database);
     let content = content.ok_or_else(|| SqlError::unknown_database(&database, cluster.profile()))?;
     let rows: Vec<Vec<Value>> = content.alter_jobs.iter().map(alter_row).collect();
-    let fields = ALTER_FIELDS.iter().map(|name| ((*name).to_owned(), SqlType::Varchar(30))).collect::<Vec<_>>();
+    let fields =
+        ALTER_FIELDS.iter().map(|name| ((*name).to_owned(), SqlType::Varchar(30))).collect::<Vec<_>>();
     let source = Source { fields: &fields, rows: &mut rows.iter().map(Vec::as_slice) };
     let items = fields.iter().map(|(name, _)| (Expression::Column(name.clone()), name.clone())).collect();
-    select::over(source, items, tail, &SessionScope { session, profile: cluster.profile() }).map(Outcome::Rows)
+    select::over(source, items, tail, &SessionScope { session, profile: cluster.profile() })
+        .map(Outcome::Rows)
 }
 
 fn alter_row(job: &AlterJob) -> Vec<Value> {

@@ -3,26 +3,42 @@
 use std::cmp::Ordering;
 
 use super::SqlError;
-use crate::{
-    Profile,
-    value::Value,
-};
+use crate::{Profile, value::Value};
 
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum Expression {
     Literal(Value),
     Column(String),
     Variable(String),
-    Call { function: String, arguments: Vec<Expression>, is_distinct: bool },
+    Call {
+        function: String,
+        arguments: Vec<Expression>,
+        is_distinct: bool,
+    },
     /// The `*` of `COUNT(*)`.
     Star,
-    Compare { operator: Comparison, left: Box<Expression>, right: Box<Expression> },
+    Compare {
+        operator: Comparison,
+        left: Box<Expression>,
+        right: Box<Expression>,
+    },
     And(Box<Expression>, Box<Expression>),
     Or(Box<Expression>, Box<Expression>),
     Not(Box<Expression>),
-    IsNull { value: Box<Expression>, is_negated: bool },
-    In { value: Box<Expression>, list: Vec<Expression>, is_negated: bool },
-    Like { value: Box<Expression>, pattern: Box<Expression>, is_negated: bool },
+    IsNull {
+        value: Box<Expression>,
+        is_negated: bool,
+    },
+    In {
+        value: Box<Expression>,
+        list: Vec<Expression>,
+        is_negated: bool,
+    },
+    Like {
+        value: Box<Expression>,
+        pattern: Box<Expression>,
+        is_negated: bool,
+    },
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -64,26 +80,36 @@ impl Expression {
             Self::Variable(name) => scope.variable(name).ok_or_else(|| SqlError::unknown_variable(name))?,
             Self::Star => return Err(SqlError::analyzing("'*' is only allowed in COUNT")),
             Self::Call { function, arguments, .. } => {
-                let values = arguments.iter().map(|argument| argument.evaluate(scope)).collect::<Result<Vec<_>, _>>()?;
+                let values = arguments
+                    .iter()
+                    .map(|argument| argument.evaluate(scope))
+                    .collect::<Result<Vec<_>, _>>()?;
                 scope.call(function, &values).ok_or_else(|| no_function(function, &values))?
             }
             Self::Compare { operator, left, right } => {
                 operator.apply(&left.evaluate(scope)?, &right.evaluate(scope)?)
             }
-            Self::And(left, right) => and(truth(&left.evaluate(scope)?), || Ok(truth(&right.evaluate(scope)?)))?,
+            Self::And(left, right) => {
+                and(truth(&left.evaluate(scope)?), || Ok(truth(&right.evaluate(scope)?)))?
+            }
             Self::Or(left, right) => {
-                let negated = and(not(truth(&left.evaluate(scope)?)), || Ok(not(truth(&right.evaluate(scope)?))))?;
+                let negated =
+                    and(not(truth(&left.evaluate(scope)?)), || Ok(not(truth(&right.evaluate(scope)?))))?;
                 from_truth(not(truth(&negated)))
             }
             Self::Not(inner) => from_truth(not(truth(&inner.evaluate(scope)?))),
-            Self::IsNull { value, is_negated } => Value::Boolean(value.evaluate(scope)?.is_null() != *is_negated),
+            Self::IsNull { value, is_negated } => {
+                Value::Boolean(value.evaluate(scope)?.is_null() != *is_negated)
+            }
             Self::In { value, list, is_negated } => {
                 let value = value.evaluate(scope)?;
                 from_truth(negate_if(*is_negated, is_in(&value, list, scope)?))
             }
             Self::Like { value, pattern, is_negated } => {
                 let (value, pattern) = (value.evaluate(scope)?, pattern.evaluate(scope)?);
-                let text = |value: &Value| value.print(true).map(|bytes| String::from_utf8_lossy(&bytes).into_owned());
+                let text = |value: &Value| {
+                    value.print(true).map(|bytes| String::from_utf8_lossy(&bytes).into_owned())
+                };
                 let truth = text(&value).zip(text(&pattern)).map(|(text, pattern)| is_like(&text, &pattern));
                 from_truth(negate_if(*is_negated, truth))
             }
@@ -165,7 +191,10 @@ pub(super) fn truth(value: &Value) -> Option<bool> {
     }
 }
 
-fn and(left: Option<bool>, right: impl FnOnce() -> Result<Option<bool>, SqlError>) -> Result<Value, SqlError> {
+fn and(
+    left: Option<bool>,
+    right: impl FnOnce() -> Result<Option<bool>, SqlError>,
+) -> Result<Value, SqlError> {
     if left == Some(false) {
         return Ok(Value::Boolean(false));
     }
@@ -220,7 +249,11 @@ impl Comparison {
             return Value::Boolean(both_null || left.compare(right) == Some(Ordering::Equal));
         }
         let Some(order) = left.compare(right) else {
-            return if left.is_null() || right.is_null() { Value::Null } else { Value::Boolean(self == Self::NotEqual) };
+            return if left.is_null() || right.is_null() {
+                Value::Null
+            } else {
+                Value::Boolean(self == Self::NotEqual)
+            };
         };
         Value::Boolean(match self {
             Self::Equal | Self::NullSafeEqual => order.is_eq(),
@@ -240,11 +273,13 @@ pub(super) fn is_like(text: &str, pattern: &str) -> bool {
         None => text.is_empty(),
         Some('%') => {
             let rest = letters.as_str();
-            text.char_indices().any(|(at, _)| is_like(text.get(at..).unwrap_or_default(), rest)) || is_like("", rest)
+            text.char_indices().any(|(at, _)| is_like(text.get(at..).unwrap_or_default(), rest))
+                || is_like("", rest)
         }
         Some(first) => {
             let is_escape = first == '\\' && !letters.as_str().is_empty();
-            let expected = if is_escape { letters.next() } else { Some(first).filter(|letter| *letter != '_') };
+            let expected =
+                if is_escape { letters.next() } else { Some(first).filter(|letter| *letter != '_') };
             let mut found = text.chars();
             let fits = found.next().is_some_and(|letter| expected.is_none_or(|expected| expected == letter));
             fits && is_like(found.as_str(), letters.as_str())

@@ -1,10 +1,6 @@
 //! Tables that describe tables: DESC, SHOW COLUMNS, SHOW CREATE TABLE, `information_schema` (§12.5).
 
-use super::{
-    execute::Rows,
-    expression::is_like,
-    session::Session,
-};
+use super::{execute::Rows, expression::is_like, session::Session};
 use crate::{
     Profile, Rights,
     catalog::{Catalog, Column, Model, SqlType, Table, TypeNames},
@@ -54,7 +50,8 @@ pub(super) fn columns_of(table: &Table, is_full: bool, like: Option<&str>, profi
     };
     let rows = table.columns().iter().filter(fits).map(row).collect();
     if is_full {
-        let names = ["Field", "Type", "Collation", "Null", "Key", "Default", "Extra", "Privileges", "Comment"];
+        let names =
+            ["Field", "Type", "Collation", "Null", "Key", "Default", "Extra", "Privileges", "Comment"];
         return Rows::of_text(&names, rows);
     }
     Rows::of_text(&["Field", "Type", "Null", "Key", "Default", "Extra"], rows)
@@ -70,7 +67,11 @@ fn create_statement(name: &str, table: &Table, profile: Profile) -> String {
     let columns: Vec<String> = table.columns().iter().map(|column| column_line(column, profile)).collect();
     let keys: Vec<String> = table.keys().map(|column| column.name.clone()).collect();
     let model = if spec.model == Model::PrimaryKeys { "PRIMARY" } else { "DUPLICATE" };
-    let mut lines = format!("CREATE TABLE `{name}` (\n{}\n) ENGINE=OLAP \n{model} KEY({})\n", columns.join(",\n"), quote(&keys));
+    let mut lines = format!(
+        "CREATE TABLE `{name}` (\n{}\n) ENGINE=OLAP \n{model} KEY({})\n",
+        columns.join(",\n"),
+        quote(&keys)
+    );
     if !spec.comment.is_empty() {
         lines.push_str(&format!("COMMENT \"{}\"\n", spec.comment));
     }
@@ -123,7 +124,9 @@ pub(super) fn schema_table(cluster: &Cluster, session: &Session, name: &str) -> 
     let visible = if session.user.rights == Rights::All { Some(&*catalog) } else { None };
     let tables: Vec<_> = visible.into_iter().flat_map(all_tables).collect();
     match name.to_lowercase().as_str() {
-        "tables" => Some(rows_of(&TABLE_FIELDS, tables.iter().map(|(db, name, table)| table_row(db, name, table)))),
+        "tables" => {
+            Some(rows_of(&TABLE_FIELDS, tables.iter().map(|(db, name, table)| table_row(db, name, table))))
+        }
         "columns" => {
             let rows = tables.iter().flat_map(|(db, name, table)| {
                 let row = |(place, column)| column_row(db, name, place, column, cluster.profile());

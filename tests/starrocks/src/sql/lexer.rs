@@ -63,7 +63,8 @@ impl<'a> Lexer<'a> {
             let rest = self.rest();
             self.at += rest.len() - rest.trim_start().len();
             let rest = self.rest();
-            let is_line = rest.starts_with('#') || rest.starts_with("-- ") || rest.starts_with("--\t") || rest == "--";
+            let is_line =
+                rest.starts_with('#') || rest.starts_with("-- ") || rest.starts_with("--\t") || rest == "--";
             self.at += if is_line {
                 rest.find('\n').unwrap_or(rest.len())
             } else if rest.starts_with("/*") {

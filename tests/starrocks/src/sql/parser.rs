@@ -33,7 +33,11 @@ impl Parser {
                 self.name().map(Statement::Use)
             }
             "BEGIN" | "COMMIT" | "ROLLBACK" | "START" | "KILL" | "ADMIN" => {
-                self.at = self.tokens.iter().position(|(token, _)| *token == Token::Symbol(';')).unwrap_or(self.tokens.len());
+                self.at = self
+                    .tokens
+                    .iter()
+                    .position(|(token, _)| *token == Token::Symbol(';'))
+                    .unwrap_or(self.tokens.len());
                 Ok(Statement::Nothing)
             }
             "SHOW" => self.show(),
@@ -204,7 +208,8 @@ impl Parser {
         }
         if self.take_word("LIMIT") {
             let first = self.number()?;
-            (tail.offset, tail.limit) = if self.take(',') { (first, Some(self.number()?)) } else { (0, Some(first)) };
+            (tail.offset, tail.limit) =
+                if self.take(',') { (first, Some(self.number()?)) } else { (0, Some(first)) };
             if self.take_word("OFFSET") {
                 tail.offset = self.number()?;
             }
@@ -221,7 +226,10 @@ impl Parser {
         Ok((expression, Direction::Ascending))
     }
 
-    fn list<T>(&mut self, mut item: impl FnMut(&mut Self) -> Result<T, SqlError>) -> Result<Vec<T>, SqlError> {
+    fn list<T>(
+        &mut self,
+        mut item: impl FnMut(&mut Self) -> Result<T, SqlError>,
+    ) -> Result<Vec<T>, SqlError> {
         let mut items = vec![item(self)?];
         while self.take(',') {
             items.push(item(self)?);
@@ -397,7 +405,10 @@ impl Parser {
         }
         if self.take_words(&["TRANSACTION"]) {
             while self.next().is_some() {}
-            return Ok(Assignment { name: "transaction".to_owned(), value: Expression::Literal(Value::Null) });
+            return Ok(Assignment {
+                name: "transaction".to_owned(),
+                value: Expression::Literal(Value::Null),
+            });
         }
         let name = match self.next() {
             Some(Token::Variable(name) | Token::Word(name) | Token::Quoted(name)) => name,
@@ -427,7 +438,9 @@ impl Parser {
 }
 
 fn is_clause_word(word: &str) -> bool {
-    ["FROM", "WHERE", "GROUP", "ORDER", "LIMIT", "AS", "OFFSET"].iter().any(|clause| clause.eq_ignore_ascii_case(word))
+    ["FROM", "WHERE", "GROUP", "ORDER", "LIMIT", "AS", "OFFSET"]
+        .iter()
+        .any(|clause| clause.eq_ignore_ascii_case(word))
 }
 
 fn number(text: &str) -> Value {

@@ -44,7 +44,8 @@ impl Parser {
             hash_columns = Some(self.in_brackets(Self::name)?);
             buckets = if self.take_word("BUCKETS") { Some(self.number()?) } else { None };
         }
-        let sort_columns = if self.take_words(&["ORDER", "BY"]) { self.in_brackets(Self::name)? } else { Vec::new() };
+        let sort_columns =
+            if self.take_words(&["ORDER", "BY"]) { self.in_brackets(Self::name)? } else { Vec::new() };
         let properties = if self.take_word("PROPERTIES") { self.properties()? } else { BTreeMap::new() };
         Ok(CreateTable {
             table,
@@ -70,7 +71,10 @@ impl Parser {
         Ok(Some((model, self.in_brackets(Self::name)?)))
     }
 
-    fn in_brackets<T>(&mut self, mut item: impl FnMut(&mut Self) -> Result<T, SqlError>) -> Result<Vec<T>, SqlError> {
+    fn in_brackets<T>(
+        &mut self,
+        mut item: impl FnMut(&mut Self) -> Result<T, SqlError>,
+    ) -> Result<Vec<T>, SqlError> {
         self.expect('(')?;
         let mut items = vec![item(self)?];
         while self.take(',') {
@@ -208,11 +212,12 @@ impl Parser {
         self.expect(')')?;
         let most = self.profile.max_decimal_precision();
         let within = u8::try_from(precision).ok().filter(|precision| (1..=most).contains(precision));
-        let precision = within.ok_or_else(|| {
-            SqlError::plain(format!("DECIMAL's precision should range from 1 to {most}"))
-        })?;
+        let precision = within
+            .ok_or_else(|| SqlError::plain(format!("DECIMAL's precision should range from 1 to {most}")))?;
         let scale = u8::try_from(scale).ok().filter(|scale| *scale <= precision).ok_or_else(|| {
-            SqlError::plain("DECIMAL(P[,S]) type P must be greater than or equal to the value of S".to_owned())
+            SqlError::plain(
+                "DECIMAL(P[,S]) type P must be greater than or equal to the value of S".to_owned(),
+            )
         })?;
         Ok(SqlType::Decimal { precision, scale })
     }

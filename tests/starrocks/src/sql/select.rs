@@ -10,14 +10,7 @@ use super::{
     session::Session,
     statement::{Direction, Select, SelectItem, Tail},
 };
-use crate::{
-    Profile,
-    catalog::SqlType,
-    cluster::Cluster,
-    convert::decimal,
-    locked,
-    value::Value,
-};
+use crate::{Profile, catalog::SqlType, cluster::Cluster, convert::decimal, locked, value::Value};
 
 /// Where rows come from.
 pub(super) struct Source<'r> {
@@ -41,7 +34,8 @@ pub(super) fn run(cluster: &Cluster, session: &Session, select: &Select) -> Resu
     if database.is_some_and(|database| database.eq_ignore_ascii_case("information_schema")) {
         check_backend(cluster, select, true)?;
         let made = information::schema_table(cluster, session, &name.table);
-        let made = made.ok_or_else(|| SqlError::unknown_table(&format!("information_schema.{}", name.table), profile))?;
+        let made = made
+            .ok_or_else(|| SqlError::unknown_table(&format!("information_schema.{}", name.table), profile))?;
         let source = Source { fields: &made.fields, rows: &mut made.rows.iter().map(Vec::as_slice) };
         return over(source, items(select, &made.fields)?, &select.tail, &scope);
     }
@@ -52,7 +46,8 @@ pub(super) fn run(cluster: &Cluster, session: &Session, select: &Select) -> Resu
     };
     let (_, table) = find_table(&catalog, session, name, missing, profile)?;
     check_backend(cluster, select, true)?;
-    let fields: Vec<_> = table.columns().iter().map(|column| (column.name.clone(), column.sql_type.clone())).collect();
+    let fields: Vec<_> =
+        table.columns().iter().map(|column| (column.name.clone(), column.sql_type.clone())).collect();
     let source = Source { fields: &fields, rows: &mut table.rows.values().map(AsRef::as_ref) };
     over(source, items(select, &fields)?, &select.tail, &scope)
 }
@@ -138,7 +133,8 @@ pub(super) fn over(
             kept.push(row);
         }
     }
-    let is_aggregate = !tail.group.is_empty() || items.iter().any(|(expression, _)| expression.is_aggregate());
+    let is_aggregate =
+        !tail.group.is_empty() || items.iter().any(|(expression, _)| expression.is_aggregate());
     let groups = if is_aggregate {
         group(kept, &tail.group, &scope)?
     } else {
@@ -160,7 +156,8 @@ pub(super) fn over(
     sorted.sort_by(|(left, _), (right, _)| compare_keys(left, right, tail));
     let limit = tail.limit.unwrap_or(usize::MAX);
     let rows = sorted.into_iter().skip(tail.offset).take(limit).map(|(_, row)| row).collect();
-    let fields = items.iter().map(|(expression, label)| (label.clone(), type_of(expression, fields))).collect();
+    let fields =
+        items.iter().map(|(expression, label)| (label.clone(), type_of(expression, fields))).collect();
     Ok(Rows { fields, rows })
 }
 
@@ -174,7 +171,8 @@ fn check_names(
     let nulls = vec![Value::Null; fields.len()];
     let order = tail.order.iter().map(|(expression, _)| expression);
     let order = order.filter(|expression| output_place(expression, items).is_none());
-    let expressions = items.iter().map(|(expression, _)| expression).chain(&tail.filter).chain(&tail.group).chain(order);
+    let expressions =
+        items.iter().map(|(expression, _)| expression).chain(&tail.filter).chain(&tail.group).chain(order);
     for expression in expressions {
         evaluate_over(expression, &[&nulls], fields, session)?;
     }
@@ -212,7 +210,10 @@ fn group<'r>(
     let mut groups: BTreeMap<Vec<Option<Vec<u8>>>, Group<'r>> = BTreeMap::new();
     for row in rows {
         let scope = scope(row);
-        let key = by.iter().map(|expression| Ok(expression.evaluate(&scope)?.print(true))).collect::<Result<_, _>>()?;
+        let key = by
+            .iter()
+            .map(|expression| Ok(expression.evaluate(&scope)?.print(true)))
+            .collect::<Result<_, _>>()?;
         groups.entry(key).or_default().push(row);
     }
     Ok(groups.into_values().collect())
@@ -259,7 +260,9 @@ fn sum(values: &[Value]) -> Value {
         return Value::Null;
     }
     let integers: Option<Vec<i128>> = values.iter().map(integer).collect();
-    if let Some(total) = integers.and_then(|integers| integers.iter().try_fold(0i128, |sum, n| sum.checked_add(*n))) {
+    if let Some(total) =
+        integers.and_then(|integers| integers.iter().try_fold(0i128, |sum, n| sum.checked_add(*n)))
+    {
         return Value::Integer(total);
     }
     if let Some(total) = sum_decimals(values) {
@@ -296,9 +299,9 @@ fn average(values: &[Value]) -> Value {
 
 fn type_of(expression: &Expression, fields: &[(String, SqlType)]) -> SqlType {
     match expression {
-        Expression::Column(name) => {
-            position(fields, name).and_then(|place| fields.get(place)).map_or(SqlType::Varchar(64), |(_, t)| t.clone())
-        }
+        Expression::Column(name) => position(fields, name)
+            .and_then(|place| fields.get(place))
+            .map_or(SqlType::Varchar(64), |(_, t)| t.clone()),
         Expression::Literal(Value::Integer(_)) => SqlType::BigInt,
         Expression::Literal(Value::Double(_)) => SqlType::Double,
         Expression::Call { function, arguments, .. } => {

@@ -147,7 +147,12 @@ impl Login {
 }
 
 /// Reading many rows is work for a thread that may be busy.
-async fn query(cluster: &Arc<Cluster>, wire: &mut Wire, session: &mut Session, text: String) -> io::Result<()> {
+async fn query(
+    cluster: &Arc<Cluster>,
+    wire: &mut Wire,
+    session: &mut Session,
+    text: String,
+) -> io::Result<()> {
     let work_cluster = Arc::clone(cluster);
     let placeholder = Session {
         user: session.user.clone(),

@@ -1,10 +1,6 @@
 //! The grammar of SHOW.
 
-use super::{
-    SqlError,
-    parser::Parser,
-    statement::Statement,
-};
+use super::{SqlError, parser::Parser, statement::Statement};
 
 impl Parser {
     pub(super) fn show(&mut self) -> Result<Statement, SqlError> {
@@ -13,11 +9,13 @@ impl Parser {
         for scope in ["GLOBAL", "SESSION"] {
             self.take_word(scope);
         }
-        let Some(what) = self.next().map(|token| token.print().to_uppercase()) else { return Err(self.unexpected()) };
+        let Some(what) = self.next().map(|token| token.print().to_uppercase()) else {
+            return Err(self.unexpected());
+        };
         match what.as_str() {
             "DATABASES" | "SCHEMAS" => Ok(Statement::ShowDatabases { like: self.like()? }),
             "TABLES" => {
-                let database = self.from_database()?;
+                let database = self.in_database()?;
                 Ok(Statement::ShowTables { database, is_full, like: self.like()? })
             }
             "COLUMNS" | "FIELDS" => self.show_columns(is_full),
@@ -33,7 +31,9 @@ impl Parser {
                 self.like()?;
                 Ok(Statement::ShowNothing(&["Variable_name", "Value"]))
             }
-            "PROCESSLIST" => Ok(Statement::ShowNothing(&["Id", "User", "Host", "Db", "Command", "Time", "State", "Info"])),
+            "PROCESSLIST" => {
+                Ok(Statement::ShowNothing(&["Id", "User", "Host", "Db", "Command", "Time", "State", "Info"]))
+            }
             _ => {
                 self.step_back();
                 Err(self.unexpected())
@@ -41,7 +41,7 @@ impl Parser {
         }
     }
 
-    fn from_database(&mut self) -> Result<Option<String>, SqlError> {
+    fn in_database(&mut self) -> Result<Option<String>, SqlError> {
         if self.take_word("FROM") || self.take_word("IN") { self.name().map(Some) } else { Ok(None) }
     }
 
@@ -65,7 +65,7 @@ impl Parser {
             self.word("IN")?;
         }
         let mut table = self.table_name()?;
-        if let Some(database) = self.from_database()? {
+        if let Some(database) = self.in_database()? {
             table.database = Some(database);
         }
         Ok(Statement::ShowColumns { table, is_full, like: self.like()? })
@@ -77,7 +77,7 @@ impl Parser {
         if !is_column && !self.take_word("ROLLUP") && !self.take_word("OPTIMIZE") {
             return Err(self.unexpected());
         }
-        let database = self.from_database()?;
+        let database = self.in_database()?;
         let tail = self.tail()?;
         if !is_column {
             return Ok(Statement::ShowNothing(&["JobId", "TableName", "State"]));

@@ -12,19 +12,46 @@ pub(super) enum Statement {
     Use(String),
     /// Taken and without effect: BEGIN, COMMIT, ROLLBACK, KILL and the like.
     Nothing,
-    CreateDatabase { name: String, if_not_exists: bool },
-    DropDatabase { name: String, if_exists: bool },
+    CreateDatabase {
+        name: String,
+        if_not_exists: bool,
+    },
+    DropDatabase {
+        name: String,
+        if_exists: bool,
+    },
     CreateTable(Box<CreateTable>),
-    DropTable { table: TableName, if_exists: bool },
+    DropTable {
+        table: TableName,
+        if_exists: bool,
+    },
     TruncateTable(TableName),
-    AlterTable { table: TableName, clauses: Vec<Clause> },
+    AlterTable {
+        table: TableName,
+        clauses: Vec<Clause>,
+    },
     Describe(TableName),
-    ShowColumns { table: TableName, is_full: bool, like: Option<String> },
+    ShowColumns {
+        table: TableName,
+        is_full: bool,
+        like: Option<String>,
+    },
     ShowCreateTable(TableName),
-    ShowDatabases { like: Option<String> },
-    ShowTables { database: Option<String>, is_full: bool, like: Option<String> },
-    ShowVariables { like: Option<String> },
-    ShowAlterColumn { database: Option<String>, tail: Tail },
+    ShowDatabases {
+        like: Option<String>,
+    },
+    ShowTables {
+        database: Option<String>,
+        is_full: bool,
+        like: Option<String>,
+    },
+    ShowVariables {
+        like: Option<String>,
+    },
+    ShowAlterColumn {
+        database: Option<String>,
+        tail: Tail,
+    },
     ShowBackends,
     /// SHOW WARNINGS and others that have nothing to show.
     ShowNothing(&'static [&'static str]),

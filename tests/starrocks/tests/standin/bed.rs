@@ -9,31 +9,31 @@ use tokio::{
     net::TcpStream,
 };
 
-pub struct Bed {
-    pub standin: Standin,
+pub(crate) struct Bed {
+    pub(crate) standin: Standin,
 }
 
 /// An answer as it came over the wire.
 #[derive(Debug, Clone, Default)]
-pub struct Answer {
-    pub status: u16,
-    pub head: String,
-    pub body: String,
-    pub closed: bool,
+pub(crate) struct Answer {
+    pub(crate) status: u16,
+    pub(crate) head: String,
+    pub(crate) body: String,
+    pub(crate) closed: bool,
 }
 
 impl Answer {
-    pub fn header(&self, name: &str) -> Option<String> {
+    pub(crate) fn header(&self, name: &str) -> Option<String> {
         let lines = self.head.lines().filter_map(|line| line.split_once(':'));
         let mut lines = lines.map(|(key, value)| (key.to_lowercase(), value.trim().to_owned()));
         lines.find(|(key, _)| *key == name.to_lowercase()).map(|(_, value)| value)
     }
 
-    pub fn json(&self) -> serde_json::Value {
+    pub(crate) fn json(&self) -> serde_json::Value {
         serde_json::from_str(&self.body).unwrap_or_else(|error| panic!("{error} in {:?}", self.body))
     }
 
-    pub fn field(&self, name: &str) -> String {
+    pub(crate) fn field(&self, name: &str) -> String {
         match &self.json()[name] {
             serde_json::Value::String(text) => text.clone(),
             other => other.to_string(),
@@ -41,30 +41,30 @@ impl Answer {
     }
 }
 
-pub const ROOT: &str = "Authorization: Basic cm9vdDo=";
+pub(crate) const ROOT: &str = "Authorization: Basic cm9vdDo=";
 
 impl Bed {
-    pub async fn start() -> Self {
+    pub(crate) async fn start() -> Self {
         Self::with(Options::default()).await
     }
 
-    pub async fn of(profile: Profile) -> Self {
+    pub(crate) async fn of(profile: Profile) -> Self {
         Self::with(Options { profile, ..Options::default() }).await
     }
 
-    pub async fn with(options: Options) -> Self {
+    pub(crate) async fn with(options: Options) -> Self {
         let users = vec![User::new("root", "", Rights::All), User::new("cdc", "pw", Rights::None)];
         Self { standin: Standin::start(Options { users, ..options }).await.expect("starts") }
     }
 
     /// A bed with database `d` and a table `t` with these columns and `id` as key.
-    pub async fn with_table(columns: &str) -> Self {
+    pub(crate) async fn with_table(columns: &str) -> Self {
         let bed = Self::start().await;
         bed.create(columns).await;
         bed
     }
 
-    pub async fn create(&self, columns: &str) {
+    pub(crate) async fn create(&self, columns: &str) {
         self.run("CREATE DATABASE IF NOT EXISTS d").await;
         self.run(&format!(
             "CREATE TABLE d.t ({columns}) PRIMARY KEY(id) DISTRIBUTED BY HASH(id) BUCKETS 1 \
@@ -73,7 +73,7 @@ impl Bed {
         .await;
     }
 
-    pub async fn connect(&self) -> Conn {
+    pub(crate) async fn connect(&self) -> Conn {
         let options = OptsBuilder::default()
             .ip_or_hostname("127.0.0.1")
             .tcp_port(self.standin.sql_port())
@@ -82,39 +82,42 @@ impl Bed {
         Conn::new(options).await.expect("connects")
     }
 
-    pub async fn run(&self, statement: &str) {
+    pub(crate) async fn run(&self, statement: &str) {
         let mut connection = self.connect().await;
         connection.query_drop(statement).await.unwrap_or_else(|error| panic!("{statement}: {error}"));
     }
 
-    pub async fn rows(&self, query: &str) -> Vec<Vec<Option<String>>> {
+    pub(crate) async fn rows(&self, query: &str) -> Vec<Vec<Option<String>>> {
         let mut connection = self.connect().await;
         let rows: Vec<Row> = connection.query(query).await.unwrap_or_else(|error| panic!("{query}: {error}"));
         rows.into_iter().map(texts).collect()
     }
 
     /// Rows with `NULL` written out, joined by commas.
-    pub async fn lines(&self, query: &str) -> Vec<String> {
+    pub(crate) async fn lines(&self, query: &str) -> Vec<String> {
         let join = |row: Vec<Option<String>>| {
-            row.into_iter().map(|value| value.unwrap_or_else(|| "NULL".to_owned())).collect::<Vec<_>>().join(",")
+            row.into_iter()
+                .map(|value| value.unwrap_or_else(|| "NULL".to_owned()))
+                .collect::<Vec<_>>()
+                .join(",")
         };
         self.rows(query).await.into_iter().map(join).collect()
     }
 
-    pub async fn fe(&self, request: &str) -> Answer {
+    pub(crate) async fn fe(&self, request: &str) -> Answer {
         exchange(self.standin.fe_port(), request.as_bytes()).await
     }
 
-    pub async fn be(&self, request: &str) -> Answer {
+    pub(crate) async fn be(&self, request: &str) -> Answer {
         exchange(self.standin.be_port(), request.as_bytes()).await
     }
 
     /// Both hops of a JSON load into `d.t`; headers are lines.
-    pub async fn load(&self, headers: &str, body: &str) -> Answer {
+    pub(crate) async fn load(&self, headers: &str, body: &str) -> Answer {
         self.load_into("d/t", headers, body).await
     }
 
-    pub async fn load_into(&self, target: &str, headers: &str, body: &str) -> Answer {
+    pub(crate) async fn load_into(&self, target: &str, headers: &str, body: &str) -> Answer {
         let hop1 = format!(
             "PUT /api/{target}/_stream_load HTTP/1.1\r\nHost: fe\r\n{ROOT}\r\nExpect: 100-continue\r\n\
              Content-Length: 0\r\n\r\n"
@@ -127,7 +130,7 @@ impl Bed {
     }
 }
 
-pub fn head(target: &str, headers: &str, length: usize) -> String {
+pub(crate) fn head(target: &str, headers: &str, length: usize) -> String {
     let headers: String = headers.lines().map(|line| format!("{}\r\n", line.trim())).collect();
     format!(
         "PUT /api/{target}/_stream_load HTTP/1.1\r\nHost: be\r\n{ROOT}\r\nExpect: 100-continue\r\nformat: json\r\n\
@@ -136,7 +139,7 @@ pub fn head(target: &str, headers: &str, length: usize) -> String {
 }
 
 /// Sends the head, waits for `100 Continue` or a final answer, then the body.
-pub async fn put(port: u16, head: &str, body: &str) -> Answer {
+pub(crate) async fn put(port: u16, head: &str, body: &str) -> Answer {
     let mut stream = TcpStream::connect(("127.0.0.1", port)).await.expect("the BE listens");
     stream.write_all(head.as_bytes()).await.expect("the BE takes the head");
     let first = read_answer(&mut stream).await;
@@ -149,7 +152,7 @@ pub async fn put(port: u16, head: &str, body: &str) -> Answer {
 }
 
 /// One request, one answer, and whether the server then closes.
-pub async fn exchange(port: u16, request: &[u8]) -> Answer {
+pub(crate) async fn exchange(port: u16, request: &[u8]) -> Answer {
     let mut stream = TcpStream::connect(("127.0.0.1", port)).await.expect("the server listens");
     let _ = stream.write_all(request).await;
     let mut answer = read_answer(&mut stream).await;
@@ -159,43 +162,30 @@ pub async fn exchange(port: u16, request: &[u8]) -> Answer {
     answer
 }
 
-/// Status 0 means that the connection ended first.
-pub async fn read_answer(stream: &mut TcpStream) -> Answer {
-    let mut bytes = Vec::new();
-    let head_end = loop {
-        if let Some(end) = bytes.windows(4).position(|window| window == b"\r\n\r\n") {
-            break end;
-        }
-        if !read_more(stream, &mut bytes).await {
-            return Answer { body: String::from_utf8_lossy(&bytes).into_owned(), ..Answer::default() };
-        }
-    };
-    let head = String::from_utf8_lossy(&bytes[..head_end]).into_owned();
-    let status = head.split(' ').nth(1).and_then(|status| status.parse().ok()).unwrap_or(0);
-    let mut answer = Answer { status, head, ..Answer::default() };
-    let length: usize = answer.header("content-length").map_or(0, |length| length.parse().expect("a number"));
-    while bytes.len() < head_end + 4 + length {
-        if !read_more(stream, &mut bytes).await {
-            answer.status = 0;
-            break;
+/// Reads exactly one answer: another may follow at once. Status 0 means that the connection ended first.
+pub(crate) async fn read_answer(stream: &mut TcpStream) -> Answer {
+    let mut head = Vec::new();
+    while !head.ends_with(b"\r\n\r\n") {
+        match stream.read_u8().await {
+            Ok(byte) => head.push(byte),
+            Err(_) => {
+                return Answer { body: String::from_utf8_lossy(&head).into_owned(), ..Answer::default() };
+            }
         }
     }
-    answer.body = String::from_utf8_lossy(&bytes[head_end + 4..]).into_owned();
+    let head = String::from_utf8_lossy(&head).trim_end().to_owned();
+    let status = head.split(' ').nth(1).and_then(|status| status.parse().ok()).unwrap_or(0);
+    let mut answer = Answer { status, head, ..Answer::default() };
+    let length = answer.header("content-length").map_or(0, |length| length.parse().expect("a number"));
+    let mut body = vec![0; length];
+    if stream.read_exact(&mut body).await.is_err() {
+        answer.status = 0;
+    }
+    answer.body = String::from_utf8_lossy(&body).into_owned();
     answer
 }
 
-async fn read_more(stream: &mut TcpStream, bytes: &mut Vec<u8>) -> bool {
-    let mut buffer = [0; 4096];
-    match stream.read(&mut buffer).await {
-        Ok(read @ 1..) => {
-            bytes.extend_from_slice(&buffer[..read]);
-            true
-        }
-        _ => false,
-    }
-}
-
-pub fn texts(row: Row) -> Vec<Option<String>> {
+pub(crate) fn texts(row: Row) -> Vec<Option<String>> {
     let text = |value| match value {
         mysql_async::Value::NULL => None,
         mysql_async::Value::Bytes(bytes) => Some(String::from_utf8_lossy(&bytes).into_owned()),

@@ -82,7 +82,15 @@ async fn s21_capacity_faults_say_what_starrocks_says() {
 #[tokio::test]
 async fn s21_a_delay_only_delays() {
     let bed = bed().await;
-    for stage in [Stage::Redirect, Stage::Begin, Stage::Plan, Stage::Continue, Stage::Body, Stage::Commit, Stage::Answer] {
+    for stage in [
+        Stage::Redirect,
+        Stage::Begin,
+        Stage::Plan,
+        Stage::Continue,
+        Stage::Body,
+        Stage::Commit,
+        Stage::Answer,
+    ] {
         bed.standin.inject(Fault::once(stage, Action::Delay { millis: 1 }));
     }
     assert_eq!(bed.load("", ROW).await.field("Status"), "Success");
@@ -92,7 +100,9 @@ async fn s21_a_delay_only_delays() {
 #[tokio::test]
 async fn s21_the_frontend_may_fail_too() {
     let bed = bed().await;
-    let request = format!("PUT /api/d/t/_stream_load HTTP/1.1\r\n{ROOT}\r\nExpect: 100-continue\r\nContent-Length: 0\r\n\r\n");
+    let request = format!(
+        "PUT /api/d/t/_stream_load HTTP/1.1\r\n{ROOT}\r\nExpect: 100-continue\r\nContent-Length: 0\r\n\r\n"
+    );
     bed.standin.inject(Fault::once(Stage::Redirect, Action::ServerError));
     assert_eq!(bed.fe(&request).await.status, 500);
     bed.standin.inject(Fault::once(Stage::Redirect, Action::NoBackend));
@@ -107,7 +117,9 @@ async fn s21_a_dead_backend_is_still_redirected_to() {
     let bed = bed().await;
     bed.load("", ROW).await;
     bed.standin.down(Part::Be).await;
-    let request = format!("PUT /api/d/t/_stream_load HTTP/1.1\r\n{ROOT}\r\nExpect: 100-continue\r\nContent-Length: 0\r\n\r\n");
+    let request = format!(
+        "PUT /api/d/t/_stream_load HTTP/1.1\r\n{ROOT}\r\nExpect: 100-continue\r\nContent-Length: 0\r\n\r\n"
+    );
     assert_eq!(bed.fe(&request).await.status, 307);
     assert!(TcpStream::connect(("127.0.0.1", bed.standin.be_port())).await.is_err());
     bed.standin.up(Part::Be).await.expect("comes up");

@@ -6,19 +6,20 @@ use starrocks_standin::{Action, Fault, Profile, Stage};
 
 use crate::bed::{Answer, Bed, ROOT};
 
-pub async fn state(bed: &Bed, label: &str) -> Answer {
+pub(crate) async fn state(bed: &Bed, label: &str) -> Answer {
     bed.fe(&format!("GET /api/d/get_load_state?label={label} HTTP/1.1\r\n{ROOT}\r\n\r\n")).await
 }
 
 /// Asks until the label is in this state: the load under way decides when, not a clock.
-pub async fn wait_for_state(bed: &Bed, label: &str, wanted: &str) {
+pub(crate) async fn wait_for_state(bed: &Bed, label: &str, wanted: &str) {
     while state(bed, label).await.field("state") != wanted {
         tokio::task::yield_now().await;
     }
 }
 
 async fn cancel(bed: &Bed, label: &str) -> Answer {
-    bed.fe(&format!("POST /api/d/t/_cancel?label={label} HTTP/1.1\r\n{ROOT}\r\nContent-Length: 0\r\n\r\n")).await
+    bed.fe(&format!("POST /api/d/t/_cancel?label={label} HTTP/1.1\r\n{ROOT}\r\nContent-Length: 0\r\n\r\n"))
+        .await
 }
 
 async fn bed() -> Bed {
@@ -30,7 +31,10 @@ async fn s12_a_finished_label_is_not_taken_again() {
     let bed = bed().await;
     assert_eq!(bed.load("label: a", r#"{"id":1,"v":1}"#).await.field("Status"), "Success");
     let again = bed.load("label: a", r#"{"id":1,"v":2}"#).await;
-    assert_eq!((again.field("Status"), again.field("ExistingJobStatus")), ("Label Already Exists".into(), "FINISHED".into()));
+    assert_eq!(
+        (again.field("Status"), again.field("ExistingJobStatus")),
+        ("Label Already Exists".into(), "FINISHED".into())
+    );
     assert_eq!(again.field("Message"), "Label [a] has already been used.");
     assert_eq!(again.field("TxnId"), "-1");
     assert_eq!(bed.lines("SELECT v FROM d.t").await, ["1"]);

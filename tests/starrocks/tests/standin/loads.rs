@@ -7,7 +7,8 @@ const SIMPLE: &str = "id BIGINT NOT NULL, v VARCHAR(10)";
 #[tokio::test]
 async fn s14_a_load_upserts_and_the_last_row_of_a_key_wins() {
     let bed = Bed::with_table(SIMPLE).await;
-    let answer = bed.load("label: a", "{\"id\":1,\"v\":\"x\"}\n{\"id\":2,\"v\":\"y\"}\n{\"id\":1,\"v\":\"z\"}").await;
+    let answer =
+        bed.load("label: a", "{\"id\":1,\"v\":\"x\"}\n{\"id\":2,\"v\":\"y\"}\n{\"id\":1,\"v\":\"z\"}").await;
     assert_eq!((answer.field("Status"), answer.field("NumberLoadedRows")), ("Success".into(), "3".into()));
     assert_eq!(bed.lines("SELECT * FROM d.t ORDER BY id").await, ["1,z", "2,y"]);
 }
@@ -72,7 +73,11 @@ async fn s07_faults_in_the_columns_header_end_the_load_before_its_body() {
     for (headers, message) in cases {
         // No body is ever sent: the answer comes instead of `100 Continue`.
         let answer = put(bed.standin.be_port(), &head("d/t", headers, 1000), "").await;
-        assert_eq!((answer.field("Status"), answer.field("Message")), ("Fail".into(), message.into()), "{headers}");
+        assert_eq!(
+            (answer.field("Status"), answer.field("Message")),
+            ("Fail".into(), message.into()),
+            "{headers}"
+        );
         assert_ne!(answer.field("TxnId"), "-1", "{headers}: the transaction had begun");
     }
 }
@@ -125,7 +130,10 @@ async fn s11_one_bad_row_fails_a_strict_load_and_the_error_log_says_why() {
     let bed = Bed::with_table("id BIGINT NOT NULL, n TINYINT").await;
     let answer = bed.load("strict_mode: true", r#"{"id":1,"n":1}{"id":2,"n":1000}"#).await;
     assert_eq!(answer.field("Message"), "too many filtered rows");
-    assert_eq!((answer.field("NumberTotalRows"), answer.field("NumberFilteredRows")), ("2".into(), "1".into()));
+    assert_eq!(
+        (answer.field("NumberTotalRows"), answer.field("NumberFilteredRows")),
+        ("2".into(), "1".into())
+    );
     let url = answer.field("ErrorURL");
     let path = &url[url.find("/api").expect("a path")..];
     let log = bed.be(&format!("GET {path} HTTP/1.1\r\n\r\n")).await;
@@ -155,7 +163,10 @@ async fn s11_null_in_a_not_null_column_filters_the_row_in_both_modes() {
 #[tokio::test]
 async fn s11_assigned_columns_are_policed_by_length_only() {
     let bed = Bed::with_table("id BIGINT NOT NULL, n INT, v VARCHAR(2)").await;
-    assert_eq!(bed.load("strict_mode: true\ncolumns: id, x, n=x", r#"{"id":1,"x":"no"}"#).await.field("Status"), "Success");
+    assert_eq!(
+        bed.load("strict_mode: true\ncolumns: id, x, n=x", r#"{"id":1,"x":"no"}"#).await.field("Status"),
+        "Success"
+    );
     assert_eq!(bed.lines("SELECT n FROM d.t").await, ["NULL"]);
     let answer = bed.load("columns: id, x, v=x", r#"{"id":1,"x":"long"}"#).await;
     assert_eq!(answer.field("Message"), "too many filtered rows");
@@ -211,7 +222,8 @@ async fn s16_the_answer_has_every_key_in_order() {
     let bed = Bed::with_table(SIMPLE).await;
     let answer = bed.load("label: golden", r#"{"id":1}"#).await;
     assert_eq!(answer.status, 200);
-    let keys: Vec<_> = answer.body.lines().filter_map(|line| line.trim().strip_prefix('"')?.split('"').next()).collect();
+    let keys: Vec<_> =
+        answer.body.lines().filter_map(|line| line.trim().strip_prefix('"')?.split('"').next()).collect();
     let expected = [
         "TxnId",
         "Label",
@@ -248,7 +260,9 @@ async fn s17_an_empty_load_fails() {
 async fn s3_a_chunked_body_is_taken() {
     let bed = Bed::with_table(SIMPLE).await;
     let head = head("d/t", "Transfer-Encoding: chunked", 0).replace("Content-Length: 0\r\n", "");
-    let answer = put(bed.standin.be_port(), &head, "8;x=y\r\n{\"id\":1}\r\n9\r\n {\"id\":2}\r\n0\r\nA: b\r\n\r\n").await;
+    let answer =
+        put(bed.standin.be_port(), &head, "8;x=y\r\n{\"id\":1}\r\n9\r\n {\"id\":2}\r\n0\r\nA: b\r\n\r\n")
+            .await;
     assert_eq!(answer.field("NumberLoadedRows"), "2");
 }
 

@@ -69,7 +69,11 @@ async fn s02_a_user_without_insert_gets_401_where_the_table_exists() {
     let request = put("Expect: 100-continue\r\n").replace("cm9vdDo=", "Y2RjOnB3");
     let answer = bed.fe(&request).await;
     assert_eq!(answer.status, 401);
-    assert!(answer.body.contains("Access denied for user \\u0027cdc\\u0027@\\u0027%\\u0027."), "{}", answer.body);
+    assert!(
+        answer.body.contains("Access denied for user \\u0027cdc\\u0027@\\u0027%\\u0027."),
+        "{}",
+        answer.body
+    );
     assert_eq!(bed.fe(&request.replace("/t/", "/unknown/")).await.status, 307);
 }
 
@@ -126,7 +130,9 @@ async fn s04_the_backend_answers_instead_of_100_when_something_is_wrong() {
 async fn hostile_bytes_end_the_connection_and_nothing_else() {
     let bed = Bed::start().await;
     let garbage: Vec<u8> = (0..50_000u32).map(|number| (number * 31 % 256) as u8).collect();
-    for port in [bed.standin.fe_port(), bed.standin.be_port(), bed.standin.sql_port(), bed.standin.admin_port()] {
+    for port in
+        [bed.standin.fe_port(), bed.standin.be_port(), bed.standin.sql_port(), bed.standin.admin_port()]
+    {
         let mut stream = TcpStream::connect(("127.0.0.1", port)).await.expect("listens");
         let _ = stream.write_all(&garbage).await;
         let _ = stream.shutdown().await;
@@ -141,7 +147,8 @@ async fn hostile_bytes_end_the_connection_and_nothing_else() {
 async fn curl_loads_as_the_documentation_shows() {
     let bed = Bed::with_table("id BIGINT NOT NULL, v VARCHAR(9)").await;
     let url = format!("http://127.0.0.1:{}/api/d/t/_stream_load", bed.standin.fe_port());
-    let arguments = ["-sS", "--location-trusted", "-u", "root:", "-H", "Expect: 100-continue", "-H", "format: json"];
+    let arguments =
+        ["-sS", "--location-trusted", "-u", "root:", "-H", "Expect: 100-continue", "-H", "format: json"];
     let output = tokio::process::Command::new("curl")
         .args(arguments)
         .args(["-H", "strip_outer_array: true", "-T", "-", &url])

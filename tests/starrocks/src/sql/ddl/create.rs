@@ -7,8 +7,7 @@ use crate::{
     Profile,
     catalog::{Column, ColumnSpec, DefaultValue, Model, SqlType, Table, TableSpec, TypeNames},
     cluster::Cluster,
-    convert,
-    locked,
+    convert, locked,
 };
 
 const MAX_NAME: usize = 1024;
@@ -35,7 +34,8 @@ pub(super) fn table(cluster: &Cluster, session: &Session, create: CreateTable) -
     let database = database_of(session, create.table.database.as_ref())?;
     let name = create.table.table.clone();
     let mut catalog = locked(&cluster.catalog);
-    let content = catalog.databases.get(&database).ok_or_else(|| SqlError::unknown_database(&database, profile))?;
+    let content =
+        catalog.databases.get(&database).ok_or_else(|| SqlError::unknown_database(&database, profile))?;
     if name.is_empty() || name.chars().count() > MAX_NAME || name.contains('\0') {
         return Err(SqlError::bad_table_name(&name));
     }
@@ -51,7 +51,8 @@ pub(super) fn table(cluster: &Cluster, session: &Session, create: CreateTable) -
 }
 
 fn check(create: CreateTable, profile: Profile) -> Result<TableSpec, SqlError> {
-    let CreateTable { columns, keys, hash_columns, buckets, sort_columns, comment, mut properties, .. } = create;
+    let CreateTable { columns, keys, hash_columns, buckets, sort_columns, comment, mut properties, .. } =
+        create;
     if columns.len() > MAX_COLUMNS {
         return Err(SqlError::analyzing("Table has too many columns"));
     }
@@ -66,7 +67,9 @@ fn check(create: CreateTable, profile: Profile) -> Result<TableSpec, SqlError> {
             return Err(SqlError::plain(format!("Distribution column[{name}] is not key column")));
         }
     }
-    if let Some(name) = sort_columns.iter().find(|name| !columns.iter().any(|column| same(&column.name, name))) {
+    if let Some(name) =
+        sort_columns.iter().find(|name| !columns.iter().any(|column| same(&column.name, name)))
+    {
         return Err(SqlError::analyzing(&format!("Unknown column '{name}' does not exist")));
     }
     if let Some((name, _)) = properties.iter().find(|(name, _)| !PROPERTIES.contains(&name.as_str())) {
@@ -76,9 +79,18 @@ fn check(create: CreateTable, profile: Profile) -> Result<TableSpec, SqlError> {
     for (name, value) in default_properties(profile) {
         properties.entry(name.to_owned()).or_insert_with(|| value.to_owned());
     }
-    let column = |(place, spec): (usize, &ColumnSpec)| column_of(place, spec, is_among(&spec.name, &keys), model);
+    let column =
+        |(place, spec): (usize, &ColumnSpec)| column_of(place, spec, is_among(&spec.name, &keys), model);
     let columns: Vec<Column> = columns.iter().enumerate().map(column).collect();
-    Ok(TableSpec { model, columns: Arc::new(columns), hash_columns, buckets, sort_columns, comment, properties })
+    Ok(TableSpec {
+        model,
+        columns: Arc::new(columns),
+        hash_columns,
+        buckets,
+        sort_columns,
+        comment,
+        properties,
+    })
 }
 
 fn column_of(place: usize, spec: &ColumnSpec, is_key: bool, model: Model) -> Column {
@@ -152,7 +164,8 @@ fn check_column_name(name: &str, profile: Profile) -> Result<(), SqlError> {
         || lower.starts_with("__generated_partition_column_")
         || lower.starts_with("__starrocks_shadow_");
     if is_reserved {
-        let detail = format!("Column name [{name}] is a system reserved name. Please choose a different one.");
+        let detail =
+            format!("Column name [{name}] is a system reserved name. Please choose a different one.");
         return Err(SqlError::analyzing(&detail));
     }
     let is_forbidden = |letter: char| matches!(letter, '\0' | '=' | '<' | '>' | '!' | '*');
@@ -177,10 +190,13 @@ fn check_type(name: &str, sql_type: &SqlType) -> Result<(), SqlError> {
 }
 
 fn check_default(spec: &ColumnSpec, profile: Profile) -> Result<(), SqlError> {
-    let invalid = |detail: &str| SqlError::analyzing(&format!("Invalid default value for '{}'{detail}", spec.name));
+    let invalid =
+        |detail: &str| SqlError::analyzing(&format!("Invalid default value for '{}'{detail}", spec.name));
     match &spec.default {
         Some(DefaultValue::Null) if spec.nullable == Some(false) => Err(invalid("")),
-        Some(DefaultValue::Constant(_)) if spec.sql_type == SqlType::Json && !profile.allows_json_default() => {
+        Some(DefaultValue::Constant(_))
+            if spec.sql_type == SqlType::Json && !profile.allows_json_default() =>
+        {
             Err(invalid(": Cannot add default value for type 'JSON'"))
         }
         Some(DefaultValue::Constant(text)) if convert::from_text(text, &spec.sql_type).is_err() => {
@@ -194,7 +210,12 @@ fn check_default(spec: &ColumnSpec, profile: Profile) -> Result<(), SqlError> {
     }
 }
 
-fn check_keys(columns: &[ColumnSpec], keys: &[String], model: Model, profile: Profile) -> Result<(), SqlError> {
+fn check_keys(
+    columns: &[ColumnSpec],
+    keys: &[String],
+    model: Model,
+    profile: Profile,
+) -> Result<(), SqlError> {
     if model != Model::PrimaryKeys {
         return Ok(());
     }
@@ -207,7 +228,8 @@ fn check_keys(columns: &[ColumnSpec], keys: &[String], model: Model, profile: Pr
             return Err(SqlError::analyzing(&detail));
         }
     }
-    let in_order = columns.len() >= keys.len() && columns.iter().zip(keys).all(|(spec, key)| same(&spec.name, key));
+    let in_order =
+        columns.len() >= keys.len() && columns.iter().zip(keys).all(|(spec, key)| same(&spec.name, key));
     if in_order {
         return Ok(());
     }
