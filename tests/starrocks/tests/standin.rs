@@ -1,5 +1,7 @@
 //! The stand-in as clients meet it: raw HTTP, a MySQL driver, curl.
 
+#![allow(clippy::panic, reason = "a test that cannot go on panics")]
+
 #[path = "standin/bed.rs"]
 mod bed;
 #[path = "standin/discard.rs"]

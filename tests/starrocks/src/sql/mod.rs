@@ -8,6 +8,7 @@ mod information;
 mod lexer;
 mod parser;
 mod parser_ddl;
+mod parser_expression;
 mod select;
 mod session;
 mod show;

@@ -2,7 +2,7 @@
 
 use super::{
     Lexer, SqlError, Token,
-    expression::{Comparison, Expression},
+    expression::Expression,
     statement::{Assignment, Direction, Select, SelectItem, Statement, TableName, Tail},
 };
 use crate::{Profile, value::Value};
@@ -11,12 +11,14 @@ pub(super) struct Parser {
     tokens: Vec<(Token, usize)>,
     at: usize,
     pub(super) profile: Profile,
+    pub(super) depth: u32,
+    pub(super) branches: u32,
 }
 
 /// One statement; a `;` may end it, nothing may follow.
 pub(super) fn parse(text: &str, ansi_quotes: bool, profile: Profile) -> Result<Statement, SqlError> {
     let tokens = Lexer::tokens_with(text, ansi_quotes)?;
-    let mut parser = Parser { tokens, at: 0, profile };
+    let mut parser = Parser { tokens, at: 0, profile, depth: 0, branches: 0 };
     let statement = parser.statement()?;
     while parser.take(';') {}
     if parser.is_done() { Ok(statement) } else { Err(parser.unexpected()) }
@@ -226,7 +228,7 @@ impl Parser {
         Ok((expression, Direction::Ascending))
     }
 
-    fn list<T>(
+    pub(super) fn list<T>(
         &mut self,
         mut item: impl FnMut(&mut Self) -> Result<T, SqlError>,
     ) -> Result<Vec<T>, SqlError> {
@@ -235,151 +237,6 @@ impl Parser {
             items.push(item(self)?);
         }
         Ok(items)
-    }
-
-    pub(super) fn expression(&mut self) -> Result<Expression, SqlError> {
-        // Bounds the recursion: every level of nesting takes a token.
-        if self.tokens.len() > 100_000 {
-            return Err(SqlError::syntax(0, "the statement is too long"));
-        }
-        let mut left = self.conjunction()?;
-        while self.take_word("OR") {
-            left = Expression::Or(Box::new(left), Box::new(self.conjunction()?));
-        }
-        Ok(left)
-    }
-
-    fn conjunction(&mut self) -> Result<Expression, SqlError> {
-        let mut left = self.predicate()?;
-        while self.take_word("AND") {
-            left = Expression::And(Box::new(left), Box::new(self.predicate()?));
-        }
-        Ok(left)
-    }
-
-    fn predicate(&mut self) -> Result<Expression, SqlError> {
-        if self.take_word("NOT") {
-            return self.predicate().map(|inner| Expression::Not(Box::new(inner)));
-        }
-        let left = self.operand()?;
-        if let Some(operator) = self.comparison() {
-            let right = self.operand()?;
-            return Ok(Expression::Compare { operator, left: Box::new(left), right: Box::new(right) });
-        }
-        if self.take_word("IS") {
-            let is_negated = self.take_word("NOT");
-            self.word("NULL")?;
-            return Ok(Expression::IsNull { value: Box::new(left), is_negated });
-        }
-        let is_negated = self.take_word("NOT");
-        if self.take_word("IN") {
-            self.expect('(')?;
-            let list = self.list(Self::operand)?;
-            self.expect(')')?;
-            return Ok(Expression::In { value: Box::new(left), list, is_negated });
-        }
-        if self.take_word("LIKE") {
-            let pattern = Box::new(self.operand()?);
-            return Ok(Expression::Like { value: Box::new(left), pattern, is_negated });
-        }
-        if self.take_word("BETWEEN") {
-            return self.between(left, is_negated);
-        }
-        if is_negated { Err(self.unexpected()) } else { Ok(left) }
-    }
-
-    fn between(&mut self, value: Expression, is_negated: bool) -> Result<Expression, SqlError> {
-        let low = self.operand()?;
-        self.word("AND")?;
-        let high = self.operand()?;
-        let bound = |operator, bound| Expression::Compare {
-            operator,
-            left: Box::new(value.clone()),
-            right: Box::new(bound),
-        };
-        let inside = Expression::And(
-            Box::new(bound(Comparison::GreaterOrEqual, low)),
-            Box::new(bound(Comparison::LessOrEqual, high)),
-        );
-        Ok(if is_negated { Expression::Not(Box::new(inside)) } else { inside })
-    }
-
-    fn comparison(&mut self) -> Option<Comparison> {
-        let comparison = match self.peek()? {
-            Token::Symbol(symbol) => Comparison::named(symbol.encode_utf8(&mut [0; 4])),
-            Token::Operator(operator) => Comparison::named(operator),
-            _ => None,
-        };
-        self.at += usize::from(comparison.is_some());
-        comparison
-    }
-
-    pub(super) fn operand(&mut self) -> Result<Expression, SqlError> {
-        if self.take('(') {
-            if self.at > 10_000 {
-                return Err(self.unexpected());
-            }
-            let inner = self.expression()?;
-            self.expect(')')?;
-            return Ok(inner);
-        }
-        if self.take('-') {
-            return match self.next() {
-                Some(Token::Number(text)) => Ok(Expression::Literal(number(&format!("-{text}")))),
-                _ => {
-                    self.step_back();
-                    Err(self.unexpected())
-                }
-            };
-        }
-        match self.next() {
-            Some(Token::Number(text)) => Ok(Expression::Literal(number(&text))),
-            Some(Token::Text(text)) => Ok(Expression::Literal(Value::text(text))),
-            Some(Token::Variable(name)) => Ok(Expression::Variable(name)),
-            Some(Token::Quoted(name)) => self.column(name),
-            Some(Token::Word(word)) => self.word_operand(word),
-            _ => {
-                self.step_back();
-                Err(self.unexpected())
-            }
-        }
-    }
-
-    fn word_operand(&mut self, word: String) -> Result<Expression, SqlError> {
-        match word.to_uppercase().as_str() {
-            "NULL" => return Ok(Expression::Literal(Value::Null)),
-            "TRUE" => return Ok(Expression::Literal(Value::Boolean(true))),
-            "FALSE" => return Ok(Expression::Literal(Value::Boolean(false))),
-            "FROM" | "WHERE" | "GROUP" | "ORDER" | "LIMIT" => {
-                self.step_back();
-                return Err(self.unexpected());
-            }
-            "DATE" | "TIMESTAMP" if matches!(self.peek(), Some(Token::Text(_))) => {
-                return self.text().map(|text| Expression::Literal(Value::text(text)));
-            }
-            _ => {}
-        }
-        if !self.take('(') {
-            return self.column(word);
-        }
-        let is_distinct = self.take_word("DISTINCT");
-        let mut arguments = Vec::new();
-        while !self.take(')') {
-            if !arguments.is_empty() {
-                self.expect(',')?;
-            }
-            arguments.push(if self.take('*') { Expression::Star } else { self.expression()? });
-        }
-        Ok(Expression::Call { function: word, arguments, is_distinct })
-    }
-
-    /// The last part of `t.c` or `d.t.c`: there is one table, so it says all.
-    fn column(&mut self, first: String) -> Result<Expression, SqlError> {
-        let mut name = first;
-        while self.take('.') {
-            name = self.name()?;
-        }
-        Ok(Expression::Column(name))
     }
 
     // SET.
@@ -441,12 +298,4 @@ fn is_clause_word(word: &str) -> bool {
     ["FROM", "WHERE", "GROUP", "ORDER", "LIMIT", "AS", "OFFSET"]
         .iter()
         .any(|clause| clause.eq_ignore_ascii_case(word))
-}
-
-fn number(text: &str) -> Value {
-    match text.parse() {
-        Ok(number) => Value::Integer(number),
-        Err(_) if text.contains(['e', 'E']) => text.parse().map_or(Value::Null, Value::Double),
-        Err(_) => Value::Decimal(text.into()),
-    }
 }

@@ -116,6 +116,25 @@ async fn s18_drivers_may_say_what_drivers_say() {
 }
 
 #[tokio::test]
+async fn hostile_statements_are_refused() {
+    let bed = Bed::with_table(TABLE).await;
+    let statements = [
+        format!("SELECT {}1{}", "(".repeat(50_000), ")".repeat(50_000)),
+        format!("SELECT {}1", "f(".repeat(50_000)),
+        format!("SELECT {} 1", "NOT ".repeat(50_000)),
+        format!("SELECT 1 FROM d.t WHERE id = 1{}", " AND id = 1".repeat(50_000)),
+        format!("CREATE TABLE d.u (id {}INT)", "ARRAY<".repeat(50_000)),
+        "SELECT '".to_owned(),
+        "SELECT `".to_owned(),
+        "SELECT /* ".to_owned(),
+        "SELECT \u{0} \u{fffd} @@ @".to_owned(),
+    ];
+    for statement in &statements {
+        assert!(refused(&bed, statement).await.0 > 0);
+    }
+}
+
+#[tokio::test]
 async fn s18_older_versions_have_older_numbers() {
     let bed = Bed::of(Profile::V3_2).await;
     assert_eq!(refused(&bed, "USE nope").await.0, 1049);

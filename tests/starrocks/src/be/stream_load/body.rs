@@ -1,0 +1,71 @@
+//! The body: read as it comes, then converted, or only counted.
+
+use std::time::Instant;
+
+use super::{Content, Load, Stop};
+use crate::{
+    fault::Stage,
+    http::{Body, BodyError, Connection},
+    plan::{LoadPlan, convert_body},
+};
+
+const MAX_BUFFERED: usize = 4 * 1024 * 1024 * 1024;
+
+impl Load<'_> {
+    /// Takes the body, and converts it unless rows are only counted. Once reading has begun, the whole body is
+    /// read even if nothing can come of it.
+    pub(super) async fn read(
+        &mut self,
+        connection: &mut Connection,
+        body: &mut Body,
+        plan: LoadPlan,
+    ) -> Result<Content, Stop> {
+        let started = Instant::now();
+        let is_counted = self.cluster.options.discard;
+        let mut kept = Vec::new();
+        let (mut newlines, mut last, mut struck) = (0u64, b'\n', false);
+        let half = body.length.unwrap_or(0) / 2;
+        loop {
+            if !struck && self.rows.bytes >= half.max(1) {
+                struck = true;
+                self.strike(Stage::Body).await?;
+            }
+            let piece = match body.next(connection).await {
+                Ok(Some(piece)) => piece,
+                Ok(None) => break,
+                Err(BodyError::Malformed) => return Err(Stop::fail("the chunked body is malformed")),
+                Err(BodyError::Lost(_)) => return Err(Stop::Silent),
+            };
+            self.rows.bytes += piece.len() as u64;
+            if is_counted {
+                newlines += memchr::memchr_iter(b'\n', &piece).count() as u64;
+                last = piece.last().copied().unwrap_or(last);
+            } else if kept.len() + piece.len() <= MAX_BUFFERED {
+                kept.extend_from_slice(&piece);
+            } else {
+                return Err(Stop::fail("the JSON body is larger than 4 GB"));
+            }
+        }
+        self.times.read = started.elapsed();
+        if is_counted {
+            self.rows.total = newlines + u64::from(last != b'\n');
+            self.rows.loaded = self.rows.total;
+            return Ok(Content::Counted);
+        }
+        self.convert(kept, plan).await
+    }
+
+    /// Parsing is work for a thread that may be busy.
+    async fn convert(&mut self, body: Vec<u8>, plan: LoadPlan) -> Result<Content, Stop> {
+        let started = Instant::now();
+        let profile = self.cluster.profile();
+        let work = tokio::task::spawn_blocking(move || {
+            let converted = convert_body(&plan, &body, profile);
+            (plan, converted)
+        });
+        let (plan, converted) = work.await.map_err(|_| Stop::Silent)?;
+        let converted = converted.map_err(Stop::fail)?;
+        self.times.write = started.elapsed();
+        Ok(Content::Converted(Box::new(plan), converted))
+    }
+}
