@@ -22,8 +22,9 @@ pub(super) enum Expression {
         left: Box<Expression>,
         right: Box<Expression>,
     },
-    And(Box<Expression>, Box<Expression>),
-    Or(Box<Expression>, Box<Expression>),
+    /// A chain is one list, however long: trees are walked by recursion and must stay flat.
+    And(Vec<Expression>),
+    Or(Vec<Expression>),
     Not(Box<Expression>),
     IsNull {
         value: Box<Expression>,
@@ -89,14 +90,8 @@ impl Expression {
             Self::Compare { operator, left, right } => {
                 operator.apply(&left.evaluate(scope)?, &right.evaluate(scope)?)
             }
-            Self::And(left, right) => {
-                and(truth(&left.evaluate(scope)?), || Ok(truth(&right.evaluate(scope)?)))?
-            }
-            Self::Or(left, right) => {
-                let negated =
-                    and(not(truth(&left.evaluate(scope)?)), || Ok(not(truth(&right.evaluate(scope)?))))?;
-                from_truth(not(truth(&negated)))
-            }
+            Self::And(list) => combine(list, false, scope)?,
+            Self::Or(list) => combine(list, true, scope)?,
             Self::Not(inner) => from_truth(not(truth(&inner.evaluate(scope)?))),
             Self::IsNull { value, is_negated } => {
                 Value::Boolean(value.evaluate(scope)?.is_null() != *is_negated)
@@ -138,8 +133,8 @@ impl Expression {
             Self::Compare { operator, left, right } => {
                 format!("{} {} {}", left.print_inner(), operator.sign(), right.print_inner())
             }
-            Self::And(left, right) => format!("({}) AND ({})", left.print(), right.print()),
-            Self::Or(left, right) => format!("({}) OR ({})", left.print(), right.print()),
+            Self::And(list) => print_chain(list, ") AND ("),
+            Self::Or(list) => print_chain(list, ") OR ("),
             Self::Not(inner) => format!("NOT ({})", inner.print()),
             Self::IsNull { value, is_negated } => {
                 format!("{} IS {}NULL", value.print(), if *is_negated { "NOT " } else { "" })
@@ -191,18 +186,22 @@ pub(super) fn truth(value: &Value) -> Option<bool> {
     }
 }
 
-fn and(
-    left: Option<bool>,
-    right: impl FnOnce() -> Result<Option<bool>, SqlError>,
-) -> Result<Value, SqlError> {
-    if left == Some(false) {
-        return Ok(Value::Boolean(false));
+/// One `decisive` value settles the chain; otherwise NULL is stronger than the rest.
+fn combine(list: &[Expression], decisive: bool, scope: &impl Scope) -> Result<Value, SqlError> {
+    let mut combined = Some(!decisive);
+    for expression in list {
+        match truth(&expression.evaluate(scope)?) {
+            Some(truth) if truth == decisive => return Ok(Value::Boolean(decisive)),
+            Some(_) => {}
+            None => combined = None,
+        }
     }
-    Ok(from_truth(match (left, right()?) {
-        (_, Some(false)) => Some(false),
-        (Some(true), Some(true)) => Some(true),
-        _ => None,
-    }))
+    Ok(from_truth(combined))
+}
+
+fn print_chain(list: &[Expression], between: &str) -> String {
+    let parts: Vec<String> = list.iter().map(Expression::print).collect();
+    format!("({})", parts.join(between))
 }
 
 fn not(truth: Option<bool>) -> Option<bool> {

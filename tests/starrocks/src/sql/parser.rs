@@ -12,13 +12,12 @@ pub(super) struct Parser {
     at: usize,
     pub(super) profile: Profile,
     pub(super) depth: u32,
-    pub(super) branches: u32,
 }
 
 /// One statement; a `;` may end it, nothing may follow.
 pub(super) fn parse(text: &str, ansi_quotes: bool, profile: Profile) -> Result<Statement, SqlError> {
     let tokens = Lexer::tokens_with(text, ansi_quotes)?;
-    let mut parser = Parser { tokens, at: 0, profile, depth: 0, branches: 0 };
+    let mut parser = Parser { tokens, at: 0, profile, depth: 0 };
     let statement = parser.statement()?;
     while parser.take(';') {}
     if parser.is_done() { Ok(statement) } else { Err(parser.unexpected()) }

@@ -8,7 +8,6 @@ use super::{
 use crate::value::Value;
 
 const MAX_DEPTH: u32 = 64;
-const MAX_BRANCHES: u32 = 1000;
 
 impl Parser {
     pub(super) fn expression(&mut self) -> Result<Expression, SqlError> {
@@ -16,36 +15,34 @@ impl Parser {
         if self.depth > MAX_DEPTH {
             return Err(SqlError::plain("the expression is nested too deeply".to_owned()));
         }
-        let mut left = self.conjunction()?;
+        let mut list = vec![self.conjunction()?];
         while self.take_word("OR") {
-            self.count_branch()?;
-            left = Expression::Or(Box::new(left), Box::new(self.conjunction()?));
+            list.push(self.conjunction()?);
         }
         self.depth -= 1;
-        Ok(left)
-    }
-
-    /// Branches make a tree deep, and a tree is walked by recursion.
-    fn count_branch(&mut self) -> Result<(), SqlError> {
-        self.branches += 1;
-        let message = "the number of children in the expression exceeds the limit";
-        if self.branches > MAX_BRANCHES { Err(SqlError::plain(message.to_owned())) } else { Ok(()) }
+        Ok(chain(list, Expression::Or))
     }
 
     fn conjunction(&mut self) -> Result<Expression, SqlError> {
-        let mut left = self.predicate()?;
+        let mut list = vec![self.predicate()?];
         while self.take_word("AND") {
-            self.count_branch()?;
-            left = Expression::And(Box::new(left), Box::new(self.predicate()?));
+            list.push(self.predicate()?);
         }
-        Ok(left)
+        Ok(chain(list, Expression::And))
     }
 
     fn predicate(&mut self) -> Result<Expression, SqlError> {
-        if self.take_word("NOT") {
-            self.count_branch()?;
-            return self.predicate().map(|inner| Expression::Not(Box::new(inner)));
+        let mut negations = 0usize;
+        while self.take_word("NOT") {
+            negations += 1;
         }
+        let plain = self.plain_predicate()?;
+        // Two say as much as many: NOT twice makes a truth of a number.
+        let wrap = |inner, _| Expression::Not(Box::new(inner));
+        Ok((0..negations.min(2 - negations % 2)).fold(plain, wrap))
+    }
+
+    fn plain_predicate(&mut self) -> Result<Expression, SqlError> {
         let left = self.operand()?;
         if let Some(operator) = self.comparison() {
             let right = self.operand()?;
@@ -82,10 +79,10 @@ impl Parser {
             left: Box::new(value.clone()),
             right: Box::new(bound),
         };
-        let inside = Expression::And(
-            Box::new(bound(Comparison::GreaterOrEqual, low)),
-            Box::new(bound(Comparison::LessOrEqual, high)),
-        );
+        let inside = Expression::And(vec![
+            bound(Comparison::GreaterOrEqual, low),
+            bound(Comparison::LessOrEqual, high),
+        ]);
         Ok(if is_negated { Expression::Not(Box::new(inside)) } else { inside })
     }
 
@@ -164,6 +161,16 @@ impl Parser {
             name = self.name()?;
         }
         Ok(Expression::Column(name))
+    }
+}
+
+fn chain(mut list: Vec<Expression>, many: impl FnOnce(Vec<Expression>) -> Expression) -> Expression {
+    match (list.pop(), list.is_empty()) {
+        (Some(only), true) => only,
+        (last, _) => {
+            list.extend(last);
+            many(list)
+        }
     }
 }
 

@@ -121,8 +121,8 @@ async fn hostile_statements_are_refused() {
     let statements = [
         format!("SELECT {}1{}", "(".repeat(50_000), ")".repeat(50_000)),
         format!("SELECT {}1", "f(".repeat(50_000)),
-        format!("SELECT {} 1", "NOT ".repeat(50_000)),
-        format!("SELECT 1 FROM d.t WHERE id = 1{}", " AND id = 1".repeat(50_000)),
+        format!("SELECT {}", "NOT ".repeat(50_000)),
+        format!("SELECT 1 FROM d.t WHERE id = 1{} AND", " AND id = 1".repeat(50_000)),
         format!("CREATE TABLE d.u (id {}INT)", "ARRAY<".repeat(50_000)),
         "SELECT '".to_owned(),
         "SELECT `".to_owned(),
