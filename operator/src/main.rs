@@ -21,6 +21,8 @@ use tracing_subscriber::EnvFilter;
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
+    // Its spans would repeat in every line what our own fields say.
+    let filter = filter.add_directive("kube_runtime=warn".parse()?);
     tracing_subscriber::fmt().with_env_filter(filter).with_ansi(false).init();
     let settings = Settings::parse();
     let mut terminate = unix::signal(unix::SignalKind::terminate())?;

@@ -34,6 +34,8 @@ use crate::{
 const SETTLED: Duration = Duration::from_secs(7);
 /// The next look at a job that is on its way somewhere.
 const MOVING: Duration = Duration::from_millis(1500);
+/// The next look at a job that waits for a person, who may be waiting for it.
+const FAILED: Duration = Duration::from_secs(3);
 /// The next look at a job of which nothing is expected: only to be sure.
 const RESTING: Duration = Duration::from_secs(300);
 
@@ -192,7 +194,7 @@ fn next_look(stage: Stage, facts: &Facts<'_>) -> Duration {
     match stage {
         Stage::Stopped => RESTING,
         Stage::Failed if facts.job.is_err() => RESTING,
-        Stage::Failed => SETTLED,
+        Stage::Failed => FAILED,
         _ if ready && facts.apply.is_none() => SETTLED,
         _ => MOVING,
     }

@@ -1,5 +1,8 @@
 {{- define "dbmazz-operator.name" -}}
-{{- if contains .Chart.Name .Release.Name }}{{ .Release.Name }}{{ else }}{{ .Release.Name }}-{{ .Chart.Name }}{{ end -}}
+{{- if contains .Chart.Name .Release.Name }}{{ .Release.Name }}
+{{- else if hasPrefix .Release.Name .Chart.Name }}{{ .Chart.Name }}
+{{- else }}{{ .Release.Name }}-{{ .Chart.Name }}
+{{- end }}
 {{- end }}
 
 {{- define "dbmazz-operator.selector" -}}
