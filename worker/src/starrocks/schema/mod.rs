@@ -13,6 +13,7 @@ mod statement;
 
 use std::time::Duration;
 
+use crds::Reason;
 use tokio::time::sleep;
 use tracing::info;
 
@@ -25,11 +26,17 @@ use super::{
     name::{check_database, check_table},
     sql::{Rows, Session, SqlError, literal, quoted},
 };
-use crate::{config::SinkConfig, fault::Fault, table::Table};
+use crate::{
+    config::SinkConfig,
+    fault::{Fault, Part},
+    table::Table,
+};
 
 /// An asynchronous change of a table takes twenty seconds at least.
 const SHORTEST_LOOK: Duration = Duration::from_millis(100);
 const LONGEST_LOOK: Duration = Duration::from_secs(5);
+/// A change that StarRocks takes and cancels so often will not come about by itself.
+const MOST_TRIES: u32 = 5;
 
 /// Makes the target ready for `tables`. A fault of one table is returned at once; calling again is
 /// harmless, whatever was done before.
@@ -72,7 +79,7 @@ async fn prepare_table(session: &mut Session, config: &SinkConfig, table: &Table
     let show = format!("SHOW TABLES LIKE {}", literal(&table.target));
     let found = session.run(&show, "list tables").await.map_err(|error| error.fault())?;
     if names(&found, &table.target) {
-        return complete_table(session, table).await;
+        return complete_table(session, &config.database, table).await;
     }
     let replicas = live_backends(config).await.clamp(1, 3);
     let create = create_table(table, replicas)?;
@@ -99,21 +106,33 @@ async fn live_backends(config: &SinkConfig) -> u64 {
     health.map_or(1, |health| health.online_backend_num)
 }
 
-async fn complete_table(session: &mut Session, table: &Table) -> Result<(), Fault> {
+async fn complete_table(session: &mut Session, database: &str, table: &Table) -> Result<(), Fault> {
     check_key(session, table).await?;
-    let mut look = SHORTEST_LOOK;
+    let (mut look, mut tries) = (SHORTEST_LOOK, 0);
     loop {
         let existing = columns(session, table).await?;
         let missing = difference(table, &existing)?;
-        let changing = is_changing(session, table).await.map_err(|error| error.fault())?;
-        if !changing {
+        if !is_changing(session, database, table).await.map_err(|error| error.fault())? {
             let Some(alter) = add_columns(table, &missing) else { return Ok(()) };
+            if tries == MOST_TRIES {
+                return Err(not_added(table));
+            }
             add(session, table, &alter).await?;
+            tries += 1;
             info!(table = %table.name, columns = missing.len(), "columns being added to the target");
         }
         sleep(look).await;
         look = (look * 2).min(LONGEST_LOOK);
     }
+}
+
+fn not_added(table: &Table) -> Fault {
+    let message = format!(
+        "StarRocks took the columns that target table {} lacks, and does not show them",
+        table.target
+    );
+    let fix = "look at SHOW ALTER TABLE COLUMN for why the change was cancelled";
+    Fault::retry(Part::Table(table.name.clone()), Reason::TargetIncompatible, message, fix)
 }
 
 async fn add(session: &mut Session, table: &Table, alter: &str) -> Result<(), Fault> {
@@ -138,9 +157,10 @@ async fn columns(session: &mut Session, table: &Table) -> Result<Vec<Existing>, 
 }
 
 /// Whether a change of the table's shape is unfinished.
-async fn is_changing(session: &mut Session, table: &Table) -> Result<bool, SqlError> {
-    let name = literal(&table.target);
-    let show = format!("SHOW ALTER TABLE COLUMN WHERE TableName = {name} ORDER BY JobId DESC LIMIT 1");
+async fn is_changing(session: &mut Session, database: &str, table: &Table) -> Result<bool, SqlError> {
+    let (from, name) = (quoted(database), literal(&table.target));
+    let show =
+        format!("SHOW ALTER TABLE COLUMN FROM {from} WHERE TableName = {name} ORDER BY JobId DESC LIMIT 1");
     let rows = session.run(&show, "watch changes of the target table").await?;
     let state = rows.first().and_then(|row| row.get(STATE)).and_then(Option::as_deref);
     Ok(state.is_some_and(|state| !matches!(state, "FINISHED" | "CANCELLED")))
