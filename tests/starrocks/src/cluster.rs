@@ -82,14 +82,24 @@ impl Cluster {
         format!("{}:{}", self.options.advertise, self.be_port.get().copied().unwrap_or(self.options.be_port))
     }
 
-    /// Takes the rows of a committed load: at once, or when they are due.
-    pub(crate) fn publish(&self, publication: Publication) {
+    /// Takes the rows of a committed load, at once or when they are due, and says whether they are visible.
+    /// Loads of one table become visible in the order of their commits (§9.3), so a late one delays those after it.
+    pub(crate) fn publish(&self, mut publication: Publication) -> bool {
+        self.settle();
         let now = self.clock.now();
-        if publication.due_millis <= now {
-            self.show(publication, now)
-        } else {
-            locked(&self.pending).push(publication)
+        let mut pending = locked(&self.pending);
+        let same_table = |other: &&Publication| {
+            other.database == publication.database && other.table_id == publication.table_id
+        };
+        let after = pending.iter().filter(same_table).map(|other| other.due_millis).max();
+        publication.due_millis = publication.due_millis.max(after.unwrap_or(now));
+        if publication.due_millis > now {
+            pending.push(publication);
+            return false;
         }
+        drop(pending);
+        self.show(publication, now);
+        true
     }
 
     /// Publishes what has become due; called before anybody looks at rows or states.

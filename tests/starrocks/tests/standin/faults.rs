@@ -67,6 +67,19 @@ async fn s21_publish_timeout_is_committed_and_shows_later() {
 }
 
 #[tokio::test]
+async fn s21_a_late_load_delays_those_after_it() {
+    let bed = bed().await;
+    let late = Action::PublishTimeout { visible_after_millis: 3_600_000 };
+    loaded_with(&bed, Stage::Commit, late).await;
+    let row = bed.rows("SELECT * FROM d.t").await;
+    assert!(row.is_empty());
+    let answer = bed.load("label: after", r#"{"id":1,"v":2}"#).await;
+    assert_eq!(answer.field("Status"), "Publish Timeout", "{}", answer.body);
+    bed.standin.advance_clock(Duration::from_secs(3600));
+    assert_eq!(bed.lines("SELECT v FROM d.t").await, ["2"], "§9.3: the last commit wins");
+}
+
+#[tokio::test]
 async fn s21_capacity_faults_say_what_starrocks_says() {
     let bed = bed().await;
     let answer = loaded_with(&bed, Stage::Begin, Action::RunningTransactionLimit).await;

@@ -28,9 +28,9 @@ impl Load<'_> {
         committed.map_err(|reason| Stop::fail(format!("fail to execute commit task: {reason}")))?;
         let cluster = Arc::clone(self.cluster);
         let published = tokio::task::spawn_blocking(move || cluster.publish(publication)).await;
-        published.map_err(|_| Stop::Silent)?;
+        let visible = published.map_err(|_| Stop::Silent)?;
         self.times.commit = started.elapsed();
-        Ok(if late.is_some() { LoadStatus::PublishTimeout } else { LoadStatus::Success })
+        Ok(if late.is_some() || !visible { LoadStatus::PublishTimeout } else { LoadStatus::Success })
     }
 
     /// Filtered rows against the ratio, and loads without a row (§5.1, §5.5).
