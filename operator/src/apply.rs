@@ -22,7 +22,7 @@ use crate::{
     live::{Kind, Live, LiveObject},
     names,
     plan::{Objects, PLAN},
-    problem::Problem,
+    problem::{Problem, why},
 };
 
 /// Applies the objects in their order, then prunes.
@@ -114,11 +114,7 @@ fn taken(kind: Kind, planned: &Value) -> Problem {
 }
 
 fn refused(kind: Kind, planned: &Value, error: &kube::Error) -> Problem {
-    let why = match error {
-        kube::Error::Api(status) => status.message.clone(),
-        error => error.to_string(),
-    };
-    let what = format!("the {kind:?} {} could not be written: {why}", name(planned));
+    let what = format!("the {kind:?} {} could not be written: {}", name(planned), why(error));
     Problem::new(
         Reason::ObjectRefused,
         &what,

@@ -11,10 +11,10 @@
 //!
 //! One step per call; what is done is read from the cluster, so a restart of the operator loses nothing.
 
-use std::time::Duration;
+use std::{net::IpAddr, time::Duration};
 
 use jiff::Timestamp;
-use k8s_openapi::api::{apps::v1::Deployment, batch::v1::Job as BatchJob};
+use k8s_openapi::api::{apps::v1::Deployment, batch::v1::Job as BatchJob, core::v1::ConfigMap};
 use kube::{
     Api, Client,
     api::{Patch, PatchParams},
@@ -29,6 +29,7 @@ use crate::{
     names,
     observe::Observation,
     plan::{Plan, cleanup::cleanup_job},
+    problem::why,
 };
 
 /// The worker has dropped what was to be dropped.
@@ -57,7 +58,8 @@ pub struct Cleanup<'a> {
     pub observation: &'a Observation,
     /// A worker once ran, as far as the status knows.
     pub ever_ran: bool,
-    pub deleted_at: Timestamp,
+    /// When the resource was deleted, or when an operator first saw it.
+    pub since: Timestamp,
 }
 
 impl Cleanup<'_> {
@@ -68,18 +70,19 @@ impl Cleanup<'_> {
             return Progress::Done;
         }
         if left.is_zero() {
-            return Progress::GivenUp("deletion.timeout is over".to_owned());
+            return Progress::GivenUp("the time that deletion.timeout allows is over".to_owned());
         }
         match self.deployment() {
             Some(deployment) if deployment.annotation(CLEAN).is_some() => self.wait_for_the_end(),
             Some(deployment) if deployment.body["spec"]["replicas"] != 0 => self.stop(left).await,
+            None if self.reachable().is_some() => self.ask_the_last_worker(left).await,
             _ if !self.observation.pods.is_empty() => Progress::Waiting("The worker is ending.".to_owned()),
             _ => self.run_the_job().await,
         }
     }
 
     fn time_left(&self, now: Timestamp) -> Duration {
-        let gone = now.duration_since(self.deleted_at).unsigned_abs();
+        let gone = now.duration_since(self.since).unsigned_abs();
         self.job.deletion.timeout.saturating_sub(gone)
     }
 
@@ -110,7 +113,7 @@ impl Cleanup<'_> {
         };
         match self.scale_to_zero(dropped).await {
             Ok(()) => Progress::Waiting("The worker is ending.".to_owned()),
-            Err(error) => Progress::Waiting(format!("The worker could not be ended: {error}.")),
+            Err(error) => Progress::Waiting(format!("The worker could not be ended: {}.", why(&error))),
         }
     }
 
@@ -120,13 +123,25 @@ impl Cleanup<'_> {
     }
 
     async fn ask_the_worker(&self, left: Duration) -> Option<Result<proto::ControlResponse, Silence>> {
-        let address = self.observation.pod()?.reachable_at()?;
+        let address = self.reachable()?;
         let longest = left.min(self.job.drain_timeout + TO_DROP);
         let deletion = &self.job.deletion;
         Some(match Control::dial(address, longest).await {
             Ok(control) => control.stop(deletion.keep_slot, deletion.keep_publication).await,
             Err(silence) => Err(silence),
         })
+    }
+
+    fn reachable(&self) -> Option<IpAddr> {
+        self.observation.pod()?.reachable_at()
+    }
+
+    /// Somebody deleted the Deployment, or the whole namespace: this worker has no successor.
+    async fn ask_the_last_worker(&self, left: Duration) -> Progress {
+        match self.ask_the_worker(left).await {
+            Some(Ok(answer)) if answer.success => Progress::Done,
+            _ => Progress::Waiting("The worker is ending.".to_owned()),
+        }
     }
 
     async fn scale_to_zero(&self, dropped: bool) -> Result<(), kube::Error> {
@@ -147,16 +162,12 @@ impl Cleanup<'_> {
             }
             Ok(Some(_)) => Progress::Waiting("The cleanup job is dropping slot and publication.".to_owned()),
             Ok(None) => self.start_the_job(&api).await,
-            Err(error) => Progress::Waiting(format!("The cleanup job cannot be seen: {error}.")),
+            Err(error) => Progress::Waiting(format!("The cleanup job cannot be seen: {}.", why(&error))),
         }
     }
 
     async fn start_the_job(&self, api: &Api<BatchJob>) -> Progress {
-        let Some(plan) = self.plan else {
-            return Progress::Waiting(
-                "The credentials are missing, so nothing can be dropped at the source.".to_owned(),
-            );
-        };
+        let Some(plan) = self.plan else { return self.without_credentials().await };
         for (kind, planned) in plan.objects.in_order() {
             if matches!(kind, Kind::ConfigMap | Kind::ServiceAccount)
                 && let Err(problem) = apply::apply_one(self.client, self.job, kind, planned, self.live).await
@@ -166,7 +177,21 @@ impl Cleanup<'_> {
         }
         match self.send(api, &cleanup_job(self.job, plan)).await {
             Ok(()) => Progress::Waiting("The cleanup job is starting.".to_owned()),
-            Err(error) => undone(&error.to_string()),
+            Err(error) => undone(&why(&error)),
+        }
+    }
+
+    /// In a namespace that goes they will not come back.
+    async fn without_credentials(&self) -> Progress {
+        let name = names::cleanup(&self.job.identity.name);
+        let probe = json!({ "apiVersion": "v1", "kind": "ConfigMap", "metadata": { "name": name } });
+        let parameters = PatchParams::apply(names::FIELD_MANAGER).dry_run();
+        let api = Api::<ConfigMap>::namespaced(self.client.clone(), &self.job.identity.namespace);
+        match api.patch(&name, &parameters, &Patch::Apply(probe)).await {
+            Err(error) if is_terminating(&why(&error)) => undone(&why(&error)),
+            _ => Progress::Waiting(
+                "The credentials are missing, so nothing can be dropped at the source.".to_owned(),
+            ),
         }
     }
 
@@ -177,9 +202,13 @@ impl Cleanup<'_> {
     }
 }
 
+fn is_terminating(why: &str) -> bool {
+    why.contains("is being terminated")
+}
+
 /// A namespace that goes takes no new object: there is nothing to wait for.
 fn undone(why: &str) -> Progress {
-    match why.contains("is being terminated") {
+    match is_terminating(why) {
         true => Progress::GivenUp("the namespace is being deleted".to_owned()),
         false => Progress::Waiting(format!("The cleanup job could not be started: {why}")),
     }

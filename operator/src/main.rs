@@ -13,7 +13,7 @@ use operator::{
     reconcile::Operator,
     resolve::Secrets,
     settings::Settings,
-    watch::watch,
+    watch::watch_jobs,
 };
 use tokio::{net::TcpListener, signal::unix, task::JoinSet};
 use tracing_subscriber::EnvFilter;
@@ -46,6 +46,8 @@ async fn start(settings: &Settings) -> anyhow::Result<JoinSet<anyhow::Result<()>
         defaults: defaults(settings),
         metrics: Arc::clone(&metrics),
         written: Default::default(),
+        forgotten: Default::default(),
+        started_at: jiff::Timestamp::now(),
         client,
     });
     let scopes = settings.scopes();
@@ -59,7 +61,7 @@ async fn start(settings: &Settings) -> anyhow::Result<JoinSet<anyhow::Result<()>
     for namespace in scopes {
         let (operator, readiness) = (Arc::clone(&operator), readiness.clone());
         tasks.spawn(async {
-            Err(anyhow::anyhow!("a watch ended: {:?}", watch(operator, namespace, readiness).await))
+            Err(anyhow::anyhow!("a watch ended: {:?}", watch_jobs(operator, namespace, readiness).await))
         });
     }
     Ok(tasks)

@@ -14,6 +14,7 @@ use crate::{
     job::Job,
     live::{Kind, Live},
     names,
+    plan::Plan,
     pod::{self, PodFacts},
     problem::{Problem, sentences},
 };
@@ -49,8 +50,12 @@ impl Observation {
 }
 
 /// Takes one look.
-pub async fn observe(job: &Job, pods: &[Pod], live: &Live) -> Observation {
+pub async fn observe(job: &Job, plan: Option<&Plan>, pods: &[Pod], live: &Live) -> Observation {
     let mut observation = look(pods, live, &job.identity.name);
+    if let Some(plan) = plan {
+        // What the worker before the change says is no answer to the job after it.
+        observation.pods.iter_mut().for_each(|pod| pod.ending |= !plan.made(&pod.annotations));
+    }
     let staying = observation.pod().filter(|pod| !pod.ending);
     if let Some(address) = staying.and_then(|pod| pod.reachable_at()) {
         match ask(address, job.state()).await {

@@ -13,6 +13,7 @@ use serde_json::json;
 use crate::{
     job::Identity,
     names,
+    problem::why,
     status::transition::{Transition, transitions},
 };
 
@@ -41,20 +42,20 @@ pub async fn patch(
     api.patch_status(&identity.name, &parameters, &Patch::Apply(body)).await.map(|_| true)
 }
 
-/// Replaces the finalizers; refused by the API server if somebody was faster.
+/// Replaces the finalizers; false if somebody else was faster with another change.
 pub async fn set_finalizers(
     client: &Client,
     identity: &Identity,
     metadata: &ObjectMeta,
     finalizers: Vec<String>,
-) -> Result<(), kube::Error> {
+) -> Result<bool, kube::Error> {
     let api = Api::<ReplicationJob>::namespaced(client.clone(), &identity.namespace);
     let patch =
         json!({ "metadata": { "finalizers": finalizers, "resourceVersion": metadata.resource_version } });
     match api.patch_metadata(&identity.name, &PatchParams::default(), &Patch::Merge(patch)).await {
-        // It is gone already, or its watch shows the newer one in a moment.
-        Err(kube::Error::Api(status)) if status.code == 404 || status.code == 409 => Ok(()),
-        result => result.map(|_| ()),
+        Err(kube::Error::Api(status)) if status.code == 404 => Ok(true),
+        Err(kube::Error::Api(status)) if status.code == 409 => Ok(false),
+        result => result.map(|_| true),
     }
 }
 
@@ -87,7 +88,7 @@ async fn publish(recorder: &Recorder, identity: &Identity, transition: Transitio
         secondary: None,
     };
     if let Err(error) = recorder.publish(&event, &reference(identity)).await {
-        tracing::warn!(job = %identity.name, error = &error as &dyn std::error::Error, "event was not written");
+        tracing::warn!(job = %identity.name, error = why(&error), "event was not written");
     }
 }
 

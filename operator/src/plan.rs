@@ -9,6 +9,8 @@ mod template;
 
 pub(crate) use template::GRPC_PORT;
 
+use std::collections::BTreeMap;
+
 use crds::spec::DesiredState;
 use serde_json::{Map, Value, json};
 use xxhash_rust::xxh3::xxh3_64;
@@ -65,6 +67,15 @@ pub struct Plan {
     pub image: String,
     /// How the worker compares with one that this operator would start now.
     pub freshness: Freshness,
+}
+
+impl Plan {
+    /// Whether a pod with these annotations was made from this plan's template.
+    pub fn made(&self, annotations: &BTreeMap<String, String>) -> bool {
+        let template = &self.objects.deployment["spec"]["template"]["metadata"]["annotations"];
+        let mut planned = template.as_object().into_iter().flatten();
+        planned.all(|(name, value)| annotations.get(name).map(String::as_str) == value.as_str())
+    }
 }
 
 /// Whether a running worker is what this operator would start.

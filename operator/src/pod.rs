@@ -1,6 +1,6 @@
 //! What a pod says about the worker in it. Pure.
 
-use std::net::IpAddr;
+use std::{collections::BTreeMap, net::IpAddr};
 
 use crds::{Reason, status::LastExit};
 use jiff::Timestamp;
@@ -15,8 +15,9 @@ pub struct PodFacts {
     pub address: Option<IpAddr>,
     /// The container runs; whether the worker in it is well, only the worker knows.
     pub running: bool,
-    /// The pod has been told to end.
+    /// The pod has been told to end, or will be, because the job has changed since.
     pub ending: bool,
+    pub annotations: BTreeMap<String, String>,
     pub created: Option<Timestamp>,
     pub restarts: i32,
     pub last_exit: Option<LastExit>,
@@ -41,6 +42,7 @@ pub fn facts(pod: &Pod) -> PodFacts {
         address: status.pod_ip.as_deref().and_then(|address| address.parse().ok()),
         running,
         ending: pod.metadata.deletion_timestamp.is_some(),
+        annotations: pod.metadata.annotations.clone().unwrap_or_default(),
         created: pod.metadata.creation_timestamp.as_ref().map(|time| time.0),
         restarts: container.map_or(0, |container| container.restart_count),
         last_exit: container.and_then(last_exit),

@@ -24,10 +24,18 @@ pub fn sentences(phrases: &[&str]) -> String {
     phrases.map(sentence).collect::<Vec<_>>().join(" ")
 }
 
+/// What the API server said, in its words; without the rest of its answer.
+pub(crate) fn why(error: &kube::Error) -> String {
+    match error {
+        kube::Error::Api(status) => status.message.clone(),
+        error => error.to_string(),
+    }
+}
+
 fn sentence(phrase: &str) -> String {
     let mut letters = phrase.chars();
     let first = letters.next().map(|letter| letter.to_uppercase().to_string()).unwrap_or_default();
-    let end = if phrase.ends_with(['.', '!', '?']) { "" } else { "." };
+    let end = if phrase.ends_with(['.', '!', '?', ';']) { "" } else { "." };
     format!("{first}{}{end}", letters.as_str())
 }
 

@@ -49,6 +49,9 @@ pub struct Operator {
     pub metrics: std::sync::Arc<Metrics>,
     /// The statuses written last: the watch may still show older ones.
     pub written: Mutex<HashMap<String, ReplicationJobStatus>>,
+    /// The jobs that were let go lately.
+    pub forgotten: Mutex<HashMap<String, Instant>>,
+    pub started_at: Timestamp,
 }
 
 /// The cluster's view of one job.
@@ -102,6 +105,13 @@ impl Operator {
         self.secrets.forget(uid);
         self.metrics.staged(uid, None);
         self.written.lock().unwrap_or_else(PoisonError::into_inner).remove(uid);
+        let mut forgotten = self.forgotten.lock().unwrap_or_else(PoisonError::into_inner);
+        forgotten.retain(|_, since| since.elapsed() < RESTING);
+        forgotten.insert(uid.to_owned(), Instant::now());
+    }
+
+    fn is_forgotten(&self, uid: &str) -> bool {
+        self.forgotten.lock().unwrap_or_else(PoisonError::into_inner).contains_key(uid)
     }
 
     /// Status and events.
@@ -152,7 +162,7 @@ impl Line<'_> {
             _ => Ok(()),
         };
         let observation = match &job {
-            Ok(job) => observe(job, self.pods, self.live).await,
+            Ok(job) => observe(job, plan.as_ref(), self.pods, self.live).await,
             Err(_) => look(self.pods, self.live, &identity.name),
         };
         let facts = Facts {

@@ -14,7 +14,10 @@ use k8s_openapi::api::core::v1::Secret;
 use kube::{Api, Client, ResourceExt as _};
 use sha2::{Digest as _, Sha256};
 
-use crate::{plan::Fingerprint, problem::Problem};
+use crate::{
+    plan::Fingerprint,
+    problem::{Problem, why},
+};
 
 /// While the job is well.
 const TRUSTED_FOR: Duration = Duration::from_secs(15);
@@ -109,7 +112,7 @@ async fn get(api: &Api<Secret>, name: &str) -> Result<Secret, Problem> {
             Err(Problem::new(Reason::SecretMissing, &format!("secret {name} does not exist"), fix))
         }
         Err(error) => {
-            let what = format!("secret {name} cannot be read: {error}");
+            let what = format!("secret {name} cannot be read: {}", why(&error));
             Err(Problem::new(
                 Reason::SecretUnreadable,
                 &what,

@@ -15,12 +15,13 @@ use kube::{
     core::{ApiResource, DeserializeGuard},
     runtime::{
         Controller, WatchStreamExt as _,
-        controller::Action,
+        controller::{self, Action},
         reflector::{ObjectRef, Store, store::Writer},
         watcher,
     },
 };
 use serde::de::DeserializeOwned;
+use tokio::sync::watch;
 
 use crate::{
     apply::resource,
@@ -31,52 +32,62 @@ use crate::{
 };
 
 type Guarded = DeserializeGuard<ReplicationJob>;
+type Failure = controller::Error<ReconcileError, watcher::Error>;
+
+const AFTER_AN_ERROR: Duration = Duration::from_secs(5);
 
 /// What one scope sees, and who acts on it.
 struct Scope {
     operator: Arc<Operator>,
     objects: Vec<(Kind, Store<DynamicObject>)>,
     pods: Store<Pod>,
+    /// Whether every watch has been filled once.
+    filled: watch::Sender<bool>,
 }
 
 /// Watches one scope for ever.
-pub async fn watch(operator: Arc<Operator>, namespace: Option<String>, readiness: Readiness) {
-    let client = &operator.client;
-    let everything = watcher::Config::default();
-    let mut controller = Controller::new(scoped::<Guarded>(client, namespace.as_deref()), everything);
-    let mut objects = Vec::new();
-    for kind in Kind::ALL {
-        let (store, changes) =
-            managed(dynamic(client, namespace.as_deref(), &resource(kind)), resource(kind));
-        controller = controller.owns_stream_with(changes, resource(kind));
-        objects.push((kind, store));
-    }
-    let (pods, changes) = managed(scoped::<Pod>(client, namespace.as_deref()), ());
-    let controller = controller.watches_stream(changes, |pod: Pod| job_of(&pod));
-    let scope = Arc::new(Scope { operator, objects, pods });
-    let jobs = controller.store();
-    let loop_ =
-        controller.run(reconcile, |_, _, _| Action::requeue(Duration::from_secs(5)), Arc::clone(&scope));
+pub async fn watch_jobs(operator: Arc<Operator>, namespace: Option<String>, readiness: Readiness) {
+    let (controller, scope) = prepare(operator, namespace.as_deref());
+    let again = |_, _: &ReconcileError, _| Action::requeue(AFTER_AN_ERROR);
+    let turns = controller.run(reconcile, again, Arc::clone(&scope)).for_each(async |turn| told(turn));
     let filled = async {
-        if jobs.wait_until_ready().await.is_ok() && scope.is_filled().await {
+        if scope.fill().await {
             tracing::info!(namespace = namespace.as_deref().unwrap_or("*"), "watching");
+            scope.filled.send_replace(true);
             readiness.one_more();
         }
         std::future::pending::<()>().await;
     };
-    let turns = loop_.for_each(|turn| {
-        if let Err(error) = turn {
-            tracing::warn!(error = &error as &dyn std::error::Error, "reconcile failed, trying again");
-        }
-        std::future::ready(())
-    });
+    // The turns drive the watches, which `filled` waits for.
     futures::future::select(std::pin::pin!(filled), std::pin::pin!(turns)).await;
 }
 
-async fn reconcile(resource: Arc<Guarded>, scope: Arc<Scope>) -> Result<Action, ReconcileError> {
-    if !scope.is_filled().await {
-        return Err(ReconcileError::Blind);
+fn prepare(operator: Arc<Operator>, namespace: Option<&str>) -> (Controller<Guarded>, Arc<Scope>) {
+    let client = operator.client.clone();
+    let mut controller = Controller::new(scoped::<Guarded>(&client, namespace), watcher::Config::default());
+    let mut objects = Vec::new();
+    for kind in Kind::ALL {
+        let (store, changes) = managed(dynamic(&client, namespace, &resource(kind)), resource(kind));
+        controller = controller.owns_stream_with(changes, resource(kind));
+        objects.push((kind, store));
     }
+    let (pods, changes) = managed(scoped::<Pod>(&client, namespace), ());
+    let controller = controller.watches_stream(changes, |pod: Pod| job_of(&pod));
+    (controller, Arc::new(Scope { operator, objects, pods, filled: watch::Sender::new(false) }))
+}
+
+fn told(turn: Result<(ObjectRef<Guarded>, Action), Failure>) {
+    match turn {
+        // A child outlives its job for a moment.
+        Ok(_) | Err(Failure::ObjectNotFound(_)) => {}
+        Err(error) => {
+            tracing::warn!(error = &error as &dyn std::error::Error, "reconcile failed, trying again");
+        }
+    }
+}
+
+async fn reconcile(resource: Arc<Guarded>, scope: Arc<Scope>) -> Result<Action, ReconcileError> {
+    scope.filled.subscribe().wait_for(|filled| *filled).await.map_err(|_| ReconcileError::Blind)?;
     let operator = &scope.operator;
     let view = scope.view(&resource.namespace().unwrap_or_default(), &resource.name_any());
     let next = counted(&operator.metrics, async {
@@ -89,7 +100,8 @@ async fn reconcile(resource: Arc<Guarded>, scope: Arc<Scope>) -> Result<Action, 
 }
 
 impl Scope {
-    async fn is_filled(&self) -> bool {
+    /// To be awaited once only: a store wakes the last of those who wait for it, and forgets the others.
+    async fn fill(&self) -> bool {
         for (_, store) in &self.objects {
             if store.wait_until_ready().await.is_err() {
                 return false;

@@ -168,3 +168,14 @@ fn the_cleanup_keeps_what_the_policy_keeps() {
     assert_eq!(container["args"], json!(["cleanup", "--keep-publication"]));
     assert!(container.get("livenessProbe").is_none() && container.get("ports").is_none());
 }
+
+#[test]
+fn a_pod_from_before_a_change_is_told_from_one_after_it() {
+    let annotations =
+        |plan: &Plan| serde_json::from_value(template(plan)["metadata"]["annotations"].clone()).unwrap();
+    let mut resource = resource();
+    resource.spec.worker.log_level = crds::spec::LogLevel::Debug;
+    let (before, after) = (planned(&job()), planned(&validate(&resource).unwrap()));
+    assert!(after.made(&annotations(&after)));
+    assert!(!after.made(&annotations(&before)));
+}

@@ -21,6 +21,10 @@ use crate::{
 impl Line<'_> {
     /// Takes one step on the way out.
     pub(super) async fn leave(&self, deleted_at: Timestamp) -> Result<Duration, ReconcileError> {
+        if self.operator.is_forgotten(&identity(&self.resource.metadata).uid) {
+            // The watch still shows it, and it must not be reported twice.
+            return Ok(RESTING);
+        }
         match validate(self.resource) {
             Ok(job) => self.clean_up(&job, deleted_at).await,
             Err(problem) => {
@@ -50,7 +54,8 @@ impl Line<'_> {
             live: self.live,
             observation: &observation,
             ever_ran: shown.slot.is_some() || shown.worker.is_some(),
-            deleted_at,
+            // An operator that was away has all the time that is allowed, once it is back.
+            since: deleted_at.max(operator.started_at),
         };
         let metadata = &self.resource.metadata;
         match cleanup.step(Timestamp::now()).await {
@@ -94,7 +99,9 @@ impl Operator {
     async fn release(&self, identity: &Identity, metadata: &ObjectMeta) -> Result<Duration, ReconcileError> {
         let others =
             metadata.finalizers.iter().flatten().filter(|name| *name != names::FINALIZER).cloned().collect();
-        set_finalizers(&self.client, identity, metadata, others).await?;
+        if !set_finalizers(&self.client, identity, metadata, others).await? {
+            return Ok(MOVING);
+        }
         self.forget(&identity.uid);
         Ok(RESTING)
     }

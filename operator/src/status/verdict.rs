@@ -133,6 +133,9 @@ fn unreported(facts: &Facts<'_>) -> Verdict {
     let trouble = observation.pod().and_then(|pod| pod.trouble);
     match facts.secrets.or(trouble.as_ref()).or(observation.pod_refused.as_ref()) {
         Some(problem) => Verdict::no(problem),
+        None if observation.pods.iter().any(|pod| pod.ending) => {
+            Verdict::new(Truth::False, Reason::WorkerStarting, "The worker drains, and is then started anew.")
+        }
         None => Verdict::new(Truth::False, Reason::WorkerStarting, "The worker's pod is on its way."),
     }
 }
