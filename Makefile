@@ -2,21 +2,26 @@
 
 CARGO ?= cargo
 SECONDS ?=
-TESTBED = $(CARGO) run --quiet --release --package testbed --
+TESTBED = $(RELEASE) --quiet && target/release/testbed
 
 .PHONY: help demo test bench check cluster-up cluster-down images crd
 
 help:            ## this list
 	@sed -n 's/^\([a-z-]*\): .*## */\1\t/p' Makefile | expand -t 16
 
+# Everything is built together: cargo chooses the features of libraries by what it builds at once.
+RELEASE = $(CARGO) build --release --workspace --bins
+
 demo:            ## the main job, working, on one screen; SECONDS=60 ends it after a minute and compares both sides
-	$(CARGO) run --release --package system --bin demo -- $(if $(SECONDS),--seconds $(SECONDS))
+	$(RELEASE)
+	target/release/demo $(if $(SECONDS),--seconds $(SECONDS))
 
 test:            ## every test: unit, property, and the whole system in a real Kubernetes
 	$(CARGO) test --workspace --no-fail-fast
 
 bench:           ## the worker against pg_recvlogical on one backlog, in turn
-	$(CARGO) run --release --package system --bin bench
+	$(RELEASE)
+	target/release/bench
 
 check:           ## formatting, lints, the chart, licences
 	$(CARGO) fmt --all --check

@@ -86,7 +86,7 @@ async fn columns(source: &Source, table: &str) -> Result<Vec<Column>> {
 }
 
 async fn of_source(source: &Source, pair: &Pair, columns: &[Column]) -> Result<Rows> {
-    let names: Vec<_> = columns.iter().map(|column| format!("\"{}\"::text", column.name)).collect();
+    let names: Vec<_> = columns.iter().map(|column| format!("\"{}\"", column.name)).collect();
     let rows = source.rows(&format!("SELECT {} FROM {}", names.join(", "), pair.source)).await?;
     keyed(pair, columns, rows)
 }

@@ -17,7 +17,8 @@ impl Source {
         let mut task = JoinSet::new();
         task.spawn(async move { drop(connection.await) });
         let source = Self { client, _connection: task };
-        source.run("SET TimeZone = 'UTC'; SET DateStyle = 'ISO'; SET extra_float_digits = 3").await?;
+        let spelling = "SET TimeZone = 'UTC'; SET DateStyle = 'ISO'; SET IntervalStyle = 'iso_8601'; SET extra_float_digits = 3";
+        source.run(spelling).await?;
         Ok(source)
     }
 

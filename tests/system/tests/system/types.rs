@@ -25,7 +25,7 @@ const EDGES: &str = "
          '{\"big\": 9007199254740993, \"s\": \"\\u00e9\"}', '10.0.0.1/8', B'1010'),
         (2, false, -32768, -2147483648, -9223372036854775808, 0, -1.1754944e-38, -0.0, -99999999999999.999999, 0.0000000001,
          123456789012345678901234567890.123456789, '', '', '', '00000000-0000-0000-0000-000000000000', 'sad', 2147483647,
-         '0001-01-01', '0001-01-01 00:00:00', '1970-01-01 00:00:00+00', '00:00:00', '-1 days', '\"text\"', 'null', '::1', B'0000'),
+         '0001-01-01', '0001-01-01 00:00:00', '1970-01-01 00:00:00+00', '00:00:00', '-1 days', '\"text\"', '[null]', '::1', B'0000'),
         (3, NULL, NULL, NULL, NULL, NULL, 'NaN', 'Infinity', NULL, NULL, 'NaN', E'\\u0001\\b\\f\\n\\r\\t\"\\\\/', 'é中🦀', 'é', NULL, NULL, NULL,
          '2024-02-29', '2024-02-29 00:00:00.000001', '2024-02-29 23:59:59.999999-08', '12:00', '0', 'true', '[]', NULL, NULL);
     UPDATE t SET t = repeat('ünïcode ', 5000) WHERE id = 1;
@@ -72,7 +72,7 @@ async fn a_value_that_starrocks_cannot_hold_halts_its_table_and_is_not_logged() 
     let mut worker = rig.worker().await?;
     rig.source.run("INSERT INTO t VALUES (1, 'infinity', 'do not print me')").await?;
     let fault = worker.until_fault("ValueNotRepresentable").await?;
-    assert!(fault.message.contains("day"), "{}", fault.message);
+    assert!(fault.message.contains("column day of table public.t"), "{}", fault.message);
     assert!(!worker.process().said().contains("do not print me"));
     Ok(())
 }

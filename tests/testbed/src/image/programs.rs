@@ -17,10 +17,13 @@ pub enum Profile {
     Release,
 }
 
-/// Compiles one program of the workspace and answers with its file. What cargo says goes to the terminal.
+/// Compiles the programs of the workspace and answers with the file of one. What cargo says goes to the terminal.
+///
+/// Always all of them: cargo chooses the features of a library by what it builds together, so building one program
+/// after another would compile half of the libraries again for each.
 pub fn compile(package: &str, program: &str, profile: Profile) -> Result<PathBuf> {
     let mut cargo = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-    cargo.args(["build", "--package", package, "--bin", program, "--message-format=json-render-diagnostics"]);
+    cargo.args(["build", "--workspace", "--bins", "--message-format=json-render-diagnostics"]);
     if profile == Profile::Release {
         cargo.arg("--release");
     }

@@ -19,6 +19,9 @@ pub(super) fn check_json(text: &[u8]) -> Result<(), Problem> {
     }
     std::str::from_utf8(text).map_err(|_| Problem::NotUtf8)?;
     serde_json::from_slice::<IgnoredAny>(text).map_err(|_| Problem::NotJson)?;
+    if text.trim_ascii() == b"null" {
+        return Err(Problem::JsonNull);
+    }
     check_tokens(text)
 }
 
@@ -123,6 +126,8 @@ mod tests {
             (r#""\ud800\ud800""#, Err(Problem::JsonEscape)),
             (r#""\udc00""#, Err(Problem::JsonEscape)),
             (r#"{"\ud800x":1}"#, Err(Problem::JsonEscape)),
+            (" null\n", Err(Problem::JsonNull)),
+            ("[null]", Ok(())),
             ("", Err(Problem::NotJson)),
             ("1,\"x\":2", Err(Problem::NotJson)),
             ("{} {}", Err(Problem::NotJson)),

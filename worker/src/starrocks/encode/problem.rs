@@ -43,6 +43,8 @@ pub enum Problem {
     JsonEscape,
     #[error("holds a JSON value that is nested too deep")]
     JsonTooDeep,
+    #[error("holds the JSON value null, which StarRocks cannot tell from no value")]
+    JsonNull,
     #[error("is a key column and holds no value")]
     NullKey,
     #[error("holds no value, because the source did not send it")]
