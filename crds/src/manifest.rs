@@ -82,6 +82,16 @@ mod tests {
     }
 
     #[test]
+    fn the_samples_are_resources() {
+        for sample in ["replicationjob.yaml", "replicationjob-full.yaml"] {
+            let path = format!("{}/../config/samples/{sample}", env!("CARGO_MANIFEST_DIR"));
+            let text = std::fs::read_to_string(path).unwrap();
+            let resource: ReplicationJob = serde_saphyr::from_str(&text).unwrap();
+            assert_eq!(resource.spec.source.postgres.tables, ["public.orders", "public.customers"], "{sample}");
+        }
+    }
+
+    #[test]
     fn every_field_of_the_spec_is_described() {
         let crd = crd().unwrap();
         let spec = &crd["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["spec"];
