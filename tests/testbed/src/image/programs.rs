@@ -27,6 +27,7 @@ pub fn compile(package: &str, program: &str, profile: Profile) -> Result<PathBuf
     if profile == Profile::Release {
         cargo.arg("--release");
     }
+    forget_caller(&mut cargo);
     let workspace = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
     let output = cargo
         .current_dir(workspace)
@@ -36,6 +37,18 @@ pub fn compile(package: &str, program: &str, profile: Profile) -> Result<PathBuf
     ensure!(output.status.success(), "cargo could not build {program}: see above");
     let messages = String::from_utf8_lossy(&output.stdout);
     executable(&messages, program).with_context(|| format!("package {package} has no program {program}"))
+}
+
+/// Under `cargo test` the environment names the package that is tested. Build scripts that look at such variables
+/// (ring's does) would run again, and half of the libraries with them.
+fn forget_caller(cargo: &mut Command) {
+    const OF_A_PACKAGE: [&str; 5] =
+        ["CARGO_PKG_", "CARGO_MANIFEST_", "CARGO_BIN_", "CARGO_CRATE_NAME", "CARGO_PRIMARY_PACKAGE"];
+    for (name, _) in env::vars_os() {
+        if OF_A_PACKAGE.iter().any(|prefix| name.to_string_lossy().starts_with(prefix)) {
+            cargo.env_remove(name);
+        }
+    }
 }
 
 /// Cargo says one JSON object a line; the one about the program names its file.
