@@ -5,7 +5,7 @@ use crds::{Reason, ReplicationJob, ReplicationJobStatus};
 use k8s_openapi::api::core::v1::ObjectReference;
 use kube::{
     Api, Client,
-    api::{ObjectMeta, Patch, PatchParams},
+    api::{Patch, PatchParams},
     runtime::events::{Event, EventType, Recorder},
 };
 use serde_json::json;
@@ -42,17 +42,21 @@ pub async fn patch(
     api.patch_status(&identity.name, &parameters, &Patch::Apply(body)).await.map(|_| true)
 }
 
-/// Replaces the finalizers; false if somebody else was faster with another change.
-pub async fn set_finalizers(
-    client: &Client,
-    identity: &Identity,
-    metadata: &ObjectMeta,
-    finalizers: Vec<String>,
-) -> Result<bool, kube::Error> {
+/// Puts the finalizer on the resource, or takes it off. False if somebody else was faster with another
+/// change, and it is to be tried again.
+pub async fn hold(client: &Client, identity: &Identity, held: bool) -> Result<bool, kube::Error> {
     let api = Api::<ReplicationJob>::namespaced(client.clone(), &identity.namespace);
-    let patch =
-        json!({ "metadata": { "finalizers": finalizers, "resourceVersion": metadata.resource_version } });
-    match api.patch_metadata(&identity.name, &PatchParams::default(), &Patch::Merge(patch)).await {
+    // Asked for anew: what the watch shows may be older than our own last change.
+    let Some(now) = api.get_metadata_opt(&identity.name).await? else { return Ok(true) };
+    if now.metadata.uid.as_ref() != Some(&identity.uid) {
+        return Ok(true);
+    }
+    let mut finalizers = now.metadata.finalizers.unwrap_or_default();
+    finalizers.retain(|name| name != names::FINALIZER);
+    finalizers.extend(held.then(|| names::FINALIZER.to_owned()));
+    let metadata = json!({ "finalizers": finalizers, "resourceVersion": now.metadata.resource_version });
+    let patch = Patch::Merge(json!({ "metadata": metadata }));
+    match api.patch_metadata(&identity.name, &PatchParams::default(), &patch).await {
         Err(kube::Error::Api(status)) if status.code == 404 => Ok(true),
         Err(kube::Error::Api(status)) if status.code == 409 => Ok(false),
         result => result.map(|_| true),

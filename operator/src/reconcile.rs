@@ -11,9 +11,7 @@ use std::{
 use crds::{ReplicationJob, ReplicationJobStatus, status::Stage};
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Pod;
-use kube::{
-    Client, ResourceExt as _, api::ObjectMeta, core::error_boundary::InvalidObject, runtime::events::Recorder,
-};
+use kube::{Client, api::ObjectMeta, core::error_boundary::InvalidObject, runtime::events::Recorder};
 
 use crate::{
     apply::apply,
@@ -22,7 +20,7 @@ use crate::{
     metrics::Metrics,
     names,
     observe::{Observation, look, observe},
-    patch::{patch, set_finalizers, tell},
+    patch::{hold, patch, tell},
     plan::{Defaults, Fingerprint, Plan, plan},
     problem::Problem,
     resolve::Secrets,
@@ -92,7 +90,7 @@ impl Operator {
             fix,
         );
         if poison.metadata.deletion_timestamp.is_some() && is_held(&poison.metadata) {
-            return self.give_up(&identity, &poison.metadata, &problem).await;
+            return self.give_up(&identity, &problem).await;
         }
         let observation = Observation::default();
         let facts = Facts { job: Err(&problem), ..nothing_known(&identity, &observation) };
@@ -149,9 +147,7 @@ impl Line<'_> {
     async fn run(&self) -> Result<Duration, ReconcileError> {
         let identity = identity(&self.resource.metadata);
         if !is_held(&self.resource.metadata) {
-            let finalizers =
-                self.resource.finalizers().iter().cloned().chain([names::FINALIZER.to_owned()]).collect();
-            set_finalizers(&self.operator.client, &identity, &self.resource.metadata, finalizers).await?;
+            hold(&self.operator.client, &identity, true).await?;
             return Ok(MOVING);
         }
         let secrets = self.operator.secrets.resolve(self.resource).await;

@@ -124,7 +124,12 @@ impl Scope {
 }
 
 fn live_object(kind: Kind, object: &DynamicObject) -> Option<LiveObject> {
-    Some(LiveObject { kind, body: serde_json::to_value(object).ok()? })
+    let mut body = serde_json::to_value(object).ok()?;
+    // The items of a list do not say what they are, and would seem to differ from what is planned.
+    let resource = resource(kind);
+    body["apiVersion"] = resource.api_version.into();
+    body["kind"] = resource.kind.into();
+    Some(LiveObject { kind, body })
 }
 
 fn belongs(object: &impl ResourceExt, namespace: &str, job: &str) -> bool {
@@ -180,5 +185,21 @@ fn dynamic(client: &Client, namespace: Option<&str>, resource: &ApiResource) -> 
     match namespace {
         Some(namespace) => Api::namespaced_with(client.clone(), namespace, resource),
         None => Api::all_with(client.clone(), resource),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_object_from_a_list_is_what_it_is() {
+        let listed: DynamicObject =
+            serde_json::from_str(r#"{"metadata": {"name": "dbmazz-orders"}}"#).unwrap();
+        let object = live_object(Kind::Deployment, &listed).unwrap();
+        assert_eq!(
+            (&object.body["apiVersion"], &object.body["kind"]),
+            (&"apps/v1".into(), &"Deployment".into())
+        );
     }
 }

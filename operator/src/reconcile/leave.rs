@@ -4,7 +4,6 @@ use std::time::Duration;
 
 use crds::status::Stage;
 use jiff::Timestamp;
-use kube::api::ObjectMeta;
 
 use super::{Line, MOVING, Operator, RESTING, ReconcileError, identity, nothing_known};
 use crate::{
@@ -12,7 +11,7 @@ use crate::{
     job::{Identity, Job},
     names,
     observe::look,
-    patch::{set_finalizers, warn_of_leak},
+    patch::{hold, warn_of_leak},
     problem::{Problem, sentences},
     status::Facts,
     validate::validate,
@@ -27,11 +26,7 @@ impl Line<'_> {
         }
         match validate(self.resource) {
             Ok(job) => self.clean_up(&job, deleted_at).await,
-            Err(problem) => {
-                self.operator
-                    .give_up(&identity(&self.resource.metadata), &self.resource.metadata, &problem)
-                    .await
-            }
+            Err(problem) => self.operator.give_up(&identity(&self.resource.metadata), &problem).await,
         }
     }
 
@@ -57,12 +52,11 @@ impl Line<'_> {
             // An operator that was away has all the time that is allowed, once it is back.
             since: deleted_at.max(operator.started_at),
         };
-        let metadata = &self.resource.metadata;
         match cleanup.step(Timestamp::now()).await {
-            Progress::Done => operator.release(identity, metadata).await,
+            Progress::Done => operator.release(identity).await,
             Progress::GivenUp(why) => {
                 operator.report_leak(identity, &[&why, &job.remedy()]).await;
-                operator.release(identity, metadata).await
+                operator.release(identity).await
             }
             Progress::Waiting(message) => {
                 operator.report(identity, &shown, &Facts { deleting: Some(&message), ..facts }).await?;
@@ -77,14 +71,13 @@ impl Operator {
     pub(super) async fn give_up(
         &self,
         identity: &Identity,
-        metadata: &ObjectMeta,
         problem: &Problem,
     ) -> Result<Duration, ReconcileError> {
         let slot = names::at_the_source(&identity.namespace, &identity.name, &identity.uid);
         let remedy =
             format!("at the source, drop the replication slot and the publication {slot}, if they exist");
         self.report_leak(identity, &[&problem.message, &remedy]).await;
-        self.release(identity, metadata).await
+        self.release(identity).await
     }
 
     /// Tells everybody who may care: the log, the events, the metrics.
@@ -96,10 +89,8 @@ impl Operator {
     }
 
     /// Lets the resource go.
-    async fn release(&self, identity: &Identity, metadata: &ObjectMeta) -> Result<Duration, ReconcileError> {
-        let others =
-            metadata.finalizers.iter().flatten().filter(|name| *name != names::FINALIZER).cloned().collect();
-        if !set_finalizers(&self.client, identity, metadata, others).await? {
+    async fn release(&self, identity: &Identity) -> Result<Duration, ReconcileError> {
+        if !hold(&self.client, identity, false).await? {
             return Ok(MOVING);
         }
         self.forget(&identity.uid);
