@@ -87,7 +87,11 @@ mod tests {
             let path = format!("{}/../config/samples/{sample}", env!("CARGO_MANIFEST_DIR"));
             let text = std::fs::read_to_string(path).unwrap();
             let resource: ReplicationJob = serde_saphyr::from_str(&text).unwrap();
-            assert_eq!(resource.spec.source.postgres.tables, ["public.orders", "public.customers"], "{sample}");
+            assert_eq!(
+                resource.spec.source.postgres.tables,
+                ["public.orders", "public.customers"],
+                "{sample}"
+            );
         }
     }
 
