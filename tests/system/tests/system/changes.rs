@@ -36,7 +36,9 @@ async fn rule_5_with_full_identity_the_old_row_gives_the_value() -> Result<()> {
     let rig = toast_rig().await?;
     rig.source.run("ALTER TABLE t REPLICA IDENTITY FULL").await?;
     let _worker = rig.worker().await?;
-    rig.source.run("INSERT INTO t SELECT id, 'a', repeat('x', 9000), NULL FROM generate_series(1, 5) id").await?;
+    rig.source
+        .run("INSERT INTO t SELECT id, 'a', repeat('x', 9000), NULL FROM generate_series(1, 5) id")
+        .await?;
     rig.until_table_equal("t", &["id"]).await?;
     rig.source.run("UPDATE t SET a = 'b'; UPDATE t SET id = id + 100; DELETE FROM t WHERE id = 103").await?;
     assert_eq!(rig.until_table_equal("t", &["id"]).await?, 4);
@@ -80,14 +82,16 @@ async fn rule_8_a_soft_deleted_row_stays_with_its_values_and_its_mark() -> Resul
     rig.until_table_equal("t", &["id"]).await?;
     rig.source.run("DELETE FROM t").await?;
     rig.until_table_equal("t", &["id"]).await?;
-    let row = rig.sink.rows(&format!("SELECT a, dbmazz_op_type, dbmazz_is_deleted FROM {DATABASE}.t")).await?;
+    let row =
+        rig.sink.rows(&format!("SELECT a, dbmazz_op_type, dbmazz_is_deleted FROM {DATABASE}.t")).await?;
     assert_eq!(row, [["kept", "2", "1"].map(|text| Some(text.to_owned()))]);
     Ok(())
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_column_that_changes_while_streaming_halts_its_table_by_name() -> Result<()> {
-    let rig = Rig::of("CREATE TABLE t (id int PRIMARY KEY); CREATE TABLE u (id int PRIMARY KEY)", "t,u").await?;
+    let rig =
+        Rig::of("CREATE TABLE t (id int PRIMARY KEY); CREATE TABLE u (id int PRIMARY KEY)", "t,u").await?;
     let worker = rig.worker().await?;
     for sql in ["INSERT INTO t VALUES (1)", "ALTER TABLE t ADD COLUMN b int", "INSERT INTO t VALUES (2, 2)"] {
         rig.source.run(sql).await?;
@@ -96,7 +100,9 @@ async fn a_column_that_changes_while_streaming_halts_its_table_by_name() -> Resu
     assert_eq!(fault.table, "public.t");
     rig.source.run("INSERT INTO u VALUES (1)").await?;
     rig.until_table_equal("u", &["id"]).await?;
-    let before = async || Ok((rig.sink.value("SELECT COUNT(*) FROM app.t").await?.as_deref() == Some("1")).then_some(()));
+    let before = async || {
+        Ok((rig.sink.value("SELECT COUNT(*) FROM app.t").await?.as_deref() == Some("1")).then_some(()))
+    };
     system::wait::until("what came before is loaded", before).await?;
     // The worker reads the new shape at its start, and nothing was lost meanwhile.
     drop(worker);
@@ -120,7 +126,9 @@ async fn tables_of_two_schemas_and_odd_names_stay_apart() -> Result<()> {
                   CREATE TABLE sales.t (id int PRIMARY KEY, a text);";
     let rig = Rig::of(schema, "public.t,sales.t").await?;
     let _worker = rig.worker().await?;
-    rig.source.run("INSERT INTO t VALUES (1, 'groß', 'x'); INSERT INTO sales.t VALUES (1, 'sold'), (2, 'two')").await?;
+    rig.source
+        .run("INSERT INTO t VALUES (1, 'groß', 'x'); INSERT INTO sales.t VALUES (1, 'sold'), (2, 'two')")
+        .await?;
     rig.until_table_equal("t", &["id"]).await?;
     let pair = system::compare::Pair::new("sales.t", "app.sales__t", &["id"]);
     assert_eq!(system::compare::until_equal(&rig.source, &rig.sink, &[pair]).await?, 2);

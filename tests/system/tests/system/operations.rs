@@ -69,7 +69,9 @@ async fn sigterm_drains_and_confirms_and_keeps_the_slot() -> Result<()> {
 async fn stop_drops_slot_and_publication_unless_told_to_keep_them() -> Result<()> {
     let rig = Rig::new().await?;
     let kept = rig.worker().await?;
-    assert!(kept.stop(StopRequest { skip_slot_cleanup: true, skip_publication_cleanup: false }).await?.success);
+    assert!(
+        kept.stop(StopRequest { skip_slot_cleanup: true, skip_publication_cleanup: false }).await?.success
+    );
     assert!(rig.slot("slot_name").await?.is_some());
     drop(kept);
     let dropped = rig.worker().await?;
@@ -111,7 +113,10 @@ async fn probes_and_metrics_tell_the_truth() -> Result<()> {
         assert_eq!(worker.http(path)?.0, 200, "{path}");
     }
     let metrics = worker.http("/metrics")?.1;
-    assert!(worker.http("/metrics/prometheus")?.1.contains("dbmazz_events_processed_total"), "one page, two names");
+    assert!(
+        worker.http("/metrics/prometheus")?.1.contains("dbmazz_events_processed_total"),
+        "one page, two names"
+    );
     for name in ["dbmazz_events_processed_total 50", "dbmazz_pending_events 0", "dbmazz_batches_sent_total"] {
         assert!(metrics.contains(name), "no {name} in\n{metrics}");
     }

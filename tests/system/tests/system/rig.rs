@@ -38,8 +38,8 @@ impl Rig {
         let source = Source::connect(&postgres.url("postgres")).await?;
         source.run(schema).await?;
         // Close loads make many of them, and so more moments at which something can go wrong.
-        let settings =
-            Settings::new(&postgres.url("postgres"), &sink, DATABASE, tables)?.with("FLUSH_INTERVAL_MS", "50");
+        let settings = Settings::new(&postgres.url("postgres"), &sink, DATABASE, tables)?
+            .with("FLUSH_INTERVAL_MS", "50");
         Ok(Self { postgres, sink, source, settings })
     }
 

@@ -46,7 +46,9 @@ async fn hard_deletes_and_text_keys_work_together() -> Result<()> {
     let mut rig = Rig::of(schema, "t").await?;
     rig.settings = rig.settings.clone().with("DBMAZZ_DELETES", "Hard");
     let _worker = rig.worker().await?;
-    rig.source.run("INSERT INTO t SELECT 'c' || i, date '2026-01-01' + i, i / 100.0 FROM generate_series(1, 100) i").await?;
+    rig.source
+        .run("INSERT INTO t SELECT 'c' || i, date '2026-01-01' + i, i / 100.0 FROM generate_series(1, 100) i")
+        .await?;
     rig.source.run("DELETE FROM t WHERE n < 0.50; UPDATE t SET day = day + 1000 WHERE n > 0.90").await?;
     rig.until_table_equal("t", &["code", "day"]).await?;
     let live = rig.source.value("SELECT count(*) FROM t").await?;

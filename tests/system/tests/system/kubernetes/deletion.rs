@@ -15,7 +15,13 @@ async fn a_deleted_job_leaves_neither_slot_nor_publication_nor_pod() -> Result<(
     site.namespace()?.until_gone("replicationjob", JOB).await?;
     assert!(site.slots().await?.is_empty() && site.publications().await?.is_empty());
     wait::until("nothing of the job is left", async || {
-        let left = site.namespace()?.kubectl(&["get", "all,configmaps,serviceaccounts", "--selector", &format!("dbmazz.dev/job={JOB}"), "--output=name"])?;
+        let left = site.namespace()?.kubectl(&[
+            "get",
+            "all,configmaps,serviceaccounts",
+            "--selector",
+            &format!("dbmazz.dev/job={JOB}"),
+            "--output=name",
+        ])?;
         Ok(left.is_empty().then_some(()))
     })
     .await
@@ -73,7 +79,9 @@ async fn a_deletion_that_cannot_reach_the_source_ends_and_reports_what_is_left()
     site.namespace()?.until_gone("replicationjob", JOB).await?;
     wait::until("the leak is reported", async || {
         let events = site.events()?;
-        let reported = events.iter().any(|event| event.starts_with("Warning") && event.contains("pg_drop_replication_slot"));
+        let reported = events
+            .iter()
+            .any(|event| event.starts_with("Warning") && event.contains("pg_drop_replication_slot"));
         anyhow::ensure!(reported, "{events:#?}");
         Ok(Some(()))
     })

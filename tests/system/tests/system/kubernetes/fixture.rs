@@ -12,12 +12,12 @@ use system::{
     wait,
     workload::{self, Workload},
 };
-use tokio::sync::{RwLock, RwLockReadGuard, RwLockWriteGuard};
 use testbed::{
     forward::Forwarder,
     kubernetes,
     postgres::{Postgres, PostgresOptions},
 };
+use tokio::sync::{RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 /// The cluster with the operator: started by the first test, shared by all that run, gone with the last.
 pub(crate) fn platform() -> Result<Arc<Platform>> {
@@ -142,7 +142,8 @@ impl Site {
     /// Kills the worker's process, as the kernel would for want of memory.
     pub(crate) async fn kill_worker(&self) -> Result<()> {
         let pod = self.pod().await?;
-        let id = pod["status"]["containerStatuses"][0]["containerID"].as_str().context("a running container")?;
+        let id =
+            pod["status"]["containerStatuses"][0]["containerID"].as_str().context("a running container")?;
         let id = id.strip_prefix("containerd://").unwrap_or(id);
         let mut command = self.platform.cluster.node_command("ctr")?;
         let command = command.args(["--namespace", "k8s.io", "tasks", "kill", "--signal", "SIGKILL", id]);
@@ -176,6 +177,12 @@ impl Drop for Site {
     fn drop(&mut self) {
         // Not waited for: the job's finalizer gives up by itself when its PostgreSQL is gone.
         let name = self.name.clone();
-        drop(self.platform.cluster.kubectl(&["delete", "namespace", &name, "--wait=false", "--ignore-not-found"]));
+        drop(self.platform.cluster.kubectl(&[
+            "delete",
+            "namespace",
+            &name,
+            "--wait=false",
+            "--ignore-not-found",
+        ]));
     }
 }

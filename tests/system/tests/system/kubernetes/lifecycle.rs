@@ -26,7 +26,10 @@ async fn a_job_is_applied_and_the_tables_become_equal() -> Result<()> {
     assert_eq!(header, ["NAME", "STATE", "READY", "LAG", "TABLES", "AGE"]);
     let row: Vec<_> = printed.lines().nth(1).unwrap_or_default().split_whitespace().collect();
     assert_eq!((row[0], row[1], row[2], row[4]), (JOB, "Streaming", "True", "2"), "{printed}");
-    assert_eq!(site.namespace()?.kubectl(&["get", "rjob", "--output=name"])?.trim(), format!("replicationjob.dbmazz.dev/{JOB}"));
+    assert_eq!(
+        site.namespace()?.kubectl(&["get", "rjob", "--output=name"])?.trim(),
+        format!("replicationjob.dbmazz.dev/{JOB}")
+    );
     Ok(())
 }
 
@@ -39,7 +42,8 @@ async fn a_killed_worker_comes_back_and_ready_is_never_stale() -> Result<()> {
         let before = site.incarnation().await?;
         site.write(&mut workload, 20).await?;
         site.kill_worker().await?;
-        wait::until("another worker runs", async || Ok((site.incarnation().await? != before).then_some(()))).await?;
+        wait::until("another worker runs", async || Ok((site.incarnation().await? != before).then_some(())))
+            .await?;
     }
     site.write(&mut workload, 20).await?;
     site.until_equal().await?;

@@ -29,9 +29,15 @@ fn with(field: &str, value: Json) -> Json {
     let (parent, name) = field.rsplit_once('/').unwrap_or(("", field));
     let parent = format!("/spec{parent}");
     if let Some(Json::Object(object)) = job.pointer_mut(&parent) {
-        if value.is_null() { object.remove(name) } else { object.insert(name.to_owned(), value) };
+        if value.is_null() {
+            object.remove(name)
+        } else {
+            object.insert(name.to_owned(), value)
+        };
     } else if let Some((above, key)) = parent.rsplit_once('/') {
-        job.pointer_mut(above).map(|above| above[key] = json!({ name: value }));
+        if let Some(above) = job.pointer_mut(above) {
+            above[key] = json!({ name: value });
+        }
     }
     job
 }
@@ -53,7 +59,10 @@ async fn right_manifests_are_accepted() -> Result<()> {
         with("/source/postgres/tables", json!(["a.b", "public.Größe"])),
         with("/sink/starrocks/deletes", json!("Hard")),
         with("/sink/starrocks/batch", json!({"maxRows": 1000, "maxBytes": "1Mi", "minInterval": "100ms"})),
-        with("/worker", json!({"buffer": "8Mi", "drainTimeout": "5m", "logLevel": "Debug", "resources": {"limits": {"memory": "128Mi"}}})),
+        with(
+            "/worker",
+            json!({"buffer": "8Mi", "drainTimeout": "5m", "logLevel": "Debug", "resources": {"limits": {"memory": "128Mi"}}}),
+        ),
         with("/deletion", json!({"slot": "Retain", "publication": "Retain", "timeout": "1m"})),
         with("/state", json!("Paused")),
     ];
@@ -77,11 +86,19 @@ async fn each_wrong_field_is_refused_by_name() -> Result<()> {
         ("/source/postgres/credentials", json!({"secretRef": {"name": ""}}), "secretRef.name"),
         ("/source/postgres/tables", json!([]), "spec.source.postgres.tables"),
         ("/source/postgres/tables", json!(["orders"]), "spec.source.postgres.tables[0]"),
-        ("/source/postgres/tables", json!(["public.orders", "public.orders"]), "spec.source.postgres.tables[1]"),
+        (
+            "/source/postgres/tables",
+            json!(["public.orders", "public.orders"]),
+            "spec.source.postgres.tables[1]",
+        ),
         ("/source/postgres/tables", json!(["public.dbmazz_state"]), "spec.source.postgres.tables[0]"),
         ("/source/postgres/tables", json!(many), "spec.source.postgres.tables"),
         ("/source/postgres/tls", json!({"mode": "Sometimes"}), "spec.source.postgres.tls.mode"),
-        ("/source/postgres/tls", json!({"mode": "Disable", "caSecretRef": {"name": "ca"}}), "spec.source.postgres.tls"),
+        (
+            "/source/postgres/tls",
+            json!({"mode": "Disable", "caSecretRef": {"name": "ca"}}),
+            "spec.source.postgres.tls",
+        ),
         ("/sink/starrocks/host", json!(null), "spec.sink.starrocks.host"),
         ("/sink/starrocks/httpPort", json!(0), "spec.sink.starrocks.httpPort"),
         ("/sink/starrocks/queryPort", json!(70000), "spec.sink.starrocks.queryPort"),

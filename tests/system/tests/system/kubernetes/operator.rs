@@ -36,7 +36,10 @@ async fn an_unchanged_job_causes_no_api_write() -> Result<()> {
     })
     .await?;
     let (writes, reads) = (written(true)?, written(false)?);
-    wait::until("it was looked at again and again", async || Ok((written(false)? >= reads + 10).then_some(()))).await?;
+    wait::until("it was looked at again and again", async || {
+        Ok((written(false)? >= reads + 10).then_some(()))
+    })
+    .await?;
     assert_eq!(written(true)?, writes);
     Ok(())
 }
@@ -48,9 +51,24 @@ async fn an_operator_that_is_killed_restarts_no_worker() -> Result<()> {
     let before = site.incarnation().await?;
     let platform = platform()?;
     let pod = operator_pod(&platform)?;
-    platform.cluster.kubectl(&["--namespace", SYSTEM, "delete", "pod", &pod, "--grace-period=0", "--force"])?;
+    platform.cluster.kubectl(&[
+        "--namespace",
+        SYSTEM,
+        "delete",
+        "pod",
+        &pod,
+        "--grace-period=0",
+        "--force",
+    ])?;
     wait::until("another operator is ready", async || {
-        let ready = platform.cluster.kubectl(&["--namespace", SYSTEM, "rollout", "status", "deployment", "--timeout=60s"]);
+        let ready = platform.cluster.kubectl(&[
+            "--namespace",
+            SYSTEM,
+            "rollout",
+            "status",
+            "deployment",
+            "--timeout=60s",
+        ]);
         Ok((ready.is_ok() && operator_pod(&platform)? != pod).then_some(()))
     })
     .await?;
@@ -90,7 +108,8 @@ async fn helm_upgrade_and_uninstall_leave_running_jobs_alone() -> Result<()> {
     site.platform.install(&["--set", "worker.image=dbmazz.dev/dbmazz:of-another-release"])?;
     site.write(&mut Workload::new(43, 100), 10).await?;
     site.until_equal().await?;
-    let message = site.namespace()?.until_condition(JOB, "UpToDate", "False", "NewWorkerImageAvailable").await?;
+    let message =
+        site.namespace()?.until_condition(JOB, "UpToDate", "False", "NewWorkerImageAvailable").await?;
     assert!(!message.is_empty());
     assert_eq!(site.incarnation().await?, before);
     site.platform.install(&[])?;
@@ -118,7 +137,9 @@ async fn the_operator_runs_restricted_and_reports_itself() -> Result<()> {
     command.args(["create", "--dry-run=server", "--filename=-"]);
     testbed::run::output_with_input(&mut command, &text).context("the operator's pod is not restricted")?;
     let metrics = platform.cluster.kubectl(&[
-        "get", "--raw", &format!("/api/v1/namespaces/{SYSTEM}/pods/{pod}:8080/proxy/metrics"),
+        "get",
+        "--raw",
+        &format!("/api/v1/namespaces/{SYSTEM}/pods/{pod}:8080/proxy/metrics"),
     ])?;
     assert!(metrics.contains("dbmazz_operator_"), "{metrics}");
     Ok(())
@@ -126,8 +147,14 @@ async fn the_operator_runs_restricted_and_reports_itself() -> Result<()> {
 
 fn operator_pod(platform: &system::cluster::Platform) -> Result<String> {
     let names = platform.cluster.kubectl(&[
-        "--namespace", SYSTEM, "get", "pods", "--selector", "app.kubernetes.io/name=dbmazz-operator",
-        "--field-selector=status.phase=Running", "--output=jsonpath={.items[0].metadata.name}",
+        "--namespace",
+        SYSTEM,
+        "get",
+        "pods",
+        "--selector",
+        "app.kubernetes.io/name=dbmazz-operator",
+        "--field-selector=status.phase=Running",
+        "--output=jsonpath={.items[0].metadata.name}",
     ])?;
     Ok(names)
 }
