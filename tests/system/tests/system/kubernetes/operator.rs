@@ -31,13 +31,13 @@ async fn an_unchanged_job_causes_no_api_write() -> Result<()> {
         let (writes, reads) = (written(true)?, written(false)?);
         let settled = writes == last;
         last = writes;
-        wait::until("a few more reads", async || Ok((written(false)? >= reads + 6).then_some(()))).await?;
+        wait::until("a few more reads", async || Ok((written(false)? >= reads + 2).then_some(()))).await?;
         Ok(settled.then_some(()))
     })
     .await?;
     let (writes, reads) = (written(true)?, written(false)?);
     wait::until("it was looked at again and again", async || {
-        Ok((written(false)? >= reads + 10).then_some(()))
+        Ok((written(false)? >= reads + 4).then_some(()))
     })
     .await?;
     assert_eq!(written(true)?, writes);
