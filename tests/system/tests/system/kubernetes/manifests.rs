@@ -34,10 +34,10 @@ fn with(field: &str, value: Json) -> Json {
         } else {
             object.insert(name.to_owned(), value)
         };
-    } else if let Some((above, key)) = parent.rsplit_once('/') {
-        if let Some(above) = job.pointer_mut(above) {
-            above[key] = json!({ name: value });
-        }
+    } else if let Some((above, key)) = parent.rsplit_once('/')
+        && let Some(above) = job.pointer_mut(above)
+    {
+        above[key] = json!({ name: value });
     }
     job
 }

@@ -36,9 +36,10 @@ async fn an_unchanged_job_causes_no_api_write() -> Result<()> {
     })
     .await?;
     let (writes, reads) = (written(true)?, written(false)?);
-    wait::until("it was looked at again and again", async || {
-        Ok((written(false)? >= reads + 4).then_some(()))
-    })
+    wait::until(
+        "it was looked at again and again",
+        async || Ok((written(false)? >= reads + 4).then_some(())),
+    )
     .await?;
     assert_eq!(written(true)?, writes);
     Ok(())
