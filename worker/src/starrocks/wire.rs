@@ -3,9 +3,8 @@
 //!
 //! Written out, on `httparse`, because the pause decides what is known about a load. Whether the body
 //! was begun, whether a final answer came instead of the 100 or in the middle of the body, whether the
-//! peer closed before or after that: each means something else for the data, and a general client hides
-//! it (hyper sends the body at once unless the body itself is made to wait, and drops an early answer
-//! when a write fails first). Everything read is bounded.
+//! peer closed before or after that: each means something else for the data, and here each is a case of
+//! its own. Everything read is bounded.
 
 use std::{io, ops::ControlFlow};
 
