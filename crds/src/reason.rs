@@ -59,6 +59,8 @@ reasons! {
     SinkAuthenticationFailed,
     /// The user lacks a privilege in StarRocks.
     SinkPermissionDenied,
+    /// The worker before this one did not end in order, and its last loads may still commit.
+    PredecessorLoading,
     /// StarRocks is out of capacity for now (too many versions, running transactions, memory).
     SinkBusy,
     /// A target table exists and does not fit the source table.

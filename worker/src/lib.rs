@@ -7,7 +7,7 @@
 //! └──── postgres (a thread) ──┘ └─ pipeline ─┘ └──── starrocks, one load a table ────┘ └ pipeline ┘ └─ postgres ─┘
 //! ```
 //!
-//! The vocabulary ([`lsn`], [`table`], [`change`], [`fault`], [`progress`]) imports nothing else.
+//! The vocabulary ([`lsn`], [`table`], [`change`], [`fault`], [`hold`], [`progress`]) imports nothing else.
 //! [`postgres`] knows nothing of [`pipeline`] or [`starrocks`]; [`pipeline`] knows neither end and
 //! names what it needs in the trait [`pipeline::Load`]; [`starrocks`] never imports [`postgres`];
 //! [`control`] only reads progress and sends commands; [`job`] owns every task and holds no data.
@@ -17,6 +17,7 @@ pub mod change;
 pub mod config;
 pub mod control;
 pub mod fault;
+pub mod hold;
 pub mod job;
 pub mod lsn;
 pub mod pipeline;

@@ -12,13 +12,14 @@ use std::{
 
 use source::paths;
 
-const VOCABULARY: [&str; 5] = ["change", "fault", "lsn", "progress", "table"];
+const VOCABULARY: [&str; 6] = ["change", "fault", "hold", "lsn", "progress", "table"];
 const ABOVE_VOCABULARY: &[&str] = &["config", "control", "job", "pipeline", "postgres", "starrocks"];
 
 /// A room, and the rooms that it must not know.
-const FORBIDDEN: [(&str, &[&str]); 10] = [
+const FORBIDDEN: [(&str, &[&str]); 11] = [
     ("change", ABOVE_VOCABULARY),
     ("fault", ABOVE_VOCABULARY),
+    ("hold", ABOVE_VOCABULARY),
     ("lsn", ABOVE_VOCABULARY),
     ("progress", ABOVE_VOCABULARY),
     ("table", ABOVE_VOCABULARY),

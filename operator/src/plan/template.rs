@@ -1,4 +1,4 @@
-//! The pod of a worker: one container under the restricted standard, one volume, no token.
+//! The pod of a worker: one container under the restricted standard, two volumes, no token.
 
 use crds::{
     description,
@@ -20,6 +20,8 @@ pub(super) const CONFIGURATION: &str = "dbmazz.dev/job-description";
 
 /// After the drain the worker still confirms and closes its connections.
 const AFTER_THE_DRAIN: u64 = 15;
+/// Where the worker keeps what its successor in the same pod needs.
+const STATE_DIRECTORY: &str = "/var/lib/dbmazz";
 const USER: u32 = 65_532;
 
 /// The template for a worker that is started now.
@@ -45,7 +47,11 @@ fn pod(job: &Job, defaults: &Defaults) -> Value {
             "seccompProfile": { "type": "RuntimeDefault" },
         },
         "containers": [container(job, defaults)],
-        "volumes": [{ "name": "job", "projected": { "defaultMode": 0o440, "sources": sources(job) } }],
+        "volumes": [
+            { "name": "job", "projected": { "defaultMode": 0o440, "sources": sources(job) } },
+            // Notes of loads under way outlive the container, and are a few empty files.
+            { "name": "state", "emptyDir": { "sizeLimit": "16Mi" } },
+        ],
     })
 }
 
@@ -68,13 +74,17 @@ fn container(job: &Job, defaults: &Defaults) -> Value {
             "allowPrivilegeEscalation": false, "readOnlyRootFilesystem": true,
             "capabilities": { "drop": ["ALL"] },
         },
-        "volumeMounts": [{ "name": "job", "mountPath": description::DIRECTORY, "readOnly": true }],
+        "volumeMounts": [
+            { "name": "job", "mountPath": description::DIRECTORY, "readOnly": true },
+            { "name": "state", "mountPath": STATE_DIRECTORY },
+        ],
     })
 }
 
 fn environment(log_level: LogLevel) -> Value {
     json!([
         { "name": "DBMAZZ_JOB_DIR", "value": description::DIRECTORY },
+        { "name": "DBMAZZ_STATE_DIR", "value": STATE_DIRECTORY },
         { "name": "GRPC_PORT", "value": GRPC_PORT.to_string() },
         { "name": "HTTP_API_PORT", "value": HTTP_PORT.to_string() },
         { "name": "HTTP_API_HOST", "value": "0.0.0.0" },

@@ -22,7 +22,7 @@ pub fn program(package: &'static str, name: &'static str) -> Result<PathBuf> {
     if let Some(path) = built.get(name) {
         return Ok(path.clone());
     }
-    let path = compile(package, name, Profile::Release)?;
+    let path = compile(package, name, Profile::of_tests())?;
     built.insert(name, path.clone());
     Ok(path)
 }

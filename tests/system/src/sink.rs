@@ -111,6 +111,26 @@ impl Sink {
         self.post("/faults", fault)
     }
 
+    /// Waits until every fault that was asked for has struck.
+    pub async fn until_struck(&self) -> Result<()> {
+        wait::until("every fault has struck", async || {
+            let text = ureq::get(self.admin("/faults")).call()?.body_mut().read_to_string()?;
+            Ok((serde_json::from_str::<Vec<Json>>(&text)?.is_empty()).then_some(()))
+        })
+        .await
+    }
+
+    /// Waits until no load is under way.
+    pub async fn until_quiet(&self) -> Result<()> {
+        wait::until("no load is under way", async || {
+            let stats = self.stats()?;
+            let labels = stats["labels"].as_object().into_iter().flat_map(|labels| labels.values());
+            let running = labels.filter_map(|states| states["PREPARE"].as_u64()).sum::<u64>();
+            Ok((running == 0).then_some(()))
+        })
+        .await
+    }
+
     /// Removes every fault and lets held loads go on.
     pub fn heal(&self) -> Result<()> {
         ureq::delete(self.admin("/faults")).call()?;

@@ -1,12 +1,13 @@
 //! `dbmazz` as a process of its own: environment variables in, gRPC out.
 
-use std::{net::TcpListener, process::Command};
+use std::{net::TcpListener, process::Command, sync::Arc};
 
 use anyhow::{Context, Result};
 use proto::{
     DrainRequest, PauseRequest, ResumeRequest, StatusRequest, StatusResponse, StopRequest,
     cdc_control_service_client::CdcControlServiceClient, cdc_status_service_client::CdcStatusServiceClient,
 };
+use tempfile::TempDir;
 use tonic::transport::Channel;
 
 use crate::{
@@ -21,13 +22,18 @@ pub struct Settings {
     variables: Vec<(String, String)>,
     grpc_port: u16,
     http_port: u16,
+    /// Outlives the process, as the pod's volume does.
+    state: Arc<TempDir>,
 }
 
 impl Settings {
     /// Replicates `tables` of the database at `url` into `database` of the sink.
     pub fn new(url: &str, sink: &Sink, database: &str, tables: &str) -> Result<Self> {
         let (grpc_port, http_port) = (free_port()?, free_port()?);
-        let settings = Self { variables: Vec::new(), grpc_port, http_port }
+        let state = Arc::new(tempfile::tempdir()?);
+        let directory = state.path().display().to_string();
+        let settings = Self { variables: Vec::new(), grpc_port, http_port, state }
+            .with("DBMAZZ_STATE_DIR", &directory)
             .with("SOURCE_URL", url)
             .with("TABLES", tables)
             .with("SINK_URL", &format!("{}:{}", sink.host(), sink.http_port()))
@@ -43,6 +49,13 @@ impl Settings {
         let (grpc_port, http_port) = (free_port()?, free_port()?);
         let settings = Self { grpc_port, http_port, ..self };
         Ok(settings.with("GRPC_PORT", &grpc_port.to_string()).with("HTTP_API_PORT", &http_port.to_string()))
+    }
+
+    /// The same settings on another machine: without the notes of the first.
+    pub fn elsewhere(self) -> Result<Self> {
+        let state = Arc::new(tempfile::tempdir()?);
+        let directory = state.path().display().to_string();
+        Ok(Self { state, ..self }.with("DBMAZZ_STATE_DIR", &directory))
     }
 
     pub fn with(mut self, name: &str, value: &str) -> Self {

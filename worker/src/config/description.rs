@@ -22,7 +22,7 @@ const SINK: &str = "spec.sink.starrocks";
 /// A spec of a thousand tables with the longest names is an eighth of this.
 const DESCRIPTION: u64 = 1 << 20;
 
-/// The job that is described in `directory`. Of `vars` only the listen addresses are read.
+/// The job that is described in `directory`. Of `vars` only the listen addresses and the state directory are read.
 pub fn read(directory: &Path, vars: impl Fn(&str) -> Option<String>) -> Result<JobConfig, ConfigError> {
     let JobDescription { job, slot, publication, spec } = parsed(directory)?;
     let buffer = limits::bytes("spec.worker.buffer", &spec.worker.buffer, "4Mi", "4Gi")?;
@@ -34,6 +34,7 @@ pub fn read(directory: &Path, vars: impl Fn(&str) -> Option<String>) -> Result<J
         sink: sink(directory, starrocks)?,
         buffer,
         drain_timeout: limits::duration("spec.worker.drainTimeout", &spec.worker.drain_timeout, "1s", "1h")?,
+        state_directory: vars("DBMAZZ_STATE_DIR").filter(|text| !text.is_empty()).map(Into::into),
         // A stopped job has no worker; one that starts all the same must not read.
         paused: spec.state != DesiredState::Running,
         listen: listen::in_a_pod(&vars)?,

@@ -15,13 +15,18 @@
 //! | `FLUSH_SIZE` | 10000 | rows of one load at most |
 //! | `FLUSH_INTERVAL_MS` | 5000 | 10 or more; an upper bound: loads of one table begin at most a second apart |
 //! | `DO_SNAPSHOT`, `INITIAL_SNAPSHOT_ONLY` | false | true is refused: this version has no snapshot |
+//! | `DBMAZZ_STATE_DIR` | `$XDG_STATE_HOME/dbmazz`, `~/.local/state/dbmazz` | notes of loads under way; keep it across restarts |
 //! | `SNAPSHOT_CHUNK_SIZE`, `SNAPSHOT_PARALLEL_WORKERS` | 500000, 2 | checked, and without effect so far |
 //!
 //! The ports and addresses of the control servers are in `listen`. A variable that is empty counts as
 //! absent. Every secret (`SOURCE_URL`, `SOURCE_PASSWORD`, `SINK_PASSWORD`) may come from a file
 //! instead, named by the variable with `_FILE` behind it; never by both.
 
-use std::{ops::RangeInclusive, path::Path, time::Duration};
+use std::{
+    ops::RangeInclusive,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use super::{
     BatchConfig, ConfigError, Deletes, JobConfig, LogLevel, Secret, SinkConfig, SourceConfig, file, limits,
@@ -45,6 +50,7 @@ pub fn read(vars: impl Fn(&str) -> Option<String>) -> Result<JobConfig, ConfigEr
         batch: batch(&variables)?,
         buffer: buffer(&variables)?,
         drain_timeout: limits::DEFAULT_DRAIN,
+        state_directory: state_directory(&variables),
         paused: false,
         listen,
         log_level: LogLevel::Info,
@@ -109,6 +115,14 @@ fn deletes<F: Fn(&str) -> Option<String>>(variables: &Variables<F>) -> Result<De
 fn buffer<F: Fn(&str) -> Option<String>>(variables: &Variables<F>) -> Result<usize, ConfigError> {
     let asked = variables.text("DBMAZZ_BUFFER");
     asked.map_or(Ok(limits::DEFAULT_BUFFER), |text| limits::bytes("DBMAZZ_BUFFER", &text, "4Mi", "4Gi"))
+}
+
+/// Beside the state of other programs, unless it is named.
+fn state_directory<F: Fn(&str) -> Option<String>>(variables: &Variables<F>) -> Option<PathBuf> {
+    let named = variables.text("DBMAZZ_STATE_DIR").map(PathBuf::from);
+    let usual = || variables.text("XDG_STATE_HOME").map(PathBuf::from);
+    let home = || variables.text("HOME").map(|home| Path::new(&home).join(".local/state"));
+    named.or_else(|| usual().or_else(home).map(|state| state.join("dbmazz")))
 }
 
 fn batch<F: Fn(&str) -> Option<String>>(variables: &Variables<F>) -> Result<BatchConfig, ConfigError> {

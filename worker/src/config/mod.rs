@@ -16,7 +16,7 @@ mod secret;
 mod sink_url;
 mod source_url;
 
-use std::{net::SocketAddr, time::Duration};
+use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 pub use crds::spec::{Deletes, DeletionPolicy, DesiredState, LogLevel, TlsMode};
 pub use secret::Secret;
@@ -34,6 +34,8 @@ pub struct JobConfig {
     /// Bytes held between the socket and StarRocks' answer, all tables together.
     pub buffer: usize,
     pub drain_timeout: Duration,
+    /// Where it is noted which loads are under way, for a worker after this one; it should outlive the process.
+    pub state_directory: Option<PathBuf>,
     /// Running or paused at the start.
     pub paused: bool,
     pub listen: ListenConfig,
@@ -58,7 +60,7 @@ pub struct SourceConfig {
 pub struct TlsConfig {
     pub mode: TlsMode,
     /// A PEM bundle to trust instead of the system's.
-    pub ca_file: Option<std::path::PathBuf>,
+    pub ca_file: Option<PathBuf>,
 }
 
 #[derive(Debug, Clone)]

@@ -11,6 +11,7 @@ use crate::{
     fault::{Fault, Part},
     postgres::Intake,
     progress::Progress,
+    starrocks::Takeover,
 };
 
 const FIRST_PAUSE: Duration = Duration::from_millis(500);
@@ -18,10 +19,22 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 
 /// Ends when the intake is closed and nothing is left to do.
 pub(super) async fn run(config: JobConfig, mut intake: watch::Receiver<Intake>, progress: Arc<Progress>) {
+    let JobConfig { sink, job, state_directory, .. } = config.clone();
+    let mut takeover = Takeover::new(sink, job, state_directory, Arc::clone(&progress));
+    until_closed(&config, &mut intake, &progress, &mut takeover).await;
+    takeover.end().await;
+}
+
+async fn until_closed(
+    config: &JobConfig,
+    intake: &mut watch::Receiver<Intake>,
+    progress: &Arc<Progress>,
+    takeover: &mut Takeover,
+) {
     let mut pause = FIRST_PAUSE;
     while *intake.borrow() != Intake::Closed {
-        let Err(fault) = session::run(&config, intake.clone(), &progress).await else { return };
-        report(&progress, fault);
+        let Err(fault) = session::run(config, intake.clone(), progress, takeover).await else { return };
+        report(progress, fault);
         tokio::select! {
             () = sleep(pause) => {}
             _ = intake.wait_for(|intake| *intake == Intake::Closed) => return,

@@ -25,4 +25,4 @@ mod sql;
 pub mod stream;
 
 pub use setup::{DropObjects, Prepared, drop_objects, prepare};
-pub use stream::{Intake, Reader};
+pub use stream::{Intake, Reader, ReaderEnds};

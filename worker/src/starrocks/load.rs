@@ -11,6 +11,7 @@
 
 use std::{net::IpAddr, ops::ControlFlow, time::Duration};
 
+use base64::{Engine, prelude::BASE64_STANDARD};
 use tokio::time::timeout;
 
 use super::{
@@ -94,6 +95,11 @@ impl std::fmt::Display for Address {
 }
 
 impl Frontend {
+    pub(super) fn new(config: &SinkConfig) -> Self {
+        let credentials = BASE64_STANDARD.encode(format!("{}:{}", config.user, config.password.reveal()));
+        Self { authorization: format!("Basic {credentials}"), ..Self::anonymous(config) }
+    }
+
     /// For what needs no credentials.
     pub(super) fn anonymous(config: &SinkConfig) -> Self {
         let (host, port, database) = (config.host.clone(), config.http_port, config.database.clone());

@@ -12,21 +12,23 @@
 
 use std::{sync::Arc, time::Duration};
 
-use base64::{Engine, prelude::BASE64_STANDARD};
 use tokio::time::{Instant, sleep};
 use tracing::{debug, info, warn};
 
 use super::{
     answer::{Trouble, Verdict, judge, judge_error},
     body::Body,
+    journal::Journal,
     label::Label,
     load::{Frontend, LOAD_TIMEOUT, Order},
     patience::Patience,
     state::LoadState,
+    takeover::unusable,
 };
 use crate::{
     config::{Deletes, SinkConfig},
     fault::{Fault, Part},
+    hold::Right,
     pipeline::{Batch, Load, Loaded},
     progress::Progress,
     table::Table,
@@ -39,25 +41,41 @@ pub struct Loader {
     job: String,
     deletes: Deletes,
     progress: Arc<Progress>,
+    journal: Arc<Journal>,
+    /// Without it nothing holds loads back.
+    right: Option<Right>,
     /// Waits are cut to this; only tests cut them.
     longest_wait: Duration,
 }
 
 impl Loader {
     /// A loader of `job`, whose name is part of every label.
-    pub fn new(config: SinkConfig, job: String, progress: Arc<Progress>) -> Self {
-        let credentials = BASE64_STANDARD.encode(format!("{}:{}", config.user, config.password.reveal()));
-        let frontend = Frontend {
-            host: config.host,
-            port: config.http_port,
-            database: config.database,
-            authorization: format!("Basic {credentials}"),
-        };
-        Self { frontend, job, deletes: config.deletes, progress, longest_wait: Duration::MAX }
+    pub(super) fn new(
+        config: &SinkConfig,
+        job: &str,
+        progress: Arc<Progress>,
+        journal: Arc<Journal>,
+    ) -> Self {
+        Self {
+            frontend: Frontend::new(config),
+            job: job.to_owned(),
+            deletes: config.deletes,
+            progress,
+            journal,
+            right: None,
+            longest_wait: Duration::MAX,
+        }
+    }
+
+    /// Begins no load, nor another attempt at one, without the right to.
+    #[must_use]
+    pub fn with_right(self, right: Right) -> Self {
+        Self { right: Some(right), ..self }
     }
 
     async fn settle(&self, order: &Order<'_>, mut reports: Reports<'_>) -> Result<(), Fault> {
         for attempt in 1.. {
+            self.permitted(order.label, &mut reports).await;
             let (trouble, unclear) = match self.attempt(order, reports.table).await {
                 Verdict::Committed => break,
                 Verdict::Halt(fault) => return Err(fault),
@@ -74,6 +92,18 @@ impl Loader {
             info!(table = %reports.table.name, label = %order.label, "load succeeded after all");
         }
         Ok(())
+    }
+
+    /// The load may be sent, and is noted.
+    async fn permitted(&self, label: &Label, reports: &mut Reports<'_>) {
+        if let Some(right) = &self.right {
+            right.granted().await;
+        }
+        for attempt in 1.. {
+            let Err(error) = self.journal.begun(label) else { break };
+            reports.raise_fault(Fault { part: Part::Job, ..unusable(&error) }, label, attempt);
+            self.wait(Patience::PERSON, attempt, label).await;
+        }
     }
 
     async fn attempt(&self, order: &Order<'_>, table: &Table) -> Verdict {
@@ -114,7 +144,9 @@ impl Load for Loader {
         let body = Body::measure(batch, self.deletes).await?;
         let label = Label::new(&self.job, table, self.deletes, batch.identity());
         let order = Order { target: &table.target, label: &label, body: &body };
-        self.settle(&order, Reports::new(&self.progress, table)).await?;
+        let settled = self.settle(&order, Reports::new(&self.progress, table)).await;
+        self.journal.ended(&label);
+        settled?;
         debug!(table = %table.name, %label, rows = body.rows(), bytes = body.length(), "load committed");
         Ok(Loaded { rows: body.rows(), bytes: body.length() })
     }
@@ -134,14 +166,17 @@ impl<'a> Reports<'a> {
     }
 
     fn raise(&mut self, trouble: &Trouble, label: &Label, attempt: u32) {
-        let fault = trouble.fault(self.table);
+        self.progress.load_retried(&self.table.name);
+        self.raise_fault(trouble.fault(self.table), label, attempt);
+    }
+
+    fn raise_fault(&mut self, fault: Fault, label: &Label, attempt: u32) {
         if !self.raised.contains(&fault.part) {
             self.raised.push(fault.part.clone());
         }
-        self.progress.load_retried(&self.table.name);
-        let reason = fault.reason;
+        let (reason, error) = (fault.reason, fault.message.clone());
         if self.progress.raise(fault) {
-            warn!(table = %self.table.name, %label, attempt, %reason, error = %trouble.message, "load failed, retrying");
+            warn!(table = %self.table.name, %label, attempt, %reason, %error, "load failed, retrying");
         }
     }
 

@@ -2,16 +2,19 @@
 //!
 //! ```text
 //! prepare: tables ─► target ─► schema ─► sql ─► frontend (MySQL)
+//! take over: claim, journal ─► labels ─► state ─► the right to load
 //! load:    batch ─► label ─► encode ─► load ═► frontend, backend (HTTP) ═► answer ─► state ─► durable
 //! ```
 //!
 //! In goes a [`Batch`](crate::pipeline::Batch), out comes the certainty that its rows are in StarRocks,
 //! or the fault that says why they can never be. Everything that decides is pure; only `wire`, `load`,
-//! `state` and `schema` touch a socket.
+//! `state`, `schema` and `takeover` touch a socket, and only `journal` a file.
 
 mod answer;
 mod body;
+mod claim;
 pub mod encode;
+mod journal;
 mod label;
 mod load;
 mod loader;
@@ -20,13 +23,14 @@ mod patience;
 mod schema;
 mod sql;
 mod state;
+mod takeover;
 mod target;
 mod wire;
 
 #[cfg(test)]
 mod double;
 
-pub use self::{loader::Loader, schema::prepare};
+pub use self::{claim::SlotIdentity, loader::Loader, schema::prepare, takeover::Takeover};
 
 /// Columns that every target table has beside those of its source.
 pub(crate) const AUDIT_COLUMNS: [(&str, target::TargetType); 4] = [

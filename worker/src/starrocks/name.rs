@@ -6,7 +6,7 @@
 
 use crds::Reason;
 
-use super::AUDIT_COLUMNS;
+use super::{AUDIT_COLUMNS, claim::CLAIMS};
 use crate::{
     fault::{Fault, Part},
     table::Table,
@@ -41,6 +41,10 @@ pub(super) fn check_table(table: &Table) -> Result<(), Fault> {
             message,
             "rename the table so that its name has only letters, digits and _ - . ~ $",
         ));
+    }
+    if table.target == CLAIMS {
+        let message = format!("the target name of table {} is that of the worker's own table", table.name);
+        return Err(refusal(part(), message, "rename the table"));
     }
     for (place, column) in table.columns.iter().enumerate() {
         let earlier = &table.columns[..place];

@@ -23,7 +23,7 @@ impl Patience {
     /// Every attempt is work for a server that has too much of it.
     const BUSY: Self = Self { first: Duration::from_secs(1), longest: Duration::from_secs(30) };
     /// A person has to act, and no restart is needed when they have.
-    const PERSON: Self = Self { first: Duration::from_secs(5), longest: Duration::from_secs(10) };
+    pub(super) const PERSON: Self = Self { first: Duration::from_secs(5), longest: Duration::from_secs(10) };
 
     pub(super) fn with(hurdle: Hurdle) -> Self {
         match hurdle {

@@ -8,7 +8,7 @@ use serde::Deserialize;
 use super::{
     answer::{Hurdle, Trouble, with_cause},
     label::Label,
-    load::{Frontend, redirect},
+    load::{Answer, Frontend, redirect},
 };
 
 const MOST_REDIRECTS: usize = 3;
@@ -27,18 +27,31 @@ pub(super) enum LoadState {
 impl Frontend {
     /// Asks for the state of a label.
     pub(super) async fn state(&self, label: &Label) -> Result<LoadState, Trouble> {
+        let path = format!("/api/{}/get_load_state?label={label}", self.database);
+        let answer = self.request("GET", &path).await?;
+        read_state(answer.status, &answer.body)
+    }
+
+    /// Asks StarRocks to abort a load that is not at its end. The state tells whether it did.
+    pub(super) async fn cancel(&self, label: &Label) -> Result<(), Trouble> {
+        let path = format!("/api/{}/dbmazz/_cancel?label={label}", self.database);
+        self.request("POST", &path).await.map(|_| ())
+    }
+
+    /// A request without a body to the leader, who alone knows labels.
+    async fn request(&self, method: &str, path: &str) -> Result<Answer, Trouble> {
         let mut at = self.address();
         for _ in 0..MOST_REDIRECTS {
             let head = format!(
-                "GET /api/{}/get_load_state?label={label} HTTP/1.1\r\nHost: {at}\r\n\
-                 Authorization: {}\r\nConnection: close\r\n\r\n",
-                self.database, self.authorization
+                "{method} {path} HTTP/1.1\r\nHost: {at}\r\nAuthorization: {}\r\nContent-Length: 0\r\n\
+                 Connection: close\r\n\r\n",
+                self.authorization
             );
             let unreachable = |error| Trouble::new(Hurdle::Unreachable, with_cause(&error));
             let (answer, head) = self.ask(&at, &head).await.map_err(unreachable)?;
             match redirect(&head) {
                 Some(location) => at = self.follow(&at, location).map_err(unreachable)?,
-                None => return read_state(answer.status, &answer.body),
+                None => return Ok(answer),
             }
         }
         Err(Trouble::new(

@@ -12,7 +12,7 @@ use worker::{
     config::SourceConfig,
     fault::Fault,
     lsn::Lsn,
-    postgres::{Intake, Prepared, Reader, prepare},
+    postgres::{Intake, Prepared, Reader, ReaderEnds, prepare},
     progress::Progress,
     table::TableName,
 };
@@ -51,7 +51,9 @@ impl Follow {
         let tables = prepared.tables.clone().into();
         let start = prepared.confirmed;
         let board = Arc::clone(&progress);
-        let reader = Reader::new(config.clone(), tables, start, sender, durable_seen, intake_seen, board);
+        let (hold, _) = watch::channel(worker::hold::Hold::Sought);
+        let ends = ReaderEnds { blocks: sender, durable: durable_seen, intake: intake_seen, hold };
+        let reader = Reader::new(config.clone(), tables, start, ends, board);
         let reader = std::thread::spawn(move || reader.run());
         let settled = prepared.confirmed;
         Self {

@@ -17,6 +17,17 @@ pub enum Profile {
     Release,
 }
 
+impl Profile {
+    /// As users run it, unless a developer in a hurry sets `TESTBED_PROFILE=debug`.
+    pub fn of_tests() -> Self {
+        if env::var_os("TESTBED_PROFILE").is_some_and(|profile| profile == "debug") {
+            Self::Debug
+        } else {
+            Self::Release
+        }
+    }
+}
+
 /// Compiles the programs of the workspace and answers with the file of one. What cargo says goes to the terminal.
 ///
 /// Always all of them: cargo chooses the features of a library by what it builds together, so building one program

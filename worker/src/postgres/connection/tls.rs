@@ -23,6 +23,8 @@ use crate::{
 
 /// Of one address, while there are others to try.
 const CONNECT_LIMIT: Duration = Duration::from_secs(5);
+/// A status update that finds no ear for so long ends the connection.
+const UNANSWERED: Duration = Duration::from_secs(30);
 /// Room for what arrives while the reader's thread pauses.
 const RECEIVE_BUFFER: usize = 4 << 20;
 /// Asks for TLS: a message without tag, of eight bytes, with a protocol version that is none.
@@ -60,6 +62,8 @@ fn connect_to(address: SocketAddr) -> io::Result<TcpStream> {
     let keepalive =
         TcpKeepalive::new().with_time(Duration::from_secs(30)).with_interval(Duration::from_secs(10));
     SockRef::from(&stream).set_tcp_keepalive(&keepalive)?;
+    // Who does not know that it is cut off would go on loading.
+    SockRef::from(&stream).set_tcp_user_timeout(Some(UNANSWERED))?;
     stream.set_nodelay(true)?;
     stream.set_nonblocking(true)?;
     Ok(stream)

@@ -34,6 +34,7 @@ use crate::{
     change::Block,
     config::SourceConfig,
     fault::{Course, Fault, Part},
+    hold::Hold,
     lsn::Lsn,
     progress::Progress,
     table::Table,
@@ -55,6 +56,16 @@ pub enum Intake {
     Closed,
 }
 
+/// What ties the reader to the job and its pipeline.
+#[derive(Debug)]
+pub struct ReaderEnds {
+    pub blocks: mpsc::Sender<Block>,
+    pub durable: watch::Receiver<Lsn>,
+    pub intake: watch::Receiver<Intake>,
+    /// Told whether the slot is ours.
+    pub hold: watch::Sender<Hold>,
+}
+
 /// Before another session's hold on the slot is reported: our own last session may need a moment to end.
 const SLOT_IN_USE_PATIENCE: Duration = Duration::from_secs(10);
 /// To confirm the last position, when everything else has ended and the connection is gone.
@@ -69,6 +80,7 @@ pub struct Reader {
     outlet: Outlet,
     durable: watch::Receiver<Lsn>,
     intake: watch::Receiver<Intake>,
+    hold: watch::Sender<Hold>,
     progress: Arc<Progress>,
     /// The server of the last stream; none before the first.
     origin: Option<Origin>,
@@ -83,11 +95,10 @@ impl Reader {
         config: SourceConfig,
         tables: Arc<[Table]>,
         start: Lsn,
-        blocks: mpsc::Sender<Block>,
-        durable: watch::Receiver<Lsn>,
-        intake: watch::Receiver<Intake>,
+        ends: ReaderEnds,
         progress: Arc<Progress>,
     ) -> Self {
+        let ReaderEnds { blocks, durable, intake, hold } = ends;
         Self {
             config,
             router: Router::new(tables),
@@ -95,6 +106,7 @@ impl Reader {
             outlet: Outlet::new(blocks),
             durable,
             intake,
+            hold,
             progress,
             origin: None,
             told: Lsn::default(),
@@ -166,13 +178,20 @@ impl Reader {
     fn streaming(&mut self) {
         self.router.reconnected();
         self.slot_in_use_since = None;
+        self.hold.send_replace(Hold::Held);
         self.progress.set_streaming(true);
         self.progress.clear(&Part::Source);
         tracing::info!(slot = %self.config.slot, lsn = %self.position(), "stream started");
     }
 
+    fn lost(&self) {
+        let lost = Hold::Lost { since: Instant::now() };
+        self.hold.send_if_modified(|hold| *hold == Hold::Held && std::mem::replace(hold, lost) != lost);
+    }
+
     /// Makes a fault known that may pass; gives back one that does not.
     fn report(&mut self, error: SourceError) -> Result<(), Fault> {
+        self.lost();
         self.progress.set_streaming(false);
         let fault = error.fault(&self.config);
         if fault.course == Course::Halt {

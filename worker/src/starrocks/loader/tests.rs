@@ -28,7 +28,7 @@ fn loader(port: u16, progress: &Arc<Progress>) -> Loader {
     };
     Loader {
         longest_wait: Duration::from_millis(1),
-        ..Loader::new(config, "job".to_owned(), Arc::clone(progress))
+        ..Loader::new(&config, "job", Arc::clone(progress), Arc::new(Journal::in_memory()))
     }
 }
 

@@ -22,6 +22,7 @@ use self::{
     statement::{add_columns, create_table},
 };
 use super::{
+    claim,
     load::Frontend,
     name::{check_database, check_table},
     sql::{Rows, Session, SqlError, literal, quoted},
@@ -51,7 +52,7 @@ pub async fn prepare(config: &SinkConfig, tables: &[Table]) -> Result<(), Fault>
 
 async fn prepare_with(session: &mut Session, config: &SinkConfig, tables: &[Table]) -> Result<(), Fault> {
     enter_database(session, &config.database).await.map_err(|error| error.fault())?;
-    for table in tables {
+    for table in tables.iter().chain([&claim::table()]) {
         prepare_table(session, config, table).await?;
     }
     Ok(())

@@ -1,0 +1,64 @@
+//! Two workers of one job, one after the other or at once: the loads of the first never harm those of the second.
+
+use anyhow::Result;
+use serde_json::json;
+use system::worker::Worker;
+
+use super::rig::{DATABASE, Rig};
+
+const ROWS: &str = "CREATE TABLE t (id int PRIMARY KEY, v int)";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn rule_10_a_load_left_in_the_air_never_overwrites_newer_rows() -> Result<()> {
+    let rig = Rig::of(ROWS, "t").await?;
+    let mut worker = rig.worker().await?;
+    rig.source.run("INSERT INTO t VALUES (1, 1)").await?;
+    rig.until_table_equal("t", &["id"]).await?;
+    // The body is at StarRocks whole; only the commit is still to come.
+    rig.inject("commit", json!("hold"), 1)?;
+    rig.source.run("UPDATE t SET v = 2").await?;
+    rig.sink.until_struck().await?;
+    worker.process().kill()?;
+    rig.source.run("UPDATE t SET v = 3").await?;
+    let _successor = rig.worker().await?;
+    rig.until_table_equal("t", &["id"]).await?;
+    rig.sink.heal()?;
+    rig.sink.until_quiet().await?;
+    rig.until_table_equal("t", &["id"]).await?;
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn rule_10_a_worker_that_drained_makes_nobody_wait() -> Result<()> {
+    let mut rig = Rig::of(ROWS, "t").await?;
+    let mut worker = rig.worker().await?;
+    rig.source.run("INSERT INTO t VALUES (1, 1)").await?;
+    worker.process().terminate().await?;
+    let standing = format!("SELECT standing FROM {DATABASE}.dbmazz_jobs WHERE lsn <> ''");
+    assert_eq!(rig.sink.rows(&standing).await?, [[Some("ended".to_owned())]]);
+    rig.settings = rig.settings.clone().elsewhere()?;
+    rig.source.run("INSERT INTO t VALUES (2, 2)").await?;
+    let _successor = rig.worker().await?;
+    rig.until_table_equal("t", &["id"]).await?;
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn rule_10_a_successor_without_the_notes_of_a_killed_worker_waits_and_says_so() -> Result<()> {
+    let rig = Rig::of(ROWS, "t").await?;
+    let mut worker = rig.worker().await?;
+    rig.source.run("INSERT INTO t VALUES (1, 1)").await?;
+    rig.until_table_equal("t", &["id"]).await?;
+    worker.process().kill()?;
+    rig.source.run("INSERT INTO t VALUES (2, 2)").await?;
+    let loads = rig.loads()?;
+    let mut elsewhere = Worker::start(&rig.settings.clone().elsewhere()?)?;
+    let fault = elsewhere.until_fault("PredecessorLoading").await?;
+    assert!(fault.fix.contains("DBMAZZ_STATE_DIR"), "{}", fault.fix);
+    assert_eq!(rig.loads()?, loads, "nothing is loaded before the last load of the first must have ended");
+    // With the notes there is no wait, whoever was there meanwhile.
+    elsewhere.process().kill()?;
+    let _successor = rig.worker().await?;
+    rig.until_table_equal("t", &["id"]).await?;
+    Ok(())
+}

@@ -1,0 +1,153 @@
+//! The loads that were begun and are not known to have ended, noted where a successor finds them.
+//!
+//! ```text
+//! <directory>/name             who notes here: made once, kept as long as the directory
+//! <directory>/loads/<label>    an empty file for each load that may still commit
+//! ```
+//!
+//! A note is made before the load is sent and taken back when its outcome is known, so what is noted is
+//! all that can be in the air. A file is made and removed whole or not at all, even by a worker that is
+//! killed; nothing is synced, because a machine that loses its page cache has lost the worker's pod, too.
+
+use std::{
+    collections::BTreeSet,
+    fs, io,
+    path::{Path, PathBuf},
+    sync::{Mutex, MutexGuard, PoisonError},
+    time::{SystemTime, UNIX_EPOCH},
+};
+
+use super::label::Label;
+
+/// Labels and names are short; what is longer is not ours.
+const LONGEST_NAME: usize = 128;
+
+/// Notes of one worker and its predecessors in the same directory.
+#[derive(Debug)]
+pub(super) struct Journal {
+    name: String,
+    /// None when the notes end with the process.
+    directory: Option<PathBuf>,
+    open: Mutex<BTreeSet<Label>>,
+}
+
+impl Journal {
+    /// Notes that a successor will not find.
+    pub(super) fn in_memory() -> Self {
+        Self { name: new_name(), directory: None, open: Mutex::default() }
+    }
+
+    /// Goes on with the notes in `directory`, which is made when it is missing.
+    pub(super) fn open(directory: &Path) -> io::Result<Self> {
+        let loads = directory.join("loads");
+        fs::create_dir_all(&loads)?;
+        let name = kept_name(&directory.join("name"))?;
+        let mut open = BTreeSet::new();
+        for entry in fs::read_dir(&loads)? {
+            open.extend(entry?.file_name().to_str().and_then(Label::noted));
+        }
+        Ok(Self { name, directory: Some(loads), open: Mutex::new(open) })
+    }
+
+    /// The name under which the notes are found again.
+    pub(super) fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Every load that may still commit.
+    pub(super) fn labels(&self) -> Vec<Label> {
+        self.noted().iter().cloned().collect()
+    }
+
+    /// The load is about to be sent.
+    pub(super) fn begun(&self, label: &Label) -> io::Result<()> {
+        if let Some(loads) = &self.directory {
+            fs::File::create(loads.join(label.as_str()))?;
+        }
+        self.noted().insert(label.clone());
+        Ok(())
+    }
+
+    /// The load's outcome is known.
+    pub(super) fn ended(&self, label: &Label) {
+        if let Some(loads) = &self.directory {
+            // A note that stays only makes the successor ask once more.
+            let _ = fs::remove_file(loads.join(label.as_str()));
+        }
+        self.noted().remove(label);
+    }
+
+    fn noted(&self) -> MutexGuard<'_, BTreeSet<Label>> {
+        self.open.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn kept_name(file: &Path) -> io::Result<String> {
+    let known = match fs::read_to_string(file) {
+        Ok(name) => name,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => String::new(),
+        Err(error) => return Err(error),
+    };
+    let usable = |name: &str| !name.is_empty() && name.len() <= LONGEST_NAME && name.is_ascii();
+    if usable(&known) {
+        return Ok(known);
+    }
+    let (name, beside) = (new_name(), file.with_extension("new"));
+    fs::write(&beside, &name)?;
+    fs::rename(&beside, file)?;
+    Ok(name)
+}
+
+/// No other journal has it: the clock and the process tell them apart.
+fn new_name() -> String {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    format!("{:x}-{:x}", now.as_nanos(), std::process::id())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn label(text: &str) -> Label {
+        Label::noted(text).unwrap()
+    }
+
+    #[test]
+    fn rule_10_a_successor_finds_what_was_in_the_air_and_nothing_else() {
+        let directory = tempfile::tempdir().unwrap();
+        let first = Journal::open(directory.path()).unwrap();
+        for text in ["dbmazz_a", "dbmazz_b"] {
+            first.begun(&label(text)).unwrap();
+        }
+        first.ended(&label("dbmazz_a"));
+        let second = Journal::open(directory.path()).unwrap();
+        assert_eq!(second.labels(), [label("dbmazz_b")]);
+        assert_eq!(second.name(), first.name());
+    }
+
+    #[test]
+    fn another_directory_is_another_journal() {
+        let directories = [tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap()];
+        let [one, other] = directories.each_ref().map(|at| Journal::open(at.path()).unwrap());
+        assert_ne!(one.name(), other.name());
+    }
+
+    #[test]
+    fn a_foreign_file_is_no_load() {
+        let directory = tempfile::tempdir().unwrap();
+        drop(Journal::open(directory.path()).unwrap());
+        fs::write(directory.path().join("loads/.swp"), "").unwrap();
+        fs::write(directory.path().join("name"), "x".repeat(1000)).unwrap();
+        let journal = Journal::open(directory.path()).unwrap();
+        assert!(journal.labels().is_empty() && journal.name().len() < LONGEST_NAME);
+    }
+
+    #[test]
+    fn a_load_that_cannot_be_noted_is_not_begun() {
+        let directory = tempfile::tempdir().unwrap();
+        let journal = Journal::open(directory.path()).unwrap();
+        fs::remove_dir_all(directory.path().join("loads")).unwrap();
+        assert!(journal.begun(&label("dbmazz_a")).is_err());
+        assert!(journal.labels().is_empty());
+    }
+}

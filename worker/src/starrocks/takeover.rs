@@ -1,0 +1,248 @@
+//! Nothing is loaded before every load of a predecessor has come to an end.
+//!
+//! ```text
+//! claim of the slot ─┬─ none, or ended in order ─────────────────────┐
+//!                    ├─ by a journal that is at hand ─► its labels ───┼─► our claim ─► loads
+//!                    └─ by another ─► wait until none can commit ─────┘
+//! ```
+//!
+//! The slot is ours by then: who held it before can begin no load any more. What it began may still
+//! commit, and would put older rows over newer ones. A noted label is cancelled, or waited for, in
+//! milliseconds. A predecessor whose notes are on another machine is waited out, unless it ended in order.
+
+use std::{
+    path::PathBuf,
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
+
+use crds::Reason;
+use tokio::time::{Instant, sleep, timeout};
+use tracing::{info, warn};
+
+use super::{
+    answer::Trouble,
+    claim::{Claim, SlotIdentity, Standing},
+    journal::Journal,
+    label::Label,
+    load::{Frontend, LOAD_TIMEOUT},
+    loader::Loader,
+    patience::Patience,
+    state::LoadState,
+};
+use crate::{
+    config::SinkConfig,
+    fault::{Fault, Part},
+    hold::GRACE,
+    lsn::Lsn,
+    pipeline::Load,
+    progress::Progress,
+};
+
+/// StarRocks looks for loads that ran out of time so often.
+const ABORTER: Duration = Duration::from_secs(30);
+/// What passes until a worker knows that its connection is gone.
+const NOTICED: Duration = Duration::from_secs(40);
+/// To say that the job ended in order.
+const FAREWELL: Duration = Duration::from_secs(10);
+
+/// The right to load for a slot, as far as it has been won.
+#[derive(Debug)]
+pub struct Takeover {
+    sink: SinkConfig,
+    job: String,
+    /// Under which there is a directory for each slot.
+    state_directory: Option<PathBuf>,
+    progress: Arc<Progress>,
+    held: Option<Held>,
+    durable: Lsn,
+    waiting_until: Option<Instant>,
+}
+
+#[derive(Debug)]
+struct Held {
+    slot: SlotIdentity,
+    journal: Arc<Journal>,
+}
+
+impl Takeover {
+    pub fn new(
+        sink: SinkConfig,
+        job: String,
+        state_directory: Option<PathBuf>,
+        progress: Arc<Progress>,
+    ) -> Self {
+        Self { sink, job, state_directory, progress, held: None, durable: Lsn(0), waiting_until: None }
+    }
+
+    /// Gives a loader when no load but its own can commit any more. Tries again, however long it takes.
+    pub async fn run(&mut self, slot: SlotIdentity) -> Loader {
+        if self.held.as_ref().is_some_and(|held| held.slot != slot) {
+            (self.held, self.waiting_until) = (None, None);
+        }
+        let mut attempt = 0;
+        let journal = loop {
+            let fault = match self.try_once(&slot).await {
+                Ok(journal) => break journal,
+                Err(fault) => fault,
+            };
+            if self.progress.raise(fault.clone()) {
+                warn!(slot = %slot.slot, reason = %fault.reason, "cannot take over yet: {}", fault.message);
+            }
+            attempt += 1;
+            sleep(Patience::USUAL.wait(attempt, &slot.slot)).await;
+        };
+        if attempt > 0 {
+            self.progress.clear(&Part::Sink);
+        }
+        self.loader(&journal)
+    }
+
+    /// Everything before `durable` is in StarRocks.
+    pub fn reached(&mut self, durable: Lsn) {
+        self.durable = durable;
+    }
+
+    /// Says that nothing is in the air any more, if that is so. A farewell that fails costs the successor a wait.
+    pub async fn end(&self) {
+        let Some(held) = &self.held else { return };
+        if !held.journal.labels().is_empty() {
+            return;
+        }
+        let farewell = self.claim(held, Standing::Ended);
+        if !matches!(timeout(FAREWELL, farewell).await, Ok(Ok(()))) {
+            warn!(slot = %held.slot.slot, "could not note in StarRocks that the job ended in order");
+        }
+    }
+
+    async fn try_once(&mut self, slot: &SlotIdentity) -> Result<Arc<Journal>, Fault> {
+        if let Some(held) = &self.held {
+            self.settle(&held.journal).await?;
+            return Ok(Arc::clone(&held.journal));
+        }
+        let journal = Arc::new(self.journal(slot)?);
+        self.settle(&journal).await?;
+        let claim = Claim::find(&self.sink, slot).await.map_err(|error| error.fault())?;
+        if claim.is_some_and(|claim| may_be_loading(&claim, journal.name())) {
+            self.wait_out(slot).await;
+        }
+        let held = Held { slot: slot.clone(), journal: Arc::clone(&journal) };
+        self.claim(&held, Standing::Loading).await?;
+        self.held = Some(held);
+        Ok(journal)
+    }
+
+    fn journal(&self, slot: &SlotIdentity) -> Result<Journal, Fault> {
+        let Some(directory) = &self.state_directory else { return Ok(Journal::in_memory()) };
+        Journal::open(&directory.join(slot.key())).map_err(|error| unusable(&error))
+    }
+
+    /// Brings every noted load to its end.
+    async fn settle(&self, journal: &Journal) -> Result<(), Fault> {
+        for label in journal.labels() {
+            let ended = self.bring_to_an_end(&label).await;
+            ended.map_err(|trouble| Fault { part: Part::Sink, ..trouble.fault(&super::claim::table()) })?;
+            journal.ended(&label);
+            info!(%label, "a load of the predecessor has ended");
+        }
+        Ok(())
+    }
+
+    async fn bring_to_an_end(&self, label: &Label) -> Result<(), Trouble> {
+        let frontend = Frontend::new(&self.sink);
+        for attempt in 1.. {
+            if frontend.state(label).await? != LoadState::Running {
+                break;
+            }
+            frontend.cancel(label).await?;
+            sleep(Patience::ASKING.wait(attempt, label.as_str())).await;
+        }
+        Ok(())
+    }
+
+    /// Once is enough: the predecessor does not come back while the slot is ours.
+    async fn wait_out(&mut self, slot: &SlotIdentity) {
+        let wait = GRACE + NOTICED + LOAD_TIMEOUT + ABORTER;
+        let until = *self.waiting_until.get_or_insert_with(|| Instant::now() + wait);
+        warn!(slot = %slot.slot, ?wait, "waiting for the last loads of a predecessor that did not end in order");
+        self.progress.raise(Fault::retry(
+            Part::Sink,
+            Reason::PredecessorLoading,
+            "the worker before this one did not end in order, and its notes are not here: its last loads may still commit",
+            "wait: loading begins within four minutes; a state directory that outlives the worker \
+             (DBMAZZ_STATE_DIR) spares the wait",
+        ));
+        tokio::time::sleep_until(until).await;
+        self.progress.clear(&Part::Sink);
+    }
+
+    async fn claim(&self, held: &Held, standing: Standing) -> Result<(), Fault> {
+        let claim = Claim { journal: held.journal.name().to_owned(), standing };
+        let batch = claim.batch(&held.slot, &self.job, self.durable, SystemTime::now());
+        match batch {
+            Some(batch) => self.loader(&held.journal).load(&batch).await.map(|_| ()),
+            None => Ok(()),
+        }
+    }
+
+    fn loader(&self, journal: &Arc<Journal>) -> Loader {
+        Loader::new(&self.sink, &self.job, Arc::clone(&self.progress), Arc::clone(journal))
+    }
+}
+
+fn may_be_loading(claim: &Claim, journal: &str) -> bool {
+    claim.standing == Standing::Loading && claim.journal != journal
+}
+
+pub(super) fn unusable(error: &std::io::Error) -> Fault {
+    let message = format!("the worker's state directory cannot be used ({error})");
+    let fix = "make it a directory that the worker may write to, or name another in DBMAZZ_STATE_DIR";
+    Fault::retry(Part::Sink, Reason::BadConfiguration, message, fix)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::{Deletes, Secret};
+
+    fn takeover() -> Takeover {
+        let sink = SinkConfig {
+            host: "127.0.0.1".to_owned(),
+            http_port: 1,
+            query_port: 1,
+            database: "d".to_owned(),
+            user: "u".to_owned(),
+            password: Secret::new("p"),
+            deletes: Deletes::Soft,
+        };
+        Takeover::new(sink, "job".to_owned(), None, Arc::new(Progress::new(&[])))
+    }
+
+    fn slot() -> SlotIdentity {
+        SlotIdentity { system_identifier: 1, slot: "s".to_owned() }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn rule_10_a_predecessor_that_cannot_be_asked_is_waited_out_once() {
+        let mut takeover = takeover();
+        let begun = Instant::now();
+        takeover.wait_out(&slot()).await;
+        // Whatever was begun has either committed by then, or been aborted.
+        assert!(begun.elapsed() >= LOAD_TIMEOUT + ABORTER + GRACE);
+        let waited = begun.elapsed();
+        takeover.wait_out(&slot()).await;
+        assert_eq!(begun.elapsed(), waited);
+    }
+
+    #[test]
+    fn rule_10_only_a_claim_without_an_end_and_without_our_notes_is_waited_out() {
+        for (journal, standing, expected) in [
+            ("theirs", Standing::Loading, true),
+            ("theirs", Standing::Ended, false),
+            ("ours", Standing::Loading, false),
+        ] {
+            let claim = Claim { journal: journal.to_owned(), standing };
+            assert_eq!(may_be_loading(&claim, "ours"), expected, "{claim:?}");
+        }
+    }
+}
