@@ -73,8 +73,6 @@ reasons! {
     ValueNotRepresentable,
     /// The columns of a source table changed while streaming.
     SourceSchemaChanged,
-    /// The source table was truncated, which this version does not replicate.
-    TruncateNotSupported,
     /// A key changed while a large value stayed, and the source does not send that value.
     ReplicaIdentityInsufficient,
 

@@ -28,6 +28,10 @@ pub enum Event<'a> {
         table: TableId,
         change: Change<'a>,
     },
+    /// Every row of the table is gone.
+    Truncate {
+        table: TableId,
+    },
     /// The transaction is complete; `end` is the position after its commit record.
     Commit {
         end: Lsn,
@@ -154,6 +158,7 @@ enum Entry {
     Insert { table: TableId, new: Range<u32> },
     Update { table: TableId, old: OldEntry, new: Range<u32> },
     Delete { table: TableId, old: OldEntry },
+    Truncate { table: TableId },
     Commit { end: Lsn },
     Keepalive { lsn: Lsn },
     Halt { table: TableId, fault: u32 },
@@ -199,6 +204,7 @@ impl Block {
             Entry::Delete { table, old } => {
                 Event::Change { table: *table, change: Change::Delete { old: self.old(old)? } }
             }
+            Entry::Truncate { table } => Event::Truncate { table: *table },
             Entry::Commit { end } => Event::Commit { end: *end },
             Entry::Keepalive { lsn } => Event::Keepalive { lsn: *lsn },
             Entry::Halt { table, fault } => {
@@ -267,6 +273,10 @@ impl BlockBuilder {
 
     pub fn delete(&mut self, table: TableId, old: OldPlace) {
         self.block.entries.push(Entry::Delete { table, old: old.into() });
+    }
+
+    pub fn truncate(&mut self, table: TableId) {
+        self.block.entries.push(Entry::Truncate { table });
     }
 
     pub fn commit(&mut self, end: Lsn) {

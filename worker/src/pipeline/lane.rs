@@ -1,4 +1,4 @@
-//! A table's ordered queue: what gathers, what waits, and at most one flight of loads at a time.
+//! A table's ordered queue: what gathers, what waits, and at most one flight at a time.
 //!
 //! Pure; the clock is passed in. Loads of one table follow each other, so a late load can never
 //! overwrite the rows of a newer one.
@@ -21,7 +21,7 @@ pub(super) struct Lane {
     deletes: Deletes,
     limits: BatchConfig,
     gathering: Option<Gathering>,
-    waiting: VecDeque<Gathering>,
+    waiting: VecDeque<Step>,
     in_flight: Option<usize>,
     last_began: Option<Instant>,
     halted: bool,
@@ -34,13 +34,36 @@ struct Gathering {
     oldest_commit: SystemTime,
 }
 
-/// Batches of one gathering, to be loaded one after the other.
+/// What waits for its turn.
+#[derive(Debug)]
+enum Step {
+    Load(Gathering),
+    /// Everything before it is durable first, and nothing after it begins before it is done.
+    Barrier(Barrier, Ticket),
+}
+
+/// What happens to a table as a whole.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Barrier {
+    Truncate,
+}
+
+/// What is under way for a table, until its ticket is settled.
 #[derive(Debug)]
 pub(super) struct Flight {
-    pub(super) batches: Vec<Batch>,
+    pub(super) cargo: Cargo,
     pub(super) ticket: Ticket,
-    pub(super) changes: u64,
-    pub(super) oldest_commit: SystemTime,
+}
+
+#[derive(Debug)]
+pub(super) enum Cargo {
+    /// Batches of one gathering, to be loaded one after the other.
+    Batches {
+        batches: Vec<Batch>,
+        changes: u64,
+        oldest_commit: SystemTime,
+    },
+    Barrier(Barrier),
 }
 
 /// The transaction that a change belongs to.
@@ -86,9 +109,21 @@ impl Lane {
         });
         gathering.changes.push(change, transaction.commit)?;
         if is_full(&gathering.changes, &self.limits) {
-            self.waiting.extend(self.gathering.take());
+            self.close_gathering();
         }
         Ok(())
+    }
+
+    /// Takes in what happens to the table as a whole.
+    pub(super) fn push_barrier(&mut self, barrier: Barrier, ledger: &mut Ledger) {
+        if !self.halted {
+            self.close_gathering();
+            self.waiting.push_back(Step::Barrier(barrier, ledger.open()));
+        }
+    }
+
+    fn close_gathering(&mut self) {
+        self.waiting.extend(self.gathering.take().map(Step::Load));
     }
 
     /// Stops at this point of the stream: what came before is still loaded, what follows is not taken, and
@@ -111,14 +146,16 @@ impl Lane {
         if self.in_flight.is_some() {
             return None;
         }
-        let gathering = match self.waiting.pop_front() {
-            Some(full) => full,
-            None if urgent || self.due(now)? <= now => self.gathering.take()?,
+        let step = match self.waiting.pop_front() {
+            Some(next) => next,
+            None if urgent || self.due(now)? <= now => Step::Load(self.gathering.take()?),
             None => return None,
         };
-        self.in_flight = Some(gathering.changes.held_bytes());
-        self.last_began = Some(now);
-        Some(gathering.close(synced_at))
+        self.in_flight = Some(step.held_bytes());
+        if matches!(step, Step::Load(_)) {
+            self.last_began = Some(now);
+        }
+        Some(step.close(synced_at))
     }
 
     /// When the next load may begin; nothing when there is nothing to load or one is under way.
@@ -138,7 +175,8 @@ impl Lane {
 
     /// Bytes that gather or wait, without those in flight.
     pub(super) fn gathered_bytes(&self) -> usize {
-        self.gathering.iter().chain(&self.waiting).map(|gathering| gathering.changes.held_bytes()).sum()
+        let gathering = self.gathering.as_ref().map_or(0, |gathering| gathering.changes.held_bytes());
+        gathering + self.waiting.iter().map(Step::held_bytes).sum::<usize>()
     }
 
     pub(super) fn held_bytes(&self) -> usize {
@@ -146,14 +184,29 @@ impl Lane {
     }
 }
 
-impl Gathering {
+impl Step {
+    fn held_bytes(&self) -> usize {
+        match self {
+            Self::Load(gathering) => gathering.changes.held_bytes(),
+            Self::Barrier(..) => 0,
+        }
+    }
+
     fn close(self, synced_at: SystemTime) -> Flight {
-        let Self { changes, ticket, oldest_commit } = self;
-        let count = changes.changes();
-        Flight { batches: changes.close(synced_at), ticket, changes: count, oldest_commit }
+        match self {
+            Self::Load(Gathering { changes: gathered, ticket, oldest_commit }) => {
+                let changes = gathered.changes();
+                let batches = gathered.close(synced_at);
+                Flight { cargo: Cargo::Batches { batches, changes, oldest_commit }, ticket }
+            }
+            Self::Barrier(barrier, ticket) => Flight { cargo: Cargo::Barrier(barrier), ticket },
+        }
     }
 }
 
 fn is_full(changes: &Accumulation, limits: &BatchConfig) -> bool {
     changes.rows() >= limits.max_rows || changes.held_bytes() >= limits.max_bytes
 }
+
+#[cfg(test)]
+mod tests;

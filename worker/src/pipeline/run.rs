@@ -17,8 +17,8 @@ use tracing::{debug, error};
 
 use super::{
     Load,
-    batch::Deletes,
-    lane::{Flight, Lane, Transaction},
+    batch::{Batch, Deletes},
+    lane::{Barrier, Cargo, Flight, Lane, Transaction},
     ledger::{Ledger, Ticket},
 };
 use crate::{
@@ -116,6 +116,7 @@ impl<L: Load> Pipeline<L> {
                     self.ledger.begin(time);
                 }
                 Event::Change { table, change } => self.push(table, change),
+                Event::Truncate { table } => self.barrier(table, Barrier::Truncate),
                 Event::Commit { end } => self.ledger.commit(end),
                 Event::Keepalive { lsn } => self.ledger.keepalive(lsn),
                 Event::Halt { table, fault } => self.halt(table, fault.clone()),
@@ -137,6 +138,12 @@ impl<L: Load> Pipeline<L> {
                 ),
             );
             self.halt(table, fault);
+        }
+    }
+
+    fn barrier(&mut self, table: TableId, barrier: Barrier) {
+        if let Some(lane) = self.lanes.get_mut(table.0 as usize) {
+            lane.push_barrier(barrier, &mut self.ledger);
         }
     }
 
@@ -214,15 +221,29 @@ impl<L: Load> Pipeline<L> {
     }
 }
 
-/// Loads the batches of one flight, one after the other.
+/// Brings what a flight carries to its end.
 async fn fly<L: Load>(table: Arc<Table>, flight: Flight, load: Arc<L>, progress: Arc<Progress>) -> Landed {
-    let Flight { batches, ticket, mut changes, oldest_commit } = flight;
+    let Flight { cargo, ticket } = flight;
+    let result = match cargo {
+        Cargo::Batches { batches, changes, oldest_commit } => {
+            load_all(&table, batches, (changes, oldest_commit), &*load, &progress).await
+        }
+        Cargo::Barrier(Barrier::Truncate) => load.truncate(&table).await,
+    };
+    Landed { table: table.id, ticket, result }
+}
+
+/// Loads the batches of one gathering, one after the other.
+async fn load_all<L: Load>(
+    table: &Table,
+    batches: Vec<Batch>,
+    (mut changes, oldest_commit): (u64, SystemTime),
+    load: &L,
+    progress: &Progress,
+) -> Result<(), Fault> {
     for batch in batches {
         let began = Instant::now();
-        let loaded = match load.load(&batch).await {
-            Ok(loaded) => loaded,
-            Err(fault) => return Landed { table: table.id, ticket, result: Err(fault) },
-        };
+        let loaded = load.load(&batch).await?;
         let lag = SystemTime::now().duration_since(oldest_commit).unwrap_or_default();
         debug!(table = %table.name, rows = loaded.rows, bytes = loaded.bytes, elapsed = ?began.elapsed(), "loaded");
         let done = LoadDone {
@@ -234,5 +255,5 @@ async fn fly<L: Load>(table: Arc<Table>, flight: Flight, load: Arc<L>, progress:
         };
         progress.load_done(&table.name, done);
     }
-    Landed { table: table.id, ticket, result: Ok(()) }
+    Ok(())
 }

@@ -206,13 +206,9 @@ impl Router {
     }
 
     fn truncate(&mut self, relations: &[u32], block: &mut BlockBuilder) -> Result<(), Contradiction> {
-        self.expect_transaction(true)?;
-        let tables = Arc::clone(&self.tables);
         for relation in relations {
-            if let Standing::Followed(followed) = self.standing(*relation)?
-                && let Some(table) = tables.get(followed.table.0 as usize)
-            {
-                self.halt(table, truncate_fault(table), block);
+            if let Some(followed) = self.followed(*relation)? {
+                block.truncate(followed.table);
             }
         }
         Ok(())
@@ -264,15 +260,6 @@ fn schema_fault(table: &Table, difference: &str) -> Fault {
             "make the target {} fit and restart the job; if it halts again, recreate the job",
             table.target
         ),
-    )
-}
-
-fn truncate_fault(table: &Table) -> Fault {
-    Fault::halt(
-        Part::Table(table.name.clone()),
-        Reason::TruncateNotSupported,
-        format!("{} was truncated at the source", table.name),
-        format!("truncate {} in StarRocks and recreate the job, or take the table out of it", table.target),
     )
 }
 

@@ -22,6 +22,7 @@ use super::{
     label::Label,
     load::{Frontend, LOAD_TIMEOUT, Order},
     patience::Patience,
+    schema,
     state::LoadState,
     takeover::unusable,
 };
@@ -38,6 +39,7 @@ use crate::{
 #[derive(Debug)]
 pub struct Loader {
     frontend: Frontend,
+    sink: SinkConfig,
     job: String,
     deletes: Deletes,
     progress: Arc<Progress>,
@@ -58,6 +60,7 @@ impl Loader {
     ) -> Self {
         Self {
             frontend: Frontend::new(config),
+            sink: config.clone(),
             job: job.to_owned(),
             deletes: config.deletes,
             progress,
@@ -82,11 +85,11 @@ impl Loader {
                 Verdict::Again(trouble) => (trouble, false),
                 Verdict::Unclear(trouble) => (trouble, true),
             };
-            reports.raise(&trouble, order.label, attempt);
+            reports.trouble(&trouble, order.label, attempt);
             if unclear && self.became_durable(order.label, &mut reports).await {
                 break;
             }
-            self.wait(Patience::with(trouble.hurdle), attempt, order.label).await;
+            self.wait(Patience::with(trouble.hurdle), attempt, order.label.as_str()).await;
         }
         if reports.take_back() {
             info!(table = %reports.table.name, label = %order.label, "load succeeded after all");
@@ -101,8 +104,8 @@ impl Loader {
         }
         for attempt in 1.. {
             let Err(error) = self.journal.begun(label) else { break };
-            reports.raise_fault(Fault { part: Part::Job, ..unusable(&error) }, label, attempt);
-            self.wait(Patience::PERSON, attempt, label).await;
+            reports.raise(Fault { part: Part::Job, ..unusable(&error) }, label.as_str(), attempt);
+            self.wait(Patience::PERSON, attempt, label.as_str()).await;
         }
     }
 
@@ -123,15 +126,15 @@ impl Loader {
                 Ok(LoadState::Free) => return false,
                 Ok(LoadState::Running) if begun.elapsed() > LOAD_TIMEOUT => return false,
                 Ok(LoadState::Running) => {}
-                Err(trouble) => reports.raise(&trouble, label, attempt),
+                Err(trouble) => reports.trouble(&trouble, label, attempt),
             }
-            self.wait(Patience::ASKING, attempt, label).await;
+            self.wait(Patience::ASKING, attempt, label.as_str()).await;
         }
         false
     }
 
-    async fn wait(&self, patience: Patience, attempt: u32, label: &Label) {
-        sleep(patience.wait(attempt, label.as_str()).min(self.longest_wait)).await;
+    async fn wait(&self, patience: Patience, attempt: u32, key: &str) {
+        sleep(patience.wait(attempt, key).min(self.longest_wait)).await;
     }
 }
 
@@ -150,6 +153,20 @@ impl Load for Loader {
         debug!(table = %table.name, %label, rows = body.rows(), bytes = body.length(), "load committed");
         Ok(Loaded { rows: body.rows(), bytes: body.length() })
     }
+
+    async fn truncate(&self, table: &Table) -> Result<(), Fault> {
+        let mut reports = Reports::new(&self.progress, table);
+        for attempt in 1.. {
+            if let Some(right) = &self.right {
+                right.granted().await;
+            }
+            let Err(fault) = schema::truncate(&self.sink, table).await else { break };
+            reports.raise(fault, &table.target, attempt);
+            self.wait(Patience::USUAL, attempt, &table.target).await;
+        }
+        info!(table = %table.name, target = %table.target, "target table truncated");
+        Ok(())
+    }
 }
 
 /// The faults that one load has reported, so that it takes back its own and nobody else's.
@@ -165,12 +182,12 @@ impl<'a> Reports<'a> {
         Self { progress, table, raised: Vec::new() }
     }
 
-    fn raise(&mut self, trouble: &Trouble, label: &Label, attempt: u32) {
+    fn trouble(&mut self, trouble: &Trouble, label: &Label, attempt: u32) {
         self.progress.load_retried(&self.table.name);
-        self.raise_fault(trouble.fault(self.table), label, attempt);
+        self.raise(trouble.fault(self.table), label.as_str(), attempt);
     }
 
-    fn raise_fault(&mut self, fault: Fault, label: &Label, attempt: u32) {
+    fn raise(&mut self, fault: Fault, label: &str, attempt: u32) {
         if !self.raised.contains(&fault.part) {
             self.raised.push(fault.part.clone());
         }

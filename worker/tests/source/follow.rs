@@ -88,6 +88,7 @@ impl Follow {
                 Event::Keepalive { lsn } if !self.in_transaction => self.settled = self.settled.max(lsn),
                 Event::Keepalive { .. } => {}
                 Event::Change { change, .. } => self.seen.push(describe(change)),
+                Event::Truncate { .. } => self.seen.push("0".to_owned()),
                 Event::Halt { fault, .. } => self.seen.push(format!("!{}", fault.reason)),
             }
         }

@@ -1,6 +1,7 @@
 //! Changes that other engines get wrong: large values left alone, keys that move, deletes.
 
 use anyhow::Result;
+use serde_json::json;
 
 use super::rig::{DATABASE, Rig};
 
@@ -112,11 +113,25 @@ async fn a_column_that_changes_while_streaming_halts_its_table_by_name() -> Resu
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_truncate_halts_its_table_by_name() -> Result<()> {
-    let rig = Rig::of("CREATE TABLE t (id int PRIMARY KEY)", "t").await?;
-    let worker = rig.worker().await?;
-    rig.source.run("TRUNCATE t").await?;
-    assert!(worker.until_fault("TruncateNotSupported").await?.halted);
+async fn rule_5_a_truncate_empties_the_target_in_its_place() -> Result<()> {
+    let schema = "CREATE TABLE t (id int PRIMARY KEY); \
+                  CREATE TABLE child (id int PRIMARY KEY, t int REFERENCES t)";
+    let rig = Rig::of(schema, "t,child").await?;
+    let mut worker = rig.worker().await?;
+    rig.source.run("INSERT INTO t VALUES (1), (2); INSERT INTO child VALUES (1, 1)").await?;
+    rig.until_table_equal("t", &["id"]).await?;
+    rig.until_table_equal("child", &["id"]).await?;
+    // In one transaction with what comes before and after, and with a worker that dies on the way.
+    rig.inject("begin", json!({"delay": {"millis": 300}}), 2)?;
+    rig.source
+        .run("BEGIN; INSERT INTO t VALUES (3); TRUNCATE t CASCADE; INSERT INTO t VALUES (4); COMMIT")
+        .await?;
+    worker.crash()?;
+    rig.source.run("BEGIN; TRUNCATE t CASCADE; ROLLBACK; INSERT INTO child VALUES (2, 4)").await?;
+    assert_eq!(rig.until_table_equal("t", &["id"]).await?, 1);
+    assert_eq!(rig.until_table_equal("child", &["id"]).await?, 1);
+    // Rows that were deleted softly are gone, too.
+    assert_eq!(rig.sink.value("SELECT COUNT(*) FROM app.t").await?.as_deref(), Some("1"));
     Ok(())
 }
 

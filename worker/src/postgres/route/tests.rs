@@ -180,10 +180,31 @@ fn an_identity_without_the_key_halts_the_table() {
 }
 
 #[test]
-fn a_truncate_halts_the_table() {
+fn rule_5_a_truncate_keeps_its_place_between_changes() {
+    let mut stream = Stream::new();
+    stream.begin();
+    stream.announce(announced());
+    stream.insert("1");
+    stream.tell(&Written::Truncate { relations: vec![ORDERS] }).unwrap();
+    stream.insert("2");
+    let block = stream.block.finish();
+    let events: Vec<_> = block.events().skip(1).collect();
+    assert!(matches!(
+        events.as_slice(),
+        [Event::Change { .. }, Event::Truncate { table: TableId(0) }, Event::Change { .. }]
+    ));
+}
+
+#[test]
+fn a_truncate_of_others_is_not_ours_and_one_outside_of_a_transaction_is_an_error() {
+    let mut stream = Stream::new();
     let truncate = Written::Truncate { relations: vec![ORDERS] };
-    let reasons = Stream::new().halt_of(|stream| stream.tell(&truncate).unwrap());
-    assert_eq!(reasons, [Reason::TruncateNotSupported]);
+    stream.announce(announced());
+    assert_eq!(stream.tell(&truncate), Err(Contradiction::OutsideTransaction));
+    stream.announce(Relation { oid: 7, name: "others".into(), ..announced() });
+    stream.begin();
+    stream.tell(&Written::Truncate { relations: vec![7] }).unwrap();
+    assert!(!stream.block.finish().events().any(|event| matches!(event, Event::Truncate { .. })));
 }
 
 #[test]
@@ -191,7 +212,7 @@ fn a_halted_table_stays_halted_after_a_new_connection() {
     let mut stream = Stream::new();
     stream.begin();
     stream.announce(announced());
-    stream.tell(&Written::Truncate { relations: vec![ORDERS] }).unwrap();
+    stream.announce(Relation { oid: 7, ..announced() });
     stream.router.reconnected();
     stream.begin();
     stream.announce(announced());

@@ -58,6 +58,15 @@ async fn prepare_with(session: &mut Session, config: &SinkConfig, tables: &[Tabl
     Ok(())
 }
 
+/// Empties the target. Calling again is harmless.
+pub(super) async fn truncate(config: &SinkConfig, table: &Table) -> Result<(), Fault> {
+    let statement = format!("TRUNCATE TABLE {}.{}", quoted(&config.database), quoted(&table.target));
+    let mut session = Session::open(config).await.map_err(|error| error.fault())?;
+    let outcome = session.run(&statement, &format!("truncate table {}", table.target)).await;
+    session.close().await;
+    outcome.map(|_| ()).map_err(|error| of_table(&error, table))
+}
+
 /// Looks before it makes: the statement is refused to a user who may not make databases, even with
 /// IF NOT EXISTS and the database there.
 async fn enter_database(session: &mut Session, database: &str) -> Result<(), SqlError> {
