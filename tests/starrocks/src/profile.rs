@@ -77,6 +77,11 @@ impl Profile {
         self >= Self::V3_3
     }
 
+    /// In shared-data mode too an ADD or DROP COLUMN is done at once (§12.6).
+    pub(crate) fn evolves_fast_in_shared_data(self) -> bool {
+        self >= Self::V4_1
+    }
+
     pub(crate) fn prints_microseconds(self) -> bool {
         self >= Self::V3_3
     }

@@ -37,6 +37,8 @@ impl State {
 pub(crate) struct Transaction {
     pub(crate) state: State,
     pub(crate) reason: String,
+    /// What it loads into.
+    tables: Vec<u64>,
     deadline_millis: i64,
     finished_millis: i64,
 }
@@ -72,6 +74,7 @@ impl Transactions {
         &mut self,
         database: &str,
         label: &str,
+        table: u64,
         timeout_seconds: u32,
         now: i64,
     ) -> Result<u64, BeginError> {
@@ -88,6 +91,7 @@ impl Transactions {
         let transaction = Transaction {
             state: State::Prepare,
             reason: String::new(),
+            tables: vec![table],
             deadline_millis: now + i64::from(timeout_seconds) * 1000,
             finished_millis: 0,
         };
@@ -136,6 +140,21 @@ impl Transactions {
         for labels in self.databases.values_mut() {
             labels.transactions.values_mut().for_each(|transaction| transaction.abort(reason, now));
         }
+    }
+
+    /// What a restarted FE does not know of any more: what was neither prepared nor committed.
+    pub(crate) fn forget_running(&mut self) {
+        for labels in self.databases.values_mut() {
+            labels.transactions.retain(|_, transaction| transaction.state != State::Prepare);
+            labels.drop_dangling();
+        }
+    }
+
+    /// Whether a load into a table, begun before `id`, has not come to its end.
+    pub(crate) fn has_open(&self, database: &str, table: u64, before: u64) -> bool {
+        let Some(labels) = self.databases.get(database) else { return false };
+        let mut earlier = labels.transactions.range(..before).map(|(_, transaction)| transaction);
+        earlier.any(|transaction| !transaction.state.is_finished() && transaction.tables.contains(&table))
     }
 
     pub(crate) fn find(&mut self, database: &str, label: &str, now: i64) -> Option<Transaction> {
@@ -204,6 +223,10 @@ impl Labels {
             surplus = surplus.saturating_sub(usize::from(goes));
             !goes
         });
+        self.drop_dangling();
+    }
+
+    fn drop_dangling(&mut self) {
         let Self { transactions, newest } = self;
         newest.retain(|_, id| transactions.contains_key(id));
     }
@@ -214,7 +237,7 @@ mod tests {
     use super::*;
 
     fn visible(transactions: &mut Transactions, label: &str, now: i64) {
-        let id = transactions.begin("d", label, 600, now).expect("begins");
+        let id = transactions.begin("d", label, 1, 600, now).expect("begins");
         transactions.commit("d", id, now).expect("commits");
         transactions.publish("d", id, now);
     }
@@ -222,13 +245,16 @@ mod tests {
     #[test]
     fn s12_a_label_may_begin_again_only_after_an_abort() {
         let mut transactions = Transactions::default();
-        let id = transactions.begin("d", "a", 600, 0).expect("begins");
+        let id = transactions.begin("d", "a", 1, 600, 0).expect("begins");
         let running = Err(BeginError::LabelExists { is_finished: false });
-        assert_eq!(transactions.begin("d", "a", 600, 0), running);
+        assert_eq!(transactions.begin("d", "a", 1, 600, 0), running);
         transactions.abort("d", id, "because", 0);
         visible(&mut transactions, "a", 0);
-        assert_eq!(transactions.begin("d", "a", 600, 0), Err(BeginError::LabelExists { is_finished: true }));
-        assert!(transactions.begin("other", "a", 600, 0).is_ok());
+        assert_eq!(
+            transactions.begin("d", "a", 1, 600, 0),
+            Err(BeginError::LabelExists { is_finished: true })
+        );
+        assert!(transactions.begin("other", "a", 1, 600, 0).is_ok());
     }
 
     #[test]
@@ -253,7 +279,7 @@ mod tests {
     #[test]
     fn s12_a_load_that_takes_longer_than_its_timeout_is_aborted() {
         let mut transactions = Transactions::default();
-        let id = transactions.begin("d", "a", 3, 0).expect("begins");
+        let id = transactions.begin("d", "a", 1, 3, 0).expect("begins");
         let found = transactions.find("d", "a", 3000).expect("known");
         assert_eq!((found.state, found.reason.as_str()), (State::Aborted, "timeout by txn manager"));
         assert_eq!(transactions.commit("d", id, 3000), Err("timeout by txn manager".to_owned()));

@@ -147,6 +147,7 @@ impl Load<'_> {
                 "Failed to load data into tablet 10007, because of too many versions, current/limit: 1001/1000. \
                  You can reduce the loading job concurrency, or increase loading data batch size.",
             ),
+            Action::LabelRunning => self.label_exists(false),
             _ => Stop::Silent,
         }
     }
@@ -154,7 +155,7 @@ impl Load<'_> {
     async fn plan(&mut self, format: Format) -> Result<LoadPlan, Stop> {
         self.strike(Stage::Plan).await?;
         let started = Instant::now();
-        let headers = LoadHeaders::read(self.request).map_err(Stop::fail)?;
+        let headers = LoadHeaders::read(self.request, self.table).map_err(Stop::fail)?;
         if format == Format::Csv && !self.cluster.options.discard {
             return Err(Stop::fail("CSV is not served by this stand-in"));
         }
@@ -186,6 +187,12 @@ impl Load<'_> {
                 Ok(()) => Ending::KeepAlive,
                 Err(_) => Ending::Crash,
             },
+            Some(Action::Fail { message }) => {
+                // The rows are there, and the answer says otherwise (§5.3).
+                let answer = self.answer(LoadStatus::Fail, message, None);
+                let _ = connection.send(&answer.response().closing()).await;
+                Ending::Close
+            }
             Some(Action::CutAnswer) => {
                 let bytes = response.bytes();
                 let half = bytes.get(..bytes.len() / 2).unwrap_or_default();

@@ -4,24 +4,34 @@ use std::{sync::Arc, time::Instant};
 
 use super::{super::answer::LoadStatus, Content, Counters, Load, Stop};
 use crate::{
-    cluster::Publication,
     fault::{Action, Stage},
     locked,
+    outcome::{Manner, Part, Publication, Undecided},
     plan::{Converted, LoadPlan},
 };
 
 impl Load<'_> {
     pub(super) async fn commit(&mut self, content: Content) -> Result<LoadStatus, Stop> {
         let action = self.meet(Stage::Commit).await;
-        let (refused, late) = match action {
-            None => (None, None),
-            Some(Action::RefuseRow { reason }) => (Some(reason), None),
-            Some(Action::PublishTimeout { visible_after_millis }) => (None, Some(visible_after_millis)),
-            Some(action) => return Err(self.stop_for(action)),
+        let refused = match &action {
+            Some(Action::RefuseRow { reason }) => Some(reason.clone()),
+            _ => None,
+        };
+        let late = match &action {
+            Some(Action::PublishTimeout { visible_after_millis }) => Some(*visible_after_millis),
+            _ => None,
         };
         let started = Instant::now();
         let content = self.check_quality(content, refused)?;
         let publication = self.publication(content, late.unwrap_or(0))?;
+        match action {
+            None | Some(Action::RefuseRow { .. } | Action::PublishTimeout { .. }) => {}
+            Some(Action::CommitLater { millis }) => return Err(self.leave(publication, millis, None)),
+            Some(Action::AbortLater { millis }) => {
+                return Err(self.leave(publication, millis, Some("the commit came to nothing".to_owned())));
+            }
+            Some(action) => return Err(self.stop_for(action)),
+        }
         let now = self.cluster.clock.now();
         let id = publication.transaction;
         let committed = locked(&self.cluster.transactions).commit(self.database, id, now);
@@ -31,6 +41,14 @@ impl Load<'_> {
         let visible = published.map_err(|_| Stop::Silent)?;
         self.times.commit = started.elapsed();
         Ok(if late.is_some() || !visible { LoadStatus::PublishTimeout } else { LoadStatus::Success })
+    }
+
+    /// Leaves the load to its fate: nobody aborts it when the connection ends.
+    fn leave(&mut self, publication: Publication, millis: u64, abort: Option<String>) -> Stop {
+        let due_millis = self.cluster.clock.now() + i64::try_from(millis).unwrap_or(i64::MAX / 4);
+        self.cluster.leave_undecided(Undecided { publication, due_millis, abort });
+        self.transaction = None;
+        Stop::Silent
     }
 
     /// Filtered rows against the ratio, and loads without a row (§5.1, §5.5).
@@ -68,23 +86,17 @@ impl Load<'_> {
     fn publication(&self, content: Content, delay_millis: u64) -> Result<Publication, Stop> {
         let transaction = self.transaction.ok_or(Stop::Silent)?;
         let due_millis = self.cluster.clock.now() + i64::try_from(delay_millis).unwrap_or(i64::MAX / 4);
-        let mut publication = Publication {
-            database: self.database.to_owned(),
-            transaction,
-            table_id: 0,
-            epoch: 0,
-            columns: Vec::new(),
-            changes: Vec::new(),
-            is_partial: false,
-            due_millis,
-        };
+        let mut publication =
+            Publication { database: self.database.to_owned(), transaction, parts: Vec::new(), due_millis };
         let Content::Converted(plan, converted) = content else { return Ok(publication) };
         self.check_partial(&plan, &converted)?;
-        publication.table_id = plan.table_id;
-        publication.epoch = plan.epoch;
-        publication.is_partial = plan.is_partial;
-        publication.columns = plan.columns;
-        publication.changes = converted.changes;
+        publication.parts.push(Part {
+            table_id: plan.table_id,
+            epoch: plan.epoch,
+            columns: plan.columns,
+            changes: converted.changes,
+            manner: Manner { is_partial: plan.is_partial, condition: plan.condition },
+        });
         Ok(publication)
     }
 
