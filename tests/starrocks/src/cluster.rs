@@ -9,8 +9,15 @@ use std::{
 };
 
 use crate::{
-    Mode, Options, Profile, Settings, Stats, User, catalog::Catalog, clock::Clock, fault::Faults, locked,
-    outcome::Outcomes, transaction::Transactions,
+    Mode, Options, Profile, Settings, Stats, User,
+    catalog::Catalog,
+    clock::Clock,
+    fault::Faults,
+    loaded::{Open, Rows},
+    locked,
+    outcome::Outcomes,
+    stats::LoadRecord,
+    transaction::Transactions,
 };
 
 const ERROR_LOGS: usize = 1000;
@@ -25,6 +32,7 @@ pub(crate) struct Cluster {
     pub(crate) faults: Faults,
     pub(crate) stats: Mutex<Stats>,
     pub(crate) outcomes: Outcomes,
+    pub(crate) open: Mutex<Open>,
     error_logs: Mutex<VecDeque<(String, String)>>,
     error_log_number: AtomicU64,
     pub(crate) be_port: OnceLock<u16>,
@@ -42,6 +50,7 @@ impl Cluster {
             faults: Faults::default(),
             stats: Mutex::default(),
             outcomes: Outcomes::default(),
+            open: Mutex::default(),
             error_logs: Mutex::default(),
             error_log_number: AtomicU64::new(0),
             be_port: OnceLock::new(),
@@ -78,8 +87,26 @@ impl Cluster {
         format!("{}:{}", self.options.advertise, self.be_port.get().copied().unwrap_or(self.options.be_port))
     }
 
-    /// Keeps an error log and returns its file name.
-    pub(crate) fn keep_error_log(&self, text: String) -> String {
+    /// Counts what a transaction brought, table by table.
+    pub(crate) fn record_tables(&self, label: &str, tables: &BTreeMap<String, Rows>) {
+        for (table, rows) in tables {
+            locked(&self.stats).record(LoadRecord {
+                table: table.clone(),
+                label: label.to_owned(),
+                status: "Success".to_owned(),
+                message: "OK".to_owned(),
+                rows: rows.loaded,
+                bytes: rows.bytes,
+            });
+        }
+    }
+
+    /// Keeps an error log and returns its address.
+    pub(crate) fn keep_errors(&self, text: String) -> String {
+        format!("http://{}/api/_load_error_log?file={}", self.backend_address(), self.keep_error_log(text))
+    }
+
+    fn keep_error_log(&self, text: String) -> String {
         let number = self.error_log_number.fetch_add(1, Ordering::Relaxed);
         let name = format!("error_log_{number:016x}_{:016x}", self.clock.now());
         let mut logs = locked(&self.error_logs);

@@ -70,6 +70,8 @@ pub enum Action {
     CommitLater { millis: u64 },
     /// Close without an answer; the label stays in PREPARE and is ABORTED this much later (stage `commit`).
     AbortLater { millis: u64 },
+    /// Answer `OK` and commit nothing, as a transaction over several tables can (stage `commit`).
+    FalseOk,
     /// Send the first half of the answer, then close (stage `answer`).
     CutAnswer,
 }

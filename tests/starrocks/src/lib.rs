@@ -19,6 +19,7 @@ mod convert;
 mod fault;
 mod fe;
 mod http;
+mod loaded;
 mod options;
 mod outcome;
 mod plan;

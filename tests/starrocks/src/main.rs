@@ -32,7 +32,7 @@ struct Arguments {
     /// Port for faults, stats and the clock
     #[arg(long, default_value_t = 8050)]
     admin_port: u16,
-    /// StarRocks version to behave as: 3.2, 3.3, 3.4, 3.5, 4.0 or 4.1
+    /// StarRocks version to behave as: 3.2, 3.3, 3.4, 3.5, 4.0, 4.0.7 or 4.1
     #[arg(long, default_value_t = Profile::default())]
     profile: Profile,
     /// Shared-nothing (nothing) or shared-data (data)

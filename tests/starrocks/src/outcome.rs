@@ -94,7 +94,19 @@ impl Cluster {
         let due: Vec<_> =
             locked(&self.outcomes.pending).extract_if(.., |load| load.due_millis <= now).collect();
         due.into_iter().for_each(|publication| self.show(publication, now));
+        self.expire_open(now);
         self.advance_alters(now);
+    }
+
+    /// Transactions that lie idle, or whose end somebody else has brought about.
+    fn expire_open(&self, now: i64) {
+        let mut open = locked(&self.open);
+        open.multi.values_mut().for_each(|multi| multi.expire(now));
+        let over: Vec<_> = open.single.extract_if(|_, single| single.idle.is_over(now)).collect();
+        drop(open);
+        for ((database, _), single) in over {
+            locked(&self.transactions).abort(&database, single.id, "timeout by txn manager", now);
+        }
     }
 
     fn decide(&self, load: Undecided, now: i64) {

@@ -22,5 +22,7 @@ mod recordings;
 mod redirect;
 #[path = "standin/sql.rs"]
 mod sql;
+#[path = "standin/transactions.rs"]
+mod transactions;
 #[path = "standin/values.rs"]
 mod values;

@@ -3,8 +3,10 @@
 //! It answers from the head of a request alone and never reads a PUT body (§3.1).
 
 mod label;
+mod multi;
 mod redirect;
 mod result;
+mod transaction;
 
 use std::sync::Arc;
 
@@ -91,6 +93,9 @@ async fn answer(cluster: &Cluster, request: &Request, client: &str) -> Reply {
         }
         ("POST", ["", "api", database, _, "_cancel"]) => {
             with_user(cluster, request, client, database, || label::cancel(cluster, request, database)).await
+        }
+        ("POST" | "PUT", ["", "api", "transaction", operation]) => {
+            transaction::serve(cluster, request, client, operation).await
         }
         (method, _) => Reply::Answer(unknown(method)),
     }

@@ -87,7 +87,7 @@ fn redirect(profile: Profile, request: &Request, address: &str) -> Response {
 }
 
 /// Up to 3.5 the FE decodes the path and escapes only half of it again (§3.4).
-fn location_path(profile: Profile, target: &str) -> String {
+pub(super) fn location_path(profile: Profile, target: &str) -> String {
     if profile >= Profile::V4_0 {
         let escape =
             |byte: u8| if byte.is_ascii() { char::from(byte).to_string() } else { format!("%{byte:02X}") };

@@ -13,7 +13,7 @@ use crate::{Rights, fault::Stage, locked, transaction::BeginError};
 
 impl Load<'_> {
     /// The checks before a transaction, then the transaction.
-    pub(super) async fn begin(&mut self) -> Result<Format, Stop> {
+    pub(in crate::be) async fn begin(&mut self) -> Result<Format, Stop> {
         if self.request.credentials().is_err() {
             return Err(Stop::fail("no valid Basic authorization"));
         }
@@ -42,7 +42,7 @@ impl Load<'_> {
     }
 
     /// User, database, table, privilege, in this order (recording). Returns the table.
-    fn check_rights(&self) -> Result<u64, String> {
+    pub(in crate::be) fn check_rights(&self) -> Result<u64, String> {
         let credentials =
             self.request.credentials().map_err(|_| "no valid Basic authorization".to_owned())?;
         let user = self.cluster.user(&credentials.user).filter(|user| user.password == credentials.password);
