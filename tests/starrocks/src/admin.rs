@@ -86,6 +86,11 @@ async fn answer(servers: &Servers, request: &Request, body: &[u8]) -> Response {
             }
             Err(error) => bad(&error.to_string()),
         },
+        ("GET", "/settings") => json(&cluster.settings()),
+        ("POST", "/settings") => match cluster.change_settings(body) {
+            Ok(()) => done(),
+            Err(error) => bad(&error.to_string()),
+        },
         ("POST", "/down") => down(servers, body).await,
         ("POST", "/up") => up(servers, body).await,
         _ => Response::html(Status::NotFound, "no such path"),

@@ -9,11 +9,14 @@ use std::{
 };
 
 use crate::{
-    Options, Profile, Stats, User,
-    catalog::{Catalog, Change, Column},
+    Mode, Options, Profile, Settings, Stats, User,
+    catalog::Catalog,
     clock::Clock,
     fault::Faults,
+    loaded::{Open, Rows},
     locked,
+    outcome::Outcomes,
+    stats::LoadRecord,
     transaction::Transactions,
 };
 
@@ -22,43 +25,32 @@ const ERROR_LOGS: usize = 1000;
 #[derive(Debug)]
 pub(crate) struct Cluster {
     pub(crate) options: Options,
+    settings: Mutex<Settings>,
     pub(crate) clock: Clock,
     pub(crate) catalog: Mutex<Catalog>,
     pub(crate) transactions: Mutex<Transactions>,
     pub(crate) faults: Faults,
     pub(crate) stats: Mutex<Stats>,
-    /// Commits whose rows are not yet to be seen.
-    pending: Mutex<Vec<Publication>>,
+    pub(crate) outcomes: Outcomes,
+    pub(crate) open: Mutex<Open>,
     error_logs: Mutex<VecDeque<(String, String)>>,
     error_log_number: AtomicU64,
     pub(crate) be_port: OnceLock<u16>,
     pub(crate) is_be_up: AtomicBool,
 }
 
-/// A committed load's rows on their way to visibility.
-#[derive(Debug)]
-pub(crate) struct Publication {
-    pub(crate) database: String,
-    pub(crate) transaction: u64,
-    pub(crate) table_id: u64,
-    pub(crate) epoch: u64,
-    /// The columns that the changes carry.
-    pub(crate) columns: Vec<Column>,
-    pub(crate) changes: Vec<Change>,
-    pub(crate) is_partial: bool,
-    pub(crate) due_millis: i64,
-}
-
 impl Cluster {
     pub(crate) fn new(options: Options) -> Self {
         Self {
+            settings: Mutex::new(options.settings.clone()),
             options,
             clock: Clock::default(),
             catalog: Mutex::default(),
             transactions: Mutex::default(),
             faults: Faults::default(),
             stats: Mutex::default(),
-            pending: Mutex::default(),
+            outcomes: Outcomes::default(),
+            open: Mutex::default(),
             error_logs: Mutex::default(),
             error_log_number: AtomicU64::new(0),
             be_port: OnceLock::new(),
@@ -68,6 +60,19 @@ impl Cluster {
 
     pub(crate) fn profile(&self) -> Profile {
         self.options.profile
+    }
+
+    pub(crate) fn mode(&self) -> Mode {
+        self.options.mode
+    }
+
+    pub(crate) fn settings(&self) -> Settings {
+        locked(&self.settings).clone()
+    }
+
+    /// Changes the settings that a JSON object names.
+    pub(crate) fn change_settings(&self, changes: &[u8]) -> Result<(), serde_json::Error> {
+        locked(&self.settings).change(changes)
     }
 
     pub(crate) fn user(&self, name: &str) -> Option<&User> {
@@ -82,48 +87,26 @@ impl Cluster {
         format!("{}:{}", self.options.advertise, self.be_port.get().copied().unwrap_or(self.options.be_port))
     }
 
-    /// Takes the rows of a committed load, at once or when they are due, and says whether they are visible.
-    /// Loads of one table become visible in the order of their commits (§9.3), so a late one delays those after it.
-    pub(crate) fn publish(&self, mut publication: Publication) -> bool {
-        self.settle();
-        let now = self.clock.now();
-        let mut pending = locked(&self.pending);
-        let same_table = |other: &&Publication| {
-            other.database == publication.database && other.table_id == publication.table_id
-        };
-        let after = pending.iter().filter(same_table).map(|other| other.due_millis).max();
-        publication.due_millis = publication.due_millis.max(after.unwrap_or(now));
-        if publication.due_millis > now {
-            pending.push(publication);
-            return false;
+    /// Counts what a transaction brought, table by table.
+    pub(crate) fn record_tables(&self, label: &str, tables: &BTreeMap<String, Rows>) {
+        for (table, rows) in tables {
+            locked(&self.stats).record(LoadRecord {
+                table: table.clone(),
+                label: label.to_owned(),
+                status: "Success".to_owned(),
+                message: "OK".to_owned(),
+                rows: rows.loaded,
+                bytes: rows.bytes,
+            });
         }
-        drop(pending);
-        self.show(publication, now);
-        true
     }
 
-    /// Publishes what has become due; called before anybody looks at rows or states.
-    pub(crate) fn settle(&self) {
-        let now = self.clock.now();
-        let due: Vec<_> =
-            locked(&self.pending).extract_if(.., |publication| publication.due_millis <= now).collect();
-        due.into_iter().for_each(|publication| self.show(publication, now));
+    /// Keeps an error log and returns its address.
+    pub(crate) fn keep_errors(&self, text: String) -> String {
+        format!("http://{}/api/_load_error_log?file={}", self.backend_address(), self.keep_error_log(text))
     }
 
-    fn show(&self, publication: Publication, now: i64) {
-        let Publication { database, transaction, table_id, epoch, columns, changes, is_partial, .. } =
-            publication;
-        let mut catalog = locked(&self.catalog);
-        // Rows of a load whose table was dropped or truncated meanwhile are gone, without a word (§12.6).
-        let table = catalog.table_by_id(&database, table_id).filter(|table| table.epoch == epoch);
-        if let Some(table) = table {
-            table.apply(&columns, changes, is_partial, now);
-        }
-        locked(&self.transactions).publish(&database, transaction, now);
-    }
-
-    /// Keeps an error log and returns its file name.
-    pub(crate) fn keep_error_log(&self, text: String) -> String {
+    fn keep_error_log(&self, text: String) -> String {
         let number = self.error_log_number.fetch_add(1, Ordering::Relaxed);
         let name = format!("error_log_{number:016x}_{:016x}", self.clock.now());
         let mut logs = locked(&self.error_logs);

@@ -28,6 +28,14 @@ pub enum Stage {
     Commit,
     /// The rows are committed; the client does not know.
     Answer,
+    /// The FE is asked for the state of a label, or to cancel it.
+    State,
+    /// A SQL statement has arrived; `label` is matched with its text.
+    Statement,
+    /// A SQL statement is done; the client does not know.
+    Result,
+    /// An asynchronous ALTER is looked at.
+    Alter,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -41,12 +49,15 @@ pub enum Action {
     Close,
     /// Redirect to another place (stage `redirect`).
     RedirectTo { address: String },
-    /// Answer 500 (stage `redirect`).
+    /// Answer 500 (stages `redirect` and `state`).
     ServerError,
     /// `No backend alive` (stage `redirect`).
     NoBackend,
-    /// `Fail` with this message; the transaction is aborted.
+    /// `Fail` with this message; the transaction is aborted. At stage `answer` the rows are committed all the same;
+    /// at `state` and `statement` it is an error, at `alter` the job is CANCELLED.
     Fail { message: String },
+    /// `Label Already Exists`, `RUNNING`, as if another attempt were under way (stage `begin`).
+    LabelRunning,
     /// `current running txns on db … larger than limit` (stage `begin`).
     RunningTransactionLimit,
     /// `Failed to load data into tablet …, because of too many versions`.
@@ -55,6 +66,12 @@ pub enum Action {
     RefuseRow { reason: String },
     /// Commit, answer `Publish Timeout`, show the rows this much later (stage `commit`).
     PublishTimeout { visible_after_millis: u64 },
+    /// Close without an answer; the label stays in PREPARE and the rows are committed this much later (stage `commit`).
+    CommitLater { millis: u64 },
+    /// Close without an answer; the label stays in PREPARE and is ABORTED this much later (stage `commit`).
+    AbortLater { millis: u64 },
+    /// Answer `OK` and commit nothing, as a transaction over several tables can (stage `commit`).
+    FalseOk,
     /// Send the first half of the answer, then close (stage `answer`).
     CutAnswer,
 }
@@ -152,6 +169,15 @@ impl Faults {
                 action => return Some(action),
             }
         }
+    }
+
+    /// What is to happen to something that cannot wait: a hold is reported as long as it is there.
+    pub(crate) fn strike(&self, stage: Stage, table: &str) -> Option<Action> {
+        let holds = |fault: &Fault| fault.action == Action::Hold && fault.fits(stage, table, "");
+        if locked(&self.waiting).iter().any(holds) {
+            return Some(Action::Hold);
+        }
+        self.take(stage, table, "", 0).map(|(_, action)| action)
     }
 
     /// The first fault from place `after` on that fits and is due, with the place to look from next.

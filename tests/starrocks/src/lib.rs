@@ -19,11 +19,14 @@ mod convert;
 mod fault;
 mod fe;
 mod http;
+mod loaded;
 mod options;
+mod outcome;
 mod plan;
 mod profile;
 mod reader;
 mod server;
+mod settings;
 mod sql;
 mod stats;
 mod transaction;
@@ -32,9 +35,10 @@ mod value;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 pub use fault::{Action, Fault, Stage};
-pub use options::{BadUser, Options, Rights, User};
+pub use options::{BadUser, Mode, Options, Rights, UnknownMode, User};
 pub use profile::{Profile, UnknownProfile};
 pub use server::{Part, Standin};
+pub use settings::Settings;
 pub use stats::{LoadRecord, Stats, TableStats};
 
 /// A lock whose holder panicked is still a lock: the data is a test's, and the panic is seen elsewhere.

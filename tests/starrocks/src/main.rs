@@ -4,7 +4,7 @@ use std::{io::Write, net::IpAddr};
 
 use anyhow::Context;
 use clap::Parser;
-use starrocks_standin::{Options, Profile, Rights, Standin, User};
+use starrocks_standin::{Mode, Options, Profile, Rights, Settings, Standin, User};
 use tokio::signal::unix::{SignalKind, signal};
 
 /// A StarRocks stand-in: Stream Load, labels, DDL and queries, kept in memory.
@@ -32,9 +32,15 @@ struct Arguments {
     /// Port for faults, stats and the clock
     #[arg(long, default_value_t = 8050)]
     admin_port: u16,
-    /// StarRocks version to behave as: 3.2, 3.3, 3.4, 3.5, 4.0 or 4.1
+    /// StarRocks version to behave as: 3.2, 3.3, 3.4, 3.5, 4.0, 4.0.7 or 4.1
     #[arg(long, default_value_t = Profile::default())]
     profile: Profile,
+    /// Shared-nothing (nothing) or shared-data (data)
+    #[arg(long, default_value_t = Mode::default())]
+    mode: Mode,
+    /// Settings that differ from their defaults, as JSON: {"alter_millis":0}
+    #[arg(long, value_parser = settings)]
+    settings: Option<Settings>,
     /// Count rows and forget them
     #[arg(long)]
     discard: bool,
@@ -57,10 +63,16 @@ impl Arguments {
             sql_port: self.sql_port,
             admin_port: self.admin_port,
             profile: self.profile,
+            mode: self.mode,
+            settings: self.settings.unwrap_or_default(),
             discard: self.discard,
             users: if self.users.is_empty() { root() } else { self.users },
         }
     }
+}
+
+fn settings(text: &str) -> Result<Settings, serde_json::Error> {
+    serde_json::from_str(text)
 }
 
 #[tokio::main]

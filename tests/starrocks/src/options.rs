@@ -1,8 +1,12 @@
-//! How a stand-in is set up: ports, version, users, mode.
+//! How a stand-in is set up: ports, version, mode, users.
 
-use std::{net::IpAddr, net::Ipv4Addr, str::FromStr};
+use std::{
+    fmt,
+    net::{IpAddr, Ipv4Addr},
+    str::FromStr,
+};
 
-use crate::Profile;
+use crate::{Profile, Settings};
 
 /// Everything that is fixed when the server starts. Port 0 takes any free port.
 #[derive(Debug, Clone)]
@@ -18,6 +22,9 @@ pub struct Options {
     pub sql_port: u16,
     pub admin_port: u16,
     pub profile: Profile,
+    pub mode: Mode,
+    /// What may be changed later, as it is at the start.
+    pub settings: Settings,
     /// Count rows and forget them: for benchmarks of the sender.
     pub discard: bool,
     pub users: Vec<User>,
@@ -35,8 +42,45 @@ impl Default for Options {
             sql_port: 0,
             admin_port: 0,
             profile: Profile::default(),
+            mode: Mode::default(),
+            settings: Settings::default(),
             discard: false,
             users: vec![User::new("root", "", Rights::All)],
+        }
+    }
+}
+
+/// Where tables live.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Mode {
+    /// Shared-nothing: BEs with disks of their own.
+    #[default]
+    Nothing,
+    /// Shared-data: compute nodes over an object store.
+    Data,
+}
+
+impl fmt::Display for Mode {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(match self {
+            Self::Nothing => "nothing",
+            Self::Data => "data",
+        })
+    }
+}
+
+#[derive(Debug, thiserror::Error)]
+#[error("{0:?} is no mode: nothing (shared-nothing) or data (shared-data)")]
+pub struct UnknownMode(String);
+
+impl FromStr for Mode {
+    type Err = UnknownMode;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text {
+            "nothing" => Ok(Self::Nothing),
+            "data" => Ok(Self::Data),
+            _ => Err(UnknownMode(text.to_owned())),
         }
     }
 }

@@ -11,11 +11,14 @@ pub enum Profile {
     V3_5,
     #[default]
     V4_0,
+    /// The 4.0 patch from which transactions over several tables may be used (§11.2).
+    V4_0_7,
     V4_1,
 }
 
 impl Profile {
-    pub const ALL: [Self; 6] = [Self::V3_2, Self::V3_3, Self::V3_4, Self::V3_5, Self::V4_0, Self::V4_1];
+    pub const ALL: [Self; 7] =
+        [Self::V3_2, Self::V3_3, Self::V3_4, Self::V3_5, Self::V4_0, Self::V4_0_7, Self::V4_1];
 
     fn name(self) -> &'static str {
         match self {
@@ -24,6 +27,7 @@ impl Profile {
             Self::V3_4 => "3.4",
             Self::V3_5 => "3.5",
             Self::V4_0 => "4.0",
+            Self::V4_0_7 => "4.0.7",
             Self::V4_1 => "4.1",
         }
     }
@@ -41,6 +45,7 @@ impl Profile {
             Self::V3_4 => "3.4.4-7e63e32",
             Self::V3_5 => "3.5.1-d0b920c",
             Self::V4_0 => "4.0.2-e26bc4a",
+            Self::V4_0_7 => "4.0.7-5f1c2d9",
             Self::V4_1 => "4.1.0-ad83983",
         }
     }
@@ -77,6 +82,11 @@ impl Profile {
         self >= Self::V3_3
     }
 
+    /// In shared-data mode too an ADD or DROP COLUMN is done at once (§12.6).
+    pub(crate) fn evolves_fast_in_shared_data(self) -> bool {
+        self >= Self::V4_1
+    }
+
     pub(crate) fn prints_microseconds(self) -> bool {
         self >= Self::V3_3
     }
@@ -98,6 +108,26 @@ impl Profile {
         self >= Self::V4_0
     }
 
+    /// One transaction over several tables (§11.2).
+    pub(crate) fn has_multi_table_transactions(self) -> bool {
+        self >= Self::V4_0
+    }
+
+    /// Their labels are compared when they begin, not only when they commit; and they last 20 seconds unless told.
+    pub(crate) fn minds_labels_at_begin(self) -> bool {
+        self >= Self::V4_0_7
+    }
+
+    /// The commit of such a transaction that was rolled back is an error and not `OK`.
+    pub(crate) fn minds_a_rolled_back_commit(self) -> bool {
+        self >= Self::V4_1
+    }
+
+    /// How an exception about a user's mistake is called in answers.
+    pub(crate) fn exception(self) -> &'static str {
+        if self >= Self::V3_4 { "StarRocksException" } else { "UserException" }
+    }
+
     /// The message of a load without rows (§5.5).
     pub(crate) fn empty_load_message(self) -> &'static str {
         if self >= Self::V4_1 {
@@ -117,7 +147,7 @@ impl fmt::Display for Profile {
 }
 
 #[derive(Debug, thiserror::Error)]
-#[error("{0:?} is no StarRocks version this server knows: 3.2, 3.3, 3.4, 3.5, 4.0 or 4.1")]
+#[error("{0:?} is no StarRocks version this server knows: 3.2, 3.3, 3.4, 3.5, 4.0, 4.0.7 or 4.1")]
 pub struct UnknownProfile(String);
 
 impl FromStr for Profile {

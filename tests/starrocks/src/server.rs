@@ -106,6 +106,11 @@ impl Standin {
         self.servers.cluster.clock.advance(by);
     }
 
+    /// Changes the settings that a JSON object names.
+    pub fn set(&self, changes: &str) -> Result<(), serde_json::Error> {
+        self.servers.cluster.change_settings(changes.as_bytes())
+    }
+
     /// Closes a listener and its connections.
     pub async fn down(&self, part: Part) {
         self.servers.down(part).await;
@@ -146,6 +151,12 @@ impl Servers {
             self.cluster.is_be_up.store(false, Ordering::Relaxed);
             let now = self.cluster.clock.now();
             locked(&self.cluster.transactions).abort_running("coordinate BE is down", now);
+            locked(&self.cluster.open).lose_backend();
+        }
+        if part == Part::Fe {
+            // It keeps what is prepared or committed; of a running load it knows no more than its label's absence.
+            locked(&self.cluster.transactions).forget_running();
+            locked(&self.cluster.open).lose_frontend();
         }
     }
 

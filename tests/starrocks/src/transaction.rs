@@ -13,6 +13,8 @@ const MAX_RUNNING: usize = 1000;
 #[serde(rename_all = "UPPERCASE")]
 pub(crate) enum State {
     Prepare,
+    /// The transaction interface: all data is there, the commit is awaited.
+    Prepared,
     Committed,
     Visible,
     Aborted,
@@ -22,9 +24,23 @@ impl State {
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Prepare => "PREPARE",
+            Self::Prepared => "PREPARED",
             Self::Committed => "COMMITTED",
             Self::Visible => "VISIBLE",
             Self::Aborted => "ABORTED",
+        }
+    }
+
+    fn is_running(self) -> bool {
+        matches!(self, Self::Prepare | Self::Prepared)
+    }
+
+    /// `ExistingJobStatus` of a label in this state; nothing when the label is free.
+    pub(crate) fn existing_job(self) -> &'static str {
+        match self {
+            Self::Prepare | Self::Prepared => "RUNNING",
+            Self::Committed | Self::Visible => "FINISHED",
+            Self::Aborted => "",
         }
     }
 
@@ -35,8 +51,11 @@ impl State {
 
 #[derive(Debug, Clone)]
 pub(crate) struct Transaction {
+    pub(crate) id: u64,
     pub(crate) state: State,
     pub(crate) reason: String,
+    /// What it loads into.
+    tables: Vec<u64>,
     deadline_millis: i64,
     finished_millis: i64,
 }
@@ -72,36 +91,71 @@ impl Transactions {
         &mut self,
         database: &str,
         label: &str,
+        table: u64,
         timeout_seconds: u32,
         now: i64,
     ) -> Result<u64, BeginError> {
-        self.tidy(now);
         let id = self.next_id();
+        self.begin_as(id, database, label, vec![table], timeout_seconds, now)?;
+        Ok(id)
+    }
+
+    /// Begins a transaction that already has its number.
+    pub(crate) fn begin_as(
+        &mut self,
+        id: u64,
+        database: &str,
+        label: &str,
+        tables: Vec<u64>,
+        timeout_seconds: u32,
+        now: i64,
+    ) -> Result<(), BeginError> {
+        self.tidy(now);
         let labels = self.databases.entry(database.to_owned()).or_default();
         if let Some(earlier) = labels.find(label).filter(|earlier| earlier.state != State::Aborted) {
-            return Err(BeginError::LabelExists { is_finished: earlier.state != State::Prepare });
+            return Err(BeginError::LabelExists { is_finished: !earlier.state.is_running() });
         }
         let running = labels.transactions.values().filter(|other| !other.state.is_finished()).count();
         if running >= MAX_RUNNING {
             return Err(BeginError::TooManyRunning { running });
         }
         let transaction = Transaction {
+            id,
             state: State::Prepare,
             reason: String::new(),
+            tables,
             deadline_millis: now + i64::from(timeout_seconds) * 1000,
             finished_millis: 0,
         };
         labels.transactions.insert(id, transaction);
         labels.newest.insert(label.to_owned(), id);
-        Ok(id)
+        Ok(())
     }
 
-    /// From PREPARE to COMMITTED, or why not.
+    /// From PREPARE to PREPARED, which lasts as long as it is told.
+    pub(crate) fn prepare(
+        &mut self,
+        database: &str,
+        id: u64,
+        lasts_seconds: u32,
+        now: i64,
+    ) -> Result<(), String> {
+        self.tidy(now);
+        let transaction = self.transaction(database, id).ok_or("transaction not found")?;
+        if transaction.state != State::Prepare {
+            return Err(format!("transaction {id} is {}", transaction.state.name()));
+        }
+        transaction.state = State::Prepared;
+        transaction.deadline_millis = now + i64::from(lasts_seconds) * 1000;
+        Ok(())
+    }
+
+    /// From PREPARE or PREPARED to COMMITTED, or why not.
     pub(crate) fn commit(&mut self, database: &str, id: u64, now: i64) -> Result<(), String> {
         self.tidy(now);
         let transaction = self.transaction(database, id).ok_or("transaction not found")?;
         match transaction.state {
-            State::Prepare => {
+            State::Prepare | State::Prepared => {
                 transaction.state = State::Committed;
                 Ok(())
             }
@@ -127,15 +181,32 @@ impl Transactions {
         self.tidy(now);
         let Some(labels) = self.databases.get_mut(database) else { return false };
         let running = labels.newest.get(label).and_then(|id| labels.transactions.get_mut(id));
-        let running = running.filter(|transaction| transaction.state == State::Prepare);
+        let running = running.filter(|transaction| transaction.state.is_running());
         running.map(|transaction| transaction.abort("user cancel", now)).is_some()
     }
 
-    /// What a dying BE leaves behind.
+    /// What a dying BE leaves behind: what is prepared survives it.
     pub(crate) fn abort_running(&mut self, reason: &str, now: i64) {
         for labels in self.databases.values_mut() {
-            labels.transactions.values_mut().for_each(|transaction| transaction.abort(reason, now));
+            let running = labels.transactions.values_mut();
+            let running = running.filter(|transaction| transaction.state == State::Prepare);
+            running.for_each(|transaction| transaction.abort(reason, now));
         }
+    }
+
+    /// What a restarted FE does not know of any more: what was neither prepared nor committed.
+    pub(crate) fn forget_running(&mut self) {
+        for labels in self.databases.values_mut() {
+            labels.transactions.retain(|_, transaction| transaction.state != State::Prepare);
+            labels.drop_dangling();
+        }
+    }
+
+    /// Whether a load into a table, begun before `id`, has not come to its end.
+    pub(crate) fn has_open(&self, database: &str, table: u64, before: u64) -> bool {
+        let Some(labels) = self.databases.get(database) else { return false };
+        let mut earlier = labels.transactions.range(..before).map(|(_, transaction)| transaction);
+        earlier.any(|transaction| !transaction.state.is_finished() && transaction.tables.contains(&table))
     }
 
     pub(crate) fn find(&mut self, database: &str, label: &str, now: i64) -> Option<Transaction> {
@@ -181,7 +252,7 @@ impl Transactions {
 
 impl Transaction {
     fn abort(&mut self, reason: &str, now: i64) {
-        if self.state == State::Prepare {
+        if self.state.is_running() {
             (self.state, self.finished_millis) = (State::Aborted, now);
             self.reason = reason.to_owned();
         }
@@ -204,6 +275,10 @@ impl Labels {
             surplus = surplus.saturating_sub(usize::from(goes));
             !goes
         });
+        self.drop_dangling();
+    }
+
+    fn drop_dangling(&mut self) {
         let Self { transactions, newest } = self;
         newest.retain(|_, id| transactions.contains_key(id));
     }
@@ -214,7 +289,7 @@ mod tests {
     use super::*;
 
     fn visible(transactions: &mut Transactions, label: &str, now: i64) {
-        let id = transactions.begin("d", label, 600, now).expect("begins");
+        let id = transactions.begin("d", label, 1, 600, now).expect("begins");
         transactions.commit("d", id, now).expect("commits");
         transactions.publish("d", id, now);
     }
@@ -222,13 +297,16 @@ mod tests {
     #[test]
     fn s12_a_label_may_begin_again_only_after_an_abort() {
         let mut transactions = Transactions::default();
-        let id = transactions.begin("d", "a", 600, 0).expect("begins");
+        let id = transactions.begin("d", "a", 1, 600, 0).expect("begins");
         let running = Err(BeginError::LabelExists { is_finished: false });
-        assert_eq!(transactions.begin("d", "a", 600, 0), running);
+        assert_eq!(transactions.begin("d", "a", 1, 600, 0), running);
         transactions.abort("d", id, "because", 0);
         visible(&mut transactions, "a", 0);
-        assert_eq!(transactions.begin("d", "a", 600, 0), Err(BeginError::LabelExists { is_finished: true }));
-        assert!(transactions.begin("other", "a", 600, 0).is_ok());
+        assert_eq!(
+            transactions.begin("d", "a", 1, 600, 0),
+            Err(BeginError::LabelExists { is_finished: true })
+        );
+        assert!(transactions.begin("other", "a", 1, 600, 0).is_ok());
     }
 
     #[test]
@@ -253,7 +331,7 @@ mod tests {
     #[test]
     fn s12_a_load_that_takes_longer_than_its_timeout_is_aborted() {
         let mut transactions = Transactions::default();
-        let id = transactions.begin("d", "a", 3, 0).expect("begins");
+        let id = transactions.begin("d", "a", 1, 3, 0).expect("begins");
         let found = transactions.find("d", "a", 3000).expect("known");
         assert_eq!((found.state, found.reason.as_str()), (State::Aborted, "timeout by txn manager"));
         assert_eq!(transactions.commit("d", id, 3000), Err("timeout by txn manager".to_owned()));

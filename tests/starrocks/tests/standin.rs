@@ -2,8 +2,12 @@
 
 #![allow(clippy::panic, reason = "a test that cannot go on panics")]
 
+#[path = "standin/alter.rs"]
+mod alter;
 #[path = "standin/bed.rs"]
 mod bed;
+#[path = "standin/condition.rs"]
+mod condition;
 #[path = "standin/discard.rs"]
 mod discard;
 #[path = "standin/faults.rs"]
@@ -18,5 +22,7 @@ mod recordings;
 mod redirect;
 #[path = "standin/sql.rs"]
 mod sql;
+#[path = "standin/transactions.rs"]
+mod transactions;
 #[path = "standin/values.rs"]
 mod values;

@@ -4,9 +4,12 @@ use crate::http::Request;
 
 #[derive(Debug, Clone)]
 pub(crate) struct LoadHeaders {
+    /// The table's name, for messages.
+    pub(crate) table: String,
     pub(crate) columns: Option<String>,
     pub(crate) strict_mode: bool,
     pub(crate) partial_update: bool,
+    pub(crate) merge_condition: Option<String>,
     pub(crate) strip_outer_array: bool,
     pub(crate) max_filter_ratio: f64,
 }
@@ -21,9 +24,8 @@ const MAX_BODY_MB: u64 = 102_400;
 const MAX_JSON_BYTES: u64 = 100 * 1024 * 1024;
 
 /// Headers that ask for something this server does not do yet; silence would be a wrong answer.
-const NOT_SERVED: [&str; 9] = [
+const NOT_SERVED: [&str; 8] = [
     "where",
-    "merge_condition",
     "partitions",
     "temporary_partitions",
     "jsonpaths",
@@ -89,7 +91,7 @@ fn check_json_size(request: &Request, format: Format) -> Result<(), String> {
 }
 
 impl LoadHeaders {
-    pub(crate) fn read(request: &Request) -> Result<Self, String> {
+    pub(crate) fn read(request: &Request, table: &str) -> Result<Self, String> {
         let flag = |name: &str, message: &str| match request.header(name).map(|text| text.to_lowercase()) {
             None => Ok(false),
             Some(text) if text == "true" => Ok(true),
@@ -100,9 +102,11 @@ impl LoadHeaders {
             return Err(format!("the header {name} is not served by this stand-in"));
         }
         Ok(Self {
+            table: table.to_owned(),
             columns: request.header("columns").filter(|columns| !columns.is_empty()),
             strict_mode: flag("strict_mode", "Invalid strict mode format. Must be bool type")?,
             partial_update: flag("partial_update", "Invalid partial update flag format. Must be bool type")?,
+            merge_condition: request.header("merge_condition").filter(|column| !column.is_empty()),
             // Anything but `true` is false, without complaint.
             strip_outer_array: request
                 .header("strip_outer_array")

@@ -3,6 +3,7 @@
 mod answer;
 mod headers;
 mod stream_load;
+mod transaction;
 
 use std::sync::Arc;
 
@@ -54,6 +55,9 @@ async fn answer(cluster: &Arc<Cluster>, connection: &mut Connection, request: &R
                 if cluster.profile().decodes_names() { decode_percent(name) } else { name.to_owned() }
             };
             stream_load::serve(cluster, connection, request, &decode(database), &decode(table)).await
+        }
+        ("PUT" | "POST", ["", "api", "transaction", operation]) => {
+            transaction::serve(cluster, connection, request, operation).await
         }
         ("GET" | "HEAD", ["", "api", "_load_error_log"]) => {
             let log = request.parameter("file").and_then(|file| cluster.error_log(&file));

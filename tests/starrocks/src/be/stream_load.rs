@@ -21,13 +21,15 @@ use crate::{
     cluster::Cluster,
     fault::{Action, Stage},
     http::{Body, Connection, Request},
+    loaded::{Loaded, Rows},
     locked,
+    outcome::{Manner, Part},
     plan::{Converted, LoadPlan},
     stats::LoadRecord,
 };
 
 /// Why a load stops before its commit.
-enum Stop {
+pub(super) enum Stop {
     /// The client is told.
     Answered { status: LoadStatus, message: String, existing: Option<&'static str> },
     /// The connection just ends.
@@ -35,12 +37,12 @@ enum Stop {
 }
 
 impl Stop {
-    fn fail(message: impl Into<String>) -> Self {
+    pub(super) fn fail(message: impl Into<String>) -> Self {
         Self::Answered { status: LoadStatus::Fail, message: message.into(), existing: None }
     }
 }
 
-struct Load<'a> {
+pub(super) struct Load<'a> {
     cluster: &'a Arc<Cluster>,
     request: &'a Request,
     database: &'a str,
@@ -48,30 +50,22 @@ struct Load<'a> {
     label: String,
     transaction: Option<u64>,
     started: Instant,
-    rows: Counters,
+    rows: Rows,
     times: Times,
     error_url: Option<String>,
 }
 
 #[derive(Debug, Clone, Copy, Default)]
-struct Counters {
-    total: u64,
-    loaded: u64,
-    filtered: u64,
-    bytes: u64,
-}
-
-#[derive(Debug, Clone, Copy, Default)]
-struct Times {
+pub(super) struct Times {
     begin: Duration,
-    plan: Duration,
-    read: Duration,
+    pub(super) plan: Duration,
+    pub(super) read: Duration,
     write: Duration,
     commit: Duration,
 }
 
 /// What the body came to.
-enum Content {
+pub(super) enum Content {
     Converted(Box<LoadPlan>, Converted),
     /// Discard mode: only counted.
     Counted,
@@ -85,18 +79,8 @@ pub(super) async fn serve(
     table: &str,
 ) -> Ending {
     cluster.settle();
-    let mut load = Load {
-        cluster,
-        request,
-        database,
-        table,
-        label: request.header("label").unwrap_or_default(),
-        transaction: None,
-        started: Instant::now(),
-        rows: Counters::default(),
-        times: Times::default(),
-        error_url: None,
-    };
+    let label = request.header("label").unwrap_or_default();
+    let mut load = Load::new(cluster, request, (database, table), label);
     let mut body = Body::of(request);
     match load.run(connection, &mut body).await {
         Ok(status) => load.finish(connection, status).await,
@@ -114,20 +98,110 @@ pub(super) async fn serve(
     }
 }
 
+impl<'a> Load<'a> {
+    pub(super) fn new(
+        cluster: &'a Arc<Cluster>,
+        request: &'a Request,
+        (database, table): (&'a str, &'a str),
+        label: String,
+    ) -> Self {
+        Self {
+            cluster,
+            request,
+            database,
+            table,
+            label,
+            transaction: None,
+            started: Instant::now(),
+            rows: Rows::default(),
+            times: Times::default(),
+            error_url: None,
+        }
+    }
+}
+
 impl Load<'_> {
     /// Up to and including the commit.
     async fn run(&mut self, connection: &mut Connection, body: &mut Body) -> Result<LoadStatus, Stop> {
         let format = self.begin().await?;
+        let content = self.take_body(connection, body, format).await?;
+        self.commit(content).await
+    }
+
+    /// Plans, says that all is well, and reads.
+    pub(super) async fn take_body(
+        &mut self,
+        connection: &mut Connection,
+        body: &mut Body,
+        format: Format,
+    ) -> Result<Content, Stop> {
         let plan = self.plan(format).await?;
         self.strike(Stage::Continue).await?;
         if self.request.expects_continue() {
             connection.send_continue().await.map_err(|_| Stop::Silent)?;
         }
-        let content = self.read(connection, body, plan).await?;
-        self.commit(content).await
+        self.read(connection, body, plan).await
     }
 
-    async fn strike(&self, stage: Stage) -> Result<(), Stop> {
+    pub(super) fn transaction(&self) -> Option<u64> {
+        self.transaction
+    }
+
+    pub(super) fn times(&self) -> Times {
+        self.times
+    }
+
+    /// What has been read, with a row taken out of it when a fault refuses one.
+    pub(super) fn loaded(&mut self, content: Content, refused: Option<&str>) -> Loaded {
+        let mut loaded = Loaded { rows: self.rows, loads: 1, ..Loaded::default() };
+        match content {
+            Content::Counted if refused.is_some() => {
+                loaded.rows.loaded = self.rows.total.saturating_sub(1);
+                loaded.rows.filtered = 1;
+            }
+            Content::Counted => {}
+            Content::Converted(plan, mut converted) => {
+                if let Some(reason) = refused {
+                    converted.changes.pop();
+                    converted.refuse(reason, "");
+                }
+                loaded.rows.total = converted.total;
+                loaded.rows.loaded = converted.loaded();
+                loaded.rows.filtered = converted.filtered;
+                loaded.max_filter_ratio = plan.max_filter_ratio;
+                loaded.fault = self.partial_fault(&plan, &converted);
+                loaded.log = converted.log;
+                loaded.parts.push(Part {
+                    table_id: plan.table_id,
+                    epoch: plan.epoch,
+                    columns: plan.columns,
+                    changes: converted.changes,
+                    manner: Manner { is_partial: plan.is_partial, condition: plan.condition },
+                });
+            }
+        }
+        self.rows = loaded.rows;
+        loaded
+    }
+
+    /// What a partial update can only know from its rows (§10).
+    fn partial_fault(&self, plan: &LoadPlan, converted: &Converted) -> Option<String> {
+        if !plan.is_partial {
+            return None;
+        }
+        let mut upserts = converted.changes.iter().filter(|change| !change.is_delete);
+        if plan.lacks_sort_columns && upserts.clone().next().is_some() {
+            let message = "partial update on table with sort key must provide all sort key columns";
+            return Some(message.to_owned());
+        }
+        let catalog = locked(&self.cluster.catalog);
+        let table = catalog.table(self.database, self.table)?;
+        let column = table.column_without_value(&plan.columns)?;
+        let is_missing = upserts.any(|change| !table.holds(&plan.columns, change));
+        is_missing.then(|| format!("NULL value in non-nullable column '{}'", column.name))
+    }
+
+    pub(super) async fn strike(&self, stage: Stage) -> Result<(), Stop> {
         match self.meet(stage).await {
             None => Ok(()),
             Some(action) => Err(self.stop_for(action)),
@@ -147,6 +221,7 @@ impl Load<'_> {
                 "Failed to load data into tablet 10007, because of too many versions, current/limit: 1001/1000. \
                  You can reduce the loading job concurrency, or increase loading data batch size.",
             ),
+            Action::LabelRunning => self.label_exists(false),
             _ => Stop::Silent,
         }
     }
@@ -154,7 +229,7 @@ impl Load<'_> {
     async fn plan(&mut self, format: Format) -> Result<LoadPlan, Stop> {
         self.strike(Stage::Plan).await?;
         let started = Instant::now();
-        let headers = LoadHeaders::read(self.request).map_err(Stop::fail)?;
+        let headers = LoadHeaders::read(self.request, self.table).map_err(Stop::fail)?;
         if format == Format::Csv && !self.cluster.options.discard {
             return Err(Stop::fail("CSV is not served by this stand-in"));
         }
@@ -186,6 +261,12 @@ impl Load<'_> {
                 Ok(()) => Ending::KeepAlive,
                 Err(_) => Ending::Crash,
             },
+            Some(Action::Fail { message }) => {
+                // The rows are there, and the answer says otherwise (§5.3).
+                let answer = self.answer(LoadStatus::Fail, message, None);
+                let _ = connection.send(&answer.response().closing()).await;
+                Ending::Close
+            }
             Some(Action::CutAnswer) => {
                 let bytes = response.bytes();
                 let half = bytes.get(..bytes.len() / 2).unwrap_or_default();

@@ -5,18 +5,6 @@ use std::sync::Arc;
 use super::{Column, Model, SqlType, Table};
 use crate::{Profile, convert, sql::SqlError, value::Value};
 
-/// A line of SHOW ALTER TABLE COLUMN.
-#[derive(Debug, Clone)]
-pub(crate) struct AlterJob {
-    pub(crate) id: u64,
-    pub(crate) table: String,
-    pub(crate) created_millis: i64,
-    pub(crate) index_id: u64,
-    pub(crate) schema_version: u64,
-    pub(crate) transaction: u64,
-    pub(crate) timeout_seconds: u64,
-}
-
 /// A column as ALTER or CREATE writes it.
 #[derive(Debug, Clone)]
 pub(crate) struct ColumnSpec {
@@ -50,8 +38,30 @@ pub(crate) enum Place {
     After(String),
 }
 
+/// One clause of ALTER TABLE that changes the columns.
+#[derive(Debug, Clone)]
+pub(crate) enum SchemaChange {
+    Add(ColumnSpec, Place),
+    Drop(String),
+    Modify(ColumnSpec),
+}
+
 impl Table {
-    pub(crate) fn add_column(&mut self, spec: &ColumnSpec, place: &Place, now: i64) -> Result<(), SqlError> {
+    /// Returns whether anything changed: an identical definition leaves no job.
+    pub(crate) fn change_schema(
+        &mut self,
+        change: &SchemaChange,
+        profile: Profile,
+        now: i64,
+    ) -> Result<bool, SqlError> {
+        match change {
+            SchemaChange::Add(spec, place) => self.add_column(spec, place, now).map(|()| true),
+            SchemaChange::Drop(name) => self.drop_column(name).map(|()| true),
+            SchemaChange::Modify(spec) => self.modify_column(spec, profile),
+        }
+    }
+
+    fn add_column(&mut self, spec: &ColumnSpec, place: &Place, now: i64) -> Result<(), SqlError> {
         if self.column(&spec.name).is_some() {
             let message = format!("Can not add column which already exists in base table: {}", spec.name);
             return Err(SqlError::plain(message));
@@ -86,7 +96,7 @@ impl Table {
         self.columns().iter().position(|column| column.is_named(name))
     }
 
-    pub(crate) fn drop_column(&mut self, name: &str) -> Result<(), SqlError> {
+    fn drop_column(&mut self, name: &str) -> Result<(), SqlError> {
         let at =
             self.position(name).ok_or_else(|| SqlError::plain(format!("Column does not exists: {name}")))?;
         let is_key = self.columns().get(at).is_some_and(|column| column.is_key);
@@ -107,8 +117,7 @@ impl Table {
         self.spec.sort_columns.iter().any(|sort| sort.to_lowercase() == name.to_lowercase())
     }
 
-    /// Returns whether anything changed: an identical definition leaves no job.
-    pub(crate) fn modify_column(&mut self, spec: &ColumnSpec, profile: Profile) -> Result<bool, SqlError> {
+    fn modify_column(&mut self, spec: &ColumnSpec, profile: Profile) -> Result<bool, SqlError> {
         let at = self
             .position(&spec.name)
             .ok_or_else(|| SqlError::plain(format!("Column[{}] does not exists", spec.name)))?;
@@ -131,7 +140,7 @@ impl Table {
         if old == column {
             return Ok(false);
         }
-        self.convert_values(at, &old.sql_type, &column.sql_type);
+        self.convert_values(at, &old.sql_type, &column);
         if let Some(slot) = Arc::make_mut(&mut self.spec.columns).get_mut(at) {
             *slot = column;
         }
@@ -139,14 +148,14 @@ impl Table {
     }
 
     /// Values that the new type cannot hold become NULL.
-    fn convert_values(&mut self, at: usize, from: &SqlType, to: &SqlType) {
-        if from == to {
+    fn convert_values(&mut self, at: usize, from: &SqlType, column: &Column) {
+        if *from == column.sql_type {
             return;
         }
         self.rewrite(|row| {
-            let Some(slot) = row.get_mut(at) else { return };
-            let Some(text) = slot.print(true) else { return };
-            *slot = convert::from_text(&String::from_utf8_lossy(&text), to).unwrap_or(Value::Null);
+            if let Some(slot) = row.get_mut(at) {
+                *slot = convert::again(slot, column);
+            }
         });
     }
 

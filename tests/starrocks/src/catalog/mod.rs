@@ -2,14 +2,18 @@
 
 mod alter;
 mod column;
+mod job;
 mod sql_type;
 mod store;
 mod table;
 
 use std::collections::BTreeMap;
 
-pub(crate) use alter::{AlterJob, ColumnSpec, Place};
+use crate::Profile;
+
+pub(crate) use alter::{ColumnSpec, Place, SchemaChange};
 pub(crate) use column::{Column, DefaultValue};
+pub(crate) use job::{AlterJob, JobState, Surroundings};
 pub(crate) use sql_type::{MAX_VARCHAR, STRING_LENGTH, SqlType, TypeNames};
 pub(crate) use store::{KeyTooLong, Row, encode_key};
 pub(crate) use table::{Change, Model, Table, TableSpec};
@@ -26,6 +30,48 @@ pub(crate) struct Database {
     pub(crate) id: u64,
     pub(crate) tables: BTreeMap<String, Table>,
     pub(crate) alter_jobs: Vec<AlterJob>,
+}
+
+impl Database {
+    /// The schema change under way on a table; there is at most one.
+    pub(crate) fn open_job(&mut self, table_id: u64) -> Option<&mut AlterJob> {
+        self.alter_jobs.iter_mut().find(|job| job.table_id == table_id && job.is_open())
+    }
+
+    fn table_by_id(&mut self, id: u64) -> Option<&mut Table> {
+        self.tables.values_mut().find(|table| table.id == id)
+    }
+
+    /// Brings the open jobs up to date; `around` says how the world stands for each.
+    pub(crate) fn advance_jobs(
+        &mut self,
+        profile: Profile,
+        mut around: impl FnMut(&mut AlterJob) -> Option<Surroundings>,
+    ) {
+        let mut jobs = std::mem::take(&mut self.alter_jobs);
+        for job in jobs.iter_mut().filter(|job| job.is_open()) {
+            let Some(now) = around(job) else { continue };
+            let Some(table) = self.table_by_id(job.table_id) else {
+                job.cancel("Table does not exist", now.now);
+                continue;
+            };
+            if !job.advance(now) {
+                continue;
+            }
+            let changed = job
+                .changes
+                .iter()
+                .try_for_each(|change| table.change_schema(change, profile, now.now).map(drop));
+            match changed {
+                Ok(()) => {
+                    table.schema_version = job.schema_version;
+                    job.finish(now.now);
+                }
+                Err(error) => job.cancel(&error.message, now.now),
+            }
+        }
+        self.alter_jobs = jobs;
+    }
 }
 
 impl Catalog {
@@ -46,6 +92,6 @@ impl Catalog {
 
     /// Finds a table by id: a load goes to the table it was planned for, whatever that is called now.
     pub(crate) fn table_by_id(&mut self, database: &str, id: u64) -> Option<&mut Table> {
-        self.databases.get_mut(database)?.tables.values_mut().find(|table| table.id == id)
+        self.databases.get_mut(database)?.table_by_id(id)
     }
 }

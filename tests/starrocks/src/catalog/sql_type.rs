@@ -73,6 +73,12 @@ impl SqlType {
         self.key_width().is_some() || matches!(self, Self::Varchar(_))
     }
 
+    /// Whether a merge condition can compare by it: a number or a date (§9.4).
+    pub(crate) fn is_ordered(&self) -> bool {
+        let is_number = self.integer_range().is_some() || matches!(self, Self::Decimal { .. });
+        is_number || matches!(self, Self::Float | Self::Double | Self::Date | Self::DateTime)
+    }
+
     /// The most bytes a text or binary value may have.
     pub(crate) fn max_bytes(&self) -> Option<usize> {
         match self {

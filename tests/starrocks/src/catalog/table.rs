@@ -6,7 +6,7 @@ use std::{
 };
 
 use super::{Column, Row, encode_key};
-use crate::value::Value;
+use crate::{convert, outcome::Manner, value::Value};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Model {
@@ -103,12 +103,11 @@ impl Table {
     }
 
     /// Applies a load's changes in their order; `planned` names the columns that each change carries.
-    /// With `is_partial`, columns not carried keep what a row had.
     pub(crate) fn apply(
         &mut self,
         planned: &[Column],
         changes: Vec<Change>,
-        is_partial: bool,
+        manner: Manner,
         now_millis: i64,
     ) {
         let columns = Arc::clone(&self.spec.columns);
@@ -118,17 +117,32 @@ impl Table {
             columns.iter().map(|column| places.get(&column.id).copied()).collect();
         let absent = |column: &Column| column.value_when_absent(now_millis).unwrap_or(Value::Null);
         let absent: Vec<Value> = columns.iter().map(absent).collect();
+        let condition = manner.condition.and_then(|id| {
+            let stored = columns.iter().position(|column| column.id == id)?;
+            Some((stored, *places.get(&id)?))
+        });
         for Change { is_delete, mut values } in changes {
             let Some(key) = self.key_of(planned, &values) else { continue };
             if is_delete {
                 self.rows.remove(&key);
                 continue;
             }
-            let old = if is_partial { self.rows.remove(&key) } else { None };
+            if let Some((stored, brought)) = condition
+                && self.rows.get(&key).is_some_and(|row| is_newer(row.get(stored), values.get(brought)))
+            {
+                continue;
+            }
+            let old = if manner.is_partial { self.rows.remove(&key) } else { None };
             let mut row = old.map_or_else(|| absent.clone(), Vec::from);
-            for (slot, source) in row.iter_mut().zip(&sources) {
-                if let Some(value) = source.and_then(|place| values.get_mut(place)) {
-                    *slot = std::mem::replace(value, Value::Null);
+            for ((slot, source), column) in row.iter_mut().zip(&sources).zip(columns.iter()) {
+                let Some(place) = *source else { continue };
+                if let (Some(value), Some(planned)) = (values.get_mut(place), planned.get(place)) {
+                    let value = std::mem::replace(value, Value::Null);
+                    *slot = if planned.sql_type == column.sql_type {
+                        value
+                    } else {
+                        convert::again(&value, column)
+                    };
                 }
             }
             self.rows.insert(key, row.into_boxed_slice());
@@ -144,5 +158,13 @@ impl Table {
                 Some(Box::new(self.next_row.to_be_bytes()))
             }
         }
+    }
+}
+
+/// Whether a stored value beats an incoming one; an equal value does not (§9.4).
+fn is_newer(stored: Option<&Value>, brought: Option<&Value>) -> bool {
+    match (stored, brought) {
+        (Some(stored), Some(brought)) => stored.sort_order(brought).is_gt(),
+        _ => false,
     }
 }

@@ -10,7 +10,7 @@ mod number;
 
 use crate::{
     Profile,
-    catalog::{SqlType, TypeNames},
+    catalog::{Column, SqlType, TypeNames},
     reader::Json,
     value::Value,
 };
@@ -76,6 +76,12 @@ pub(crate) fn from_text(text: &str, sql_type: &SqlType) -> Result<Value, Refusal
         SqlType::Json => document::parse(text).map(Value::Json),
         _ => from_json(&Json::Text(text.into()), sql_type),
     }
+}
+
+/// A stored value for a column of another type; what does not fit becomes NULL.
+pub(crate) fn again(value: &Value, column: &Column) -> Value {
+    let Some(text) = value.print(true) else { return Value::Null };
+    from_text(&String::from_utf8_lossy(&text), &column.sql_type).unwrap_or(Value::Null)
 }
 
 fn boolean(json: &Json<'_>) -> Result<Value, Refusal> {

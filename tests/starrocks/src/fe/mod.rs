@@ -3,13 +3,16 @@
 //! It answers from the head of a request alone and never reads a PUT body (§3.1).
 
 mod label;
+mod multi;
 mod redirect;
 mod result;
+mod transaction;
 
 use std::sync::Arc;
 
 use crate::{
     cluster::Cluster,
+    fault::{Action, Stage},
     http::{BadCredentials, Body, Connection, HeadError, Request, Response, Status},
     locked,
     options::User,
@@ -86,25 +89,43 @@ async fn answer(cluster: &Cluster, request: &Request, client: &str) -> Reply {
             redirect::stream_load(cluster, request, client, database, table).await
         }
         ("GET", ["", "api", database, "get_load_state"]) => {
-            Reply::Answer(with_user(cluster, request, client, || label::state(cluster, request, database)))
+            with_user(cluster, request, client, database, || label::state(cluster, request, database)).await
         }
         ("POST", ["", "api", database, _, "_cancel"]) => {
-            Reply::Answer(with_user(cluster, request, client, || label::cancel(cluster, request, database)))
+            with_user(cluster, request, client, database, || label::cancel(cluster, request, database)).await
+        }
+        ("POST" | "PUT", ["", "api", "transaction", operation]) => {
+            transaction::serve(cluster, request, client, operation).await
         }
         (method, _) => Reply::Answer(unknown(method)),
     }
 }
 
-fn with_user(
+/// Questions about labels: any valid user may ask, and a fault may strike.
+async fn with_user(
     cluster: &Cluster,
     request: &Request,
     client: &str,
+    database: &str,
     then: impl FnOnce() -> Response,
-) -> Response {
-    match authenticate(cluster, request, client) {
-        Ok(_) => then(),
-        Err(response) => response,
+) -> Reply {
+    if let Err(response) = authenticate(cluster, request, client) {
+        return Reply::Answer(response);
     }
+    let label = request.parameter("label").unwrap_or_default();
+    match cluster.faults.meet(Stage::State, &format!("{database}."), &label).await {
+        None => Reply::Answer(then()),
+        Some(Action::Fail { message }) => {
+            Reply::Answer(Response::json(RestResult::failed("1", &message).compact()))
+        }
+        Some(Action::ServerError) => Reply::Answer(broken()),
+        Some(_) => Reply::Nothing,
+    }
+}
+
+fn broken() -> Response {
+    let body = RestResult::failed("1", "unexpected exception").compact();
+    Response::html(Status::InternalServerError, body).closing()
 }
 
 /// The user, or the 401 that says why not. The connection stays open after it.

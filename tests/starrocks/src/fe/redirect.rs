@@ -1,7 +1,7 @@
 //! Stream Load's first hop: who is it, may they, and to which BE (§3.1).
 
 use super::{
-    Reply, authenticate,
+    Reply, authenticate, broken,
     result::{RestResult, refusal},
 };
 use crate::{
@@ -30,10 +30,7 @@ pub(super) async fn stream_load(
         Some(Action::RedirectTo { address }) => Reply::Answer(redirect(cluster.profile(), request, &address)),
         Some(Action::NoBackend) => Reply::Answer(refused("No backend alive.")),
         Some(Action::Fail { message }) => Reply::Answer(refused(&message)),
-        Some(Action::ServerError) => {
-            let body = RestResult::failed("1", "unexpected exception").compact();
-            Reply::Answer(Response::html(Status::InternalServerError, body).closing())
-        }
+        Some(Action::ServerError) => Reply::Answer(broken()),
         Some(_) => Reply::Nothing,
     }
 }
@@ -90,7 +87,7 @@ fn redirect(profile: Profile, request: &Request, address: &str) -> Response {
 }
 
 /// Up to 3.5 the FE decodes the path and escapes only half of it again (§3.4).
-fn location_path(profile: Profile, target: &str) -> String {
+pub(super) fn location_path(profile: Profile, target: &str) -> String {
     if profile >= Profile::V4_0 {
         let escape =
             |byte: u8| if byte.is_ascii() { char::from(byte).to_string() } else { format!("%{byte:02X}") };

@@ -37,14 +37,24 @@ impl RestResult {
     }
 }
 
-/// The transaction-shaped error of the first hop: two keys, pretty-printed (§3.1).
+/// The transaction-shaped error of the first hop (§3.1).
 pub(super) fn refusal(message: &str) -> String {
-    let message = quote(&format!("class com.starrocks.common.DdlException: {message}"));
-    format!("{{\n  \"Status\": \"FAILED\",\n  \"Message\": {message}\n}}")
+    failed("com.starrocks.common.DdlException", message)
+}
+
+/// The transaction-shaped error: two keys.
+pub(super) fn failed(class: &str, message: &str) -> String {
+    pretty(&[("Status", quote("FAILED")), ("Message", quote(&format!("class {class}: {message}")))])
+}
+
+/// An object of values that are JSON already, over several lines.
+pub(super) fn pretty(fields: &[(&str, String)]) -> String {
+    let lines: Vec<String> = fields.iter().map(|(name, value)| format!("  \"{name}\": {value}")).collect();
+    format!("{{\n{}\n}}", lines.join(",\n"))
 }
 
 /// The library is careful for HTML's sake.
-fn quote(text: &str) -> String {
+pub(super) fn quote(text: &str) -> String {
     let mut quoted = String::from("\"");
     for letter in text.chars() {
         match letter {

@@ -23,6 +23,8 @@ pub(crate) struct LoadPlan {
     sources: Vec<Source>,
     operation: Operation,
     pub(crate) is_partial: bool,
+    /// Id of the column that `merge_condition` names.
+    pub(crate) condition: Option<u32>,
     is_strict: bool,
     strip_outer_array: bool,
     pub(crate) max_filter_ratio: f64,
@@ -85,6 +87,7 @@ impl LoadPlan {
             fill(target, Source::Assigned(expression(target, text, &fields)?))?;
         }
         check_coverage(table, headers, &columns)?;
+        let condition = condition(table, headers, &columns)?;
         let carries = |name: &String| columns.iter().any(|column: &Column| column.is_named(name));
         Ok(Self {
             table_id: table.id,
@@ -96,10 +99,39 @@ impl LoadPlan {
             sources,
             operation,
             is_partial: headers.partial_update,
+            condition,
             is_strict: headers.strict_mode,
             strip_outer_array: headers.strip_outer_array,
             max_filter_ratio: headers.max_filter_ratio,
         })
+    }
+}
+
+/// The column that `merge_condition` names: one that is no key and that the load brings (§9.4).
+fn condition(table: &Table, headers: &LoadHeaders, brought: &[Column]) -> Result<Option<u32>, String> {
+    let Some(name) = &headers.merge_condition else { return Ok(None) };
+    if table.spec.model != Model::PrimaryKeys {
+        return Err("Conditional update is only supported in primary key table".to_owned());
+    }
+    let column = if headers.partial_update {
+        brought.iter().find(|column| column.is_named(name))
+    } else {
+        table.column(name)
+    };
+    match column {
+        Some(column) if column.is_key => {
+            Err(format!("Merge condition column {name} should not be primary key!"))
+        }
+        Some(column) if !column.sql_type.is_ordered() => {
+            Err(format!("Merge condition column {name} is not of a numeric or date type"))
+        }
+        Some(column) => Ok(Some(column.id)),
+        None => Err(format!(
+            "Merge condition column {name} does not exist. If you are doing partial update with condition update, \
+             please check condition column is in the given update columns. Otherwise please check condition column \
+             is in table {}",
+            headers.table
+        )),
     }
 }
 

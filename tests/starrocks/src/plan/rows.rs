@@ -54,6 +54,7 @@ pub(crate) fn convert_body(plan: &LoadPlan, body: &[u8], profile: Profile) -> Re
     }
     // The key is looked at when rows are written: too long a one cancels the load (§9.1).
     plan.check_keys(&converted.changes).map_err(|error| error.to_string())?;
+    plan.check_deletes(&converted.changes)?;
     Ok(converted)
 }
 
@@ -63,6 +64,18 @@ impl LoadPlan {
             return Ok(());
         }
         changes.iter().try_for_each(|change| encode_key(&self.columns, &change.values).map(drop))
+    }
+
+    /// A condition and a delete do not go together (§9.4).
+    fn check_deletes(&self, changes: &[Change]) -> Result<(), String> {
+        let column = self.columns.iter().find(|column| Some(column.id) == self.condition);
+        match column {
+            Some(column) if changes.iter().any(|change| change.is_delete) => {
+                let (tablet, name) = (self.table_id + 2, &column.name);
+                Err(format!("memtable of tablet {tablet} delete with condition column {name}"))
+            }
+            _ => Ok(()),
+        }
     }
 
     fn change(&self, row: &JsonRow<'_>, profile: Profile) -> Result<Change, String> {

@@ -60,6 +60,20 @@ impl SqlError {
         Self::analyzing(&format!("Table {name} is not found"))
     }
 
+    /// A schema change is under way: another must wait.
+    pub(crate) fn alter_in_progress(table: &str) -> Self {
+        Self::plain(format!(
+            "A schema change operation is in progress on the table {table}. Please try again later"
+        ))
+    }
+
+    /// A schema change is under way: the table can be neither renamed, swapped nor emptied.
+    pub(crate) fn not_normal(table: &str) -> Self {
+        Self::plain(format!(
+            "Table[{table}]'s state(SCHEMA_CHANGE) is not NORMAL. Do not allow doing ALTER ops"
+        ))
+    }
+
     pub(crate) fn unknown_column(name: &str, profile: Profile) -> Self {
         let code = if profile.has_new_error_codes() { 1064 } else { 1054 };
         Self::new(code, "42S22", analyzing(&format!("Column '{name}' cannot be resolved")))

@@ -10,8 +10,8 @@ use super::{
     statement::{Assignment, Statement, TableName, Tail},
 };
 use crate::{
-    Profile, Rights,
-    catalog::{AlterJob, Catalog, SqlType, Table},
+    Mode, Profile, Rights,
+    catalog::{AlterJob, Catalog, JobState, SqlType, Table},
     clock,
     cluster::Cluster,
     locked,
@@ -274,9 +274,13 @@ fn show_alter(
     let catalog = locked(&cluster.catalog);
     let content = catalog.databases.get(&database);
     let content = content.ok_or_else(|| SqlError::unknown_database(&database, cluster.profile()))?;
-    let rows: Vec<Vec<Value>> = content.alter_jobs.iter().map(alter_row).collect();
-    let fields =
-        ALTER_FIELDS.iter().map(|name| ((*name).to_owned(), SqlType::Varchar(30))).collect::<Vec<_>>();
+    let mut rows: Vec<Vec<Value>> = content.alter_jobs.iter().map(alter_row).collect();
+    let mut names = ALTER_FIELDS.to_vec();
+    if cluster.mode() == Mode::Data {
+        names.push("Warehouse");
+        rows.iter_mut().for_each(|row| row.push(Value::text("default_warehouse")));
+    }
+    let fields = names.iter().map(|name| ((*name).to_owned(), SqlType::Varchar(30))).collect::<Vec<_>>();
     let source = Source { fields: &fields, rows: &mut rows.iter().map(Vec::as_slice) };
     let items = fields.iter().map(|(name, _)| (Expression::Column(name.clone()), name.clone())).collect();
     select::over(source, items, tail, &SessionScope { session, profile: cluster.profile() })
@@ -286,20 +290,20 @@ fn show_alter(
 fn alter_row(job: &AlterJob) -> Vec<Value> {
     let text = |text: &str| Value::text(text);
     let number = |number: u64| Value::Integer(number.into());
-    let time = clock::print_seconds(job.created_millis);
+    let time = |millis: i64| Value::text(clock::print_seconds(millis));
     vec![
         number(job.id),
         text(&job.table),
-        text(&time),
-        text(&time),
+        time(job.created_millis),
+        job.finished_millis.map_or(Value::Null, time),
         text(&job.table),
         number(job.index_id),
-        number(job.index_id),
+        number(job.table_id),
         text(&format!("{}:284508579", job.schema_version)),
         number(job.transaction),
-        text("FINISHED"),
-        text(""),
-        Value::Null,
+        text(job.state.name()),
+        text(&job.message),
+        if job.state == JobState::Running { text("0/1") } else { Value::Null },
         number(job.timeout_seconds),
     ]
 }

@@ -54,6 +54,7 @@ impl Parser {
                 self.table_name().map(Statement::TruncateTable)
             }
             "ALTER" => self.alter(),
+            "CANCEL" => self.cancel(),
             _ => Err(self.unexpected()),
         }
     }

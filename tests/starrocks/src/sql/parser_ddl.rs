@@ -7,7 +7,7 @@ use super::{
     parser::Parser,
     statement::{Clause, CreateTable, Statement, TableName},
 };
-use crate::catalog::{ColumnSpec, DefaultValue, Model, Place, SqlType};
+use crate::catalog::{ColumnSpec, DefaultValue, Model, Place, SchemaChange, SqlType};
 
 const MAX_TYPE_DEPTH: u32 = 16;
 
@@ -237,6 +237,14 @@ impl Parser {
         Ok(Statement::DropTable { table, if_exists })
     }
 
+    /// `CANCEL ALTER TABLE COLUMN FROM t`.
+    pub(super) fn cancel(&mut self) -> Result<Statement, SqlError> {
+        for word in ["CANCEL", "ALTER", "TABLE", "COLUMN", "FROM"] {
+            self.word(word)?;
+        }
+        self.table_name().map(Statement::CancelAlter)
+    }
+
     pub(super) fn alter(&mut self) -> Result<Statement, SqlError> {
         self.word("ALTER")?;
         self.word("TABLE")?;
@@ -253,11 +261,11 @@ impl Parser {
             return self.add_columns();
         }
         let clause = if self.take_words(&["DROP", "COLUMN"]) {
-            Clause::DropColumn(self.name()?)
+            Clause::Schema(SchemaChange::Drop(self.name()?))
         } else if self.take_words(&["MODIFY", "COLUMN"]) {
             let spec = self.column_spec()?;
             self.place()?;
-            Clause::ModifyColumn(spec)
+            Clause::Schema(SchemaChange::Modify(spec))
         } else if self.profile.has_rename_column() && self.take_words(&["RENAME", "COLUMN"]) {
             let from = self.name()?;
             self.word("TO")?;
@@ -280,11 +288,12 @@ impl Parser {
     fn add_columns(&mut self) -> Result<Vec<Clause>, SqlError> {
         if self.peek() == Some(&Token::Symbol('(')) {
             let specs = self.in_brackets(Self::column_spec)?;
-            return Ok(specs.into_iter().map(|spec| Clause::AddColumn(spec, Place::Last)).collect());
+            let add = |spec| Clause::Schema(SchemaChange::Add(spec, Place::Last));
+            return Ok(specs.into_iter().map(add).collect());
         }
         let spec = self.column_spec()?;
         let place = self.place()?;
-        Ok(vec![Clause::AddColumn(spec, place)])
+        Ok(vec![Clause::Schema(SchemaChange::Add(spec, place))])
     }
 
     fn place(&mut self) -> Result<Place, SqlError> {

@@ -17,7 +17,13 @@ use super::{
     variables,
     wire::{self, Reader, Wire},
 };
-use crate::{Rights, User, cluster::Cluster, locked, value::Value};
+use crate::{
+    Rights, User,
+    cluster::Cluster,
+    fault::{Action, Stage},
+    locked,
+    value::Value,
+};
 
 static CONNECTIONS: AtomicU32 = AtomicU32::new(1);
 
@@ -153,7 +159,13 @@ async fn query(
     session: &mut Session,
     text: String,
 ) -> io::Result<()> {
-    let work_cluster = Arc::clone(cluster);
+    let database = format!("{}.", session.database.as_deref().unwrap_or_default());
+    match cluster.faults.meet(Stage::Statement, &database, &text).await {
+        None => {}
+        Some(Action::Fail { message }) => return wire.error(&SqlError::plain(message)).await,
+        Some(_) => return Err(io::Error::other("a fault ends the connection")),
+    }
+    let (work_cluster, statement) = (Arc::clone(cluster), text.clone());
     let placeholder = Session {
         user: session.user.clone(),
         client: String::new(),
@@ -163,11 +175,14 @@ async fn query(
     };
     let mut own = std::mem::replace(session, placeholder);
     let work = tokio::task::spawn_blocking(move || {
-        let outcome = execute(&work_cluster, &mut own, &text);
+        let outcome = execute(&work_cluster, &mut own, &statement);
         (own, outcome)
     });
     let (own, outcome) = work.await.map_err(io::Error::other)?;
     *session = own;
+    if cluster.faults.meet(Stage::Result, &database, &text).await.is_some() {
+        return Err(io::Error::other("a fault ends the connection"));
+    }
     match outcome {
         Ok(Outcome::Done) => wire.ok().await,
         Ok(Outcome::Rows(rows)) => wire.rows(&rows, cluster.profile().prints_microseconds()).await,

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::expression::Expression;
-use crate::catalog::{ColumnSpec, Model, Place};
+use crate::catalog::{ColumnSpec, Model, SchemaChange};
 
 #[derive(Debug, Clone)]
 pub(super) enum Statement {
@@ -30,6 +30,8 @@ pub(super) enum Statement {
         table: TableName,
         clauses: Vec<Clause>,
     },
+    /// CANCEL ALTER TABLE COLUMN FROM.
+    CancelAlter(TableName),
     Describe(TableName),
     ShowColumns {
         table: TableName,
@@ -113,9 +115,7 @@ pub(super) struct CreateTable {
 
 #[derive(Debug, Clone)]
 pub(super) enum Clause {
-    AddColumn(ColumnSpec, Place),
-    DropColumn(String),
-    ModifyColumn(ColumnSpec),
+    Schema(SchemaChange),
     RenameColumn { from: String, to: String },
     RenameTable(String),
     SwapWith(String),

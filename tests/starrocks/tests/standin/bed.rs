@@ -104,6 +104,32 @@ impl Bed {
         self.rows(query).await.into_iter().map(join).collect()
     }
 
+    /// The states of the jobs on `d.t`, the newest last.
+    pub(crate) async fn alter_states(&self) -> Vec<String> {
+        self.lines("SHOW ALTER TABLE COLUMN FROM d ORDER BY JobId")
+            .await
+            .iter()
+            .filter_map(|line| line.split(',').nth(9).map(str::to_owned))
+            .collect()
+    }
+
+    /// Moves the clock until no schema change is under way.
+    pub(crate) async fn finish_alters(&self) {
+        let is_open = |state: &String| state != "FINISHED" && state != "CANCELLED";
+        while self.alter_states().await.iter().any(is_open) {
+            self.standin.advance_clock(Duration::from_secs(1));
+        }
+    }
+
+    /// The error number and text of a statement that is refused.
+    pub(crate) async fn refused(&self, statement: &str) -> (u16, String) {
+        let mut connection = self.connect().await;
+        match connection.query_drop(statement).await {
+            Err(mysql_async::Error::Server(error)) => (error.code, error.message),
+            other => panic!("{statement}: {other:?}"),
+        }
+    }
+
     pub(crate) async fn fe(&self, request: &str) -> Answer {
         exchange(self.standin.fe_port(), request.as_bytes()).await
     }

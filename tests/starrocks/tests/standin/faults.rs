@@ -183,3 +183,97 @@ async fn the_admin_port_does_the_same_from_outside() {
     assert_eq!(post("POST", "/up", "").await.status, 200);
     assert_eq!(bed.load("label: y", ROW).await.field("Status"), "Success");
 }
+
+#[tokio::test]
+async fn s21_a_load_nobody_was_told_of_may_commit_later() {
+    let bed = bed().await;
+    let answer = loaded_with(&bed, Stage::Commit, Action::CommitLater { millis: 60_000 }).await;
+    assert_eq!(answer.status, 0);
+    assert_eq!(state(&bed, "a1").await.field("state"), "PREPARE");
+    let again = bed.load("label: a1", ROW).await;
+    assert_eq!(again.field("ExistingJobStatus"), "RUNNING");
+    assert_eq!(count(&bed).await, "0");
+    bed.load("label: newer", r#"{"id":1,"v":2}"#).await;
+    bed.standin.advance_clock(Duration::from_secs(60));
+    assert_eq!(state(&bed, "a1").await.field("state"), "VISIBLE");
+    assert_eq!(bed.lines("SELECT v FROM d.t").await, ["NULL"], "§6.4: the late one overwrites the newer");
+}
+
+#[tokio::test]
+async fn s21_a_load_nobody_was_told_of_may_abort_later() {
+    let bed = bed().await;
+    loaded_with(&bed, Stage::Commit, Action::AbortLater { millis: 60_000 }).await;
+    assert_eq!(state(&bed, "a1").await.field("state"), "PREPARE");
+    bed.standin.advance_clock(Duration::from_secs(60));
+    assert_eq!(state(&bed, "a1").await.field("state"), "ABORTED");
+    assert_eq!(count(&bed).await, "0");
+    assert_eq!(bed.load("label: a1", ROW).await.field("Status"), "Success");
+}
+
+#[tokio::test]
+async fn s21_a_load_that_would_commit_after_its_timeout_does_not() {
+    let bed = bed().await;
+    bed.standin.inject(Fault::once(Stage::Commit, Action::CommitLater { millis: 60_000 }));
+    bed.load("label: a1\ntimeout: 30", ROW).await;
+    bed.standin.advance_clock(Duration::from_secs(90));
+    assert_eq!(state(&bed, "a1").await.field("state"), "ABORTED");
+    assert_eq!(count(&bed).await, "0");
+}
+
+#[tokio::test]
+async fn s21_an_answer_of_fail_may_hide_a_commit() {
+    let bed = bed().await;
+    let answer = loaded_with(&bed, Stage::Answer, Action::Fail { message: "timeout".into() }).await;
+    assert_eq!(answer.field("Status"), "Fail");
+    assert_eq!(state(&bed, "a1").await.field("state"), "VISIBLE");
+    assert_eq!(count(&bed).await, "1");
+}
+
+#[tokio::test]
+async fn s21_a_label_may_be_said_to_be_running() {
+    let bed = bed().await;
+    let answer = loaded_with(&bed, Stage::Begin, Action::LabelRunning).await;
+    assert_eq!(answer.field("ExistingJobStatus"), "RUNNING");
+    assert_eq!(state(&bed, "a1").await.field("state"), "UNKNOWN");
+}
+
+#[tokio::test]
+async fn s21_a_restarted_frontend_has_forgotten_running_loads_and_they_cannot_commit() {
+    let bed = bed().await;
+    bed.load("label: kept", ROW).await;
+    bed.standin.inject(Fault::once(Stage::Commit, Action::CommitLater { millis: 1000 }));
+    bed.load("label: lost", ROW).await;
+    bed.standin.down(Part::Fe).await;
+    bed.standin.up(Part::Fe).await.expect("comes up");
+    bed.standin.advance_clock(Duration::from_secs(60));
+    assert_eq!(state(&bed, "kept").await.field("state"), "VISIBLE");
+    assert_eq!(state(&bed, "lost").await.field("state"), "UNKNOWN");
+    assert_eq!(bed.lines("SELECT v FROM d.t").await, ["NULL"]);
+    assert_eq!(bed.load("label: lost", ROW).await.field("Status"), "Success");
+}
+
+#[tokio::test]
+async fn s21_the_question_for_a_label_may_fail_too() {
+    let bed = bed().await;
+    bed.standin.inject(Fault::once(Stage::State, Action::ServerError).on_table("d.*"));
+    assert_eq!(state(&bed, "x").await.status, 500);
+    bed.standin.inject(Fault::once(Stage::State, Action::Close));
+    assert_eq!(state(&bed, "x").await.status, 0);
+    assert_eq!(state(&bed, "x").await.field("state"), "UNKNOWN");
+}
+
+#[tokio::test]
+async fn s21_a_thousand_open_loads_of_a_database_are_the_limit() {
+    let bed = bed().await;
+    bed.standin.inject(Fault {
+        count: Some(1000),
+        ..Fault::once(Stage::Commit, Action::CommitLater { millis: 60_000 })
+    });
+    for _ in 0..1000 {
+        assert_eq!(bed.load("", ROW).await.status, 0);
+    }
+    let answer = bed.load("", ROW).await;
+    assert!(answer.field("Message").ends_with("is 1000, larger than limit 1000"), "{}", answer.body);
+    bed.standin.advance_clock(Duration::from_secs(60));
+    assert_eq!(bed.load("", ROW).await.field("Status"), "Success");
+}

@@ -5,14 +5,6 @@ use starrocks_standin::{Part, Profile};
 
 use crate::bed::Bed;
 
-async fn refused(bed: &Bed, statement: &str) -> (u16, String) {
-    let mut connection = bed.connect().await;
-    match connection.query_drop(statement).await {
-        Err(Error::Server(error)) => (error.code, error.message),
-        other => panic!("{statement}: {other:?}"),
-    }
-}
-
 fn options(bed: &Bed) -> OptsBuilder {
     OptsBuilder::default().ip_or_hostname("127.0.0.1").tcp_port(bed.standin.sql_port()).prefer_socket(false)
 }
@@ -47,8 +39,8 @@ async fn s18_rows_are_selected_filtered_ordered_and_counted() {
     for (query, expected) in cases {
         assert_eq!(bed.lines(query).await.join(";"), expected, "{query}");
     }
-    assert_eq!(refused(&bed, "SELECT nope FROM d.t").await.0, 1064);
-    assert_eq!(refused(&bed, "SELECT id FROM d.t WHERE nope = 1").await.0, 1064);
+    assert_eq!(bed.refused("SELECT nope FROM d.t").await.0, 1064);
+    assert_eq!(bed.refused("SELECT id FROM d.t WHERE nope = 1").await.0, 1064);
 }
 
 #[tokio::test]
@@ -106,10 +98,10 @@ async fn s18_drivers_may_say_what_drivers_say() {
         }
         connection.query_drop(statement).await.unwrap_or_else(|error| panic!("{statement}: {error}"));
     }
-    assert_eq!(refused(&bed, "SELECT @@socket").await.0, 1193);
-    assert_eq!(refused(&bed, "SET sql_mode=(SELECT 1)").await.0, 1064);
-    assert_eq!(refused(&bed, "").await.0, 1064);
-    assert_eq!(refused(&bed, "-- only a comment").await.0, 1064);
+    assert_eq!(bed.refused("SELECT @@socket").await.0, 1193);
+    assert_eq!(bed.refused("SET sql_mode=(SELECT 1)").await.0, 1064);
+    assert_eq!(bed.refused("").await.0, 1064);
+    assert_eq!(bed.refused("-- only a comment").await.0, 1064);
     connection.ping().await.expect("pings");
     let prepared = connection.prep("INSERT INTO t VALUES (?)").await;
     assert!(matches!(prepared, Err(Error::Server(error)) if error.code == 1295));
@@ -130,18 +122,18 @@ async fn hostile_statements_are_refused() {
         "SELECT \u{0} \u{fffd} @@ @".to_owned(),
     ];
     for statement in &statements {
-        assert!(refused(&bed, statement).await.0 > 0);
+        assert!(bed.refused(statement).await.0 > 0);
     }
 }
 
 #[tokio::test]
 async fn s18_older_versions_have_older_numbers() {
     let bed = Bed::of(Profile::V3_2).await;
-    assert_eq!(refused(&bed, "USE nope").await.0, 1049);
+    assert_eq!(bed.refused("USE nope").await.0, 1049);
     bed.create(TABLE).await;
-    assert_eq!(refused(&bed, "SELECT * FROM d.nope").await.0, 1051);
-    assert_eq!(refused(&bed, "SELECT nope FROM d.t").await.0, 1054);
-    assert_eq!(refused(&bed, "ALTER TABLE d.t RENAME COLUMN v TO w").await.0, 1064);
+    assert_eq!(bed.refused("SELECT * FROM d.nope").await.0, 1051);
+    assert_eq!(bed.refused("SELECT nope FROM d.t").await.0, 1054);
+    assert_eq!(bed.refused("ALTER TABLE d.t RENAME COLUMN v TO w").await.0, 1064);
     assert_eq!(bed.lines("SELECT @@version").await, ["5.1.0"]);
 }
 
@@ -151,7 +143,7 @@ async fn s18_selects_need_a_backend_and_shows_do_not() {
     bed.standin.down(Part::Be).await;
     for query in ["SELECT current_version()", "SELECT * FROM information_schema.tables", "SELECT id FROM d.t"]
     {
-        assert!(refused(&bed, query).await.1.starts_with("Backend node not found."), "{query}");
+        assert!(bed.refused(query).await.1.starts_with("Backend node not found."), "{query}");
     }
     for query in ["SELECT @@version_comment", "SHOW TABLES FROM d", "DESC d.t", "SHOW CREATE TABLE d.t"] {
         assert!(!bed.rows(query).await.is_empty(), "{query}");
@@ -167,6 +159,7 @@ async fn s19_rows_of_before_read_the_default_of_an_added_column() {
     assert_eq!(bed.lines("SELECT * FROM d.t WHERE id = 1").await, ["1,8,NULL,NULL,NULL,2026-01-01"]);
     bed.run("ALTER TABLE d.t DROP COLUMN v").await;
     bed.run("ALTER TABLE d.t MODIFY COLUMN n BIGINT").await;
+    bed.finish_alters().await;
     assert_eq!(bed.lines("SELECT * FROM d.t WHERE id = 2").await, ["2,7,20,2.25,NULL"]);
     let jobs = "SHOW ALTER TABLE COLUMN FROM `d` WHERE TableName = \"t\" ORDER BY JobId DESC LIMIT 1";
     let rows = bed.rows(jobs).await;
@@ -176,7 +169,7 @@ async fn s19_rows_of_before_read_the_default_of_an_added_column() {
 #[tokio::test]
 async fn s19_a_statement_changes_everything_or_nothing() {
     let bed = filled().await;
-    assert_eq!(refused(&bed, "ALTER TABLE d.t ADD COLUMN a INT, DROP COLUMN nope").await.0, 1064);
+    assert_eq!(bed.refused("ALTER TABLE d.t ADD COLUMN a INT, DROP COLUMN nope").await.0, 1064);
     assert_eq!(bed.rows("DESC d.t").await.len(), 4);
 }
 
@@ -184,7 +177,7 @@ async fn s19_a_statement_changes_everything_or_nothing() {
 async fn s20_a_renamed_column_keeps_its_first_name_inside() {
     let bed = filled().await;
     bed.run("ALTER TABLE d.t RENAME COLUMN v TO w").await;
-    let (code, message) = refused(&bed, "ALTER TABLE d.t ADD COLUMN v INT").await;
+    let (code, message) = bed.refused("ALTER TABLE d.t ADD COLUMN v INT").await;
     assert_eq!((code, message.as_str()), (1064, "Can not add column which already exists in column id: v"));
     assert_eq!(bed.lines("SELECT w FROM d.t WHERE id = 1").await, ["a"]);
 }
@@ -205,9 +198,9 @@ async fn s18_tables_can_be_renamed_swapped_emptied_and_dropped() {
     bed.run("TRUNCATE TABLE d.t").await;
     assert_eq!(bed.lines("SELECT COUNT(*) FROM d.t").await, ["0"]);
     bed.run("DROP TABLE d.u").await;
-    assert_eq!(refused(&bed, "SELECT 1 FROM d.u").await.0, 5502);
+    assert_eq!(bed.refused("SELECT 1 FROM d.u").await.0, 5502);
     bed.run("DROP DATABASE d").await;
-    assert_eq!(refused(&bed, "SHOW TABLES FROM d").await.0, 5501);
+    assert_eq!(bed.refused("SHOW TABLES FROM d").await.0, 5501);
 }
 
 #[tokio::test]

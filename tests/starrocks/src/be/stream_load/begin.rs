@@ -13,7 +13,7 @@ use crate::{Rights, fault::Stage, locked, transaction::BeginError};
 
 impl Load<'_> {
     /// The checks before a transaction, then the transaction.
-    pub(super) async fn begin(&mut self) -> Result<Format, Stop> {
+    pub(in crate::be) async fn begin(&mut self) -> Result<Format, Stop> {
         if self.request.credentials().is_err() {
             return Err(Stop::fail("no valid Basic authorization"));
         }
@@ -21,7 +21,7 @@ impl Load<'_> {
         self.label = headers.label.clone().unwrap_or_else(|| self.make_label());
         self.strike(Stage::Begin).await?;
         let started = Instant::now();
-        self.check_rights().map_err(Stop::fail)?;
+        let table = self.check_rights().map_err(Stop::fail)?;
         let timeout =
             u32::try_from(headers.timeout_seconds).ok().filter(|seconds| (1..=259_200).contains(seconds));
         let timeout = timeout.ok_or_else(|| {
@@ -31,7 +31,7 @@ impl Load<'_> {
             ))
         })?;
         check_label(&self.label).map_err(Stop::fail)?;
-        self.transaction = Some(self.begin_transaction(timeout)?);
+        self.transaction = Some(self.begin_transaction(table, timeout)?);
         self.times.begin = started.elapsed();
         Ok(headers.format)
     }
@@ -41,8 +41,8 @@ impl Load<'_> {
         format!("{number:08x}-{:012x}", self.cluster.clock.now())
     }
 
-    /// User, database, table, privilege, in this order (recording).
-    fn check_rights(&self) -> Result<(), String> {
+    /// User, database, table, privilege, in this order (recording). Returns the table.
+    pub(in crate::be) fn check_rights(&self) -> Result<u64, String> {
         let credentials =
             self.request.credentials().map_err(|_| "no valid Basic authorization".to_owned())?;
         let user = self.cluster.user(&credentials.user).filter(|user| user.password == credentials.password);
@@ -53,11 +53,10 @@ impl Load<'_> {
         let catalog = locked(&self.cluster.catalog);
         let database = catalog.databases.get(self.database);
         let database = database.ok_or_else(|| format!("unknown database, database={}", self.database))?;
-        if !database.tables.contains_key(self.table) {
-            return Err(format!("unknown table \"{}.{}\"", self.database, self.table));
-        }
+        let table = database.tables.get(self.table);
+        let table = table.ok_or_else(|| format!("unknown table \"{}.{}\"", self.database, self.table))?;
         match user.rights {
-            Rights::All => Ok(()),
+            Rights::All => Ok(table.id),
             Rights::None => {
                 Err("Access denied; you need (at least one of) the INSERT privilege(s) for this operation"
                     .to_owned())
@@ -65,19 +64,23 @@ impl Load<'_> {
         }
     }
 
-    fn begin_transaction(&self, timeout: u32) -> Result<u64, Stop> {
+    fn begin_transaction(&self, table: u64, timeout: u32) -> Result<u64, Stop> {
         let now = self.cluster.clock.now();
-        let begun = locked(&self.cluster.transactions).begin(self.database, &self.label, timeout, now);
+        let begun = locked(&self.cluster.transactions).begin(self.database, &self.label, table, timeout, now);
         let id = begun.map_err(|error| match error {
-            BeginError::LabelExists { is_finished } => Stop::Answered {
-                status: LoadStatus::LabelAlreadyExists,
-                message: format!("Label [{}] has already been used.", self.label),
-                existing: Some(if is_finished { "FINISHED" } else { "RUNNING" }),
-            },
+            BeginError::LabelExists { is_finished } => self.label_exists(is_finished),
             BeginError::TooManyRunning { running } => Stop::fail(self.too_many_running(running)),
         })?;
         locked(&self.cluster.stats).begun += 1;
         Ok(id)
+    }
+
+    pub(super) fn label_exists(&self, is_finished: bool) -> Stop {
+        Stop::Answered {
+            status: LoadStatus::LabelAlreadyExists,
+            message: format!("Label [{}] has already been used.", self.label),
+            existing: Some(if is_finished { "FINISHED" } else { "RUNNING" }),
+        }
     }
 
     pub(super) fn too_many_running(&self, running: usize) -> String {

@@ -1,0 +1,166 @@
+//! What comes of loads and schema changes once their time has come.
+//!
+//! Nothing ticks: whoever looks at rows, labels or columns first brings everything up to date.
+
+use std::sync::Mutex;
+
+use crate::{
+    catalog::{AlterJob, Change, Column, Surroundings},
+    cluster::Cluster,
+    fault::{Action, Stage},
+    locked,
+};
+
+/// Loads that have left their connections and are not yet done.
+#[derive(Debug, Default)]
+pub(crate) struct Outcomes {
+    /// Commits whose rows are not yet to be seen.
+    pending: Mutex<Vec<Publication>>,
+    /// Loads whose client knows nothing and whose end lies ahead.
+    undecided: Mutex<Vec<Undecided>>,
+}
+
+/// A committed load's rows on their way to visibility.
+#[derive(Debug)]
+pub(crate) struct Publication {
+    pub(crate) database: String,
+    pub(crate) transaction: u64,
+    pub(crate) parts: Vec<Part>,
+    pub(crate) due_millis: i64,
+}
+
+/// What a load changes in one table.
+#[derive(Debug)]
+pub(crate) struct Part {
+    pub(crate) table_id: u64,
+    pub(crate) epoch: u64,
+    /// The columns that the changes carry.
+    pub(crate) columns: Vec<Column>,
+    pub(crate) changes: Vec<Change>,
+    pub(crate) manner: Manner,
+}
+
+/// How changes meet the rows that are there.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Manner {
+    /// Columns not carried keep what a row had (§10).
+    pub(crate) is_partial: bool,
+    /// Id of the column that decides whether a row is new enough (§9.4).
+    pub(crate) condition: Option<u32>,
+}
+
+/// A load that commits or aborts by itself, later.
+#[derive(Debug)]
+pub(crate) struct Undecided {
+    pub(crate) publication: Publication,
+    /// When it is decided; the publication is due at once then.
+    pub(crate) due_millis: i64,
+    /// Why it aborts; without a reason it commits.
+    pub(crate) abort: Option<String>,
+}
+
+impl Cluster {
+    /// Takes the rows of a committed load, at once or when they are due, and says whether they are visible.
+    /// Loads of one table become visible in the order of their commits (§9.3), so a late one delays those after it.
+    pub(crate) fn publish(&self, mut publication: Publication) -> bool {
+        self.settle();
+        let now = self.clock.now();
+        let mut pending = locked(&self.outcomes.pending);
+        let same_table = |other: &&Publication| {
+            let shares = |part: &Part| publication.parts.iter().any(|own| own.table_id == part.table_id);
+            other.database == publication.database && other.parts.iter().any(shares)
+        };
+        let after = pending.iter().filter(same_table).map(|other| other.due_millis).max();
+        publication.due_millis = publication.due_millis.max(after.unwrap_or(now));
+        if publication.due_millis > now {
+            pending.push(publication);
+            return false;
+        }
+        drop(pending);
+        self.show(publication, now);
+        true
+    }
+
+    pub(crate) fn leave_undecided(&self, undecided: Undecided) {
+        locked(&self.outcomes.undecided).push(undecided);
+    }
+
+    /// Brings loads and schema changes up to date; called before anybody looks at rows, labels or columns.
+    pub(crate) fn settle(&self) {
+        let now = self.clock.now();
+        let decided: Vec<_> =
+            locked(&self.outcomes.undecided).extract_if(.., |load| load.due_millis <= now).collect();
+        decided.into_iter().for_each(|load| self.decide(load, now));
+        let due: Vec<_> =
+            locked(&self.outcomes.pending).extract_if(.., |load| load.due_millis <= now).collect();
+        due.into_iter().for_each(|publication| self.show(publication, now));
+        self.expire_open(now);
+        self.advance_alters(now);
+    }
+
+    /// Transactions that lie idle, or whose end somebody else has brought about.
+    fn expire_open(&self, now: i64) {
+        let mut open = locked(&self.open);
+        open.multi.values_mut().for_each(|multi| multi.expire(now));
+        let over: Vec<_> = open.single.extract_if(|_, single| single.idle.is_over(now)).collect();
+        drop(open);
+        for ((database, _), single) in over {
+            locked(&self.transactions).abort(&database, single.id, "timeout by txn manager", now);
+        }
+    }
+
+    fn decide(&self, load: Undecided, now: i64) {
+        let Undecided { publication, abort, .. } = load;
+        let (database, id) = (publication.database.clone(), publication.transaction);
+        match abort {
+            Some(reason) => locked(&self.transactions).abort(&database, id, &reason, now),
+            // A load that was aborted meanwhile cannot commit any more.
+            None => {
+                let committed = locked(&self.transactions).commit(&database, id, now);
+                if committed.is_ok() {
+                    self.publish(publication);
+                }
+            }
+        }
+    }
+
+    fn show(&self, publication: Publication, now: i64) {
+        let Publication { database, transaction, parts, .. } = publication;
+        let mut catalog = locked(&self.catalog);
+        for Part { table_id, epoch, columns, changes, manner } in parts {
+            // Rows of a load whose table was dropped or truncated meanwhile are gone, without a word (§12.6).
+            let table = catalog.table_by_id(&database, table_id).filter(|table| table.epoch == epoch);
+            if let Some(table) = table {
+                table.apply(&columns, changes, manner, now);
+            }
+        }
+        locked(&self.transactions).publish(&database, transaction, now);
+    }
+
+    fn advance_alters(&self, now: i64) {
+        let mut catalog = locked(&self.catalog);
+        for (database, content) in &mut catalog.databases {
+            if content.alter_jobs.iter().any(AlterJob::is_open) {
+                content.advance_jobs(self.profile(), |job| self.surroundings(database, job, now));
+            }
+        }
+    }
+
+    /// How the world stands for a job; nothing when a fault holds or has ended it.
+    fn surroundings(&self, database: &str, job: &mut AlterJob, now: i64) -> Option<Surroundings> {
+        match self.faults.strike(Stage::Alter, &format!("{database}.{}", job.table)) {
+            Some(Action::Fail { message }) => {
+                job.cancel(&message, now);
+                return None;
+            }
+            Some(Action::Hold) => return None,
+            _ => {}
+        }
+        Some(Surroundings {
+            now,
+            step_millis: i64::try_from(self.settings().alter_millis / 2).unwrap_or(i64::MAX / 4),
+            is_blocked: locked(&self.transactions).has_open(database, job.table_id, job.transaction),
+            mode: self.mode(),
+        })
+    }
+}

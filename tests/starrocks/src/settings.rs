@@ -1,0 +1,44 @@
+//! What a test may change while the server runs: how slow, how small, how late.
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+/// Every field has a default, so a test names only what it changes.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Settings {
+    /// How long an asynchronous ALTER takes when nothing blocks it: half of it PENDING, half RUNNING.
+    pub alter_millis: u64,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self { alter_millis: 1000 }
+    }
+}
+
+impl Settings {
+    /// Takes over the fields that `changes`, a JSON object, names.
+    pub(crate) fn change(&mut self, changes: &[u8]) -> Result<(), serde_json::Error> {
+        let changes: serde_json::Map<String, Value> = serde_json::from_slice(changes)?;
+        let mut fields = serde_json::to_value(&*self)?;
+        if let Value::Object(fields) = &mut fields {
+            fields.extend(changes);
+        }
+        *self = serde_json::from_value(fields)?;
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_is_named_changes_and_unknown_names_are_errors() {
+        let mut settings = Settings::default();
+        settings.change(br#"{"alter_millis":5}"#).expect("known");
+        assert_eq!(settings, Settings { alter_millis: 5 });
+        assert!(settings.change(br#"{"alter_hours":5}"#).is_err());
+    }
+}

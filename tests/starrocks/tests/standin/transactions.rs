@@ -1,0 +1,414 @@
+//! The transaction interface: over one table (S22) and over several (S23).
+
+use std::time::Duration;
+
+use starrocks_standin::{Action, Fault, Part, Profile, Stage};
+
+use crate::{
+    bed::{Answer, Bed, ROOT, exchange, put},
+    labels::state,
+};
+
+const MULTI: &str = "transaction_type: multi\r\n";
+
+/// A client of the interface for one label.
+struct Client<'b> {
+    bed: &'b Bed,
+    headers: String,
+}
+
+impl<'b> Client<'b> {
+    fn new(bed: &'b Bed, label: &str, more: &str) -> Self {
+        Self { bed, headers: format!("{ROOT}\r\ndb: d\r\nlabel: {label}\r\n{more}") }
+    }
+
+    /// A call without a body, with the redirect followed when one comes.
+    async fn call(&self, operation: &str, more: &str) -> Answer {
+        let request = format!(
+            "POST /api/transaction/{operation} HTTP/1.1\r\nHost: x\r\n{}{more}Content-Length: 0\r\n\r\n",
+            self.headers
+        );
+        let first = exchange(self.bed.standin.fe_port(), request.as_bytes()).await;
+        if first.status != 307 {
+            return first;
+        }
+        exchange(self.bed.standin.be_port(), request.as_bytes()).await
+    }
+
+    async fn status(&self, operation: &str, more: &str) -> String {
+        self.call(operation, more).await.field("Status")
+    }
+
+    async fn load(&self, table: &str, more: &str, body: &str) -> Answer {
+        let length = body.len();
+        let head = format!(
+            "PUT /api/transaction/load HTTP/1.1\r\nHost: x\r\n{}table: {table}\r\nformat: json\r\n{more}\
+             Expect: 100-continue\r\nContent-Length: {length}\r\n\r\n",
+            self.headers
+        );
+        let first = exchange(self.bed.standin.fe_port(), head.as_bytes()).await;
+        if first.status != 307 {
+            return first;
+        }
+        put(self.bed.standin.be_port(), &head, body).await
+    }
+}
+
+async fn bed_of(profile: Profile) -> Bed {
+    let bed = Bed::of(profile).await;
+    bed.create("id BIGINT NOT NULL, v INT").await;
+    bed.run("CREATE TABLE d.u (id BIGINT NOT NULL, v INT) PRIMARY KEY(id) PROPERTIES('replication_num'='1')")
+        .await;
+    bed
+}
+
+async fn bed() -> Bed {
+    bed_of(Profile::default()).await
+}
+
+async fn count(bed: &Bed) -> String {
+    bed.lines("SELECT COUNT(*) FROM d.t").await.concat()
+}
+
+#[tokio::test]
+async fn s22_loads_of_a_transaction_are_seen_when_it_commits() {
+    let bed = bed().await;
+    let client = Client::new(&bed, "a", "");
+    let begun = client.call("begin", "table: t\r\n").await;
+    assert_eq!((begun.field("Status"), begun.field("Label")), ("OK".into(), "a".into()));
+    assert!(begun.json()["TxnId"].is_u64() && begun.json()["BeginTxnTimeMs"].is_u64());
+    for row in [r#"{"id":1,"v":1}"#, r#"{"id":2,"v":2}{"id":1,"v":3}"#] {
+        let loaded = client.load("t", "", row).await;
+        assert_eq!((loaded.field("Status"), loaded.field("LoadBytes")), ("OK".into(), row.len().to_string()));
+    }
+    assert_eq!(
+        (count(&bed).await.as_str(), state(&bed, "a").await.field("state").as_str()),
+        ("0", "PREPARE")
+    );
+    let committed = client.call("commit", "table: t\r\n").await;
+    assert_eq!((committed.field("Status"), committed.field("NumberLoadedRows")), ("OK".into(), "3".into()));
+    assert_eq!(bed.lines("SELECT * FROM d.t ORDER BY id").await, ["1,3", "2,2"]);
+    assert_eq!(state(&bed, "a").await.field("state"), "VISIBLE");
+    assert_eq!(bed.standin.stats().tables["d.t"].rows_loaded, 3);
+}
+
+#[tokio::test]
+async fn s22_a_prepared_transaction_outlives_its_backend_and_a_running_one_does_not() {
+    let bed = bed().await;
+    for (label, prepares) in [("kept", true), ("lost", false)] {
+        let client = Client::new(&bed, label, "");
+        client.call("begin", "table: t\r\n").await;
+        client.load("t", "", r#"{"id":1}"#).await;
+        if prepares {
+            assert_eq!(client.status("prepare", "table: t\r\n").await, "OK");
+            assert_eq!(state(&bed, label).await.field("state"), "PREPARED");
+        }
+    }
+    bed.standin.down(Part::Be).await;
+    bed.standin.up(Part::Be).await.expect("comes up");
+    assert_eq!(Client::new(&bed, "kept", "").status("commit", "").await, "OK");
+    assert_eq!(state(&bed, "kept").await.field("state"), "VISIBLE");
+    let lost = Client::new(&bed, "lost", "").call("commit", "").await;
+    assert!(lost.field("Message").contains("Can not commit ABORTED transaction"), "{}", lost.body);
+    assert_eq!(count(&bed).await, "1");
+}
+
+#[tokio::test]
+async fn s22_the_end_of_a_transaction_is_answered_by_its_state() {
+    let bed = bed().await;
+    let client = Client::new(&bed, "a", "");
+    client.call("begin", "table: t\r\n").await;
+    client.load("t", "", r#"{"id":1}"#).await;
+    client.call("commit", "table: t\r\n").await;
+    let again = client.call("commit", "").await;
+    assert!(again.field("Message").ends_with("has already committed, label is a"), "{}", again.body);
+    assert_eq!(again.field("Status"), "OK");
+    let late = client.call("rollback", "").await;
+    assert!(late.field("Message").contains("Can not abort VISIBLE transaction"), "{}", late.body);
+    let second = client.call("begin", "table: t\r\n").await;
+    assert_eq!(
+        (second.field("Status"), second.field("ExistingJobStatus")),
+        ("LABEL_ALREADY_EXISTS".into(), "FINISHED".into())
+    );
+    let other = Client::new(&bed, "b", "");
+    other.call("begin", "table: t\r\n").await;
+    assert_eq!(other.status("rollback", "table: t\r\n").await, "OK");
+    assert_eq!(state(&bed, "b").await.field("state"), "ABORTED");
+    let again = other.call("rollback", "").await;
+    assert!(again.field("Message").ends_with("has already aborted, label is b"), "{}", again.body);
+}
+
+#[tokio::test]
+async fn s22_loads_of_one_label_are_alike_or_the_transaction_is_rolled_back() {
+    let bed = bed().await;
+    let client = Client::new(&bed, "a", "");
+    client.call("begin", "table: t\r\n").await;
+    client.load("t", "columns: id, v\r\n", r#"{"id":1}"#).await;
+    let other = client.load("t", "columns: id\r\n", r#"{"id":2}"#).await;
+    assert_eq!(other.field("Message"), "load request not equal last.");
+    assert_eq!(state(&bed, "a").await.field("state"), "ABORTED");
+    assert_eq!(client.load("t", "columns: id, v\r\n", r#"{"id":3}"#).await.field("Status"), "TXN_NOT_EXISTS");
+}
+
+#[tokio::test]
+async fn s22_one_load_at_a_time() {
+    let bed = bed().await;
+    let client = Client::new(&bed, "a", "");
+    client.call("begin", "table: t\r\n").await;
+    bed.standin.inject(Fault::once(Stage::Continue, Action::Hold));
+    let first = client.load("t", "", r#"{"id":1}"#);
+    let second = async {
+        while !bed.standin.faults().is_empty() {
+            tokio::task::yield_now().await;
+        }
+        let answer = client.load("t", "", r#"{"id":2}"#).await;
+        bed.standin.clear_faults();
+        answer
+    };
+    let (first, second) = tokio::join!(first, second);
+    assert_eq!((first.field("Status"), second.field("Status")), ("OK".into(), "TXN_IN_PROCESSING".into()));
+    assert_eq!(client.status("commit", "table: t\r\n").await, "OK");
+}
+
+#[tokio::test]
+async fn s22_errors_roll_back() {
+    let bed = bed().await;
+    for (label, headers, body, status) in
+        [("plan", "columns: id, nope=1\r\n", "{}", "ANALYSIS_ERROR"), ("syntax", "", "{", "ANALYSIS_ERROR")]
+    {
+        let client = Client::new(&bed, label, "");
+        client.call("begin", "table: t\r\n").await;
+        assert_eq!(client.load("t", headers, body).await.field("Status"), status, "{label}");
+        assert_eq!(state(&bed, label).await.field("state"), "ABORTED", "{label}");
+    }
+    let client = Client::new(&bed, "rows", "");
+    client.call("begin", "table: t\r\n").await;
+    assert_eq!(client.load("t", "", r#"{"id":null}{"id":1}"#).await.field("Status"), "OK");
+    let commit = client.call("commit", "table: t\r\n").await;
+    assert_eq!(
+        (commit.field("Status"), commit.field("Message")),
+        ("DATA_QUALITY_ERROR".into(), "too many filtered rows".into())
+    );
+    let empty = Client::new(&bed, "empty", "");
+    empty.call("begin", "table: t\r\n").await;
+    assert!(
+        empty.call("commit", "table: t\r\n").await.field("Message").ends_with("hasn't send any data yet")
+    );
+    assert_eq!(state(&bed, "empty").await.field("state"), "ABORTED");
+    assert_eq!(count(&bed).await, "0");
+}
+
+#[tokio::test]
+async fn s22_the_wait_for_publication_ends_in_an_error_although_all_is_committed() {
+    let bed = bed().await;
+    let client = Client::new(&bed, "a", "");
+    client.call("begin", "table: t\r\n").await;
+    client.load("t", "", r#"{"id":1}"#).await;
+    client.call("prepare", "table: t\r\n").await;
+    bed.standin.inject(Fault::once(Stage::Commit, Action::PublishTimeout { visible_after_millis: 30_000 }));
+    let answer = client.call("commit", "").await;
+    assert!(answer.field("Message").contains("publish timeout: 20000"), "{}", answer.body);
+    assert_eq!(state(&bed, "a").await.field("state"), "COMMITTED");
+    bed.standin.advance_clock(Duration::from_secs(30));
+    assert_eq!((state(&bed, "a").await.field("state"), count(&bed).await), ("VISIBLE".into(), "1".into()));
+}
+
+#[tokio::test]
+async fn s22_a_transaction_ends_when_its_time_is_over_or_when_it_lies_idle() {
+    let bed = bed().await;
+    for (label, headers) in [("timed", "timeout: 60\r\n"), ("idle", "idle_transaction_timeout: 60\r\n")] {
+        let client = Client::new(&bed, label, "");
+        client.call("begin", &format!("table: t\r\n{headers}")).await;
+        client.load("t", "", r#"{"id":1}"#).await;
+        bed.standin.advance_clock(Duration::from_secs(61));
+        assert_eq!(state(&bed, label).await.field("state"), "ABORTED", "{label}");
+        assert_ne!(client.status("commit", "table: t\r\n").await, "OK", "{label}");
+    }
+    let client = Client::new(&bed, "prepared", "");
+    client.call("begin", "table: t\r\nprepared_timeout: 100\r\n").await;
+    client.load("t", "", r#"{"id":1}"#).await;
+    client.call("prepare", "table: t\r\n").await;
+    bed.standin.advance_clock(Duration::from_secs(99));
+    assert_eq!(state(&bed, "prepared").await.field("state"), "PREPARED");
+    bed.standin.advance_clock(Duration::from_secs(2));
+    assert_eq!(state(&bed, "prepared").await.field("state"), "ABORTED");
+}
+
+#[tokio::test]
+async fn s23_several_tables_change_in_one_step() {
+    for profile in [Profile::V4_0, Profile::V4_0_7, Profile::V4_1] {
+        let bed = bed_of(profile).await;
+        let client = Client::new(&bed, "a", MULTI);
+        let begun = client.call("begin", "timeout: 60\r\n").await;
+        assert_eq!(
+            (begun.field("Status"), begun.field("Message")),
+            ("OK".into(), String::new()),
+            "{profile}"
+        );
+        for table in ["t", "u", "t"] {
+            assert_eq!(client.load(table, "", r#"{"id":1,"v":1}"#).await.field("Status"), "OK", "{profile}");
+        }
+        assert_eq!(
+            state(&bed, "a").await.field("state"),
+            "UNKNOWN",
+            "{profile}: nobody knows it before it commits"
+        );
+        assert_eq!(count(&bed).await, "0");
+        assert_eq!(client.status("commit", "").await, "OK", "{profile}");
+        assert_eq!(state(&bed, "a").await.field("state"), "VISIBLE", "{profile}");
+        assert_eq!(bed.lines("SELECT COUNT(*) FROM d.u").await, [count(&bed).await], "{profile}");
+        assert_eq!(client.status("commit", "").await, "OK", "{profile}: it has already committed");
+        assert!(client.call("rollback", "").await.field("Message").contains("Can not abort"), "{profile}");
+    }
+}
+
+#[tokio::test]
+async fn s23_older_versions_do_not_know_it() {
+    let bed = bed_of(Profile::V3_5).await;
+    let client = Client::new(&bed, "a", MULTI);
+    assert_eq!(client.status("begin", "table: t\r\n").await, "OK");
+    assert_eq!(state(&bed, "a").await.field("state"), "PREPARE", "a transaction over one table");
+}
+
+#[tokio::test]
+async fn s23_a_commit_that_fails_says_ok_and_the_label_knows_better() {
+    for profile in [Profile::V4_0, Profile::V4_0_7, Profile::V4_1] {
+        let bed = bed_of(profile).await;
+        let bad = Client::new(&bed, "bad", MULTI);
+        bad.call("begin", "").await;
+        bad.load("t", "strict_mode: true\r\n", r#"{"id":1,"v":"x"}"#).await;
+        assert_eq!(bad.status("commit", "").await, "OK", "{profile}");
+        let known = state(&bed, "bad").await;
+        assert_eq!(known.field("state"), "ABORTED", "{profile}");
+        assert_eq!(known.field("reason"), "abnormal data more than max filter rate", "{profile}");
+
+        bed.standin.inject(Fault::once(Stage::Commit, Action::FalseOk));
+        let denied = Client::new(&bed, "denied", MULTI);
+        denied.call("begin", "").await;
+        denied.load("t", "", r#"{"id":1}"#).await;
+        assert_eq!(denied.status("commit", "").await, "OK", "{profile}");
+        assert_eq!(state(&bed, "denied").await.field("state"), "ABORTED", "{profile}");
+        assert_eq!(count(&bed).await, "0", "{profile}");
+    }
+}
+
+#[tokio::test]
+async fn s23_labels_are_minded_at_begin_from_4_0_7() {
+    for profile in [Profile::V4_0, Profile::V4_0_7, Profile::V4_1] {
+        let bed = bed_of(profile).await;
+        bed.load("label: used", r#"{"id":7}"#).await;
+        let open = Client::new(&bed, "open", MULTI);
+        open.call("begin", "").await;
+        let again = open.call("begin", "").await;
+        let used = Client::new(&bed, "used", MULTI);
+        let begun = used.call("begin", "").await;
+        if profile == Profile::V4_0 {
+            assert_eq!((again.field("Status"), begun.field("Status")), ("OK".into(), "OK".into()));
+            used.load("t", "", r#"{"id":1}"#).await;
+            assert_eq!(used.status("commit", "").await, "OK", "the commit fails, and says OK");
+            assert_eq!(count(&bed).await, "1");
+            continue;
+        }
+        assert_eq!(again.field("ExistingJobStatus"), "BEGIN", "{profile}");
+        assert_eq!(begun.field("Status"), "LABEL_ALREADY_EXISTS", "{profile}");
+        assert_eq!(begun.field("ExistingJobStatus"), "FINISHED", "{profile}");
+    }
+}
+
+#[tokio::test]
+async fn s23_a_rolled_back_transaction_commits_with_ok_before_4_1() {
+    for profile in [Profile::V4_0, Profile::V4_0_7, Profile::V4_1] {
+        let bed = bed_of(profile).await;
+        let client = Client::new(&bed, "a", MULTI);
+        client.call("begin", "").await;
+        client.load("t", "", r#"{"id":1}"#).await;
+        assert_eq!(client.status("rollback", "").await, "OK", "{profile}");
+        let commit = client.call("commit", "").await;
+        if profile == Profile::V4_1 {
+            assert!(
+                commit.field("Message").contains("Can not commit CANCELLED transaction"),
+                "{}",
+                commit.body
+            );
+        } else {
+            assert_eq!(commit.field("Status"), "OK", "{profile}");
+        }
+        assert_eq!(
+            (state(&bed, "a").await.field("state"), count(&bed).await),
+            ("UNKNOWN".into(), "0".into())
+        );
+    }
+}
+
+#[tokio::test]
+async fn s23_a_begin_without_a_timeout_lasts_twenty_seconds_from_4_0_7() {
+    for (profile, lives) in [(Profile::V4_0, true), (Profile::V4_0_7, false), (Profile::V4_1, false)] {
+        let bed = bed_of(profile).await;
+        let client = Client::new(&bed, "a", MULTI);
+        client.call("begin", "").await;
+        bed.standin.advance_clock(Duration::from_secs(21));
+        assert_eq!(client.load("t", "", r#"{"id":1}"#).await.field("Status") == "OK", lives, "{profile}");
+    }
+}
+
+#[tokio::test]
+async fn s23_a_restarted_frontend_has_lost_the_open_transaction() {
+    let bed = bed().await;
+    let client = Client::new(&bed, "a", MULTI);
+    client.call("begin", "").await;
+    client.load("t", "", r#"{"id":1}"#).await;
+    bed.standin.down(Part::Fe).await;
+    bed.standin.up(Part::Fe).await.expect("comes up");
+    let load = client.load("t", "", r#"{"id":2}"#).await;
+    assert!(load.field("Message").contains("FE leader is started or switched"), "{}", load.body);
+    assert_eq!(client.status("commit", "").await, "FAILED");
+    assert_eq!((state(&bed, "a").await.field("state"), count(&bed).await), ("UNKNOWN".into(), "0".into()));
+}
+
+#[tokio::test]
+async fn s23_a_backend_refuses_what_is_the_frontends_and_prepare_is_nobodys() {
+    let bed = bed().await;
+    let client = Client::new(&bed, "a", MULTI);
+    client.call("begin", "").await;
+    assert!(client.call("prepare", "").await.field("Message").ends_with("Unsupported operation"));
+    for operation in ["begin", "commit", "rollback"] {
+        let request = format!(
+            "POST /api/transaction/{operation} HTTP/1.1\r\n{}Content-Length: 0\r\n\r\n",
+            client.headers
+        );
+        assert_eq!(bed.be(&request).await.field("Status"), "INVALID_ARGUMENT", "{operation}");
+    }
+}
+
+#[tokio::test]
+async fn s23_a_load_that_fails_or_a_backend_that_dies_dooms_the_commit() {
+    let bed = bed().await;
+    let broken = Client::new(&bed, "broken", MULTI);
+    broken.call("begin", "").await;
+    assert_eq!(broken.load("t", "", "{").await.field("Status"), "ANALYSIS_ERROR");
+    broken.load("t", "", r#"{"id":1}"#).await;
+    let dead = Client::new(&bed, "dead", MULTI);
+    dead.call("begin", "").await;
+    dead.load("t", "", r#"{"id":1}"#).await;
+    bed.standin.down(Part::Be).await;
+    bed.standin.up(Part::Be).await.expect("comes up");
+    for (client, label) in [(broken, "broken"), (dead, "dead")] {
+        client.call("commit", "").await;
+        assert_eq!(state(&bed, label).await.field("state"), "ABORTED", "{label}");
+    }
+    assert_eq!(count(&bed).await, "0");
+}
+
+#[tokio::test]
+async fn s23_an_answer_lost_around_the_commit_is_found_by_the_label() {
+    let bed = bed().await;
+    for (stage, expected) in [(Stage::Commit, "UNKNOWN"), (Stage::Answer, "VISIBLE")] {
+        let label = format!("{stage:?}");
+        let client = Client::new(&bed, &label, MULTI);
+        client.call("begin", "").await;
+        client.load("t", "", r#"{"id":1}"#).await;
+        bed.standin.inject(Fault::once(stage, Action::Close));
+        assert_eq!(client.call("commit", "").await.status, 0, "{stage:?}");
+        assert_eq!(state(&bed, &label).await.field("state"), expected, "{stage:?}");
+    }
+}
