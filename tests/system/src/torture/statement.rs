@@ -20,9 +20,8 @@ const TEXTS: [&str; 9] = [
     "'\\N'",
 ];
 
-const DOCUMENTS: [&str; 5] = [
+const DOCUMENTS: [&str; 4] = [
     "NULL",
-    "'null'",
     "'{\"b\": [1, 2.50, null, true], \"a\": {\"deep\": \"é\"}}'",
     "'[]'",
     "'{\"big\": 9007199254740993, \"small\": -1.5e-7}'",
