@@ -2,9 +2,14 @@
 
 CARGO ?= cargo
 SECONDS ?=
+KILLS ?=
+MINUTES ?=
+SEEDS ?=
+JOBS ?= 2
+REPORT ?= target/soak.md
 TESTBED = $(RELEASE) --quiet && target/release/testbed
 
-.PHONY: help demo test bench check cluster-up cluster-down images crd
+.PHONY: help demo test bench soak check cluster-up cluster-down images crd
 
 help:            ## this list
 	@sed -n 's/^\([a-z-]*\): .*## */\1\t/p' Makefile | expand -t 16
@@ -22,6 +27,11 @@ test:            ## every test: unit, property, and the whole system in a real K
 bench:           ## the worker against pg_recvlogical on one backlog, in turn
 	$(RELEASE)
 	target/release/bench
+
+soak:            ## torture until KILLS, MINUTES or SEEDS are through, JOBS rounds at a time; a report to REPORT
+	$(RELEASE)
+	target/release/soak $(if $(KILLS),--kills $(KILLS)) $(if $(MINUTES),--minutes $(MINUTES)) \
+	  $(if $(SEEDS),--seeds $(SEEDS)) --jobs $(JOBS) --report $(REPORT) $(SOAK)
 
 check:           ## formatting, lints, the chart, licences
 	$(CARGO) fmt --all --check

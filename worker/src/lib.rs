@@ -10,6 +10,7 @@
 //! The vocabulary ([`lsn`], [`table`], [`change`], [`fault`], [`hold`], [`progress`]) imports nothing else.
 //! [`postgres`] knows nothing of [`pipeline`] or [`starrocks`]; [`pipeline`] knows neither end and
 //! names what it needs in the trait [`pipeline::Load`]; [`starrocks`] never imports [`postgres`];
+//! [`verify`] reads both ends and knows neither [`starrocks`] nor [`pipeline`], so that its judgement is its own;
 //! [`control`] only reads progress and sends commands; [`job`] owns every task and holds no data.
 //! `tests/layering.rs` reads the `use` lines and fails when one of these sentences is broken.
 
@@ -25,3 +26,4 @@ pub mod postgres;
 pub mod progress;
 pub mod starrocks;
 pub mod table;
+pub mod verify;

@@ -1,6 +1,6 @@
 //! `dbmazz`: reads what it is asked and the job's description, and lets the job run.
 //!
-//! Exit codes: 0 after a drain, 1 for a fault, 2 for a description or arguments that cannot be used.
+//! Exit codes: 0 after a drain or for equal sides, 1 for a fault or a difference, 2 for a description or arguments that cannot be used.
 
 use std::{
     env, fs,
@@ -14,6 +14,7 @@ use worker::{
     config::{ConfigError, JobConfig, LogLevel, description, dotenv, environment},
     job,
     postgres::DropObjects,
+    verify,
 };
 
 const USAGE: &str = "\
@@ -21,6 +22,8 @@ dbmazz: moves changes of PostgreSQL tables into StarRocks, and loses none
 
   dbmazz                                              replicates until SIGTERM, then drains
   dbmazz cleanup [--keep-slot] [--keep-publication]   drops the job's slot and publication
+  dbmazz verify [--patience 30s] [--show 10] [--table schema.name]...
+                                                      compares both sides of a live job, value by value
   dbmazz --version
   dbmazz --help
 
@@ -28,9 +31,10 @@ The job is described by environment variables (SOURCE_URL, SINK_URL, SINK_DATABA
 the file .env, or by the directory that DBMAZZ_JOB_DIR names. RUST_LOG says how much is logged.
 ";
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 enum Task {
     Run,
+    Verify(verify::Options),
     Cleanup { keep_slot: bool, keep_publication: bool },
     Version,
     Help,
@@ -54,6 +58,7 @@ fn task(arguments: &[String]) -> Result<Task, String> {
         ["--version" | "-V"] => Ok(Task::Version),
         ["--help" | "-h"] => Ok(Task::Help),
         ["cleanup", options @ ..] => cleanup(options),
+        ["verify", options @ ..] => verify::Options::read(options).map(Task::Verify),
         [other, ..] => Err(format!("{other} is not known")),
     }
 }
@@ -76,7 +81,7 @@ fn start(task: Task) -> ExitCode {
         Err(error) => return refused(&format!("{error}; correct {} and start again", error.field)),
     };
     match run(task, config) {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(code) => code,
         Err(fault) => {
             tracing::error!("ended: {fault:#}");
             ExitCode::FAILURE
@@ -128,7 +133,7 @@ fn log(asked: Option<String>, level: LogLevel) -> Result<(), ConfigError> {
 }
 
 /// One thread for everything that waits; what computes or blocks has threads of its own.
-fn run(task: Task, config: JobConfig) -> anyhow::Result<()> {
+fn run(task: Task, config: JobConfig) -> anyhow::Result<ExitCode> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let ended = runtime.block_on(work(task, config));
     // A thread that still blocks on a socket must not keep the process.
@@ -136,14 +141,20 @@ fn run(task: Task, config: JobConfig) -> anyhow::Result<()> {
     ended
 }
 
-async fn work(task: Task, config: JobConfig) -> anyhow::Result<()> {
+async fn work(task: Task, config: JobConfig) -> anyhow::Result<ExitCode> {
     match task {
+        Task::Verify(options) => {
+            let report = verify::run(&config, &options).await?;
+            let told = said(&report.to_string());
+            return Ok(if report.is_equal() { told } else { ExitCode::FAILURE });
+        }
         Task::Cleanup { keep_slot, keep_publication } => {
             let objects = DropObjects { slot: !keep_slot, publication: !keep_publication };
-            Ok(job::cleanup(config, objects).await?)
+            job::cleanup(config, objects).await?;
         }
-        Task::Run | Task::Version | Task::Help => job::run(config).await,
+        Task::Run | Task::Version | Task::Help => job::run(config).await?,
     }
+    Ok(ExitCode::SUCCESS)
 }
 
 fn said(text: &str) -> ExitCode {
@@ -175,6 +186,7 @@ mod tests {
             ("cleanup", cleanup(false, false)),
             ("cleanup --keep-slot", cleanup(true, false)),
             ("cleanup --keep-publication --keep-slot", cleanup(true, true)),
+            ("verify", Ok(Task::Verify(verify::Options::default()))),
         ] {
             assert_eq!(of(line), task, "{line}");
         }
@@ -182,7 +194,12 @@ mod tests {
 
     #[test]
     fn what_is_not_known_is_named() {
-        for (line, word) in [("start", "start"), ("cleanup --all", "--all"), ("--version x", "--version")] {
+        for (line, word) in [
+            ("start", "start"),
+            ("cleanup --all", "--all"),
+            ("verify --x 1", "--x"),
+            ("--version x", "--version"),
+        ] {
             assert!(of(line).unwrap_err().contains(word), "{line}");
         }
     }

@@ -26,6 +26,7 @@ pub struct Sink {
 #[derive(Debug, Clone, Copy)]
 struct Ports {
     fe: u16,
+    be: u16,
     sql: u16,
     admin: u16,
 }
@@ -62,8 +63,8 @@ impl Sink {
         let ports = wait::until("the stand-in listens", async || Ok(ports(&process.said()))).await?;
         let forward = |port| cluster.forward(testbed::kubernetes::address(port));
         let forwarders = vec![forward(ports.fe)?, forward(ports.sql)?, forward(ports.admin)?];
-        let reached =
-            Ports { fe: forwarders[0].port(), sql: forwarders[1].port(), admin: forwarders[2].port() };
+        let [fe, sql, admin] = [0, 1, 2].map(|place: usize| forwarders[place].port());
+        let reached = Ports { fe, sql, admin, ..ports };
         Ok(Self { host, ports, reached, _forwarders: forwarders, _process: process })
     }
 
@@ -80,6 +81,16 @@ impl Sink {
     /// The frontend's MySQL port as the worker names it.
     pub fn query_port(&self) -> u16 {
         self.ports.sql
+    }
+
+    /// The frontend's HTTP port of 127.0.0.1.
+    pub fn reached_http_port(&self) -> u16 {
+        self.reached.fe
+    }
+
+    /// The backend's HTTP port as the frontend names it.
+    pub fn backend_port(&self) -> u16 {
+        self.ports.be
     }
 
     /// The MySQL port of 127.0.0.1, for people.
@@ -114,8 +125,7 @@ impl Sink {
     /// Waits until every fault that was asked for has struck.
     pub async fn until_struck(&self) -> Result<()> {
         wait::until("every fault has struck", async || {
-            let text = ureq::get(self.admin("/faults")).call()?.body_mut().read_to_string()?;
-            Ok((serde_json::from_str::<Vec<Json>>(&text)?.is_empty()).then_some(()))
+            Ok((self.waiting_faults()? == 0).then_some(()))
         })
         .await
     }
@@ -139,7 +149,20 @@ impl Sink {
 
     /// Closes all listeners and connections; the data stays.
     pub fn down(&self) -> Result<()> {
-        self.post("/down", &serde_json::json!({"fe": true, "be": true, "sql": true}))
+        self.down_of(&["fe", "be", "sql"])
+    }
+
+    /// Closes the listeners and connections of some parts: `fe`, `be`, `sql`.
+    pub fn down_of(&self, parts: &[&str]) -> Result<()> {
+        let parts: serde_json::Map<_, _> =
+            parts.iter().map(|part| ((*part).to_owned(), Json::Bool(true))).collect();
+        self.post("/down", &Json::Object(parts))
+    }
+
+    /// Faults that wait for a load to strike.
+    pub fn waiting_faults(&self) -> Result<usize> {
+        let text = ureq::get(self.admin("/faults")).call()?.body_mut().read_to_string()?;
+        Ok(serde_json::from_str::<Vec<Json>>(&text)?.len())
     }
 
     pub fn up(&self) -> Result<()> {
@@ -166,7 +189,12 @@ impl Sink {
 fn ports(said: &str) -> Option<Ports> {
     let line: Json = said.lines().find_map(|line| serde_json::from_str(line).ok())?;
     let port = |name: &str| line[name].as_u64().and_then(|port| u16::try_from(port).ok());
-    Some(Ports { fe: port("fe_port")?, sql: port("sql_port")?, admin: port("admin_port")? })
+    Some(Ports {
+        fe: port("fe_port")?,
+        be: port("be_port")?,
+        sql: port("sql_port")?,
+        admin: port("admin_port")?,
+    })
 }
 
 fn text(value: Option<Value>) -> Option<String> {

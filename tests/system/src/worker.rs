@@ -44,6 +44,19 @@ impl Settings {
         Ok(settings)
     }
 
+    /// For a program on this machine, wherever the sink is.
+    pub fn outside(url: &str, sink: &Sink, database: &str, tables: &str) -> Result<Self> {
+        let settings = Self::new(url, sink, database, tables)?
+            .with("SINK_URL", &format!("127.0.0.1:{}", sink.reached_http_port()))
+            .with("SINK_PORT", &sink.reached_query_port().to_string());
+        Ok(settings)
+    }
+
+    /// The variables of a process.
+    pub fn variables(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.variables.iter().map(|(name, value)| (name.as_str(), value.as_str()))
+    }
+
     /// The same settings for a worker beside the first.
     pub fn on_free_ports(self) -> Result<Self> {
         let (grpc_port, http_port) = (free_port()?, free_port()?);
@@ -75,7 +88,7 @@ pub struct Worker {
 impl Worker {
     pub fn start(settings: &Settings) -> Result<Self> {
         let mut command = Command::new(program("worker", "dbmazz")?);
-        command.env_clear().envs(settings.variables.iter().map(|(name, value)| (name, value)));
+        command.env_clear().envs(settings.variables());
         let process = Process::start("dbmazz", &mut command)?;
         Ok(Self { settings: settings.clone(), process })
     }

@@ -9,6 +9,7 @@ mod system {
     mod operations;
     mod rig;
     mod takeover;
+    mod torture;
     mod types;
 
     mod kubernetes;

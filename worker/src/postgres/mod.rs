@@ -10,6 +10,7 @@
 //! - [`stream`]: the reader, the only place that tells PostgreSQL to forget WAL.
 //! - [`pgoutput`] and [`route`]: pure; bytes to messages, messages to changes of the job's tables.
 //! - [`connection`]: the one client, for SQL and for replication alike.
+//! - [`reading`]: rows of tables, for whoever only looks.
 //!
 //! Whatever comes from the socket is checked before it is believed: it can be an error, never a panic.
 
@@ -18,10 +19,11 @@ mod cursor;
 mod error;
 mod kind;
 pub mod pgoutput;
+pub(crate) mod reading;
 pub mod route;
 pub mod setup;
 mod slot;
-mod sql;
+pub(crate) mod sql;
 pub mod stream;
 
 pub use setup::{DropObjects, Prepared, drop_objects, prepare};

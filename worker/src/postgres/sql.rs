@@ -3,17 +3,17 @@
 use crate::table::TableName;
 
 /// `"name"`.
-pub(super) fn identifier(name: &str) -> String {
+pub(crate) fn identifier(name: &str) -> String {
     format!("\"{}\"", name.replace('"', "\"\""))
 }
 
 /// `"schema"."name"`.
-pub(super) fn table(name: &TableName) -> String {
+pub(crate) fn table(name: &TableName) -> String {
     format!("{}.{}", identifier(&name.schema), identifier(&name.name))
 }
 
 /// `'text'`, or `E'text'` where a backslash could mean something.
-pub(super) fn literal(text: &str) -> String {
+pub(crate) fn literal(text: &str) -> String {
     let quoted = text.replace('\'', "''");
     if quoted.contains('\\') {
         format!(" E'{}'", quoted.replace('\\', "\\\\"))

@@ -97,8 +97,7 @@ async fn two_jobs_side_by_side_do_not_disturb_each_other() -> Result<()> {
     other.crash()?;
     rig.write(&mut workload, 30).await?;
     rig.until_equal().await?;
-    let pairs = system::workload::pairs("second");
-    system::compare::until_equal(&rig.source, &rig.sink, &pairs).await?;
+    system::verify::until_equal(&second).await?;
     Ok(())
 }
 

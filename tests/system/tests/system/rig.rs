@@ -3,10 +3,9 @@
 use anyhow::Result;
 use serde_json::json;
 use system::{
-    compare::{self, Pair},
     sink::Sink,
     source::Source,
-    wait,
+    verify, wait,
     worker::{Settings, Worker},
     workload::{self, Workload},
 };
@@ -55,15 +54,14 @@ impl Rig {
         Ok(())
     }
 
-    /// Both sides of the workload's tables become equal; says how many rows they have.
+    /// Both sides of all tables become equal; says how many rows they have.
     pub(crate) async fn until_equal(&self) -> Result<u64> {
-        compare::until_equal(&self.source, &self.sink, &workload::pairs(DATABASE)).await
+        verify::until_equal(&self.settings).await
     }
 
     /// Both sides of one table become equal.
-    pub(crate) async fn until_table_equal(&self, table: &str, key: &[&str]) -> Result<u64> {
-        let pair = Pair::new(&format!("public.{table}"), &format!("{DATABASE}.{table}"), key);
-        compare::until_equal(&self.source, &self.sink, &[pair]).await
+    pub(crate) async fn until_table_equal(&self, table: &str) -> Result<u64> {
+        verify::until_tables_equal(&self.settings, &[table]).await
     }
 
     /// Loads that the stand-in has committed.

@@ -7,19 +7,19 @@ use crate::postgres::{
 
 /// One row of an answer: its values as text, in order.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(in crate::postgres) struct Row(Vec<Option<String>>);
+pub(crate) struct Row(Vec<Option<String>>);
 
 impl Row {
     /// The value of a column that our own statement made; empty when it is NULL.
-    pub(in crate::postgres) fn text(&self, column: usize) -> &str {
+    pub(crate) fn text(&self, column: usize) -> &str {
         self.value(column).unwrap_or_default()
     }
 
-    pub(in crate::postgres) fn value(&self, column: usize) -> Option<&str> {
+    pub(crate) fn value(&self, column: usize) -> Option<&str> {
         self.0.get(column)?.as_deref()
     }
 
-    pub(in crate::postgres) fn flag(&self, column: usize) -> bool {
+    pub(crate) fn flag(&self, column: usize) -> bool {
         self.value(column) == Some("t")
     }
 

@@ -16,10 +16,12 @@ mod tls;
 
 use std::{
     io,
+    ops::ControlFlow,
     time::{Duration, Instant},
 };
 
-pub(super) use answer::{Row, server_error};
+pub(crate) use answer::Row;
+pub(super) use answer::server_error;
 pub(super) use frame::{STREAM_BYTES, Split, message, split};
 
 use super::error::SourceError;
@@ -30,6 +32,8 @@ use socket::Socket;
 const OPEN_LIMIT: Duration = Duration::from_secs(20);
 /// Until the answer to a statement is there.
 const QUERY_LIMIT: Duration = Duration::from_secs(60);
+/// Until the next row of a long answer: the server may have to sort a table before the first.
+const ROW_LIMIT: Duration = Duration::from_secs(3600);
 /// Until a small message is on its way.
 const SEND_LIMIT: Duration = Duration::from_secs(10);
 /// Answers to SQL are small: names, numbers, settings.
@@ -46,10 +50,19 @@ pub(super) struct Connection {
 impl Connection {
     /// Connects, agrees on TLS as configured, logs in and waits until the session is ready.
     pub(super) fn open(config: &SourceConfig) -> Result<Self, SourceError> {
+        Self::open_with(config, settings::REPLICATION)
+    }
+
+    /// A session for SQL alone, which takes no walsender of the server.
+    pub(super) fn open_for_sql(config: &SourceConfig) -> Result<Self, SourceError> {
+        Self::open_with(config, &[])
+    }
+
+    fn open_with(config: &SourceConfig, settings: &[(&str, &str)]) -> Result<Self, SourceError> {
         let deadline = Instant::now() + OPEN_LIMIT;
         let socket = tls::dial(config, deadline)?;
         let mut connection = Self { socket, inbox: Vec::new() };
-        connection.send(&settings::startup_message(config))?;
+        connection.send(&settings::startup_message(config, settings))?;
         login::log_in(&mut connection, config, deadline)?;
         connection.until_ready(deadline)?;
         Ok(connection)
@@ -60,6 +73,25 @@ impl Connection {
         let deadline = Instant::now() + QUERY_LIMIT;
         self.send(&frame::query(sql))?;
         self.until_ready(deadline)
+    }
+
+    /// Runs one statement and hands its rows on as they come, until `take` has enough. The session ends with it.
+    pub(super) fn each_row(
+        mut self,
+        sql: &str,
+        mut take: impl FnMut(Row) -> ControlFlow<()>,
+    ) -> Result<(), SourceError> {
+        self.send(&frame::query(sql))?;
+        loop {
+            let (tag, body) = self.receive(Instant::now() + ROW_LIMIT)?;
+            match tag {
+                b'D' if take(answer::row(&body)?).is_break() => return Ok(()),
+                b'E' => return Err(SourceError::Server(server_error(&body)?)),
+                b'Z' => return Ok(()),
+                b'D' | b'T' | b'C' | b'N' | b'S' | b'A' | b'I' => {}
+                _ => return Err(unexpected(tag)),
+            }
+        }
     }
 
     /// Runs a command that turns the session into a stream in both directions.

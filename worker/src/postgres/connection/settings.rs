@@ -5,8 +5,10 @@ use crate::config::SourceConfig;
 /// Version 3.0 of the protocol.
 const PROTOCOL: u32 = 3 << 16;
 
-const SETTINGS: [(&str, &str); 11] = [
-    ("replication", "database"),
+/// Makes a session one of the replication protocol, which speaks SQL too.
+pub(super) const REPLICATION: &[(&str, &str)] = &[("replication", "database")];
+
+const SETTINGS: [(&str, &str); 10] = [
     ("client_encoding", "UTF8"),
     ("search_path", ""),
     ("TimeZone", "UTC"),
@@ -20,7 +22,7 @@ const SETTINGS: [(&str, &str); 11] = [
 ];
 
 /// The StartupMessage: it has no tag.
-pub(super) fn startup_message(config: &SourceConfig) -> Vec<u8> {
+pub(super) fn startup_message(config: &SourceConfig, more: &[(&str, &str)]) -> Vec<u8> {
     let application = format!("dbmazz {}", config.slot);
     let own = [
         ("user", config.user.as_str()),
@@ -28,7 +30,7 @@ pub(super) fn startup_message(config: &SourceConfig) -> Vec<u8> {
         ("application_name", application.as_str()),
     ];
     let mut body = PROTOCOL.to_be_bytes().to_vec();
-    for (name, value) in own.into_iter().chain(SETTINGS) {
+    for (name, value) in own.into_iter().chain(SETTINGS).chain(more.iter().copied()) {
         for text in [name, value] {
             // The configuration is checked for zero bytes; one here would cut the message, so it is left out.
             body.extend(text.bytes().filter(|byte| *byte != 0).chain([0]));

@@ -12,7 +12,7 @@ use std::{
 
 use anyhow::Result;
 use clap::Parser;
-use system::{compare, workload};
+use system::{verify, worker::Settings, workload};
 use tokio::{signal, task::JoinSet};
 use tokio_util::sync::CancellationToken;
 
@@ -61,8 +61,9 @@ async fn show(stage: &Stage, length: Option<Duration>) -> Result<()> {
 }
 
 async fn compare_at_the_end(stage: &Stage) -> Result<()> {
-    let source = stage.source().await?;
-    let rows = compare::until_equal(&source, stage.sink(), &workload::pairs(stage::DATABASE)).await?;
+    let tables = workload::TABLES.join(",");
+    let settings = Settings::outside(&stage.source_url(), stage.sink(), stage::DATABASE, &tables)?;
+    let rows = verify::until_equal(&settings).await?;
     writeln!(io::stdout().lock(), "\nboth sides are equal, value by value: {rows} rows of two tables")?;
     Ok(())
 }

@@ -7,7 +7,7 @@ use std::{
 
 use anyhow::{Context, Result};
 use serde_json::Value as Json;
-use system::{compare::Pair, source::Source, workload};
+use system::{source::Source, workload};
 
 use crate::stage::{DATABASE, Stage};
 
@@ -15,14 +15,13 @@ use crate::stage::{DATABASE, Stage};
 pub(crate) struct Screen<'a> {
     stage: &'a Stage,
     source: Source,
-    pairs: [Pair; 2],
     last: Option<(Instant, u64)>,
 }
 
 impl<'a> Screen<'a> {
     pub(crate) async fn new(stage: &'a Stage) -> Result<Self> {
         let source = stage.source().await?;
-        Ok(Self { stage, source, pairs: workload::pairs(DATABASE), last: None })
+        Ok(Self { stage, source, last: None })
     }
 
     pub(crate) async fn draw(&mut self) -> Result<()> {
@@ -46,8 +45,8 @@ impl<'a> Screen<'a> {
             String::new(),
             format!("{:<20} {:>12} {:>12}", "table", "PostgreSQL", "StarRocks"),
         ];
-        for pair in &self.pairs {
-            lines.push(self.counts(pair).await?);
+        for table in workload::TABLES {
+            lines.push(self.counts(table).await?);
         }
         lines.push(String::new());
         lines.push(self.stage.kubectl(&["get", "replicationjobs"])?);
@@ -60,12 +59,12 @@ impl<'a> Screen<'a> {
         Ok(lines.join("\n"))
     }
 
-    async fn counts(&self, pair: &Pair) -> Result<String> {
-        let source = self.source.value(&format!("SELECT count(*) FROM {}", pair.source)).await?;
-        let live = format!("SELECT count(*) FROM {} WHERE dbmazz_is_deleted = 0", pair.target);
+    async fn counts(&self, table: &str) -> Result<String> {
+        let source = self.source.value(&format!("SELECT count(*) FROM {table}")).await?;
+        let live = format!("SELECT count(*) FROM {DATABASE}.{table} WHERE dbmazz_is_deleted = 0");
         let sink = self.stage.sink().value(&live).await?;
         let count = |count: Option<String>| count.unwrap_or_default();
-        Ok(format!("{:<20} {:>12} {:>12}", pair.source, count(source), count(sink)))
+        Ok(format!("{:<20} {:>12} {:>12}", table, count(source), count(sink)))
     }
 
     /// Bytes of WAL that StarRocks does not have yet, as PostgreSQL sees it.

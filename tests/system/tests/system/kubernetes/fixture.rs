@@ -6,10 +6,10 @@ use anyhow::{Context, Result};
 use serde_json::Value as Json;
 use system::{
     cluster::{self, Namespace, Platform},
-    compare,
     sink::Sink,
     source::Source,
-    wait,
+    verify, wait,
+    worker::Settings,
     workload::{self, Workload},
 };
 use testbed::{
@@ -88,12 +88,13 @@ impl Site {
     }
 
     pub(crate) async fn source(&self) -> Result<Source> {
-        let url = format!(
-            "host=127.0.0.1 port={} user=postgres password='{}' dbname=postgres",
-            self.forwarder.port(),
-            self.postgres.password()
-        );
-        Source::connect(&url).await
+        Source::connect(&self.source_url()).await
+    }
+
+    /// PostgreSQL as this machine reaches it.
+    fn source_url(&self) -> String {
+        let inside = self.postgres.url("postgres");
+        inside.replace(&self.postgres.address().to_string(), &format!("127.0.0.1:{}", self.forwarder.port()))
     }
 
     pub(crate) fn job(&self) -> Json {
@@ -119,7 +120,8 @@ impl Site {
     }
 
     pub(crate) async fn until_equal(&self) -> Result<u64> {
-        compare::until_equal(&self.source().await?, &self.sink, &workload::pairs("app")).await
+        let settings = Settings::outside(&self.source_url(), &self.sink, "app", &TABLES.join(","))?;
+        verify::until_equal(&settings).await
     }
 
     /// The worker's pod: the one that is not on its way out.

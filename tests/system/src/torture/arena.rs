@@ -1,0 +1,201 @@
+//! All parts of one round, and the strokes that fall on them.
+
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use serde_json::json;
+use testbed::postgres::{Postgres, PostgresOptions};
+use tokio::time::{Instant, sleep, timeout};
+
+use super::{proxy::Proxy, schema, stroke::Stroke, tally::Tally};
+use crate::{
+    sink::Sink,
+    source::Source,
+    worker::{Settings, Worker},
+};
+
+pub(super) const DATABASE: &str = "app";
+
+/// How long a stroke waits for its moment before it falls anyway.
+const MOMENT: Duration = Duration::from_secs(3);
+/// A worker that was asked to end and does not is killed.
+const DRAIN: Duration = Duration::from_secs(10);
+
+pub(super) struct Arena {
+    pub(super) postgres: Postgres,
+    pub(super) sink: Sink,
+    /// Both ends as they are, for whoever looks.
+    pub(super) direct: Settings,
+    source_proxy: Proxy,
+    sink_proxies: [Proxy; 3],
+    worker: Worker,
+    /// Of the worker's settings, for one beside it.
+    through: Settings,
+    /// What workers said that are gone.
+    pub(super) said: String,
+    pub(super) tally: Tally,
+}
+
+impl Arena {
+    pub(super) async fn set(variables: &[(String, String)]) -> Result<Self> {
+        let postgres = Postgres::start(PostgresOptions::default())?;
+        let sink = Sink::start().await?;
+        Source::connect(&postgres.url("postgres")).await?.run(&schema::schema()).await?;
+        let source_proxy = Proxy::before(postgres.port()).await?;
+        let be = Proxy::before(sink.backend_port()).await?;
+        let fe = Proxy::before_frontend(sink.http_port(), sink.backend_port(), &be).await?;
+        let sql = Proxy::before(sink.query_port()).await?;
+        let direct = Settings::new(&postgres.url("postgres"), &sink, DATABASE, &schema::tables())?
+            .with("FLUSH_INTERVAL_MS", "50");
+        let (at, behind) = (format!(":{}/", postgres.port()), format!(":{}/", source_proxy.port()));
+        let mut through = direct
+            .clone()
+            .with("SOURCE_URL", &postgres.url("postgres").replace(&at, &behind))
+            .with("SINK_URL", &format!("127.0.0.1:{}", fe.port()))
+            .with("SINK_PORT", &sql.port().to_string());
+        for (name, value) in variables {
+            through = through.with(name, value);
+        }
+        let worker = Worker::ready(&through).await?;
+        let (said, tally) = Default::default();
+        Ok(Self {
+            postgres,
+            sink,
+            direct,
+            source_proxy,
+            sink_proxies: [fe, be, sql],
+            worker,
+            through,
+            said,
+            tally,
+        })
+    }
+
+    pub(super) async fn strike(&mut self, stroke: &Stroke) -> Result<()> {
+        self.tally.count(stroke);
+        match stroke {
+            Stroke::Kill { after_load: false } => self.kill().await,
+            Stroke::Kill { after_load: true } => {
+                self.until_loaded().await?;
+                self.kill().await
+            }
+            Stroke::KillAt { stage, held } => self.kill_at(stage, *held).await,
+            Stroke::Overtake { beside } => self.overtake(*beside).await,
+            Stroke::Terminate => self.terminate().await,
+            Stroke::Cut { source } => {
+                self.proxies(*source).iter().for_each(Proxy::cut);
+                Ok(())
+            }
+            Stroke::Shut { source, length } => {
+                self.proxies(*source).iter().for_each(Proxy::close);
+                self.heal_after(*source, *length).await
+            }
+            Stroke::Slow { source, delay, length } => {
+                self.proxies(*source).iter().for_each(|proxy| proxy.delay(*delay));
+                self.heal_after(*source, *length).await
+            }
+            Stroke::EndWalsender => self.end_walsender().await,
+            Stroke::Restart { crash } => self.restart(*crash),
+            Stroke::SinkDown { part, length } => {
+                self.sink.down_of(&[part])?;
+                sleep(*length).await;
+                self.sink.up()
+            }
+            Stroke::Fault(fault) => self.sink.inject(fault),
+        }
+    }
+
+    fn proxies(&self, source: bool) -> &[Proxy] {
+        if source { std::slice::from_ref(&self.source_proxy) } else { &self.sink_proxies }
+    }
+
+    async fn heal_after(&self, source: bool, length: Duration) -> Result<()> {
+        sleep(length).await;
+        self.proxies(source).iter().for_each(Proxy::heal);
+        Ok(())
+    }
+
+    async fn kill(&mut self) -> Result<()> {
+        self.keep_what_was_said();
+        self.worker.crash()
+    }
+
+    /// The load is let go after its sender is dead, and another worker at work.
+    async fn kill_at(&mut self, stage: &str, held: Duration) -> Result<()> {
+        let waiting = self.sink.waiting_faults()?;
+        let delay = json!({"delay": {"millis": held.as_millis() as u64}});
+        self.sink.inject(&json!({"stage": stage, "action": delay, "count": 1}))?;
+        let begun = Instant::now();
+        while self.sink.waiting_faults()? > waiting && begun.elapsed() < MOMENT {
+            sleep(Duration::from_millis(5)).await;
+        }
+        self.kill().await
+    }
+
+    async fn overtake(&mut self, beside: Duration) -> Result<()> {
+        let second = Worker::start(&self.through.clone().on_free_ports()?)?;
+        sleep(beside).await;
+        self.keep_what_was_said();
+        // The first is killed by being dropped.
+        self.worker = second;
+        Ok(())
+    }
+
+    async fn terminate(&mut self) -> Result<()> {
+        // One that does not end in time is killed and started anew all the same.
+        let ended = timeout(DRAIN, self.worker.process().terminate()).await;
+        self.tally.drains += u64::from(matches!(ended, Ok(Ok(status)) if status.success()));
+        self.kill().await
+    }
+
+    async fn until_loaded(&self) -> Result<()> {
+        let (before, begun) = (self.loads()?, Instant::now());
+        while self.loads()? == before && begun.elapsed() < MOMENT {
+            sleep(Duration::from_millis(5)).await;
+        }
+        Ok(())
+    }
+
+    pub(super) fn loads(&self) -> Result<u64> {
+        let stats = self.sink.stats()?;
+        let tables = stats["tables"].as_object().context("the stand-in's tables")?;
+        Ok(tables.values().filter_map(|table| table["loads"].as_u64()).sum())
+    }
+
+    async fn end_walsender(&self) -> Result<()> {
+        let source = Source::connect(&self.postgres.url("postgres")).await?;
+        source.run("SELECT pg_terminate_backend(pid) FROM pg_stat_replication").await
+    }
+
+    fn restart(&mut self, crash: bool) -> Result<()> {
+        if crash {
+            self.postgres.stop_immediate()?
+        } else {
+            self.postgres.stop()?
+        }
+        self.postgres.start_again()
+    }
+
+    fn keep_what_was_said(&mut self) {
+        if let Ok((_, peak)) = self.worker.memory() {
+            self.tally.peak_memory = self.tally.peak_memory.max(peak);
+        }
+        let process = self.worker.process();
+        let (pid, said) = (process.pid(), process.said());
+        self.said.push_str(&format!("--- worker {pid}\n{said}"));
+    }
+
+    /// Nothing is broken any more.
+    pub(super) async fn heal(&mut self) -> Result<()> {
+        self.sink.heal()?;
+        self.sink.up()?;
+        self.source_proxy.heal();
+        self.sink_proxies.iter().for_each(Proxy::heal);
+        self.worker.until_ready().await
+    }
+
+    /// Everything the running worker has said, and its memory.
+    pub(super) fn look(&mut self) {
+        self.keep_what_was_said();
+    }
+}

@@ -1,0 +1,151 @@
+//! One seed: set up, strike, heal, compare.
+
+use std::{
+    path::{Path, PathBuf},
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use anyhow::{Context, Result};
+use fastrand::Rng;
+use tokio::{
+    task::JoinSet,
+    time::{Instant, sleep},
+};
+use tokio_util::sync::CancellationToken;
+
+use super::{
+    arena::{Arena, DATABASE},
+    stroke::{Means, Stroke},
+    tally::Tally,
+    traffic::Switches,
+    versions::Versions,
+    writer::Writer,
+};
+use crate::{verify, wait};
+
+/// What one round does.
+#[derive(Debug, Clone)]
+pub struct Plan {
+    pub seed: u64,
+    /// Ends after so many strokes.
+    pub strokes: usize,
+    pub writers: u64,
+    pub means: Means,
+    pub switches: Switches,
+    /// More variables for the worker.
+    pub variables: Vec<(String, String)>,
+    /// Where the logs of a round that failed are kept.
+    pub logs: PathBuf,
+}
+
+impl Plan {
+    /// Everything there is, from this seed.
+    pub fn new(seed: u64, strokes: usize) -> Self {
+        Self {
+            seed,
+            strokes,
+            writers: 3,
+            means: Means::ALL,
+            switches: Switches::default(),
+            variables: Vec::new(),
+            logs: crate::cluster::root().join("target/torture"),
+        }
+    }
+}
+
+/// Between two strokes, at most.
+const LONGEST_PAUSE: u64 = 1200;
+/// Between two looks at versions.
+const LOOK: Duration = Duration::from_millis(200);
+
+/// Runs a round; an error names the seed and where the logs are.
+pub async fn run(plan: &Plan) -> Result<Tally> {
+    let mut arena = Arena::set(&plan.variables).await?;
+    let outcome = rounds(plan, &mut arena).await;
+    outcome.map_err(|error| {
+        let kept = keep(plan, &mut arena, &format!("{error:#}"));
+        error.context(format!("seed {} failed, its logs are in {}", plan.seed, kept.display()))
+    })
+}
+
+async fn rounds(plan: &Plan, arena: &mut Arena) -> Result<Tally> {
+    let (stop, transactions) = (CancellationToken::new(), Arc::new(AtomicU64::new(0)));
+    let mut writers = JoinSet::new();
+    for number in 0..plan.writers {
+        let seed = plan.seed.wrapping_mul(1000) + number;
+        let url = arena.postgres.url("postgres");
+        let writer = Writer { url, seed, switches: plan.switches, transactions: Arc::clone(&transactions) };
+        writers.spawn(writer.run(stop.clone()));
+    }
+    let mut versions = Versions::default();
+    strike(plan, arena, &mut versions).await?;
+    stop.cancel();
+    writers.join_all().await;
+    compare(plan, arena, &mut versions).await?;
+    let mut tally = std::mem::take(&mut arena.tally);
+    tally.transactions = transactions.load(Ordering::Relaxed);
+    tally.loads = arena.loads()?;
+    (tally.version_falls, tally.versions_seen) = (versions.falls, versions.samples);
+    Ok(tally)
+}
+
+async fn strike(plan: &Plan, arena: &mut Arena, versions: &mut Versions) -> Result<()> {
+    let mut random = Rng::with_seed(plan.seed);
+    for _ in 0..plan.strokes {
+        let until = Instant::now() + Duration::from_millis(random.u64(..LONGEST_PAUSE));
+        while Instant::now() < until {
+            // A sink that is down shows no versions.
+            drop(versions.sample(&arena.sink, DATABASE).await);
+            sleep(LOOK.min(until.saturating_duration_since(Instant::now()))).await;
+        }
+        let stroke = Stroke::next(&mut random, plan.means);
+        arena.strike(&stroke).await.with_context(|| format!("at {stroke:?}"))?;
+    }
+    Ok(())
+}
+
+async fn compare(plan: &Plan, arena: &mut Arena, versions: &mut Versions) -> Result<()> {
+    arena.heal().await?;
+    arena.tally.rows_compared = verify::until_equal(&arena.direct).await?;
+    arena.tally.tables_compared = super::schema::tables().split(',').count() as u64;
+    // What is equal may still be followed by the same again: until everything is confirmed.
+    let source = crate::source::Source::connect(&arena.postgres.url("postgres")).await?;
+    let now = source.value("SELECT pg_current_wal_insert_lsn()").await?.unwrap_or_default();
+    let confirmed = format!("SELECT bool_and(confirmed_flush_lsn >= '{now}') FROM pg_replication_slots");
+    wait::until("everything is confirmed", async || {
+        Ok((source.value(&confirmed).await?.as_deref() == Some("t")).then_some(()))
+    })
+    .await?;
+    verify::run(&arena.direct, &["--patience", "5s"]).await?.rows()?;
+    versions.sample(&arena.sink, DATABASE).await?;
+    versions.check()?;
+    arena.look();
+    arena.tally.rounds = 1;
+    arena.tally.seeds = vec![plan.seed];
+    Ok(())
+}
+
+/// Writes down what a person needs to see why.
+fn keep(plan: &Plan, arena: &mut Arena, error: &str) -> PathBuf {
+    arena.look();
+    let folder = plan.logs.join(format!("seed-{}", plan.seed));
+    let stats = arena.sink.stats().map_or_else(|error| error.to_string(), |stats| format!("{stats:#}"));
+    let write = |name: &str, text: &str| std::fs::write(folder.join(name), text);
+    let written = std::fs::create_dir_all(&folder)
+        .and_then(|()| write("error.txt", error))
+        .and_then(|()| write("worker.log", &arena.said))
+        .and_then(|()| write("starrocks.json", &stats))
+        .and_then(|()| copy(&arena.postgres.folder().join("postgres.log"), &folder.join("postgres.log")));
+    match written {
+        Ok(()) => folder,
+        Err(error) => PathBuf::from(format!("nowhere ({error})")),
+    }
+}
+
+fn copy(from: &Path, to: &Path) -> std::io::Result<()> {
+    std::fs::copy(from, to).map(drop)
+}

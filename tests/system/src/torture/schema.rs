@@ -1,0 +1,59 @@
+//! The tables of the torture: hot and cold, narrow and wide, every sort of key, values stored apart.
+
+/// One statement per object.
+pub(super) const SCHEMA: &str = "
+    CREATE TYPE mood AS ENUM ('sad', 'content', 'happy');
+    CREATE SCHEMA sales;
+
+    -- Few rows that everybody changes.
+    CREATE TABLE ledger (id int PRIMARY KEY, owner text, balance numeric(18,2) NOT NULL, changed timestamptz);
+
+    -- A spread of types.
+    CREATE TABLE things (
+        id bigint PRIMARY KEY, b boolean, i2 smallint, i4 integer, r real, d double precision, n numeric(20,6),
+        free numeric, t text, v varchar(20), c char(6), u uuid, m mood, day date, ts timestamp, tz timestamptz,
+        clock time, gap interval, j json, jb jsonb, ip inet, bits bit(4)
+    );
+
+    -- A key of three types, all of which move.
+    CREATE TABLE parts (
+        region varchar(20), code text, day date, amount numeric(12,2), note text, PRIMARY KEY (region, code, day)
+    );
+
+    -- Large values that most changes leave alone, and that the source then does not send.
+    CREATE TABLE docs (id int PRIMARY KEY, title text, body text, extra text, n int);
+    ALTER TABLE docs ALTER COLUMN body SET STORAGE EXTERNAL;
+    ALTER TABLE docs ALTER COLUMN extra SET STORAGE EXTERNAL;
+
+    -- The same, with the old row in the WAL: keys may move and leave the large values behind.
+    CREATE TABLE letters (id int PRIMARY KEY, title text, body text, extra text, n int);
+    ALTER TABLE letters ALTER COLUMN body SET STORAGE EXTERNAL;
+    ALTER TABLE letters ALTER COLUMN extra SET STORAGE EXTERNAL;
+    ALTER TABLE letters REPLICA IDENTITY FULL;
+
+    -- Written by the thousand.
+    CREATE TABLE bulk (id bigint PRIMARY KEY, payload text, round int);
+
+    CREATE TABLE tokens (u uuid PRIMARY KEY, uses int, last timestamp);
+
+    -- The name of another table, in another schema.
+    CREATE TABLE sales.parts (id int PRIMARY KEY, \"Größe\" text, \"select\" int);
+";
+
+/// Small tables beside them: many lanes, few rows.
+pub(super) const SMALL: u32 = 8;
+
+pub(super) const TABLES: [&str; 8] =
+    ["ledger", "things", "parts", "docs", "letters", "bulk", "tokens", "sales.parts"];
+
+/// Everything that has to be there before the worker starts.
+pub(super) fn schema() -> String {
+    let small = (0..SMALL).map(|table| format!("CREATE TABLE small_{table} (id int PRIMARY KEY, v text);"));
+    format!("{SCHEMA}{}", small.collect::<String>())
+}
+
+/// The selection of the job.
+pub(super) fn tables() -> String {
+    let small = (0..SMALL).map(|table| format!("small_{table}"));
+    TABLES.iter().map(|table| (*table).to_owned()).chain(small).collect::<Vec<_>>().join(",")
+}

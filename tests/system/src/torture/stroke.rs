@@ -1,0 +1,145 @@
+//! What is done to the parts, from a seed.
+
+use std::time::Duration;
+
+use fastrand::Rng;
+use serde_json::{Value as Json, json};
+
+/// One blow.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) enum Stroke {
+    /// `kill -9` of the worker, at any moment; or just after something was loaded.
+    Kill { after_load: bool },
+    /// `kill -9` while a load is held up at a stage, which then goes on without its sender.
+    KillAt { stage: &'static str, held: Duration },
+    /// Another worker starts while the first still runs, and takes over when that is killed.
+    Overtake { beside: Duration },
+    /// SIGTERM, as Kubernetes sends it.
+    Terminate,
+    /// Every connection to PostgreSQL or to StarRocks is reset.
+    Cut { source: bool },
+    /// Nobody is answered there for a while.
+    Shut { source: bool, length: Duration },
+    /// Every chunk of bytes takes its time for a while.
+    Slow { source: bool, delay: Duration, length: Duration },
+    /// `pg_terminate_backend` of the walsender.
+    EndWalsender,
+    /// PostgreSQL is restarted, in order or as in a crash.
+    Restart { crash: bool },
+    /// Listeners and connections of the stand-in are closed for a while.
+    SinkDown { part: &'static str, length: Duration },
+    /// The stand-in does this to the next loads.
+    Fault(Json),
+}
+
+/// Which strokes may fall.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Means {
+    /// Workers are killed.
+    pub kills: bool,
+    /// PostgreSQL is restarted.
+    pub restarts: bool,
+    /// Loads go on after their sender was killed.
+    pub orphans: bool,
+}
+
+impl Means {
+    pub const ALL: Self = Self { kills: true, restarts: true, orphans: true };
+}
+
+/// Stages of a load at which a worker is killed.
+const STAGES: [&str; 5] = ["redirect", "plan", "body", "commit", "answer"];
+
+impl Stroke {
+    /// Whether a worker is killed by it.
+    pub(super) fn is_kill(&self) -> bool {
+        matches!(self, Self::Kill { .. } | Self::KillAt { .. } | Self::Overtake { .. })
+    }
+
+    /// The next stroke: two of three are kills, when there are kills.
+    pub(super) fn next(random: &mut Rng, means: Means) -> Self {
+        if means.kills && random.u8(..3) < 2 { Self::kill(random, means) } else { Self::other(random, means) }
+    }
+
+    fn kill(random: &mut Rng, means: Means) -> Self {
+        match random.u8(..8) {
+            0 if means.orphans => {
+                let stage = random.choice(STAGES).unwrap_or("commit");
+                Self::KillAt { stage, held: millis(random, 50, 1500) }
+            }
+            1 => Self::Overtake { beside: millis(random, 0, 700) },
+            place => Self::Kill { after_load: place % 2 == 0 },
+        }
+    }
+
+    fn other(random: &mut Rng, means: Means) -> Self {
+        let source = random.bool();
+        match random.u8(..16) {
+            0 if means.restarts => Self::Restart { crash: random.bool() },
+            1 if means.kills => Self::Terminate,
+            2 | 3 => Self::EndWalsender,
+            4 | 5 => Self::Cut { source },
+            6 => Self::Shut { source, length: millis(random, 50, 1200) },
+            7 => Self::Slow { source, delay: millis(random, 1, 40), length: millis(random, 200, 1200) },
+            8 => {
+                let part = random.choice(["fe", "be", "sql"]).unwrap_or("be");
+                Self::SinkDown { part, length: millis(random, 50, 1200) }
+            }
+            _ => Self::Fault(fault(random)),
+        }
+    }
+}
+
+/// Something that the stand-in does to one, two or three loads.
+fn fault(random: &mut Rng) -> Json {
+    let millis = random.u16(10..800);
+    let faults = [
+        ("redirect", json!("server_error")),
+        ("redirect", json!("no_backend")),
+        ("redirect", json!("close")),
+        ("begin", json!("close")),
+        ("begin", json!("running_transaction_limit")),
+        ("plan", json!({"fail": {"message": "timeout"}})),
+        ("plan", json!("close")),
+        ("continue", json!("close")),
+        ("body", json!("close")),
+        ("body", json!({"delay": {"millis": millis}})),
+        ("commit", json!("close")),
+        ("commit", json!("too_many_versions")),
+        ("commit", json!({"delay": {"millis": millis}})),
+        ("commit", json!({"publish_timeout": {"visible_after_millis": millis}})),
+        ("answer", json!("close")),
+        ("answer", json!("cut_answer")),
+        ("answer", json!({"delay": {"millis": millis}})),
+    ];
+    let (stage, action) = random.choice(faults).unwrap_or(("answer", json!("close")));
+    json!({"stage": stage, "action": action, "count": random.u8(1..4)})
+}
+
+fn millis(random: &mut Rng, least: u64, most: u64) -> Duration {
+    Duration::from_millis(random.u64(least..=most))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_seed_makes_one_row_of_strokes() {
+        let of = |seed| {
+            let mut random = Rng::with_seed(seed);
+            (0..100).map(|_| Stroke::next(&mut random, Means::ALL)).collect::<Vec<_>>()
+        };
+        assert_eq!(of(3), of(3));
+        assert_ne!(of(3), of(4));
+    }
+
+    #[test]
+    fn means_that_are_not_given_are_not_used() {
+        let (mut random, none) = (Rng::with_seed(1), Means { kills: false, restarts: false, orphans: false });
+        for _ in 0..1000 {
+            let stroke = Stroke::next(&mut random, none);
+            assert!(!stroke.is_kill() && !matches!(stroke, Stroke::Restart { .. } | Stroke::Terminate));
+        }
+    }
+}

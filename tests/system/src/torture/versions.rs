@@ -1,0 +1,79 @@
+//! Watches `dbmazz_cdc_version` of rows in StarRocks: the commit position of the transaction that a row is from.
+//!
+//! It never falls while one worker streams. After a crash the successor reads again what was not confirmed, and a
+//! row may show an older version for a moment; in the end none is below what was seen before.
+
+use std::collections::HashMap;
+
+use anyhow::{Result, ensure};
+
+use crate::sink::Sink;
+
+/// Tables with the expression that tells their rows apart.
+const WATCHED: [(&str, &str); 4] = [("ledger", "id"), ("docs", "id"), ("letters", "id"), ("small_0", "id")];
+
+#[derive(Debug, Default)]
+pub(super) struct Versions {
+    rows: HashMap<(usize, String), Seen>,
+    /// How often a row was seen with an older version than before.
+    pub(super) falls: u64,
+    pub(super) samples: u64,
+}
+
+#[derive(Debug, Default, Clone, Copy)]
+struct Seen {
+    last: i64,
+    highest: i64,
+}
+
+impl Versions {
+    /// Looks at the watched tables. A sink that cannot answer now is looked at the next time.
+    pub(super) async fn sample(&mut self, sink: &Sink, database: &str) -> Result<()> {
+        for (table, (name, key)) in WATCHED.into_iter().enumerate() {
+            let sql = format!("SELECT {key}, dbmazz_cdc_version FROM {database}.{name}");
+            for row in sink.rows(&sql).await? {
+                let mut values = row.into_iter().flatten();
+                if let (Some(key), Some(Ok(version))) =
+                    (values.next(), values.next().map(|text| text.parse()))
+                {
+                    self.see((table, key), version);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn see(&mut self, row: (usize, String), version: i64) {
+        let seen = self.rows.entry(row).or_default();
+        self.falls += u64::from(version < seen.last);
+        self.samples += 1;
+        *seen = Seen { last: version, highest: seen.highest.max(version) };
+    }
+
+    /// What was seen last has to be the highest that was ever seen.
+    pub(super) fn check(&self) -> Result<()> {
+        let below = self.rows.iter().find(|(_, seen)| seen.last < seen.highest);
+        let Some(((table, key), Seen { last, highest })) = below else { return Ok(()) };
+        let name = WATCHED.get(*table).map_or("a table", |(name, _)| name);
+        ensure!(false, "row {key} of {name} has version {last} in the end and had {highest} before");
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_version_that_falls_is_counted_and_has_to_come_back() {
+        let mut versions = Versions::default();
+        let row = || (0, "1".to_owned());
+        for version in [10, 20, 10] {
+            versions.see(row(), version);
+        }
+        assert_eq!(versions.falls, 1);
+        assert!(versions.check().is_err());
+        versions.see(row(), 20);
+        assert!(versions.check().is_ok());
+    }
+}

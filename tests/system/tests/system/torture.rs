@@ -1,0 +1,30 @@
+//! Short rounds of torture with fixed seeds; `make soak` runs as many as one likes.
+
+use anyhow::Result;
+use system::torture::{self, Means, Plan, Tally};
+
+async fn survived(plan: Plan) -> Result<Tally> {
+    let tally = torture::run(&plan).await?;
+    assert!(tally.transactions > 50, "there was traffic: {tally:?}");
+    assert!(tally.rows_compared > 500, "there was something to compare: {tally:?}");
+    Ok(tally)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn workers_killed_at_any_moment_lose_nothing() -> Result<()> {
+    let means = Means { kills: true, restarts: false, orphans: false };
+    let tally = survived(Plan { means, ..Plan::new(1, 25) }).await?;
+    assert!(tally.kills > 10, "{tally:?}");
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn everything_that_can_break_breaks_and_nothing_is_lost() -> Result<()> {
+    survived(Plan::new(2, 25)).await.map(drop)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn cuts_and_faults_lose_nothing_without_a_restart() -> Result<()> {
+    let means = Means { kills: false, restarts: false, orphans: false };
+    survived(Plan { means, ..Plan::new(3, 30) }).await.map(drop)
+}

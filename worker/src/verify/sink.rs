@@ -1,0 +1,186 @@
+//! StarRocks' side: what a table looks like, its rows in key order by pages, and single rows by key.
+
+use std::time::Duration;
+
+use mysql_async::{Conn, OptsBuilder, prelude::Queryable};
+use tokio::{sync::mpsc, time::timeout};
+
+use super::{
+    fault,
+    key::Key,
+    plan::{Plan, TargetColumn, quoted},
+    rows::{CHUNK, Chunk, Row},
+    value::Side,
+};
+use crate::{config::SinkConfig, fault::Fault, table::TableName};
+
+const CONNECT_LIMIT: Duration = Duration::from_secs(20);
+/// Longer than StarRocks lets a query run.
+const PAGE_LIMIT: Duration = Duration::from_secs(600);
+/// A row of several of the longest texts.
+const LARGEST_PACKET: usize = 64 << 20;
+/// Keys in one question.
+const KEYS: usize = 50;
+
+const FIRST_PAGE: usize = 1000;
+const LARGEST_PAGE: usize = 20_000;
+/// StarRocks sorts a page in memory, so it is bounded in bytes by what rows had so far.
+const PAGE_BYTES: usize = 16 << 20;
+
+#[derive(Debug)]
+pub(super) struct Sink {
+    connection: Conn,
+    config: SinkConfig,
+}
+
+impl Sink {
+    pub(super) async fn open(config: &SinkConfig) -> Result<Self, Fault> {
+        // No default database: StarRocks hangs up without a word when the user may not use it.
+        let options = OptsBuilder::default()
+            .ip_or_hostname(&config.host)
+            .tcp_port(config.query_port)
+            .user(Some(&config.user))
+            .pass(Some(config.password.reveal()))
+            .prefer_socket(false)
+            .max_allowed_packet(Some(LARGEST_PACKET))
+            .stmt_cache_size(0);
+        let opened = timeout(CONNECT_LIMIT, Conn::new(options)).await;
+        let opened = opened.map_err(|_| fault::sink_silent(config))?;
+        let connection = opened.map_err(|error| fault::sink(config, &error))?;
+        Ok(Self { connection, config: config.clone() })
+    }
+
+    /// The target's columns; none when there is no such table.
+    pub(super) async fn describe(&mut self, table: &TableName) -> Result<Option<Vec<TargetColumn>>, Fault> {
+        let (database, target) = (quoted(&self.config.database), table.target());
+        let tables = self.texts(&format!("SHOW TABLES FROM {database}")).await?;
+        if !tables.iter().any(|row| row.first().is_some_and(|name| *name == target)) {
+            return Ok(None);
+        }
+        let columns = self.texts(&format!("DESC {database}.{}", quoted(&target))).await?;
+        let column = |row: Vec<String>| match row.as_slice() {
+            [name, type_name, _, key, ..] => Some(TargetColumn {
+                name: name.clone(),
+                type_name: type_name.clone(),
+                is_key: matches!(key.to_ascii_lowercase().as_str(), "true" | "yes"),
+            }),
+            _ => None,
+        };
+        Ok(Some(columns.into_iter().filter_map(column).collect()))
+    }
+
+    async fn texts(&mut self, sql: &str) -> Result<Vec<Vec<String>>, Fault> {
+        let mut texts = Vec::new();
+        self.each(sql, |values| {
+            let text =
+                |value: &Option<&[u8]>| String::from_utf8_lossy(value.unwrap_or_default()).into_owned();
+            texts.push(values.iter().map(text).collect());
+            async { true }
+        })
+        .await?;
+        Ok(texts)
+    }
+
+    /// Sends every row, in key order, and a fault as the last if there is one.
+    pub(super) async fn stream(mut self, plan: Plan, rows: mpsc::Sender<Chunk>) {
+        if let Err(fault) = self.try_stream(&plan, &rows).await {
+            // Who listens may have given up meanwhile.
+            let _ = rows.send(Err(fault)).await;
+        }
+    }
+
+    async fn try_stream(&mut self, plan: &Plan, rows: &mpsc::Sender<Chunk>) -> Result<(), Fault> {
+        let (mut after, mut limit) = (None, FIRST_PAGE);
+        loop {
+            let page = self.page(plan, after.as_ref(), limit, rows).await?;
+            if page.rows < limit {
+                return Ok(());
+            }
+            after = page.last;
+            limit = (PAGE_BYTES / (page.bytes / page.rows).max(1)).clamp(CHUNK, LARGEST_PAGE);
+        }
+    }
+
+    async fn page(
+        &mut self,
+        plan: &Plan,
+        after: Option<&Key>,
+        limit: usize,
+        rows: &mpsc::Sender<Chunk>,
+    ) -> Result<Page, Fault> {
+        let mut page = Page::default();
+        let mut chunk = Vec::with_capacity(CHUNK);
+        let mut unreadable = false;
+        self.each(&plan.sink_page(after, limit), |values| {
+            page.rows += 1;
+            page.bytes += values.iter().flatten().map(|value| value.len()).sum::<usize>();
+            let row = Row::read(plan, Side::Sink, values);
+            unreadable |= row.is_none();
+            page.last = row.as_ref().map(|row| row.key.clone()).or(page.last.take());
+            chunk.extend(row);
+            let full = (chunk.len() == CHUNK).then(|| std::mem::take(&mut chunk));
+            async {
+                match full {
+                    Some(full) => rows.send(Ok(full)).await.is_ok(),
+                    None => true,
+                }
+            }
+        })
+        .await?;
+        if unreadable {
+            return Err(fault::key(plan, "StarRocks"));
+        }
+        let _ = rows.send(Ok(chunk)).await;
+        Ok(page)
+    }
+
+    /// The rows that have one of these keys.
+    pub(super) async fn look(&mut self, plan: &Plan, keys: &[Key]) -> Result<Vec<Row>, Fault> {
+        let mut found = Vec::new();
+        for keys in keys.chunks(KEYS) {
+            let sql = plan.sink_look(&keys.iter().collect::<Vec<_>>());
+            self.each(&sql, |values| {
+                found.extend(Row::read(plan, Side::Sink, values));
+                async { true }
+            })
+            .await?;
+        }
+        Ok(found)
+    }
+
+    /// Hands on the rows of an answer of any size, one by one, until `take` has enough.
+    async fn each<F: Future<Output = bool>>(
+        &mut self,
+        sql: &str,
+        mut take: impl FnMut(&[Option<&[u8]>]) -> F,
+    ) -> Result<(), Fault> {
+        let config = &self.config;
+        let wrong = |error: mysql_async::Error| fault::sink(config, &error);
+        let asked = timeout(PAGE_LIMIT, self.connection.query_iter(sql)).await;
+        let mut answer = asked.map_err(|_| fault::sink_silent(config))?.map_err(wrong)?;
+        loop {
+            let next = timeout(PAGE_LIMIT, answer.next()).await.map_err(|_| fault::sink_silent(config))?;
+            let Some(row) = next.map_err(wrong)? else { return Ok(()) };
+            let row: Vec<_> = row.unwrap_raw();
+            let values: Vec<_> = row.iter().map(bytes).collect();
+            if !take(&values).await {
+                return Ok(());
+            }
+        }
+    }
+}
+
+#[derive(Debug, Default)]
+struct Page {
+    rows: usize,
+    bytes: usize,
+    last: Option<Key>,
+}
+
+/// The text protocol sends texts only.
+fn bytes(value: &Option<mysql_async::Value>) -> Option<&[u8]> {
+    match value {
+        Some(mysql_async::Value::Bytes(bytes)) => Some(bytes),
+        _ => None,
+    }
+}

@@ -1,0 +1,136 @@
+//! PostgreSQL's side: what a table looks like, its rows in key order, and single rows by key. Blocks.
+
+use std::ops::ControlFlow;
+
+use tokio::sync::mpsc;
+
+use super::{
+    fault,
+    key::Key,
+    plan::{Plan, SourceColumn, SourceTable, is_own},
+    rows::{CHUNK, Chunk, Row},
+    value::Side,
+};
+use crate::{
+    config::SourceConfig,
+    fault::Fault,
+    postgres::{
+        reading::{self, Reading},
+        sql,
+    },
+    table::TableName,
+};
+
+/// Publications have lists of columns and filters of rows from PostgreSQL 15 on.
+const LISTS_SINCE: u32 = 150_000;
+/// Keys in one question.
+const KEYS: usize = 100;
+
+/// The table as the publication shows it; none when there is no such table.
+pub(super) fn describe(config: &SourceConfig, name: &TableName) -> Result<Option<SourceTable>, Fault> {
+    let mut reading = Reading::open(config)?;
+    let regclass = format!("pg_catalog.to_regclass({})", sql::literal(&sql::table(name)));
+    let found = reading.rows(&format!(
+        "SELECT relkind, pg_catalog.current_setting('server_version_num') \
+         FROM pg_catalog.pg_class WHERE oid = {regclass}"
+    ))?;
+    let Some(found) = found.first() else { return Ok(None) };
+    let only = found.text(0) != "p";
+    let version = found.text(1).parse().unwrap_or(0);
+    let (listed, filter) = published(&mut reading, config, name, version)?;
+    let columns = reading.rows(&COLUMNS.replace("$table", &regclass))?;
+    let columns = columns.iter().map(column);
+    let is_sent = |column: &SourceColumn| {
+        !is_own(&column.name)
+            && listed.as_ref().map_or(!column.generated, |listed| listed.contains(&column.name))
+    };
+    Ok(Some(SourceTable { columns: columns.filter(is_sent).collect(), only, filter }))
+}
+
+/// Follows domains down to what they are made of.
+const COLUMNS: &str = "
+WITH RECURSIVE base (number, type) AS (
+  SELECT attnum, atttypid FROM pg_catalog.pg_attribute
+  WHERE attrelid = $table AND attnum > 0 AND NOT attisdropped
+  UNION ALL
+  SELECT b.number, t.typbasetype FROM base b JOIN pg_catalog.pg_type t ON t.oid = b.type WHERE t.typtype = 'd')
+SELECT a.attname, t.typname, e.typname, a.attgenerated <> ''
+FROM base b
+JOIN pg_catalog.pg_attribute a ON a.attrelid = $table AND a.attnum = b.number
+JOIN pg_catalog.pg_type t ON t.oid = b.type AND t.typtype <> 'd'
+LEFT JOIN pg_catalog.pg_type e ON e.oid = t.typelem AND t.typcategory = 'A'
+ORDER BY b.number";
+
+fn column(row: &reading::Row) -> SourceColumn {
+    SourceColumn {
+        name: row.text(0).to_owned(),
+        type_name: row.text(1).to_owned(),
+        element: row.text(2).to_owned(),
+        generated: row.flag(3),
+    }
+}
+
+type Published = (Option<Vec<String>>, Option<String>);
+
+/// The columns and the filter that the publication has for a table, where the server knows of such.
+fn published(
+    reading: &mut Reading,
+    config: &SourceConfig,
+    name: &TableName,
+    version: u32,
+) -> Result<Published, Fault> {
+    if version < LISTS_SINCE {
+        return Ok((None, None));
+    }
+    let [publication, schema, table] =
+        [&config.publication, &name.schema, &name.name].map(|text| sql::literal(text));
+    let rows = reading.rows(&format!(
+        "SELECT pg_catalog.to_json(attnames), rowfilter FROM pg_catalog.pg_publication_tables \
+         WHERE pubname = {publication} AND schemaname = {schema} AND tablename = {table}"
+    ))?;
+    let Some(row) = rows.first() else { return Ok((None, None)) };
+    let listed = row.value(0).and_then(|list| serde_json::from_str(list).ok());
+    Ok((listed, row.value(1).map(str::to_owned)))
+}
+
+/// Sends every row, in key order, and a fault as the last if there is one.
+pub(super) fn stream(config: &SourceConfig, plan: &Plan, rows: &mpsc::Sender<Chunk>) {
+    if let Err(fault) = try_stream(config, plan, rows) {
+        // Who listens may have given up meanwhile.
+        let _ = rows.blocking_send(Err(fault));
+    }
+}
+
+fn try_stream(config: &SourceConfig, plan: &Plan, rows: &mpsc::Sender<Chunk>) -> Result<(), Fault> {
+    let (mut chunk, mut unreadable) = (Vec::with_capacity(CHUNK), false);
+    Reading::open(config)?.each_row(&plan.source_scan(), |row| {
+        match read(plan, &row) {
+            Some(row) => chunk.push(row),
+            None => unreadable = true,
+        }
+        let gone = chunk.len() == CHUNK && rows.blocking_send(Ok(std::mem::take(&mut chunk))).is_err();
+        if gone || unreadable { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+    })?;
+    if unreadable {
+        return Err(fault::key(plan, "PostgreSQL"));
+    }
+    let _ = rows.blocking_send(Ok(chunk));
+    Ok(())
+}
+
+/// The rows that have one of these keys.
+pub(super) fn look(config: &SourceConfig, plan: &Plan, keys: &[Key]) -> Result<Vec<Row>, Fault> {
+    let mut reading = Reading::open(config)?;
+    let mut found = Vec::new();
+    for keys in keys.chunks(KEYS) {
+        let rows = reading.rows(&plan.source_look(&keys.iter().collect::<Vec<_>>()))?;
+        found.extend(rows.iter().filter_map(|row| read(plan, row)));
+    }
+    Ok(found)
+}
+
+fn read(plan: &Plan, row: &reading::Row) -> Option<Row> {
+    let count = plan.key.len() + plan.values.len();
+    let values: Vec<_> = (0..count).map(|column| row.value(column).map(str::as_bytes)).collect();
+    Row::read(plan, Side::Source, &values)
+}
