@@ -52,6 +52,15 @@ pub(crate) fn bytes(least: &str, most: &str) -> Value {
     )
 }
 
+/// A backlog in bytes, or none at all.
+pub(crate) fn catch_up() -> Value {
+    let bytes = "self.matches('^[0-9]+(Ki|Mi|Gi)?$') && quantity(self).compareTo(quantity('1024Gi')) <= 0";
+    rule(
+        &format!("self == 'Never' || {bytes}"),
+        "must be an amount of bytes up to 1024Gi, such as 256Mi, or Never",
+    )
+}
+
 /// A duration with one unit, within bounds.
 pub(crate) fn duration(least: &str, most: &str) -> Value {
     let form = "self.matches('^[0-9]+(ms|s|m|h)$')";

@@ -92,10 +92,18 @@ pub struct Postgres {
     /// How the connection is protected.
     #[serde(default)]
     pub tls: Tls,
+    /// A longer backlog than this is read in chunks, faster than it can be streamed; `Never`: always streamed.
+    #[serde(default = "catch_up")]
+    #[schemars(length(max = 20), extend("x-kubernetes-validations" = rules::catch_up()))]
+    pub catch_up: String,
     /// The tables, each as `schema.name`, each with a primary key.
     #[schemars(length(min = 1, max = 1000), extend("x-kubernetes-list-type" = "set"))]
     #[schemars(inner(length(max = 127)), transform = rules::each_a_table)]
     pub tables: Vec<String>,
+}
+
+fn catch_up() -> String {
+    "256Mi".into()
 }
 
 fn postgres_port() -> u16 {

@@ -243,6 +243,11 @@ impl Progress {
         self.changes_received.fetch_add(changes, Relaxed);
     }
 
+    /// Bytes held at this moment.
+    pub fn held(&self) -> u64 {
+        self.held_bytes.load(Relaxed)
+    }
+
     pub fn held_bytes(&self, bytes: usize) {
         self.held_bytes.store(bytes as u64, Relaxed);
     }

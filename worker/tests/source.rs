@@ -6,6 +6,9 @@
 #[path = "source/bench.rs"]
 mod bench;
 #[cfg(test)]
+#[path = "source/catch_up.rs"]
+mod catch_up;
+#[cfg(test)]
 #[path = "source/follow.rs"]
 mod follow;
 #[cfg(test)]

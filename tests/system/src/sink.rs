@@ -124,10 +124,7 @@ impl Sink {
 
     /// Waits until every fault that was asked for has struck.
     pub async fn until_struck(&self) -> Result<()> {
-        wait::until("every fault has struck", async || {
-            Ok((self.waiting_faults()? == 0).then_some(()))
-        })
-        .await
+        wait::until("every fault has struck", async || Ok((self.waiting_faults()? == 0).then_some(()))).await
     }
 
     /// Waits until no load is under way.

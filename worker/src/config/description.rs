@@ -62,7 +62,7 @@ fn source(
     publication: String,
     postgres: Postgres,
 ) -> Result<SourceConfig, ConfigError> {
-    let Postgres { host, port, database, credentials: _, tls, tables } = postgres;
+    let Postgres { host, port, database, credentials: _, tls, catch_up, tables } = postgres;
     let (user, password) =
         credentials(&field(SOURCE, "credentials"), directory, SOURCE_USERNAME, SOURCE_PASSWORD)?;
     Ok(SourceConfig {
@@ -74,6 +74,7 @@ fn source(
         tls: tls_config(directory, &tls)?,
         slot: limits::slot("slot", &slot)?,
         publication: limits::identifier("publication", &publication)?,
+        catch_up: limits::catch_up(&field(SOURCE, "catchUp"), &catch_up)?,
         tables: limits::tables(&field(SOURCE, "tables"), tables.iter().map(String::as_str))?,
     })
 }

@@ -15,6 +15,7 @@
 //! | `FLUSH_SIZE` | 10000 | rows of one load at most |
 //! | `FLUSH_INTERVAL_MS` | 5000 | 10 or more; an upper bound: loads of one table begin at most a second apart |
 //! | `DO_SNAPSHOT`, `INITIAL_SNAPSHOT_ONLY` | false | true is refused: this version has no snapshot |
+//! | `DBMAZZ_CATCH_UP` | `256Mi` | a longer backlog is read in chunks; `Never` for always streaming |
 //! | `DBMAZZ_STATE_DIR` | `$XDG_STATE_HOME/dbmazz`, `~/.local/state/dbmazz` | notes of loads under way; keep it across restarts |
 //! | `SNAPSHOT_CHUNK_SIZE`, `SNAPSHOT_PARALLEL_WORKERS` | 500000, 2 | checked, and without effect so far |
 //!
@@ -81,8 +82,13 @@ fn source<F: Fn(&str) -> Option<String>>(variables: &Variables<F>) -> Result<Sou
         tls,
         slot: limits::slot("SOURCE_SLOT_NAME", slot.trim())?,
         publication: limits::identifier("SOURCE_PUBLICATION_NAME", publication.trim())?,
+        catch_up: catch_up(variables)?,
         tables: tables(&variables.or("TABLES", "orders,order_items"))?,
     })
+}
+
+fn catch_up<F: Fn(&str) -> Option<String>>(variables: &Variables<F>) -> Result<Option<u64>, ConfigError> {
+    limits::catch_up("DBMAZZ_CATCH_UP", &variables.or("DBMAZZ_CATCH_UP", limits::DEFAULT_CATCH_UP))
 }
 
 fn tables(list: &str) -> Result<Vec<TableName>, ConfigError> {

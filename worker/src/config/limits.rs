@@ -15,6 +15,8 @@ pub(super) const DEFAULT_BUFFER: usize = 32 << 20;
 pub(super) const DEFAULT_MAX_BYTES: usize = 16 << 20;
 pub(super) const DEFAULT_DRAIN: Duration = Duration::from_secs(60);
 
+pub(super) const DEFAULT_CATCH_UP: &str = "256Mi";
+
 /// Rows of one load.
 pub(super) const ROWS: RangeInclusive<usize> = 1..=10_000_000;
 /// A port that something listens on.
@@ -45,6 +47,16 @@ pub(super) fn bytes(field: &str, text: &str, low: &str, high: &str) -> Result<us
         let form = "a whole number of bytes, alone or with Ki, Mi or Gi";
         ConfigError::new(field, format!("must be {form}, from {low} to {high}"))
     })
+}
+
+/// A backlog in bytes, or none for `Never`.
+pub(super) fn catch_up(field: &str, text: &str) -> Result<Option<u64>, ConfigError> {
+    if text == "Never" {
+        return Ok(None);
+    }
+    bytes(field, text, "0", "1024Gi")
+        .map(|bytes| Some(bytes as u64))
+        .map_err(|error| ConfigError::new(field, format!("{}, or Never", error.problem)))
 }
 
 /// A duration, such as `500ms`, within bounds that are written the same way.

@@ -53,6 +53,8 @@ pub struct SourceConfig {
     pub tls: TlsConfig,
     pub slot: String,
     pub publication: String,
+    /// Bytes of backlog above which it is read in chunks; none for never.
+    pub catch_up: Option<u64>,
     pub tables: Vec<TableName>,
 }
 

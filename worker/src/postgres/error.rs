@@ -219,6 +219,7 @@ pub(super) mod tests {
             password: Secret::new("hunter2"),
             tls: TlsConfig { mode: TlsMode::Disable, ca_file: None },
             slot: "orders".into(),
+            catch_up: None,
             publication: "orders_pub".into(),
             tables: vec![TableName { schema: "public".into(), name: "orders".into() }],
         }

@@ -6,7 +6,7 @@
 
 mod shape;
 
-use std::{collections::HashMap, ops::Range, sync::Arc};
+use std::{collections::HashMap, ops::Range, sync::Arc, time::SystemTime};
 
 use crds::Reason;
 
@@ -29,6 +29,8 @@ pub struct Router {
     latest: Option<(u32, Followed)>,
     in_transaction: bool,
     committed: Lsn,
+    /// When the latest transaction was committed.
+    commit_time: Option<SystemTime>,
     changes: u64,
 }
 
@@ -71,6 +73,7 @@ impl Router {
             latest: None,
             in_transaction: false,
             committed: Lsn::default(),
+            commit_time: None,
             changes: 0,
         }
     }
@@ -78,6 +81,11 @@ impl Router {
     /// The end of the last whole transaction that was handed on.
     pub fn committed(&self) -> Lsn {
         self.committed
+    }
+
+    /// When the latest transaction was committed, by the server's clock.
+    pub fn commit_time(&self) -> Option<SystemTime> {
+        self.commit_time
     }
 
     pub fn in_transaction(&self) -> bool {
@@ -117,7 +125,7 @@ impl Router {
             }
             Message::Begin { commit, time } => {
                 self.expect_transaction(false).map_err(|_| Contradiction::InsideTransaction)?;
-                self.in_transaction = true;
+                (self.in_transaction, self.commit_time) = (true, Some(time));
                 block.begin(commit, time);
                 return Ok(());
             }

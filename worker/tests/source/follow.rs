@@ -108,6 +108,15 @@ impl Follow {
         }
     }
 
+    /// Waits until the reader reports such a fault.
+    pub(crate) fn until_raised(&self, reason: crds::Reason) {
+        let deadline = Instant::now() + Duration::from_secs(60);
+        while !self.progress.snapshot().faults.iter().any(|fault| fault.reason == reason) {
+            assert!(Instant::now() < deadline, "waited in vain for {reason}");
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+
     pub(crate) fn until_seen(&mut self, count: usize) {
         self.until(&format!("{count} changes"), |follow| follow.seen.len() >= count);
         assert_eq!(self.seen.len(), count, "{:?}", self.seen);

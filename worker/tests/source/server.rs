@@ -64,6 +64,7 @@ impl Source {
             user: ROLE.into(),
             password: Secret::new(PASSWORD),
             tls: TlsConfig { mode: TlsMode::Disable, ca_file: None },
+            catch_up: None,
             slot: self.name.into(),
             publication: self.name.into(),
             tables: tables.iter().map(|table| TableName::parse(table).unwrap()).collect(),

@@ -109,6 +109,21 @@ impl Connection {
         }
     }
 
+    /// Runs a COPY TO STDOUT, whose rows the caller reads from the socket itself.
+    pub(super) fn start_copy_out(&mut self, command: &str, limit: Duration) -> Result<(), SourceError> {
+        let deadline = Instant::now() + limit;
+        self.send(&frame::query(command))?;
+        loop {
+            let (tag, body) = self.receive(deadline)?;
+            match tag {
+                b'H' => return Ok(()),
+                b'E' => return Err(SourceError::Server(server_error(&body)?)),
+                b'N' | b'S' => {}
+                _ => return Err(unexpected(tag)),
+            }
+        }
+    }
+
     /// What was read beyond the answer to `start_copy`: the first bytes of the stream.
     pub(super) fn take_inbox(&mut self) -> Vec<u8> {
         std::mem::take(&mut self.inbox)

@@ -13,12 +13,14 @@ use crate::{
 pub(in crate::postgres) struct Origin {
     pub(in crate::postgres) system: u64,
     pub(in crate::postgres) timeline: u32,
+    /// The end of the WAL that the server has written.
+    pub(in crate::postgres) flushed: Lsn,
 }
 
 pub(in crate::postgres) fn identify(connection: &mut Connection) -> Result<Origin, SourceError> {
     let rows = connection.query("IDENTIFY_SYSTEM")?;
     let row = rows.first().ok_or_else(|| SourceError::protocol("the server does not identify itself"))?;
-    Ok(Origin { system: row.parse(0)?, timeline: row.parse(1)? })
+    Ok(Origin { system: row.parse(0)?, timeline: row.parse(1)?, flushed: row.parse(2)? })
 }
 
 /// The stream from `position`, in the one form of pgoutput that we decode.

@@ -35,6 +35,16 @@ pub(super) struct Gather {
     /// The length of the frame that is not whole yet, as it claims.
     pending: usize,
     first_event: Option<Instant>,
+    envelope: Envelope,
+}
+
+/// What the messages come in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Envelope {
+    /// XLogData and keepalives of a walsender.
+    Stream,
+    /// Rows of COPY in binary form, after its header.
+    Copy { headed: bool },
 }
 
 /// What the frames told beside changes.
@@ -44,6 +54,9 @@ pub(super) struct Heard {
     pub(super) received: Lsn,
     /// The server wants a status update now.
     pub(super) asked: bool,
+    pub(super) messages: u64,
+    /// The session is ready for the next statement.
+    pub(super) ended: bool,
 }
 
 impl Gather {
@@ -52,7 +65,12 @@ impl Gather {
         let filled = bytes.len();
         let mut builder = BlockBuilder::default();
         *builder.bytes_mut() = bytes;
-        Self { builder, filled, routed: 0, pending: 0, first_event: None }
+        Self { builder, filled, routed: 0, pending: 0, first_event: None, envelope: Envelope::Stream }
+    }
+
+    /// For the rows of one COPY.
+    pub(super) fn copying(bytes: Vec<u8>) -> Self {
+        Self { envelope: Envelope::Copy { headed: false }, ..Self::starting_with(bytes) }
     }
 
     /// Room to read into, never empty.
@@ -120,13 +138,15 @@ impl Gather {
         let start = body.start;
         let bytes = self.builder.bytes().get(body).unwrap_or_default();
         match tag {
-            b'd' => match copy_data(bytes)? {
+            b'd' => match self.envelope.open(bytes)? {
                 CopyData::Wal { lsn, content } => {
                     heard.received = heard.received.max(lsn);
+                    heard.messages += 1;
                     let message = pgoutput::decode(content)?;
                     let at = start + bytes.len() - content.len();
                     Ok(router.route(message, at, &mut self.builder)?)
                 }
+                CopyData::Trailer => Ok(()),
                 CopyData::Keepalive { lsn, asks } => {
                     heard.received = heard.received.max(lsn);
                     heard.asked |= asks;
@@ -135,6 +155,11 @@ impl Gather {
                 }
             },
             b'E' => Err(SourceError::Server(server_error(bytes)?)),
+            b'c' | b'C' if self.envelope != Envelope::Stream => Ok(()),
+            b'Z' if self.envelope != Envelope::Stream => {
+                heard.ended = true;
+                Ok(())
+            }
             b'c' | b'C' => Err(SourceError::Lost(std::io::Error::other("the server ended the stream"))),
             b'N' | b'S' | b'A' => Ok(()),
             _ => Err(SourceError::protocol(format!("message {:?} in a stream", char::from(tag)))),
@@ -153,9 +178,9 @@ impl Gather {
         if bytes.capacity() > 2 * bytes.len() {
             bytes.shrink_to_fit();
         }
-        let pending = self.pending;
+        let (pending, envelope) = (self.pending, self.envelope);
         let full = std::mem::replace(self, Self::starting_with(carried));
-        self.pending = pending;
+        (self.pending, self.envelope) = (pending, envelope);
         Some(full.builder.finish())
     }
 
@@ -176,12 +201,47 @@ impl Gather {
 }
 
 enum CopyData<'a> {
-    Wal { lsn: Lsn, content: &'a [u8] },
-    Keepalive { lsn: Lsn, asks: bool },
+    Wal {
+        lsn: Lsn,
+        content: &'a [u8],
+    },
+    Keepalive {
+        lsn: Lsn,
+        asks: bool,
+    },
+    /// After the last row.
+    Trailer,
 }
 
-fn copy_data(body: &[u8]) -> Result<CopyData<'_>, SourceError> {
-    read_copy_data(body).ok_or_else(|| SourceError::protocol("a frame of the stream is malformed"))
+impl Envelope {
+    fn open<'a>(&mut self, body: &'a [u8]) -> Result<CopyData<'a>, SourceError> {
+        let data = match self {
+            Self::Stream => read_copy_data(body),
+            Self::Copy { headed } => {
+                let rows = if std::mem::replace(headed, true) { Some(body) } else { after_header(body) };
+                rows.and_then(read_row)
+            }
+        };
+        data.ok_or_else(|| SourceError::protocol("a frame of the stream is malformed"))
+    }
+}
+
+/// A signature, flags, and the length of an extension that no version has.
+fn after_header(body: &[u8]) -> Option<&[u8]> {
+    body.strip_prefix(b"PGCOPY\n\xFF\r\n\0\0\0\0\0\0\0\0\0")
+}
+
+/// A row of one value, or the end of them.
+fn read_row(body: &[u8]) -> Option<CopyData<'_>> {
+    let mut cursor = Cursor(body);
+    match cursor.u16()? {
+        1 => {
+            let length = usize::try_from(cursor.i32()?).ok()?;
+            (cursor.0.len() == length).then_some(CopyData::Wal { lsn: Lsn(0), content: cursor.0 })
+        }
+        u16::MAX => cursor.is_empty().then_some(CopyData::Trailer),
+        _ => None,
+    }
 }
 
 fn read_copy_data(body: &[u8]) -> Option<CopyData<'_>> {

@@ -3,6 +3,8 @@
 //! ```text
 //! socket ─► gather ─► outlet ═► blocks
 //! socket ◄─ feedback ◄═ durable
+//!
+//! catch_up: the same from chunks, while far behind
 //! ```
 //!
 //! In: WAL of the slot, the durable position, what the job wants of the intake. Out: blocks of routed events,
@@ -14,9 +16,11 @@
 //!   transaction that was handed on, so a transaction comes whole or again from its start.
 
 mod backoff;
+mod catch_up;
 mod continuity;
 mod feedback;
 mod gather;
+mod lock;
 mod outlet;
 mod parked;
 mod session;
@@ -40,10 +44,11 @@ use crate::{
     table::Table,
 };
 use backoff::Backoff;
+use catch_up::CatchUp;
 use continuity::Origin;
 pub(super) use continuity::identify;
 use outlet::Outlet;
-use session::Session;
+use session::{Ended, Session};
 
 /// What the job wants of the source.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -68,6 +73,9 @@ pub struct ReaderEnds {
 
 /// Before another session's hold on the slot is reported: our own last session may need a moment to end.
 const SLOT_IN_USE_PATIENCE: Duration = Duration::from_secs(10);
+/// A stream this far behind the server may have a long backlog before it.
+const FAR_BEHIND: Duration = Duration::from_secs(30);
+const BETWEEN_LOOKS: Duration = Duration::from_secs(60);
 /// To confirm the last position, when everything else has ended and the connection is gone.
 const FAREWELL_LIMIT: Duration = Duration::from_secs(5);
 
@@ -87,6 +95,8 @@ pub struct Reader {
     /// The last position that PostgreSQL was told.
     told: Lsn,
     slot_in_use_since: Option<Instant>,
+    /// When it was last known how many bytes the stream is behind.
+    looked_behind: Option<Instant>,
     ended_since: Option<Instant>,
 }
 
@@ -111,6 +121,7 @@ impl Reader {
             origin: None,
             told: Lsn::default(),
             slot_in_use_since: None,
+            looked_behind: None,
             ended_since: None,
         }
     }
@@ -120,7 +131,9 @@ impl Reader {
         let mut backoff = Backoff::new();
         let ended = loop {
             match self.stream(&mut backoff) {
-                Ok(()) => break Ok(()),
+                Ok(Ended::Job) => break Ok(()),
+                Ok(Ended::Behind) if self.is_over() => break Ok(()),
+                Ok(Ended::Behind) => continue,
                 Err(error) => {
                     if let Err(fault) = self.report(error) {
                         break Err(fault);
@@ -137,15 +150,36 @@ impl Reader {
     }
 
     /// One connection, from its start to its end.
-    fn stream(&mut self, backoff: &mut Backoff) -> Result<(), SourceError> {
+    fn stream(&mut self, backoff: &mut Backoff) -> Result<Ended, SourceError> {
         let mut connection = Connection::open(&self.config)?;
         let interval = feedback::interval(&mut connection)?;
+        lock::take(&mut connection, &self.config.slot)?;
         let origin = self.check_continuity(&mut connection)?;
+        self.looked_behind = Some(Instant::now());
+        if self.wants_to_read() && catch_up::pays(self.position(), origin.flushed, self.config.catch_up) {
+            self.origin = Some(origin);
+            backoff.reset();
+            self.reading();
+            let Some(session) = CatchUp::new(self, connection).run()? else { return Ok(Ended::Behind) };
+            connection = session;
+        }
         self.start_replication(&mut connection)?;
         self.origin = Some(origin);
         backoff.reset();
-        self.streaming();
+        self.reading();
         Session::new(self, connection, interval).run()
+    }
+
+    /// Whether it is time to see if the backlog is one for catch-up.
+    fn fell_behind(&self) -> bool {
+        let age = self.router.commit_time().and_then(|time| time.elapsed().ok());
+        let looked = self.looked_behind.is_some_and(|looked| looked.elapsed() < BETWEEN_LOOKS);
+        self.config.catch_up.is_some() && age.is_some_and(|age| age > FAR_BEHIND) && !looked
+    }
+
+    fn wants_to_read(&self) -> bool {
+        let is_over = self.is_pipeline_gone() || self.outlet.is_abandoned();
+        !is_over && *self.intake.borrow() == Intake::Open
     }
 
     fn start_replication(&mut self, connection: &mut Connection) -> Result<(), SourceError> {
@@ -175,7 +209,7 @@ impl Reader {
         Ok(origin)
     }
 
-    fn streaming(&mut self) {
+    fn reading(&mut self) {
         self.router.reconnected();
         self.slot_in_use_since = None;
         self.hold.send_replace(Hold::Held);

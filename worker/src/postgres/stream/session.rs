@@ -35,6 +35,14 @@ pub(super) struct Session<'a> {
     closing_since: Option<Instant>,
 }
 
+/// Why a stream ended in order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Ended {
+    Job,
+    /// It fell so far behind that there may be a faster way.
+    Behind,
+}
+
 /// What the next step is.
 enum Step {
     Read,
@@ -44,6 +52,7 @@ enum Step {
     Hold,
     HandOn,
     CloseOutlet,
+    LookBehind,
     End,
 }
 
@@ -60,17 +69,19 @@ impl<'a> Session<'a> {
         }
     }
 
-    /// Streams until the job ends (`Ok`) or the connection does.
-    pub(super) fn run(mut self) -> Result<(), SourceError> {
+    /// Streams until there is a reason to stop (`Ok`) or the connection ends.
+    pub(super) fn run(mut self) -> Result<Ended, SourceError> {
         let ended = self.stream();
         // What was received before a connection broke is as good as ever.
         self.hand_on();
-        ended?;
-        self.finish();
-        Ok(())
+        let ended = ended?;
+        if ended == Ended::Job {
+            self.finish();
+        }
+        Ok(ended)
     }
 
-    fn stream(&mut self) -> Result<(), SourceError> {
+    fn stream(&mut self) -> Result<Ended, SourceError> {
         self.digest()?;
         loop {
             self.confirm()?;
@@ -80,7 +91,8 @@ impl<'a> Session<'a> {
                 Step::Hold => self.hold(),
                 Step::HandOn => self.hand_on(),
                 Step::CloseOutlet => self.reader.outlet.close(),
-                Step::End => return Ok(()),
+                Step::End => return Ok(Ended::Job),
+                Step::LookBehind => return Ok(Ended::Behind),
             }
         }
     }
@@ -94,6 +106,7 @@ impl<'a> Session<'a> {
         }
         let intake = *self.reader.intake.borrow();
         match intake {
+            Intake::Open if self.reader.fell_behind() => Step::LookBehind,
             Intake::Open => Step::Read,
             _ if self.gather.has_events() && !self.is_cut_short(intake) => Step::HandOn,
             Intake::Paused => Step::Hold,

@@ -25,7 +25,12 @@ fn feed(gather: &mut Gather, mut bytes: &[u8], step: usize) -> Result<(Heard, Ve
         bytes = &bytes[count..];
         gather.filled(count);
         let news = gather.digest(&mut router)?;
-        heard = Heard { received: heard.received.max(news.received), asked: heard.asked | news.asked };
+        heard = Heard {
+            received: heard.received.max(news.received),
+            asked: heard.asked | news.asked,
+            messages: heard.messages + news.messages,
+            ended: heard.ended | news.ended,
+        };
         let block = gather.take();
         events.extend(block.iter().flat_map(Block::events).map(|event| format!("{event:?}")));
     }
@@ -46,7 +51,7 @@ fn frames_are_whole_however_they_are_cut() {
     .concat();
     for step in 1..transaction.len() {
         let (heard, events) = feed(&mut gather(), &transaction, step).unwrap();
-        assert_eq!(heard, Heard { received: Lsn(40), asked: true });
+        assert_eq!(heard, Heard { received: Lsn(40), asked: true, messages: heard.messages, ended: false });
         assert_eq!(events.len(), 3, "{events:?}");
         assert_eq!(events[2], format!("{:?}", Event::Keepalive { lsn: Lsn(40) }));
     }
@@ -109,5 +114,39 @@ proptest! {
     fn any_bytes_never_panic(bytes in proptest::collection::vec(any::<u8>(), 0..200), step in 1usize..50) {
         let _ = feed(&mut gather(), &bytes, step);
         let _ = feed(&mut gather(), &copy_frame(&[b"w", &bytes[..]].concat()), step);
+    }
+}
+
+fn copied(messages: &[Written]) -> Vec<u8> {
+    let header = b"PGCOPY\n\xFF\r\n\0\0\0\0\0\0\0\0\0";
+    let mut bytes = Vec::new();
+    for (place, message) in messages.iter().map(Written::encode).enumerate() {
+        let row = [&b"\0\x01"[..], &(message.len() as u32).to_be_bytes(), &message].concat();
+        bytes.extend(copy_frame(&if place == 0 { [&header[..], &row].concat() } else { row }));
+    }
+    let end = [copy_frame(b"\xFF\xFF"), b"c\0\0\0\x04C\0\0\0\x08COPYZ\0\0\0\x05I".to_vec()].concat();
+    if messages.is_empty() {
+        [copy_frame(&[&header[..], b"\xFF\xFF"].concat()), end[7..].to_vec()].concat()
+    } else {
+        [bytes, end].concat()
+    }
+}
+
+#[test]
+fn a_chunk_holds_the_same_messages_as_the_stream_however_it_is_cut() {
+    let messages = [Written::Begin { commit: Lsn(5), micros: 0 }, Written::Commit { end: Lsn(9) }];
+    let bytes = copied(&messages);
+    for step in [1, 3, 7, bytes.len()] {
+        let (heard, events) = feed(&mut Gather::copying(Vec::new()), &bytes, step).unwrap();
+        assert_eq!((heard.messages, heard.ended, events.len()), (2, true, 2));
+    }
+    let (heard, _) = feed(&mut Gather::copying(Vec::new()), &copied(&[]), 3).unwrap();
+    assert_eq!((heard.messages, heard.ended), (0, true));
+}
+
+#[test]
+fn a_chunk_without_its_header_or_with_a_wrong_length_is_an_error() {
+    for body in [&b"\0\x01\0\0\0\0"[..], b"PGCOPY\n\xFF\r\n\0\0\0\0\0\0\0\0\0\0\x01\0\0\0\x09B", b""] {
+        assert!(feed(&mut Gather::copying(Vec::new()), &copy_frame(body), 100).is_err());
     }
 }

@@ -1,0 +1,77 @@
+//! A long backlog is read in chunks, and the stream goes on where they end.
+
+use worker::{config::SourceConfig, lsn::Lsn};
+
+use crate::{follow::Follow, server::Source};
+
+/// Rows of half a kilobyte: enough WAL for catch-up to begin.
+const BACKLOG: usize = 60_000;
+
+fn eager(source: &Source) -> SourceConfig {
+    SourceConfig { catch_up: Some(0), ..source.config(&["orders"]) }
+}
+
+fn confirmed(source: &Source) -> Lsn {
+    source.slot("confirmed_flush_lsn").parse().unwrap()
+}
+
+/// A slot with rows behind it that nobody has read.
+fn backlog(source: &Source) {
+    Follow::start(&source.config(&["orders"])).drain();
+    source
+        .sql(&format!("INSERT INTO orders SELECT i, repeat('x', 500) FROM generate_series(1, {BACKLOG}) i"));
+    source.sql("INSERT INTO orders VALUES (0, 'last of the backlog')");
+}
+
+/// Takes so many changes without making them durable.
+fn take(follow: &mut Follow, changes: usize) {
+    // Something is held, as the pipeline would say.
+    follow.progress.held_bytes(1);
+    while follow.seen.len() < changes {
+        let block = follow.blocks.blocking_recv().unwrap();
+        follow.note(&block);
+    }
+}
+
+#[test]
+fn a_backlog_comes_whole_and_in_order_and_the_stream_goes_on_behind_it() {
+    let source = Source::new("behind");
+    backlog(&source);
+    let before = confirmed(&source);
+    let mut follow = Follow::start(&eager(&source));
+    take(&mut follow, BACKLOG + 1);
+    assert_eq!(source.walsender("state"), "startup", "chunks are read, and nothing streams");
+    assert_eq!(follow.seen.last().map(String::as_str), Some("+0,last of the backlog"));
+    assert_eq!(confirmed(&source), before, "nothing is confirmed before it is durable");
+    follow.until("the stream goes on", |_| source.walsender("state") == "streaming");
+    assert!(confirmed(&source) > before);
+    source.sql("INSERT INTO orders VALUES (-1, 'new')");
+    follow.until_seen(BACKLOG + 2);
+    let (seen, settled) = follow.drain();
+    let changes: std::collections::BTreeSet<_> = seen.iter().collect();
+    assert_eq!(changes.len(), BACKLOG + 2, "nothing comes twice");
+    assert_eq!(confirmed(&source), settled);
+}
+
+#[test]
+fn a_drain_during_catch_up_confirms_what_is_durable() {
+    let source = Source::new("behind_drained");
+    backlog(&source);
+    let mut follow = Follow::start(&eager(&source));
+    take(&mut follow, 1);
+    let (_, settled) = follow.drain();
+    assert_eq!(confirmed(&source), settled);
+}
+
+#[test]
+fn rule_10_a_second_worker_waits_while_the_first_catches_up() {
+    let source = Source::new("behind_twice");
+    backlog(&source);
+    let mut first = Follow::start(&eager(&source));
+    take(&mut first, BACKLOG + 1);
+    assert_eq!(source.slot("active"), "f", "between two chunks nobody holds the slot itself");
+    let second = Follow::start(&source.config(&["orders"]));
+    second.until_raised(crds::Reason::SlotInUse);
+    second.abandon();
+    first.drain();
+}
