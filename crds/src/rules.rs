@@ -14,6 +14,14 @@ pub(crate) fn fixed(why: &str) -> Value {
     rule("self == oldSelf", &format!("is fixed: {why}"))
 }
 
+/// The value may not change to or from `Text`, which decides how columns are created.
+pub(crate) fn column_types() -> Value {
+    rule(
+        "self == oldSelf || (self != 'Text' && oldSelf != 'Text')",
+        "cannot change to or from Text: the columns have their types; create another ReplicationJob",
+    )
+}
+
 /// A host name or an address; not a URL.
 pub(crate) fn host() -> Value {
     let name = "[A-Za-z0-9_]([A-Za-z0-9._-]*[A-Za-z0-9_.])?";

@@ -3,6 +3,8 @@
 //! Counters are plain atomics, counted once per batch or block; nothing here takes part in a decision
 //! about delivery.
 
+mod loss;
+
 use std::{
     collections::BTreeMap,
     fmt,
@@ -18,6 +20,8 @@ use crate::{
     lsn::Lsn,
     table::TableName,
 };
+
+pub use self::loss::{Loss, Losses};
 
 /// What the worker is doing, in the words of the dbmazz contract.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -86,6 +90,8 @@ pub struct TableProgress {
     pub bytes: u64,
     pub loads: u64,
     pub failed_loads: u64,
+    /// Values that were altered by the job's rules.
+    pub losses: Losses,
 }
 
 /// One load that ended well.
@@ -264,6 +270,11 @@ impl Progress {
     pub fn load_retried(&self, table: &TableName) {
         self.load_retries.fetch_add(1, Relaxed);
         lock(&self.tables).entry(table.clone()).or_default().failed_loads += 1;
+    }
+
+    /// A load is durable in which values were altered by the job's rules.
+    pub fn values_altered(&self, table: &TableName, losses: &Losses) {
+        lock(&self.tables).entry(table.clone()).or_default().losses.add(losses);
     }
 
     pub fn load_done(&self, table: &TableName, done: LoadDone) {

@@ -72,6 +72,8 @@ pub enum Kind {
     },
     /// `numeric` without precision: any number of digits.
     Numeric,
+    /// `money`, as `lc_monetary = C` writes it: `-$1,234.50`.
+    Money,
     /// Text of any length.
     Text,
     /// Text of at most so many characters: `varchar(n)`, `uuid`, enums, `inet`, `time`, `interval` and their like.
@@ -82,11 +84,65 @@ pub enum Kind {
     PaddedText {
         characters: u32,
     },
+    /// Text whose equality is not that of its bytes, or is not known: `citext`, text in a nondeterministic
+    /// collation, ranges, composites, geometry, and every type that this worker has no other word for.
+    Opaque,
+    /// `bytea`, in hexadecimal.
+    Bytes,
     Date,
     Timestamp,
     /// Sent in UTC: the session's time zone is UTC.
     TimestampTz,
+    /// `json`, which keeps what it was given, a key that comes twice too.
     Json,
+    Jsonb,
+    /// An array of any dimensions.
+    Array {
+        element: Element,
+        /// What stands between two elements: a comma for all types but `box` and a few of extensions.
+        delimiter: u8,
+    },
+    Hstore,
+}
+
+/// How the elements of an array are written in JSON.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Element {
+    Boolean,
+    Integer,
+    Float,
+    Json,
+    /// As a string, which holds every text: also `numeric`, so that its digits stay.
+    Text,
+}
+
+impl Kind {
+    /// The spelling that a key has in the sink, out of those that PostgreSQL takes as equal: blanks that pad
+    /// a `char`, zeros that end a fraction and the sign of zero mean nothing to it. It is part of the text,
+    /// so that it costs nothing to find.
+    #[inline]
+    pub fn key_text(self, text: &[u8]) -> &[u8] {
+        match self {
+            Self::PaddedText { .. } => trim_end(text, b' '),
+            Self::Numeric | Self::Decimal { .. } => without_last_zeros(text),
+            Self::Real | Self::Double if text == b"-0" => b"0",
+            Self::Bytes => text.strip_prefix(br"\x").unwrap_or(text),
+            _ => text,
+        }
+    }
+}
+
+fn without_last_zeros(text: &[u8]) -> &[u8] {
+    if !text.contains(&b'.') {
+        return text;
+    }
+    let shorter = trim_end(text, b'0');
+    shorter.strip_suffix(b".").unwrap_or(shorter)
+}
+
+fn trim_end(text: &[u8], filler: u8) -> &[u8] {
+    let end = text.iter().rposition(|byte| *byte != filler).map_or(0, |last| last + 1);
+    &text[..end]
 }
 
 #[cfg(test)]
@@ -108,6 +164,26 @@ mod tests {
     fn an_empty_part_is_no_name() {
         for text in ["", ".t", "s."] {
             assert_eq!(TableName::parse(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_key_has_one_spelling_of_those_that_are_equal() {
+        let decimal = Kind::Decimal { precision: 10, scale: 2 };
+        for (kind, text, expected) in [
+            (Kind::PaddedText { characters: 5 }, " a   ", " a"),
+            (Kind::PaddedText { characters: 2 }, "  ", ""),
+            (Kind::Numeric, "1.00", "1"),
+            (Kind::Numeric, "100", "100"),
+            (Kind::Numeric, "0.010", "0.01"),
+            (decimal, "-0.50", "-0.5"),
+            (Kind::Numeric, "NaN", "NaN"),
+            (Kind::Double, "-0", "0"),
+            (Kind::Real, "1e-05", "1e-05"),
+            (Kind::Bytes, "\\x00ff", "00ff"),
+            (Kind::Text, "a ", "a "),
+        ] {
+            assert_eq!(kind.key_text(text.as_bytes()), expected.as_bytes(), "{kind:?} {text}");
         }
     }
 }

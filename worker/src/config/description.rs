@@ -80,7 +80,8 @@ fn source(
 }
 
 fn sink(directory: &Path, starrocks: Starrocks) -> Result<SinkConfig, ConfigError> {
-    let Starrocks { host, http_port, query_port, database, credentials: _, deletes, batch: _ } = starrocks;
+    let Starrocks { host, http_port, query_port, database, credentials: _, deletes, batch: _, values } =
+        starrocks;
     let (user, password) = credentials(&field(SINK, "credentials"), directory, SINK_USERNAME, SINK_PASSWORD)?;
     Ok(SinkConfig {
         host: limits::host(&field(SINK, "host"), &host)?,
@@ -90,6 +91,7 @@ fn sink(directory: &Path, starrocks: Starrocks) -> Result<SinkConfig, ConfigErro
         user,
         password,
         deletes,
+        values,
     })
 }
 

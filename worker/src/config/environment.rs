@@ -14,6 +14,11 @@
 //! | `SINK_USER`, `SINK_PASSWORD` | `root`, empty | |
 //! | `FLUSH_SIZE` | 10000 | rows of one load at most |
 //! | `FLUSH_INTERVAL_MS` | 5000 | 10 or more; an upper bound: loads of one table begin at most a second apart |
+//! | `DBMAZZ_DELETES` | Soft | or Hard |
+//! | `DBMAZZ_BUFFER` | 32Mi | bytes held between source and sink |
+//! | `DBMAZZ_VALUES_DATES`, `_DECIMALS`, `_JSON` | Halt | or Null, Text: for values that StarRocks cannot hold |
+//! | `DBMAZZ_VALUES_JSON_NUMBERS` | Exact | or Round |
+//! | `DBMAZZ_VALUES_TOO_LONG` | Halt | or Null, Truncate |
 //! | `DO_SNAPSHOT`, `INITIAL_SNAPSHOT_ONLY` | false | true is refused: this version has no snapshot |
 //! | `DBMAZZ_CATCH_UP` | `256Mi` | a longer backlog is read in chunks; `Never` for always streaming |
 //! | `DBMAZZ_STATE_DIR` | `$XDG_STATE_HOME/dbmazz`, `~/.local/state/dbmazz` | notes of loads under way; keep it across restarts |
@@ -30,8 +35,8 @@ use std::{
 };
 
 use super::{
-    BatchConfig, ConfigError, Deletes, JobConfig, LogLevel, Secret, SinkConfig, SourceConfig, file, limits,
-    listen, sink_url, source_url,
+    BatchConfig, ConfigError, Deletes, JobConfig, JsonNumbers, LogLevel, Secret, SinkConfig, SourceConfig,
+    TooLong, Unfit, Values, file, limits, listen, sink_url, source_url,
 };
 use crate::table::TableName;
 
@@ -105,17 +110,25 @@ fn sink<F: Fn(&str) -> Option<String>>(variables: &Variables<F>) -> Result<SinkC
         database: limits::name("SINK_DATABASE", variables.required("SINK_DATABASE")?.trim())?,
         user: limits::name("SINK_USER", &variables.or("SINK_USER", "root"))?,
         password: variables.secret("SINK_PASSWORD")?.unwrap_or_default(),
-        deletes: deletes(variables)?,
+        deletes: variables.word("DBMAZZ_DELETES", [("Soft", Deletes::Soft), ("Hard", Deletes::Hard)])?,
+        values: values(variables)?,
     })
 }
 
-/// What the variables of dbmazz have no word for, in the words of the ReplicationJob.
-fn deletes<F: Fn(&str) -> Option<String>>(variables: &Variables<F>) -> Result<Deletes, ConfigError> {
-    match variables.or("DBMAZZ_DELETES", "Soft").as_str() {
-        "Soft" => Ok(Deletes::Soft),
-        "Hard" => Ok(Deletes::Hard),
-        _ => Err(ConfigError::new("DBMAZZ_DELETES", "must be Soft or Hard")),
-    }
+fn values<F: Fn(&str) -> Option<String>>(variables: &Variables<F>) -> Result<Values, ConfigError> {
+    const UNFIT: [(&str, Unfit); 3] = [("Halt", Unfit::Halt), ("Null", Unfit::Null), ("Text", Unfit::Text)];
+    const TOO_LONG: [(&str, TooLong); 3] =
+        [("Halt", TooLong::Halt), ("Null", TooLong::Null), ("Truncate", TooLong::Truncate)];
+    Ok(Values {
+        dates: variables.word("DBMAZZ_VALUES_DATES", UNFIT)?,
+        decimals: variables.word("DBMAZZ_VALUES_DECIMALS", UNFIT)?,
+        json: variables.word("DBMAZZ_VALUES_JSON", UNFIT)?,
+        json_numbers: variables.word(
+            "DBMAZZ_VALUES_JSON_NUMBERS",
+            [("Exact", JsonNumbers::Exact), ("Round", JsonNumbers::Round)],
+        )?,
+        too_long: variables.word("DBMAZZ_VALUES_TOO_LONG", TOO_LONG)?,
+    })
 }
 
 fn buffer<F: Fn(&str) -> Option<String>>(variables: &Variables<F>) -> Result<usize, ConfigError> {
@@ -186,6 +199,20 @@ impl<F: Fn(&str) -> Option<String>> Variables<F> {
             "false" | "0" | "no" | "off" => Ok(false),
             _ => Err(ConfigError::new(name, "must be true or false")),
         }
+    }
+
+    /// One of a ReplicationJob's words, where the variables of dbmazz have none; its default when absent.
+    fn word<T: Copy + Default, const N: usize>(
+        &self,
+        name: &str,
+        words: [(&str, T); N],
+    ) -> Result<T, ConfigError> {
+        let Some(given) = self.text(name) else { return Ok(T::default()) };
+        let found = words.iter().find(|(word, _)| *word == given).map(|(_, meaning)| *meaning);
+        found.ok_or_else(|| {
+            let known: Vec<_> = words.iter().map(|(word, _)| *word).collect();
+            ConfigError::new(name, format!("must be one of {}", known.join(", ")))
+        })
     }
 
     /// The first of `words` is what an absent variable means.

@@ -18,7 +18,9 @@ mod source_url;
 
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
-pub use crds::spec::{Deletes, DeletionPolicy, DesiredState, LogLevel, TlsMode};
+pub use crds::spec::{
+    Deletes, DeletionPolicy, DesiredState, JsonNumbers, LogLevel, TlsMode, TooLong, Unfit, Values,
+};
 pub use secret::Secret;
 
 use crate::table::TableName;
@@ -74,6 +76,8 @@ pub struct SinkConfig {
     pub user: String,
     pub password: Secret,
     pub deletes: Deletes,
+    /// What becomes of values that StarRocks cannot hold.
+    pub values: Values,
 }
 
 /// How much one load carries, and how far apart loads of one table begin.

@@ -8,6 +8,7 @@
 //! | `dbmazz_fault` | `reason` | 1 while a fault with this reason stands |
 //! | `dbmazz_table_rows_total`, `dbmazz_table_bytes_total` | `table` | rows loaded, bytes sent |
 //! | `dbmazz_table_loads_total` | `table`, `outcome` | loads that are `durable`; attempts that were `retried` |
+//! | `dbmazz_table_altered_values_total` | `table`, `rule` | values that StarRocks cannot hold, stored otherwise by the job's rules |
 //! | `dbmazz_load_duration_seconds` | | from the first attempt of a load to its durability |
 //! | `dbmazz_commit_to_durable_seconds` | | from the oldest commit in a load to its durability |
 //! | `dbmazz_received_lsn`, `dbmazz_durable_lsn`, `dbmazz_confirmed_lsn` | | positions in the WAL, bytes |
@@ -30,7 +31,7 @@ use prometheus_client::{
 };
 
 use super::{known::Known, process};
-use crate::progress::{BOUNDS, Durations, Snapshot, TableProgress};
+use crate::progress::{BOUNDS, Durations, Loss, Snapshot, TableProgress};
 
 /// The media type of what [`text`] writes.
 pub(super) const MEDIA_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
@@ -110,9 +111,23 @@ fn loads(page: &mut Page<'_>, snapshot: &Snapshot) -> fmt::Result {
             count(&mut metric.encode_family(&[("table", name.as_str()), ("outcome", outcome)])?, loads)?;
         }
     }
+    altered_values(page, snapshot)?;
     page.counter("dbmazz_load_retries", "Attempts of loads that were made again", snapshot.load_retries)?;
     page.histogram("dbmazz_load_duration_seconds", "From first attempt to durable", &snapshot.load_duration)?;
     page.histogram("dbmazz_commit_to_durable_seconds", "From commit to durable", &snapshot.commit_to_durable)
+}
+
+fn altered_values(page: &mut Page<'_>, snapshot: &Snapshot) -> fmt::Result {
+    let help = "Values stored otherwise than they are, by the job's rules";
+    let mut metric = page.metric("dbmazz_table_altered_values", help, MetricType::Counter)?;
+    for (name, table) in &snapshot.tables {
+        let name = name.to_string();
+        for loss in Loss::ALL {
+            let labels = [("table", name.as_str()), ("rule", loss.as_str())];
+            count(&mut metric.encode_family(&labels)?, table.losses.of(loss))?;
+        }
+    }
+    Ok(())
 }
 
 /// Every reason has its line, so that an alert can tell "no fault" from "no worker".

@@ -1,36 +1,37 @@
-//! What PostgreSQL's own types mean for the target.
+//! What PostgreSQL's types mean for the target.
 //!
-//! In: type oid and type modifier, as the catalogue and pgoutput give them. Out: the [`Kind`], or nothing
-//! for a type that has no loss-free form yet.
+//! In: type oid and type modifier, as the catalogue and pgoutput give them. Out: the [`Kind`]. A type that
+//! has no kind of its own goes as its text, which loses nothing.
 
-use crate::table::Kind;
+use crate::table::{Element, Kind};
 
 const BPCHAR: u32 = 1042;
 const VARCHAR: u32 = 1043;
 const NUMERIC: u32 = 1700;
 
-/// Every type below this was there at `initdb` and means the same on every server.
-pub(super) const FIRST_OWN_OID: u32 = 16_384;
+/// Every type below this is PostgreSQL's own, and means the same on every server.
+const FIRST_UNPINNED_OID: u32 = 10_000;
 
 /// Longest label of an enum, and longest `name`, in characters.
 pub(super) const NAME_CHARACTERS: u32 = 63;
 
-/// The kind of a type that is built into PostgreSQL.
+/// The kind of a type that is built into PostgreSQL; nothing for a type of the database's own.
 pub(super) fn builtin(oid: u32, typmod: i32) -> Option<Kind> {
-    let short = |characters| Some(Kind::ShortText { characters });
-    match oid {
-        16 => Some(Kind::Boolean),
-        21 => Some(Kind::SmallInt),
-        23 => Some(Kind::Integer),
-        20 | 26 | 28 | 29 => Some(Kind::BigInt), // bigint, oid, xid, cid
-        5069 => Some(Kind::Unsigned64),          // xid8
-        700 => Some(Kind::Real),
-        701 => Some(Kind::Double),
-        NUMERIC => Some(numeric(typmod)),
-        25 | 142 => Some(Kind::Text), // text, xml
-        VARCHAR => Some(sized(typmod, 4).map_or(Kind::Text, |characters| Kind::ShortText { characters })),
-        BPCHAR => Some(sized(typmod, 4).map_or(Kind::Text, |characters| Kind::PaddedText { characters })),
-        1560 | 1562 => Some(sized(typmod, 0).map_or(Kind::Text, |characters| Kind::ShortText { characters })), // bit, varbit
+    let short = |characters| Kind::ShortText { characters };
+    let known = match oid {
+        16 => Kind::Boolean,
+        21 => Kind::SmallInt,
+        23 => Kind::Integer,
+        20 | 26 | 28 | 29 => Kind::BigInt, // bigint, oid, xid, cid
+        5069 => Kind::Unsigned64,          // xid8
+        700 => Kind::Real,
+        701 => Kind::Double,
+        NUMERIC => numeric(typmod),
+        790 => Kind::Money,
+        25 | 142 => Kind::Text, // text, xml
+        VARCHAR => sized(typmod, 4).map_or(Kind::Text, short),
+        BPCHAR => sized(typmod, 4).map_or(Kind::Text, |characters| Kind::PaddedText { characters }),
+        1560 | 1562 => sized(typmod, 0).map_or(Kind::Text, short), // bit, varbit
         18 => short(4), // "char": one byte, written as \ooo when it is not ASCII
         19 => short(NAME_CHARACTERS),
         2950 => short(36),      // uuid
@@ -38,14 +39,54 @@ pub(super) fn builtin(oid: u32, typmod: i32) -> Option<Kind> {
         829 => short(17),       // macaddr
         774 => short(23),       // macaddr8
         3220 => short(17),      // pg_lsn
+        27 => short(20),        // tid
         1083 => short(15),      // time
         1266 => short(32),      // timetz
         1186 => short(80),      // interval in ISO 8601, every field at its longest
-        1082 => Some(Kind::Date),
-        1114 => Some(Kind::Timestamp),
-        1184 => Some(Kind::TimestampTz),
-        114 | 3802 => Some(Kind::Json),
-        _ => None,
+        1082 => Kind::Date,
+        1114 => Kind::Timestamp,
+        1184 => Kind::TimestampTz,
+        17 => Kind::Bytes,
+        114 => Kind::Json,
+        3802 => Kind::Jsonb,
+        FIRST_UNPINNED_OID.. => return None,
+        _ => element_of_builtin(oid).unwrap_or(Kind::Opaque),
+    };
+    Some(known)
+}
+
+/// The kind of an array that is built into PostgreSQL.
+fn element_of_builtin(array: u32) -> Option<Kind> {
+    let element = match array {
+        1000 => Element::Boolean,
+        1005 | 1007 | 1016 | 1028 | 1011 | 1012 | 271 => Element::Integer,
+        1021 | 1022 => Element::Float,
+        199 | 3807 => Element::Json,
+        array if TEXT_ARRAYS.contains(&array) => Element::Text,
+        _ => return None,
+    };
+    let delimiter = if array == BOX_ARRAY { b';' } else { b',' };
+    Some(Kind::Array { element, delimiter })
+}
+
+const BOX_ARRAY: u32 = 1020;
+/// Arrays whose elements are written as strings, by their oid.
+const TEXT_ARRAYS: [u32; 70] = [
+    143, 210, 270, 272, 273, 629, 651, 719, 775, 791, 1001, 1002, 1003, 1006, 1008, 1009, 1010, 1013, 1014,
+    1015, 1017, 1018, 1019, BOX_ARRAY, 1027, 1034, 1040, 1041, 1115, 1182, 1183, 1185, 1187, 1231, 1263,
+    1270, 1561, 1563, 2201, 2207, 2208, 2209, 2210, 2211, 2287, 2949, 2951, 3221, 3643, 3644, 3645, 3735,
+    3770, 3905, 3907, 3909, 3911, 3913, 3927, 4073, 4090, 4097, 4192, 5039, 6150, 6151, 6152, 6153, 6155,
+    6157,
+];
+
+/// How elements of this type are written in JSON.
+pub(super) fn element(oid: u32) -> Element {
+    match oid {
+        16 => Element::Boolean,
+        20 | 21 | 23 | 26 | 28 | 29 | 5069 => Element::Integer,
+        700 | 701 => Element::Float,
+        114 | 3802 => Element::Json,
+        _ => Element::Text,
     }
 }
 
@@ -65,9 +106,13 @@ fn numeric(typmod: i32) -> Kind {
 ///
 /// After `ALTER TABLE … TYPE varchar(40)` the stream still holds rows of `varchar(20)`.
 pub(super) fn fits(narrow: Kind, wide: Kind) -> bool {
-    use Kind::{BigInt, Decimal, Integer, Numeric, PaddedText, ShortText, SmallInt, Text};
+    use Kind::{Array, BigInt, Decimal, Integer, Numeric, Opaque, PaddedText, ShortText, SmallInt, Text};
     match (narrow, wide) {
-        (SmallInt, Integer | BigInt)
+        // Text in a nondeterministic collation, and arrays that a later PostgreSQL has: the stream tells
+        // less than the catalogue.
+        (Text | ShortText { .. } | PaddedText { .. }, Opaque)
+        | (Opaque, Array { .. })
+        | (SmallInt, Integer | BigInt)
         | (Integer, BigInt)
         | (ShortText { .. }, Text)
         | (Decimal { .. }, Numeric) => true,
@@ -94,12 +139,17 @@ pub(super) fn is_named(kind: Kind, name: &str) -> bool {
         Kind::Date => name == "date",
         Kind::Timestamp => name == "timestamp",
         Kind::TimestampTz => name == "timestamptz",
-        Kind::Json => matches!(name, "json" | "jsonb"),
+        Kind::Money => name == "money",
+        Kind::Bytes => name == "bytea",
+        Kind::Json => name == "json",
+        Kind::Jsonb => name == "jsonb",
+        Kind::Array { .. } => name.starts_with('_'),
+        Kind::Hstore => false,
         Kind::PaddedText { .. } => name == "bpchar",
-        Kind::Text | Kind::ShortText { .. } => {
-            const NUMBERS: &str = "bool int2 int4 int8 oid xid cid xid8 float4 float8 numeric";
+        Kind::Text | Kind::ShortText { .. } | Kind::Opaque => {
+            const NUMBERS: &str = "bool int2 int4 int8 oid xid cid xid8 float4 float8 numeric money";
             const OTHERS: &str = "date timestamp timestamptz json jsonb bytea";
-            !NUMBERS.split(' ').chain(OTHERS.split(' ')).any(|other| other == name)
+            !name.starts_with('_') && !NUMBERS.split(' ').chain(OTHERS.split(' ')).any(|other| other == name)
         }
     }
 }
@@ -123,6 +173,29 @@ mod tests {
         ];
         for (oid, typmod, kind) in cases {
             assert_eq!(builtin(oid, typmod), Some(kind), "{oid} {typmod}");
+        }
+    }
+
+    #[test]
+    fn an_array_says_how_its_elements_are_written() {
+        let array = |element, delimiter| Some(Kind::Array { element, delimiter });
+        for (oid, kind) in [
+            (1007, array(Element::Integer, b',')),
+            (1231, array(Element::Text, b',')),
+            (3807, array(Element::Json, b',')),
+            (BOX_ARRAY, array(Element::Text, b';')),
+        ] {
+            assert_eq!(builtin(oid, -1), kind, "{oid}");
+        }
+    }
+
+    #[test]
+    fn a_type_of_postgresql_without_a_kind_of_its_own_goes_as_its_text() {
+        for oid in [600, 3614, 3904, 4072] {
+            assert_eq!(builtin(oid, -1), Some(Kind::Opaque), "{oid}");
+        }
+        for oid in [10_000, 16_384, u32::MAX] {
+            assert_eq!(builtin(oid, -1), None, "{oid}");
         }
     }
 

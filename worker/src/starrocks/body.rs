@@ -1,7 +1,12 @@
 //! The body of a load: checked and measured once, then written as often as the load is tried.
 
 use super::encode::{Count, Encoder, Output, Plan, Refusal};
-use crate::{config::Deletes, fault::Fault, pipeline::Batch};
+use crate::{
+    config::{Deletes, Values},
+    fault::Fault,
+    pipeline::Batch,
+    progress::Losses,
+};
 
 /// As much as is encoded before the other tasks of the thread have their turn, and as goes to the
 /// socket at once.
@@ -14,14 +19,15 @@ pub(super) struct Body<'a> {
     batch: &'a Batch,
     length: u64,
     rows: u64,
+    losses: Losses,
 }
 
 impl<'a> Body<'a> {
     /// Checks every value and counts the bytes.
-    pub(super) async fn measure(batch: &'a Batch, deletes: Deletes) -> Result<Self, Fault> {
-        let plan = Plan::new(batch.table(), batch.columns(), deletes, batch.synced_at());
-        let (length, rows) = count(&plan, batch).await?;
-        Ok(Self { plan, batch, length, rows })
+    pub(super) async fn measure(batch: &'a Batch, deletes: Deletes, values: Values) -> Result<Self, Fault> {
+        let plan = Plan::new(batch.table(), batch.columns(), deletes, values, batch.synced_at());
+        let (length, rows, losses) = count(&plan, batch).await?;
+        Ok(Self { plan, batch, length, rows, losses })
     }
 
     pub(super) fn plan(&self) -> &Plan {
@@ -36,6 +42,11 @@ impl<'a> Body<'a> {
         self.rows
     }
 
+    /// Values that are not written as they are, by the job's rules.
+    pub(super) fn losses(&self) -> &Losses {
+        &self.losses
+    }
+
     /// Gives the next piece at each call, in one buffer that is used again; an empty one at the end.
     pub(super) fn pieces(&self) -> impl FnMut(&mut Vec<u8>) -> Result<(), Refusal> + Send {
         let mut encoder = Encoder::new(&self.plan, self.batch.rows());
@@ -46,14 +57,14 @@ impl<'a> Body<'a> {
     }
 }
 
-/// The bytes and rows of the body.
-async fn count(plan: &Plan, batch: &Batch) -> Result<(u64, u64), Fault> {
+/// The bytes, rows and altered values of the body.
+async fn count(plan: &Plan, batch: &Batch) -> Result<(u64, u64, Losses), Fault> {
     let (mut encoder, mut length) = (Encoder::new(plan, batch.rows()), 0);
     loop {
         let mut piece = Count::default();
         encoder.fill(&mut piece, PIECE).map_err(|refusal| refusal.fault(batch.table()))?;
         if piece.taken() == 0 {
-            return Ok((length, encoder.written()));
+            return Ok((length, encoder.written(), *encoder.losses()));
         }
         length += piece.taken() as u64;
         tokio::task::yield_now().await;

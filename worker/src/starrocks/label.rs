@@ -8,7 +8,11 @@ use std::fmt;
 
 use xxhash_rust::xxh3::xxh3_64;
 
-use crate::{config::Deletes, pipeline::batch::Identity, table::Table};
+use crate::{
+    config::{Deletes, Values},
+    pipeline::batch::Identity,
+    table::Table,
+};
 
 /// The label of one load: `dbmazz_<job and table>_<table>_<first>_<last>_<digest>`.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -19,12 +23,11 @@ const TABLE_PREFIX: usize = 32;
 const LONGEST: usize = 128;
 
 impl Label {
-    /// The label of a batch of `table`, as `job` sends it.
-    pub(super) fn new(job: &str, table: &Table, deletes: Deletes, identity: Identity) -> Self {
+    /// The label of a batch of `table`, as `job` sends it by its rules.
+    pub(super) fn new(job: &str, table: &Table, rules: (Deletes, Values), identity: Identity) -> Self {
         // The columns too: a renamed column makes other bytes of the same rows.
         let Table { id: _, name, target, columns, key } = table;
-        let owner =
-            xxh3_64(format!("{job:?} {deletes:?} {name:?} {target:?} {columns:?} {key:?}").as_bytes());
+        let owner = xxh3_64(format!("{job:?} {rules:?} {name:?} {target:?} {columns:?} {key:?}").as_bytes());
         let legible = |letter: char| if letter.is_ascii_alphanumeric() { letter } else { '_' };
         let name: String = table.target.chars().map(legible).take(TABLE_PREFIX).collect();
         let Identity { first, last, digest } = identity;
@@ -54,11 +57,11 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::{lsn::Lsn, starrocks::double::table, table::Kind};
+    use crate::{config::TooLong, lsn::Lsn, starrocks::double::table, table::Kind};
 
     fn label(job: &str, target: &str, identity: Identity) -> Label {
         let table = Table { target: target.to_owned(), ..table(&[("id", Kind::Integer)]) };
-        Label::new(job, &table, Deletes::Soft, identity)
+        Label::new(job, &table, (Deletes::Soft, Values::default()), identity)
     }
 
     fn identity() -> impl Strategy<Value = Identity> {
@@ -88,11 +91,14 @@ mod tests {
     }
 
     #[test]
-    fn a_changed_column_makes_another_label() {
+    fn a_changed_column_or_rule_makes_another_label() {
         let identity = Identity { first: Lsn(1), last: Lsn(2), digest: 3 };
-        let of = |column| {
-            Label::new("job", &table(&[("id", Kind::Integer), (column, Kind::Text)]), Deletes::Soft, identity)
+        let of = |column, values| {
+            let table = table(&[("id", Kind::Integer), (column, Kind::Text)]);
+            Label::new("job", &table, (Deletes::Soft, values), identity)
         };
-        assert_ne!(of("a"), of("b"));
+        assert_ne!(of("a", Values::default()), of("b", Values::default()));
+        let values = Values { too_long: TooLong::Truncate, ..Values::default() };
+        assert_ne!(of("a", Values::default()), of("a", values));
     }
 }

@@ -27,7 +27,7 @@ use super::{
     takeover::unusable,
 };
 use crate::{
-    config::{Deletes, SinkConfig},
+    config::{Deletes, SinkConfig, Values},
     fault::{Fault, Part},
     hold::Right,
     pipeline::{Batch, Load, Loaded},
@@ -42,6 +42,7 @@ pub struct Loader {
     sink: SinkConfig,
     job: String,
     deletes: Deletes,
+    values: Values,
     progress: Arc<Progress>,
     journal: Arc<Journal>,
     /// Without it nothing holds loads back.
@@ -63,6 +64,7 @@ impl Loader {
             sink: config.clone(),
             job: job.to_owned(),
             deletes: config.deletes,
+            values: config.values,
             progress,
             journal,
             right: None,
@@ -144,12 +146,15 @@ impl Load for Loader {
             return Ok(Loaded::default()); // StarRocks takes an empty load for an error
         }
         let table = batch.table();
-        let body = Body::measure(batch, self.deletes).await?;
-        let label = Label::new(&self.job, table, self.deletes, batch.identity());
+        let body = Body::measure(batch, self.deletes, self.values).await?;
+        let label = Label::new(&self.job, table, (self.deletes, self.values), batch.identity());
         let order = Order { target: &table.target, label: &label, body: &body };
         let settled = self.settle(&order, Reports::new(&self.progress, table)).await;
         self.journal.ended(&label);
         settled?;
+        if !body.losses().is_empty() {
+            self.progress.values_altered(&table.name, body.losses());
+        }
         debug!(table = %table.name, %label, rows = body.rows(), bytes = body.length(), "load committed");
         Ok(Loaded { rows: body.rows(), bytes: body.length() })
     }

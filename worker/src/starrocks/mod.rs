@@ -32,6 +32,9 @@ mod double;
 
 pub use self::{claim::SlotIdentity, loader::Loader, schema::prepare, takeover::Takeover};
 
+/// What the names begin with of fields that are in a row and not in the table.
+pub(crate) const HEX_PREFIX: &str = "dbmazz_hex_";
+
 /// Columns that every target table has beside those of its source.
 pub(crate) const AUDIT_COLUMNS: [(&str, target::TargetType); 4] = [
     ("dbmazz_op_type", target::TargetType::TinyInt),

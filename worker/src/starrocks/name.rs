@@ -6,7 +6,7 @@
 
 use crds::Reason;
 
-use super::{AUDIT_COLUMNS, claim::CLAIMS};
+use super::{AUDIT_COLUMNS, HEX_PREFIX, claim::CLAIMS};
 use crate::{
     fault::{Fault, Part},
     table::Table,
@@ -79,6 +79,8 @@ fn column_problem(name: &str) -> Option<&'static str> {
         || RESERVED_PREFIXES.iter().any(|prefix| lower.starts_with(prefix))
     {
         Some("has a name that StarRocks keeps for itself")
+    } else if lower.starts_with(HEX_PREFIX) {
+        Some("has a name that loads use for themselves")
     } else if AUDIT_COLUMNS.iter().any(|(audit, _)| *audit == lower) {
         Some("has the name of an audit column")
     } else {
@@ -132,6 +134,7 @@ mod tests {
             ("a=b", false),
             ("__OP", false),
             ("dbmazz_synced_at", false),
+            ("dbmazz_hex_1", false),
             ("ID", false),
         ] {
             assert_eq!(

@@ -5,9 +5,12 @@
 
 use std::fmt;
 
-use crate::table::{Column, Kind};
+use crate::{
+    config::{Unfit, Values},
+    table::Kind,
+};
 
-/// The longest VARCHAR, in bytes.
+/// The longest VARCHAR and VARBINARY, in bytes.
 pub(crate) const LONGEST_TEXT: u32 = 1_048_576;
 /// The longest encoded key, in bytes.
 pub(crate) const LONGEST_KEY: u32 = 128;
@@ -29,23 +32,20 @@ pub(crate) enum TargetType {
     },
     /// The length is in bytes.
     Varchar(u32),
+    /// As long as there is.
+    Varbinary,
     Date,
     DateTime,
     Json,
 }
 
 /// The type of a source column in the target; none for a key that has no usable form.
-pub(crate) fn target_type(column: &Column, key: bool) -> Option<TargetType> {
-    // citext keys are equal in any case, and StarRocks compares bytes.
-    let folded = column.source_type.eq_ignore_ascii_case("citext");
-    match key {
-        true if folded => None,
-        true => key_type(column.kind),
-        false => Some(value_type(column.kind)),
-    }
+pub(crate) fn target_type(kind: Kind, key: bool, values: Values) -> Option<TargetType> {
+    if key { key_type(kind) } else { Some(value_type(kind, values)) }
 }
 
-fn value_type(kind: Kind) -> TargetType {
+fn value_type(kind: Kind, values: Values) -> TargetType {
+    let unless = |rule, target| if rule == Unfit::Text { TargetType::Varchar(LONGEST_TEXT) } else { target };
     match kind {
         Kind::Boolean => TargetType::Boolean,
         Kind::SmallInt => TargetType::SmallInt,
@@ -54,12 +54,14 @@ fn value_type(kind: Kind) -> TargetType {
         Kind::Unsigned64 => TargetType::LargeInt,
         Kind::Real => TargetType::Float,
         Kind::Double => TargetType::Double,
-        Kind::Decimal { precision, scale } => decimal_type(precision, scale),
-        Kind::Numeric | Kind::Text => TargetType::Varchar(LONGEST_TEXT),
+        Kind::Decimal { precision, scale } => unless(values.decimals, decimal_type(precision, scale)),
+        Kind::Money => TargetType::Decimal { precision: 19, scale: 2 },
+        Kind::Numeric | Kind::Text | Kind::Opaque => TargetType::Varchar(LONGEST_TEXT),
         Kind::ShortText { characters } | Kind::PaddedText { characters } => text_of(characters),
-        Kind::Date => TargetType::Date,
-        Kind::Timestamp | Kind::TimestampTz => TargetType::DateTime,
-        Kind::Json => TargetType::Json,
+        Kind::Bytes => TargetType::Varbinary,
+        Kind::Date => unless(values.dates, TargetType::Date),
+        Kind::Timestamp | Kind::TimestampTz => unless(values.dates, TargetType::DateTime),
+        Kind::Json | Kind::Jsonb | Kind::Array { .. } | Kind::Hstore => unless(values.json, TargetType::Json),
     }
 }
 
@@ -78,25 +80,38 @@ fn text_of(characters: u32) -> TargetType {
     TargetType::Varchar(characters.saturating_mul(4).clamp(1, LONGEST_TEXT))
 }
 
-fn key_type(kind: Kind) -> Option<TargetType> {
+/// Numbers that StarRocks takes as no key go as their text, in the one spelling of [`Kind::key_text`].
+pub(crate) fn key_type(kind: Kind) -> Option<TargetType> {
+    let text = |bytes: u32| Some(TargetType::Varchar(bytes.clamp(1, LONGEST_KEY)));
     match kind {
-        // 1.0 and 1.00 are one key in PostgreSQL, as are 0 and -0; as texts they are two.
-        Kind::Real | Kind::Double | Kind::Numeric | Kind::Json => None,
-        Kind::Decimal { precision, scale } => whole_number_type(precision, scale),
-        Kind::Text => Some(TargetType::Varchar(LONGEST_KEY)),
+        Kind::Opaque | Kind::Json | Kind::Jsonb | Kind::Array { .. } | Kind::Hstore => None,
+        Kind::Decimal { precision, scale } => Some(decimal_key(precision, scale)),
+        Kind::Real | Kind::Double | Kind::Money => text(32),
+        Kind::Numeric | Kind::Text | Kind::Bytes => text(LONGEST_KEY),
         Kind::ShortText { characters } | Kind::PaddedText { characters } => {
-            Some(TargetType::Varchar(characters.saturating_mul(4).clamp(1, LONGEST_KEY)))
+            text(characters.saturating_mul(4))
         }
-        kind => Some(value_type(kind)),
+        Kind::Boolean
+        | Kind::SmallInt
+        | Kind::Integer
+        | Kind::BigInt
+        | Kind::Unsigned64
+        | Kind::Date
+        | Kind::Timestamp
+        | Kind::TimestampTz => Some(value_type(kind, Values::default())),
     }
 }
 
-fn whole_number_type(precision: u16, scale: i16) -> Option<TargetType> {
-    match i32::from(precision) - i32::from(scale) {
-        _ if scale > 0 => None,
-        ..=18 => Some(TargetType::BigInt),
-        19..=38 => Some(TargetType::LargeInt),
-        _ => None,
+fn decimal_key(precision: u16, scale: i16) -> TargetType {
+    let whole = i32::from(precision) - i32::from(scale);
+    match whole {
+        ..=18 if scale <= 0 => TargetType::BigInt,
+        ..=38 if scale <= 0 => TargetType::LargeInt,
+        // A sign, a point, and a zero before it.
+        _ => {
+            let digits = whole.max(0).unsigned_abs() + scale.max(0).unsigned_abs() as u32;
+            TargetType::Varchar((digits + 3).min(LONGEST_KEY))
+        }
     }
 }
 
@@ -123,6 +138,7 @@ impl TargetType {
             "date" => Self::Date,
             "datetime" => Self::DateTime,
             "json" => Self::Json,
+            "varbinary" if first.is_none_or(|length| length == LONGEST_TEXT) => Self::Varbinary,
             name if name.starts_with("decimal") => {
                 let scale = arguments.next().flatten().unwrap_or(0);
                 Self::Decimal { precision: u8::try_from(first?).ok()?, scale: u8::try_from(scale).ok()? }
@@ -186,6 +202,7 @@ impl fmt::Display for TargetType {
             Self::Double => f.write_str("DOUBLE"),
             Self::Decimal { precision, scale } => write!(f, "DECIMAL({precision},{scale})"),
             Self::Varchar(length) => write!(f, "VARCHAR({length})"),
+            Self::Varbinary => f.write_str("VARBINARY"),
             Self::Date => f.write_str("DATE"),
             Self::DateTime => f.write_str("DATETIME"),
             Self::Json => f.write_str("JSON"),
@@ -196,32 +213,35 @@ impl fmt::Display for TargetType {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::table::Element;
 
     fn of(kind: Kind, key: bool) -> String {
-        let column = Column { name: "c".to_owned(), kind, source_type: "t".to_owned() };
-        target_type(&column, key).map_or_else(|| "refused".to_owned(), |target| target.to_string())
+        target_type(kind, key, Values::default())
+            .map_or_else(|| "refused".to_owned(), |target| target.to_string())
     }
 
     #[test]
     fn every_kind_has_its_types_as_value_and_as_key() {
         let decimal = |precision, scale| Kind::Decimal { precision, scale };
+        let array = Kind::Array { element: Element::Integer, delimiter: b',' };
         for (kind, value, key) in [
             (Kind::Boolean, "BOOLEAN", "BOOLEAN"),
             (Kind::SmallInt, "SMALLINT", "SMALLINT"),
             (Kind::Integer, "INT", "INT"),
             (Kind::BigInt, "BIGINT", "BIGINT"),
             (Kind::Unsigned64, "LARGEINT", "LARGEINT"),
-            (Kind::Real, "FLOAT", "refused"),
-            (Kind::Double, "DOUBLE", "refused"),
-            (decimal(10, 2), "DECIMAL(10,2)", "refused"),
+            (Kind::Real, "FLOAT", "VARCHAR(32)"),
+            (Kind::Double, "DOUBLE", "VARCHAR(32)"),
+            (decimal(10, 2), "DECIMAL(10,2)", "VARCHAR(13)"),
             (decimal(18, 0), "DECIMAL(18,0)", "BIGINT"),
             (decimal(38, 0), "DECIMAL(38,0)", "LARGEINT"),
-            (decimal(39, 0), "VARCHAR(1048576)", "refused"),
+            (decimal(39, 0), "VARCHAR(1048576)", "VARCHAR(42)"),
             (decimal(3, -2), "DECIMAL(5,0)", "BIGINT"),
-            (decimal(2, 4), "DECIMAL(4,4)", "refused"),
-            (decimal(2, 39), "VARCHAR(1048576)", "refused"),
-            (decimal(1000, -1000), "VARCHAR(1048576)", "refused"),
-            (Kind::Numeric, "VARCHAR(1048576)", "refused"),
+            (decimal(2, 4), "DECIMAL(4,4)", "VARCHAR(7)"),
+            (decimal(2, 39), "VARCHAR(1048576)", "VARCHAR(42)"),
+            (decimal(1000, -1000), "VARCHAR(1048576)", "VARCHAR(128)"),
+            (Kind::Numeric, "VARCHAR(1048576)", "VARCHAR(128)"),
+            (Kind::Money, "DECIMAL(19,2)", "VARCHAR(32)"),
             (Kind::Text, "VARCHAR(1048576)", "VARCHAR(128)"),
             (Kind::ShortText { characters: 9 }, "VARCHAR(36)", "VARCHAR(36)"),
             (Kind::ShortText { characters: 255 }, "VARCHAR(1020)", "VARCHAR(128)"),
@@ -230,17 +250,32 @@ mod tests {
             (Kind::Date, "DATE", "DATE"),
             (Kind::Timestamp, "DATETIME", "DATETIME"),
             (Kind::TimestampTz, "DATETIME", "DATETIME"),
+            (Kind::Bytes, "VARBINARY", "VARCHAR(128)"),
+            (Kind::Opaque, "VARCHAR(1048576)", "refused"),
             (Kind::Json, "JSON", "refused"),
+            (Kind::Jsonb, "JSON", "refused"),
+            (Kind::Hstore, "JSON", "refused"),
+            (array, "JSON", "refused"),
         ] {
             assert_eq!((of(kind, false).as_str(), of(kind, true).as_str()), (value, key), "{kind:?}");
         }
     }
 
     #[test]
-    fn a_case_insensitive_text_is_no_key() {
-        let column = Column { name: "c".to_owned(), kind: Kind::Text, source_type: "citext".to_owned() };
-        assert_eq!(target_type(&column, true), None);
-        assert_eq!(target_type(&column, false), Some(TargetType::Varchar(LONGEST_TEXT)));
+    fn a_rule_may_ask_for_text_in_place_of_a_type_that_is_too_narrow_and_keys_stay() {
+        let values =
+            Values { dates: Unfit::Text, decimals: Unfit::Text, json: Unfit::Text, ..Values::default() };
+        let text = Some(TargetType::Varchar(LONGEST_TEXT));
+        let decimal = Kind::Decimal { precision: 10, scale: 2 };
+        for kind in [Kind::Date, Kind::Timestamp, Kind::TimestampTz, decimal, Kind::Json, Kind::Hstore] {
+            assert_eq!(target_type(kind, false, values), text, "{kind:?}");
+            assert_eq!(
+                target_type(kind, true, values),
+                target_type(kind, true, Values::default()),
+                "{kind:?}"
+            );
+        }
+        assert_eq!(target_type(Kind::Double, false, values), Some(TargetType::Double));
     }
 
     #[test]
@@ -269,12 +304,12 @@ mod tests {
 
     #[test]
     fn a_type_reads_as_it_prints_and_others_are_unknown() {
-        for text in ["BOOLEAN", "LARGEINT", "DECIMAL(38,9)", "VARCHAR(20)", "DATETIME", "JSON"] {
+        for text in ["BOOLEAN", "LARGEINT", "DECIMAL(38,9)", "VARCHAR(20)", "DATETIME", "JSON", "VARBINARY"] {
             assert_eq!(TargetType::read(text).unwrap().to_string(), text);
         }
         for text in [
             "array<int>",
-            "varbinary",
+            "varbinary(20)",
             "varchar",
             "decimal(x,y)",
             "decimal(999,1)",

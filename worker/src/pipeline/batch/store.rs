@@ -132,9 +132,14 @@ fn tuple_of<'a>(segments: &'a [Vec<u8>], stored: &Stored) -> Option<Tuple<'a>> {
     Some(Tuple::stored(segment.get(offset..offset + stored.length as usize)?))
 }
 
-/// The values of the key columns, in key order.
+/// The values of the key columns, in key order, each in the one spelling that a key has.
 pub(super) fn key<'a>(table: &'a Table, values: Tuple<'a>) -> impl Iterator<Item = Value<'a>> {
-    table.key.iter().map(move |column| values.values().nth(*column).unwrap_or(Value::Null))
+    table.key.iter().map(move |place| {
+        match (values.values().nth(*place).unwrap_or(Value::Null), table.columns.get(*place)) {
+            (Value::Text(text), Some(column)) => Value::Text(column.kind.key_text(text)),
+            (value, _) => value,
+        }
+    })
 }
 
 pub(super) fn same_key(table: &Table, one: Tuple<'_>, other: Tuple<'_>) -> bool {

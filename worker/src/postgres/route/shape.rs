@@ -51,7 +51,10 @@ fn is_own_type(column: &Column, name: &TypeName) -> bool {
         return true;
     }
     let is_qualified = declared.contains('.');
-    let is_text = matches!(column.kind, Kind::Text | Kind::ShortText { .. });
+    let is_text = matches!(
+        column.kind,
+        Kind::Text | Kind::ShortText { .. } | Kind::Opaque | Kind::Hstore | Kind::Array { .. }
+    );
     is_qualified
         && if name.schema == "pg_catalog" { kind::is_named(column.kind, &name.name) } else { is_text }
 }

@@ -37,7 +37,7 @@ pub(super) struct Relation {
 pub(super) struct Attribute {
     pub(super) number: i32,
     pub(super) name: String,
-    /// The type, or for a domain the one at its bottom.
+    /// The type, or for a domain the one at its bottom; for an array that of its elements.
     pub(super) type_oid: u32,
     pub(super) typmod: i32,
     /// `b` base, `e` enum, `c` composite, …
@@ -46,6 +46,10 @@ pub(super) struct Attribute {
     /// The declared type in SQL's words.
     pub(super) declared: String,
     pub(super) generated: bool,
+    /// What stands between two elements; nothing when it is no array.
+    pub(super) delimiter: Option<u8>,
+    /// Texts that differ in their bytes may be equal.
+    pub(super) folded: bool,
 }
 
 #[derive(Debug, Clone, Default)]
@@ -107,23 +111,33 @@ SELECT schema, name, relkind, relpersistence, relreplident,
     WHERE p.isleaf AND c.relreplident = 'n' LIMIT 1) END
 FROM relations r";
 
-/// Follows domains down to what they are made of; the innermost modifier that is set counts.
+/// Follows domains down to what they are made of, and one array to its elements; the innermost modifier
+/// that is set counts. (`int2vector` has elements and is no array.)
 const TYPES: &str = "
+arrays AS (
+  SELECT a.oid FROM pg_catalog.pg_type a JOIN pg_catalog.pg_type e ON e.oid = a.typelem AND e.typarray = a.oid),
 types AS (
-  SELECT r.schema, r.name, a.attnum, a.atttypid AS type, a.atttypmod AS typmod
+  SELECT r.schema, r.name, a.attnum, a.atttypid AS type, a.atttypmod AS typmod, NULL::\"char\" AS delimiter
   FROM relations r JOIN pg_catalog.pg_attribute a ON a.attrelid = r.oid
   WHERE a.attnum > 0 AND NOT a.attisdropped
   UNION ALL
-  SELECT t.schema, t.name, t.attnum, d.typbasetype, d.typtypmod
-  FROM types t JOIN pg_catalog.pg_type d ON d.oid = t.type WHERE d.typtype = 'd')";
+  SELECT t.schema, t.name, t.attnum,
+    CASE d.typtype WHEN 'd' THEN d.typbasetype ELSE d.typelem END,
+    CASE d.typtype WHEN 'd' THEN d.typtypmod ELSE t.typmod END,
+    CASE d.typtype WHEN 'd' THEN t.delimiter ELSE d.typdelim END
+  FROM types t JOIN pg_catalog.pg_type d ON d.oid = t.type
+  WHERE d.typtype = 'd' OR (t.delimiter IS NULL AND d.oid IN (SELECT oid FROM arrays)))";
 
 const COLUMNS: &str = "
 SELECT t.schema, t.name, t.attnum, a.attname, t.type, t.typmod, b.typtype, b.typname,
-  pg_catalog.format_type(a.atttypid, a.atttypmod), a.attgenerated <> ''
+  pg_catalog.format_type(a.atttypid, a.atttypmod), a.attgenerated <> '', t.delimiter,
+  coalesce(NOT c.collisdeterministic, false)
 FROM types t
 JOIN relations r ON r.schema = t.schema AND r.name = t.name
 JOIN pg_catalog.pg_attribute a ON a.attrelid = r.oid AND a.attnum = t.attnum
 JOIN pg_catalog.pg_type b ON b.oid = t.type AND b.typtype <> 'd'
+  AND (t.delimiter IS NOT NULL OR b.oid NOT IN (SELECT oid FROM arrays))
+LEFT JOIN pg_catalog.pg_collation c ON c.oid = a.attcollation
 ORDER BY t.schema, t.name, t.attnum";
 
 const INDEXES: &str = "
@@ -159,6 +173,8 @@ fn attribute(row: &Row) -> Result<Attribute, SourceError> {
         type_name: row.text(7).to_owned(),
         declared: row.text(8).to_owned(),
         generated: row.flag(9),
+        delimiter: row.value(10).and_then(|delimiter| delimiter.bytes().next()),
+        folded: row.flag(11),
     })
 }
 

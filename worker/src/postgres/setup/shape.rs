@@ -33,11 +33,6 @@ pub(super) fn tables(
     refuse(&found, |(name, relation)| weak_identity(name, relation), insufficient)?;
     let published: Vec<_> =
         found.iter().map(|(name, relation)| columns_of(name, relation, publication)).collect();
-    let unsupported: Vec<_> =
-        found.iter().zip(&published).flat_map(|((name, _), columns)| unsupported(name, columns)).collect();
-    if !unsupported.is_empty() {
-        return Err(unsupported_types(&unsupported.join(", ")));
-    }
     found
         .iter()
         .zip(&published)
@@ -97,17 +92,16 @@ fn columns_of<'a>(
     relation.columns.iter().filter(is_sent).collect()
 }
 
-fn unsupported(name: &TableName, columns: &[&Attribute]) -> Vec<String> {
-    let without_kind = columns.iter().filter(|column| kind_of(column).is_none());
-    without_kind.map(|column| format!("{name}.{} {}", column.name, column.declared)).collect()
-}
-
-fn kind_of(column: &Attribute) -> Option<Kind> {
-    match column.type_class.as_str() {
-        "e" => Some(Kind::ShortText { characters: kind::NAME_CHARACTERS }),
-        "b" if column.type_oid < kind::FIRST_OWN_OID => kind::builtin(column.type_oid, column.typmod),
-        "b" if column.type_name == "citext" => Some(Kind::Text),
-        _ => None,
+/// A type that is not known goes as its text: it loses nothing there.
+fn kind_of(column: &Attribute) -> Kind {
+    if let Some(delimiter) = column.delimiter {
+        return Kind::Array { element: kind::element(column.type_oid), delimiter };
+    }
+    match (column.type_class.as_str(), column.type_name.as_str()) {
+        _ if column.folded => Kind::Opaque,
+        ("e", _) => Kind::ShortText { characters: kind::NAME_CHARACTERS },
+        ("b", "hstore") => Kind::Hstore,
+        _ => kind::builtin(column.type_oid, column.typmod).unwrap_or(Kind::Opaque),
     }
 }
 
@@ -115,11 +109,12 @@ fn table(id: TableId, name: &TableName, relation: &Relation, columns: &[&Attribu
     let place = |number: &i32| columns.iter().position(|column| column.number == *number);
     let key = relation.primary_key.iter().flat_map(|key| &key.columns).map(place).collect::<Option<Vec<_>>>();
     let key = key.filter(|key| !key.is_empty()).ok_or_else(|| unpublished_key(name))?;
-    let column = |attribute: &&Attribute| {
-        let kind = kind_of(attribute)?;
-        Some(Column { name: attribute.name.clone(), kind, source_type: attribute.declared.clone() })
+    let column = |attribute: &&Attribute| Column {
+        name: attribute.name.clone(),
+        kind: kind_of(attribute),
+        source_type: attribute.declared.clone(),
     };
-    let columns = columns.iter().filter_map(column).collect();
+    let columns = columns.iter().map(column).collect();
     Ok(Table { id, name: name.clone(), target: name.target(), columns, key })
 }
 
@@ -160,15 +155,6 @@ fn insufficient(tables: &str) -> Fault {
         Reason::ReplicaIdentityInsufficient,
         format!("the replica identity does not hold the whole primary key: {tables}"),
         "run ALTER TABLE … REPLICA IDENTITY DEFAULT for each (and make its primary key not deferrable)",
-    )
-}
-
-fn unsupported_types(columns: &str) -> Fault {
-    halt(
-        Reason::UnsupportedColumnType,
-        format!("columns of types that are not replicated yet: {columns}"),
-        "leave the tables out, change the types, or (PostgreSQL 15 and later) create the publication yourself with \
-         a list of the other columns",
     )
 }
 

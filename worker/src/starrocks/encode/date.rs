@@ -13,9 +13,9 @@ pub(super) fn check_date(text: &[u8]) -> Result<(), Problem> {
     if text.len() == DATE.len() && has_shape(text, DATE) { Ok(()) } else { Err(Problem::NotADate) }
 }
 
-/// The date and time of the years 1 to 9999, without the offset of UTC that `timestamptz` has.
+/// Whether the text is a date and time of the years 1 to 9999, in UTC where it has an offset.
 #[inline]
-pub(super) fn date_time(text: &[u8], utc: bool) -> Result<&[u8], Problem> {
+pub(super) fn check_date_time(text: &[u8], utc: bool) -> Result<(), Problem> {
     let local = if utc { without_offset(text)? } else { text };
     let (whole, fraction) = local.split_at_checked(DATE_TIME.len()).ok_or(Problem::NotADate)?;
     let exact = match fraction {
@@ -23,7 +23,13 @@ pub(super) fn date_time(text: &[u8], utc: bool) -> Result<&[u8], Problem> {
         [b'.', digits @ ..] => (1..=6).contains(&digits.len()) && digits.iter().all(u8::is_ascii_digit),
         _ => false,
     };
-    if exact && has_shape(whole, DATE_TIME) { Ok(local) } else { Err(Problem::NotADate) }
+    if exact && has_shape(whole, DATE_TIME) { Ok(()) } else { Err(Problem::NotADate) }
+}
+
+/// A checked `timestamptz` without the offset of UTC.
+#[inline]
+pub(super) fn without_utc(text: &[u8]) -> &[u8] {
+    text.strip_suffix(b"+00").unwrap_or(text)
 }
 
 fn without_offset(text: &[u8]) -> Result<&[u8], Problem> {
@@ -97,7 +103,11 @@ mod tests {
             ("infinity", true, Err(Problem::NotADate)),
             ("", false, Err(Problem::NotADate)),
         ] {
-            assert_eq!(date_time(text.as_bytes(), utc), expected.map(str::as_bytes), "{text}");
+            let text = text.as_bytes();
+            assert_eq!(check_date_time(text, utc), expected.map(drop), "{text:?}");
+            if let Ok(expected) = expected {
+                assert_eq!(if utc { without_utc(text) } else { text }, expected.as_bytes());
+            }
         }
     }
 

@@ -1,19 +1,30 @@
 //! JSON columns: the value itself goes into the row, once it is sure that StarRocks takes it.
 //!
 //! StarRocks refuses the whole body for one value that it cannot parse, so what PostgreSQL's `json` lets
-//! through is looked for here: half surrogate pairs, `\u0000`, numbers beyond a double, endless nesting.
+//! through is looked for here: half surrogate pairs, `\u0000`, numbers beyond a double, endless nesting;
+//! and what it would alter in silence: numbers that no double holds, keys that come twice.
+
+mod keys;
+mod number;
 
 use serde::de::IgnoredAny;
 
+use self::{keys::check_keys, number::check_number};
 use super::{output::Output, problem::Problem};
 
-const LONGEST: usize = 16 * 1024 * 1024;
-/// simdjson stops at 1024; the row itself is one of them.
-const DEEPEST: u32 = 1000;
-/// A number of fewer characters without an exponent is always within a double.
-const SAFE_DIGITS: usize = 300;
+/// Whether keys of one object can be equal: `jsonb` has seen to it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Keys {
+    AreUnique,
+    MayRepeat,
+}
 
-pub(super) fn check_json(text: &[u8]) -> Result<(), Problem> {
+/// The longest JSON value of StarRocks, in bytes.
+pub(super) const LONGEST: usize = 16 * 1024 * 1024;
+/// simdjson stops at 1024; the row itself is one of them, and the dimensions of an array may be.
+const DEEPEST: u32 = 1000;
+
+pub(super) fn check_json(text: &[u8], keys: Keys) -> Result<(), Problem> {
     if text.len() > LONGEST {
         return Err(Problem::JsonTooLong);
     }
@@ -21,6 +32,9 @@ pub(super) fn check_json(text: &[u8]) -> Result<(), Problem> {
     serde_json::from_slice::<IgnoredAny>(text).map_err(|_| Problem::NotJson)?;
     if text.trim_ascii() == b"null" {
         return Err(Problem::JsonNull);
+    }
+    if keys == Keys::MayRepeat {
+        check_keys(text)?;
     }
     check_tokens(text)
 }
@@ -36,13 +50,21 @@ pub(super) fn write_json<O: Output>(text: &[u8], out: &mut O) {
     out.put(rest);
 }
 
-/// Looks at the strings, numbers and brackets of well-formed JSON.
+/// Looks at the strings, numbers and brackets of well-formed JSON. A number that loses digits is told last:
+/// a job may have a rule for it that lets the value pass.
 fn check_tokens(text: &[u8]) -> Result<(), Problem> {
-    let (mut rest, mut depth) = (text, 0_u32);
+    let (mut rest, mut depth, mut exact) = (text, 0_u32, Ok(()));
     while let Some((byte, after)) = rest.split_first() {
         rest = match byte {
             b'"' => check_string(after)?,
-            b'-' | b'0'..=b'9' => check_number(rest)?,
+            b'-' | b'0'..=b'9' => {
+                let (number, after) = split_number(rest);
+                match check_number(number) {
+                    Err(Problem::JsonNumberTooLong) => exact = Err(Problem::JsonNumberTooLong),
+                    checked => checked?,
+                }
+                after
+            }
             b'{' | b'[' if depth == DEEPEST => return Err(Problem::JsonTooDeep),
             b'{' | b'[' => {
                 depth += 1;
@@ -55,20 +77,13 @@ fn check_tokens(text: &[u8]) -> Result<(), Problem> {
             _ => after,
         };
     }
-    Ok(())
+    exact
 }
 
-fn check_number(text: &[u8]) -> Result<&[u8], Problem> {
+/// The number that the text begins with, and what follows it.
+fn split_number(text: &[u8]) -> (&[u8], &[u8]) {
     let part = |byte: &u8| byte.is_ascii_digit() || b"+-.eE".contains(byte);
-    let length = text.iter().position(|byte| !part(byte)).unwrap_or(text.len());
-    let (number, rest) = text.split_at(length);
-    let plain = number.len() < SAFE_DIGITS && !number.iter().any(|byte| matches!(byte, b'e' | b'E'));
-    let number = if plain {
-        Some(0.0)
-    } else {
-        std::str::from_utf8(number).ok().and_then(|text| text.parse::<f64>().ok())
-    };
-    number.filter(|number| number.is_finite()).map(|_| rest).ok_or(Problem::JsonNumberTooLarge)
+    text.split_at(text.iter().position(|byte| !part(byte)).unwrap_or(text.len()))
 }
 
 /// Looks for escapes that are no character; gives what follows the string.
@@ -118,7 +133,9 @@ mod tests {
             (r#""\ud83d\ude00""#, Ok(())),
             (r#""\\u0000""#, Ok(())),
             ("1e308", Ok(())),
-            ("123456789012345678901234567890", Ok(())),
+            ("18446744073709551615", Ok(())),
+            ("123456789012345678901234567890", Err(Problem::JsonNumberTooLong)),
+            (r#"[123456789012345678901234567890, "\u0000"]"#, Err(Problem::JsonEscape)),
             ("1e400", Err(Problem::JsonNumberTooLarge)),
             ("[-1E999]", Err(Problem::JsonNumberTooLarge)),
             (r#""\u0000""#, Err(Problem::JsonEscape)),
@@ -134,19 +151,20 @@ mod tests {
             (&deep, Err(Problem::JsonTooDeep)),
             (&deepest, Ok(())),
         ] {
-            assert_eq!(check_json(text.as_bytes()), expected, "{text}");
+            assert_eq!(check_json(text.as_bytes(), Keys::AreUnique), expected, "{text}");
         }
     }
 
     #[test]
-    fn a_long_number_is_measured_by_its_value() {
-        assert_eq!(check_json("9".repeat(308).as_bytes()), Ok(()));
-        assert_eq!(check_json("9".repeat(310).as_bytes()), Err(Problem::JsonNumberTooLarge));
+    fn a_key_that_comes_twice_is_refused_where_it_may() {
+        let twice = br#"{"a": 1, "a": 2}"#;
+        assert_eq!(check_json(twice, Keys::MayRepeat), Err(Problem::JsonKeyTwice));
+        assert_eq!(check_json(twice, Keys::AreUnique), Ok(()));
     }
 
     #[test]
     fn more_than_sixteen_mebibytes_are_refused() {
-        assert_eq!(check_json(&vec![b' '; LONGEST + 1]), Err(Problem::JsonTooLong));
+        assert_eq!(check_json(&vec![b' '; LONGEST + 1], Keys::AreUnique), Err(Problem::JsonTooLong));
     }
 
     #[test]

@@ -7,10 +7,12 @@
 
 mod date;
 mod json;
+mod literal;
 mod number;
 mod output;
 mod plan;
 mod problem;
+mod rule;
 mod text;
 mod value;
 
@@ -21,13 +23,11 @@ pub use self::{
     plan::Plan,
     problem::{Problem, Refusal},
 };
-use self::{
-    plan::Slot,
-    value::{Rest, write},
-};
+use self::{plan::Slot, rule::Rule, value::Rest};
 use crate::{
     change::{Value, Values},
     pipeline::Row,
+    progress::Losses,
 };
 
 /// Writes rows piece by piece.
@@ -37,6 +37,7 @@ pub struct Encoder<'a, R> {
     rows: R,
     open: Option<Open<'a>>,
     written: u64,
+    losses: Losses,
 }
 
 /// A row of which a part is written.
@@ -51,7 +52,7 @@ struct Open<'a> {
 
 impl<'a, R: Iterator<Item = Row<'a>>> Encoder<'a, R> {
     pub fn new(plan: &'a Plan, rows: R) -> Encoder<'a, std::iter::Fuse<R>> {
-        Encoder { plan, rows: rows.fuse(), open: None, written: 0 }
+        Encoder { plan, rows: rows.fuse(), open: None, written: 0, losses: Losses::default() }
     }
 }
 
@@ -64,7 +65,7 @@ impl<'a, R: FusedIterator<Item = Row<'a>>> Encoder<'a, R> {
                 self.open = Some(Open::new(row));
                 continue;
             };
-            if open.write(self.plan, out, room)? {
+            if open.write(self.plan, &mut self.losses, out, room)? {
                 self.open = None;
                 self.written += 1;
             }
@@ -76,6 +77,11 @@ impl<'a, R: FusedIterator<Item = Row<'a>>> Encoder<'a, R> {
     pub fn written(&self) -> u64 {
         self.written
     }
+
+    /// Values that were written otherwise than they are, by the job's rules.
+    pub fn losses(&self) -> &Losses {
+        &self.losses
+    }
 }
 
 impl<'a> Open<'a> {
@@ -84,7 +90,13 @@ impl<'a> Open<'a> {
     }
 
     /// Says whether the row is at its end.
-    fn write<O: Output>(&mut self, plan: &Plan, out: &mut O, room: usize) -> Result<bool, Refusal> {
+    fn write<O: Output>(
+        &mut self,
+        plan: &Plan,
+        losses: &mut Losses,
+        out: &mut O,
+        room: usize,
+    ) -> Result<bool, Refusal> {
         loop {
             while !self.rest.write_some(out) {
                 if out.taken() >= room {
@@ -95,7 +107,7 @@ impl<'a> Open<'a> {
                 return Ok(false);
             }
             let Some(slot) = plan.slots.get(self.column) else { break };
-            self.write_column(slot, out)?;
+            self.write_column(slot, losses, out)?;
             self.column += 1;
         }
         plan.close(self.row, out);
@@ -103,15 +115,28 @@ impl<'a> Open<'a> {
         Ok(true)
     }
 
-    fn write_column<O: Output>(&mut self, slot: &Option<Slot>, out: &mut O) -> Result<(), Refusal> {
+    fn write_column<O: Output>(
+        &mut self,
+        slot: &Option<Slot>,
+        losses: &mut Losses,
+        out: &mut O,
+    ) -> Result<(), Refusal> {
         let refuse = |problem| Refusal { column: Some(self.column), problem };
         let value = self.values.next().ok_or(refuse(Problem::Missing))?;
         let Some(slot) = slot else { return Ok(()) };
         out.put(&slot.fragment);
         match value {
             Value::Text(text) => {
+                let text = slot.key.map_or(text, |key| key.text(text));
                 self.key_bytes += slot.key.map_or(0, |key| key.bytes(text));
-                self.rest = write(slot.form, text, out).map_err(refuse)?;
+                if slot.rule != Rule::Halt {
+                    self.rest = write_by_rule(slot, text, losses, out).map_err(refuse)?;
+                    return Ok(());
+                }
+                if O::CHECKS {
+                    slot.form.check(text).map_err(refuse)?;
+                }
+                self.rest = slot.form.write(text, out);
             }
             Value::Null if slot.key.is_none() => out.put(b"null"),
             Value::Null => return Err(refuse(Problem::NullKey)),
@@ -124,6 +149,26 @@ impl<'a> Open<'a> {
         let fits = !O::CHECKS || self.key_bytes <= plan.key_room;
         if fits { Ok(()) } else { Err(Refusal { column: None, problem: Problem::KeyTooLong }) }
     }
+}
+
+/// Writes a value, or what the job has written in its place. What is written depends on the check, so the
+/// check is made each time.
+fn write_by_rule<'a, O: Output>(
+    slot: &Slot,
+    text: &'a [u8],
+    losses: &mut Losses,
+    out: &mut O,
+) -> Result<Rest<'a>, Problem> {
+    let Err(problem) = slot.form.check(text) else { return Ok(slot.form.write(text, out)) };
+    let instead = slot.rule.instead(slot.form, text, problem)?;
+    losses.count(instead.loss);
+    Ok(match instead.text {
+        Some(text) => slot.form.write(text, out),
+        None => {
+            out.put(b"null");
+            Rest::Nothing
+        }
+    })
 }
 
 #[cfg(test)]

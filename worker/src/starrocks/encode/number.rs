@@ -1,6 +1,6 @@
 //! Numbers stay as they are spelled; here it is decided whether the target can hold them.
 
-use super::problem::Problem;
+use super::{output::Output, problem::Problem};
 
 /// Whether the text is a whole number of at most so many digits.
 pub(super) fn check_integer(text: &[u8], digits: u8) -> Result<(), Problem> {
@@ -34,6 +34,21 @@ pub(super) fn check_decimal(text: &[u8], whole: u8, places: u8) -> Result<(), Pr
 pub(super) fn check_float(text: &[u8]) -> Result<(), Problem> {
     let spelled = |byte: &u8| byte.is_ascii_alphanumeric() || b"+-.".contains(byte);
     if !text.is_empty() && text.iter().all(spelled) { Ok(()) } else { Err(Problem::NotANumber) }
+}
+
+/// Whether the text is an amount as `lc_monetary = C` writes it: `-$1,234.50`.
+pub(super) fn check_money(text: &[u8]) -> Result<(), Problem> {
+    let amount = unsigned(text).strip_prefix(b"$").and_then(|amount| amount.split_last_chunk::<3>());
+    let (whole, [point, cents @ ..]) = amount.ok_or(Problem::Misspelled)?;
+    let mut groups = whole.split(|byte| *byte == b',');
+    let first = groups.next().is_some_and(|first| is_whole(first) && first.len() <= 3);
+    let right = first && groups.all(|group| group.len() == 3 && all_digits(group));
+    if right && *point == b'.' && all_digits(cents) { Ok(()) } else { Err(Problem::Misspelled) }
+}
+
+/// Writes a checked amount as a number.
+pub(super) fn write_money<O: Output>(text: &[u8], out: &mut O) {
+    text.split(|byte| matches!(byte, b'$' | b',')).for_each(|digits| out.put(digits));
 }
 
 fn unsigned(text: &[u8]) -> &[u8] {
@@ -94,6 +109,35 @@ mod tests {
     fn a_decimal_without_whole_digits_still_shows_its_zero() {
         assert_eq!(check_decimal(b"0.0012", 0, 4), Ok(()));
         assert_eq!(check_decimal(b"1.0012", 0, 4), Err(Problem::TooManyDigits));
+    }
+
+    #[test]
+    fn an_amount_of_money_becomes_a_number() {
+        for (text, number) in [
+            ("$0.00", "0.00"),
+            ("-$5.01", "-5.01"),
+            ("$123,456.00", "123456.00"),
+            ("-$92,233,720,368,547,758.08", "-92233720368547758.08"),
+        ] {
+            assert_eq!(check_money(text.as_bytes()), Ok(()), "{text}");
+            let mut written = Vec::new();
+            write_money(text.as_bytes(), &mut written);
+            assert_eq!(written, number.as_bytes());
+        }
+        for text in [
+            "",
+            "$",
+            "1.00",
+            "$1.0",
+            "$1,00.00",
+            "$1234.00",
+            "$,123.00",
+            "1,00 \u{20ac}",
+            "$01.00",
+            "$1.00\"",
+        ] {
+            assert_eq!(check_money(text.as_bytes()), Err(Problem::Misspelled), "{text}");
+        }
     }
 
     #[test]

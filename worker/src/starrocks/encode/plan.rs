@@ -1,24 +1,16 @@
 //! What all rows of one load have in common, prepared once.
 
-use std::{
-    fmt::Write as _,
-    time::{SystemTime, UNIX_EPOCH},
-};
+use std::time::{SystemTime, UNIX_EPOCH};
 
-use super::{
-    date::utc,
-    output::Output,
-    text::{trim_blanks, write_escaped},
-    value::Form,
-};
+use super::{date::utc, output::Output, rule::Rule, text::write_escaped, value::Form};
 use crate::{
-    config::Deletes,
+    config::{Deletes, Values},
     pipeline::{ColumnSet, Operation, Row},
     starrocks::{
-        AUDIT_COLUMNS,
-        target::{LONGEST_KEY, TargetType, target_type},
+        AUDIT_COLUMNS, HEX_PREFIX,
+        target::{LONGEST_KEY, TargetType, key_type, target_type},
     },
-    table::Table,
+    table::{Kind, Table},
 };
 
 /// How the rows of a load are written: which columns, by what names, in what form.
@@ -41,35 +33,44 @@ pub(super) struct Slot {
     /// `{"id":` or `,"name":`.
     pub(super) fragment: Box<[u8]>,
     pub(super) form: Form,
+    pub(super) rule: Rule,
     pub(super) key: Option<KeyPart>,
 }
 
-/// What a key column takes of the encoded key beyond its fixed part.
+/// A column of the key: how it is spelled, and whether it takes room by its length.
 #[derive(Debug, Clone, Copy)]
-pub(super) enum KeyPart {
-    Fixed,
-    Text,
-    Padded,
+pub(super) struct KeyPart {
+    kind: Kind,
+    measured: bool,
 }
 
 impl KeyPart {
+    /// The spelling that the key has in StarRocks.
+    #[inline]
+    pub(super) fn text(self, text: &[u8]) -> &[u8] {
+        self.kind.key_text(text)
+    }
+
+    /// What it takes of the encoded key beyond its fixed part.
     #[inline]
     pub(super) fn bytes(self, text: &[u8]) -> usize {
-        match self {
-            Self::Fixed => 0,
-            Self::Text => text.len(),
-            Self::Padded => trim_blanks(text).len(),
-        }
+        if self.measured { text.len() } else { 0 }
     }
 }
 
 impl Plan {
     /// The plan of a load of `table` that carries `set`. A key column of a type that has no form is
     /// written as text: such a table is refused before it is ever loaded.
-    pub fn new(table: &Table, set: &ColumnSet, deletes: Deletes, synced_at: SystemTime) -> Self {
+    pub fn new(
+        table: &Table,
+        set: &ColumnSet,
+        deletes: Deletes,
+        values: Values,
+        synced_at: SystemTime,
+    ) -> Self {
         let mut opening = b'{';
         let slot = |place: usize| {
-            set.contains(place).then(|| slot(table, place, std::mem::replace(&mut opening, b',')))
+            set.contains(place).then(|| slot(table, place, values, std::mem::replace(&mut opening, b',')))
         };
         let synced_at = utc(synced_at.duration_since(UNIX_EPOCH).unwrap_or_default());
         let hard = deletes == Deletes::Hard;
@@ -79,7 +80,7 @@ impl Plan {
                 .map(|operation| tail(operation, &synced_at)),
             ends: if hard { [b",\"__op\":0}\n", b",\"__op\":0}\n", b",\"__op\":1}\n"] } else { [b"}\n"; 3] },
             key_room: key_room(table),
-            columns: column_list(table, set, hard),
+            columns: column_list(table, set, values, hard),
             partial: *set != ColumnSet::All,
         }
     }
@@ -104,20 +105,24 @@ impl Plan {
     }
 }
 
-fn slot(table: &Table, place: usize, opening: u8) -> Slot {
+fn slot(table: &Table, place: usize, values: Values, opening: u8) -> Slot {
     let column = &table.columns[place];
     let is_key = table.key.contains(&place);
-    let target = target_type(column, is_key).unwrap_or(TargetType::Varchar(LONGEST_KEY));
+    let target = target_type(column.kind, is_key, values).unwrap_or(TargetType::Varchar(LONGEST_KEY));
     let mut fragment = vec![opening, b'"'];
-    write_escaped(column.name.as_bytes(), &mut fragment);
+    match target {
+        TargetType::Varbinary => fragment.extend_from_slice(hex_name(place).as_bytes()),
+        _ => write_escaped(column.name.as_bytes(), &mut fragment),
+    }
     fragment.extend_from_slice(b"\":");
-    let form = Form::new(column.kind, target, is_key);
-    let key = match form {
-        Form::Text { trimmed: true, .. } => KeyPart::Padded,
-        Form::Text { .. } => KeyPart::Text,
-        _ => KeyPart::Fixed,
-    };
-    Slot { fragment: fragment.into(), form, key: is_key.then_some(key) }
+    let key = KeyPart { kind: column.kind, measured: target.key_width().is_none() };
+    let (form, rule) = (Form::new(column.kind, target), Rule::of(target, is_key, values));
+    Slot { fragment: fragment.into(), form, rule, key: is_key.then_some(key) }
+}
+
+/// The field of a row that holds a `bytea` in hexadecimal.
+fn hex_name(place: usize) -> String {
+    format!("{HEX_PREFIX}{place}")
 }
 
 fn tail(operation: Operation, synced_at: &str) -> Box<[u8]> {
@@ -138,7 +143,7 @@ fn tail(operation: Operation, synced_at: &str) -> Box<[u8]> {
 fn key_room(table: &Table) -> usize {
     let last = table.key.len().saturating_sub(1);
     let fixed = table.key.iter().enumerate().map(|(position, place)| {
-        let target = table.columns.get(*place).and_then(|column| target_type(column, true));
+        let target = table.columns.get(*place).and_then(|column| key_type(column.kind));
         match target.and_then(TargetType::key_width) {
             Some(width) => width as usize,
             None if position < last => 2,
@@ -148,17 +153,21 @@ fn key_room(table: &Table) -> usize {
     (LONGEST_KEY as usize).saturating_sub(fixed.sum())
 }
 
-fn column_list(table: &Table, set: &ColumnSet, hard: bool) -> String {
-    let carried = table.columns.iter().enumerate().filter(|(place, _)| set.contains(*place));
-    let names = carried.map(|(_, column)| column.name.as_str());
-    let names = names.chain(AUDIT_COLUMNS.iter().map(|(name, _)| *name));
-    let mut list = String::new();
-    for name in names {
-        let comma = if list.is_empty() { "" } else { "," };
-        let _ = write!(list, "{comma}`{name}`");
+/// Names as they are, and after them what is computed from a field of the row.
+fn column_list(table: &Table, set: &ColumnSet, values: Values, hard: bool) -> String {
+    let (mut names, mut computed) = (Vec::new(), Vec::new());
+    for (place, column) in table.columns.iter().enumerate().filter(|(place, _)| set.contains(*place)) {
+        let name = format!("`{}`", column.name);
+        match target_type(column.kind, table.key.contains(&place), values) {
+            Some(TargetType::Varbinary) => {
+                names.push(hex_name(place));
+                computed.push(format!("{name}=to_binary({},'hex')", hex_name(place)));
+            }
+            _ => names.push(name),
+        }
     }
-    if hard {
-        list.push_str(",__op");
-    }
-    list
+    names.extend(AUDIT_COLUMNS.iter().map(|(name, _)| format!("`{name}`")));
+    names.extend(hard.then(|| "__op".to_owned()));
+    names.extend(computed);
+    names.join(",")
 }

@@ -2,7 +2,7 @@
 
 use crds::Reason;
 
-use super::super::target::{LONGEST_KEY, LONGEST_TEXT};
+use super::super::target::LONGEST_KEY;
 use crate::{
     fault::{Fault, Part},
     table::Table,
@@ -29,7 +29,7 @@ pub enum Problem {
     NotADate,
     #[error("holds a time with an offset other than UTC")]
     NotUtc,
-    #[error("holds a text of more than {0} bytes")]
+    #[error("holds a value of more than {0} bytes")]
     TooLong(u32),
     #[error("holds a text that is not UTF-8")]
     NotUtf8,
@@ -39,12 +39,18 @@ pub enum Problem {
     NotJson,
     #[error("holds a JSON number beyond what a double can hold")]
     JsonNumberTooLarge,
+    #[error("holds a JSON number with more digits than a double can hold")]
+    JsonNumberTooLong,
+    #[error("holds a JSON object in which a key comes twice")]
+    JsonKeyTwice,
     #[error("holds a JSON text with \\u0000 or half a surrogate pair")]
     JsonEscape,
     #[error("holds a JSON value that is nested too deep")]
     JsonTooDeep,
     #[error("holds the JSON value null, which StarRocks cannot tell from no value")]
     JsonNull,
+    #[error("holds a value that is not in the spelling of its type")]
+    Misspelled,
     #[error("is a key column and holds no value")]
     NullKey,
     #[error("holds no value, because the source did not send it")]
@@ -60,26 +66,63 @@ impl Refusal {
             Some(column) => format!("column {} of table {} {}", column.name, table.name, self.problem),
             None => format!("in table {} {}", table.name, self.problem),
         };
-        Fault::halt(
-            Part::Table(table.name.clone()),
-            Reason::ValueNotRepresentable,
-            message,
-            self.problem.fix(),
-        )
+        let in_key = self.column.is_none_or(|place| table.key.contains(&place));
+        let fix = self.problem.fix(in_key);
+        Fault::halt(Part::Table(table.name.clone()), Reason::ValueNotRepresentable, message, fix)
     }
 }
 
 impl Problem {
-    fn fix(self) -> String {
+    /// Whether PostgreSQL holds this value and StarRocks cannot: what a job may have a rule for.
+    pub(super) fn is_of_the_value(self) -> bool {
         match self {
-            Self::Missing => "report this as a defect; meanwhile set REPLICA IDENTITY FULL on the table".to_owned(),
-            Self::NotUtc => "leave the time zone of the replication session at UTC".to_owned(),
-            Self::TooLong(LONGEST_TEXT) => {
-                "shorten the value at the source, or take the table out of the job: StarRocks has no longer text".to_owned()
+            Self::NotANumber
+            | Self::TooManyDigits
+            | Self::NotADate
+            | Self::TooLong(_)
+            | Self::JsonTooLong
+            | Self::JsonNumberTooLarge
+            | Self::JsonNumberTooLong
+            | Self::JsonKeyTwice
+            | Self::JsonEscape
+            | Self::JsonTooDeep
+            | Self::JsonNull => true,
+            Self::NotABoolean
+            | Self::NotUtc
+            | Self::NotUtf8
+            | Self::NotJson
+            | Self::Misspelled
+            | Self::NullKey
+            | Self::Missing
+            | Self::KeyTooLong => false,
+        }
+    }
+
+    /// The option of the job that has a rule for it.
+    fn option(self) -> Option<&'static str> {
+        match self {
+            Self::NotANumber | Self::TooManyDigits => Some("decimals to Null (or, in a new job, to Text)"),
+            Self::NotADate => Some("dates to Null (or, in a new job, to Text)"),
+            Self::TooLong(_) => Some("tooLong to Null or Truncate"),
+            Self::JsonNumberTooLong => Some("jsonNumbers to Round"),
+            problem if problem.is_of_the_value() => Some("json to Null (or, in a new job, to Text)"),
+            _ => None,
+        }
+    }
+
+    /// A key has no rule: what it may not hold can only be changed at the source.
+    fn fix(self, in_key: bool) -> String {
+        match (self, self.option().filter(|_| !in_key)) {
+            (Self::Missing, _) => {
+                "report this as a defect; meanwhile set REPLICA IDENTITY FULL on the table".to_owned()
             }
-            Self::KeyTooLong | Self::NullKey => {
+            (Self::NotUtc, _) => "leave the time zone of the replication session at UTC".to_owned(),
+            (Self::KeyTooLong | Self::NullKey, _) => {
                 "give the table a shorter primary key, or take it out of the job".to_owned()
             }
+            (_, Some(option)) => format!(
+                "change the value at the source, set sink.starrocks.values.{option}, or take the table out of the job"
+            ),
             _ => "change the value at the source, or take the table out of the job".to_owned(),
         }
     }

@@ -7,15 +7,20 @@ use serde_json::{Value as Json, json};
 
 use super::*;
 use crate::{
-    config::Deletes,
+    config::{Deletes, JsonNumbers, TooLong, Unfit, Values as Rules},
     pipeline::{Batch, ColumnSet},
+    progress::Loss,
     starrocks::double::{deletes, inserts, table},
-    table::{Kind, Table},
+    table::{Element, Kind, Table},
 };
 
 fn plan(batch: &Batch, deletes: Deletes) -> Plan {
+    plan_by(batch, deletes, Rules::default())
+}
+
+fn plan_by(batch: &Batch, deletes: Deletes, rules: Rules) -> Plan {
     let synced_at = SystemTime::UNIX_EPOCH + Duration::from_micros(1_700_000_000_000_001);
-    Plan::new(batch.table(), batch.columns(), deletes, synced_at)
+    Plan::new(batch.table(), batch.columns(), deletes, rules, synced_at)
 }
 
 fn measure(batch: &Batch, plan: &Plan, room: usize) -> Result<usize, Refusal> {
@@ -127,6 +132,11 @@ fn every_kind_has_its_json_form() {
         (Kind::Timestamp, "2024-02-29 01:02:03.5", json!("2024-02-29 01:02:03.5")),
         (Kind::TimestampTz, "2024-02-29 01:02:03+00", json!("2024-02-29 01:02:03")),
         (Kind::Json, "{\"a\":\n[1]}", json!({"a": [1]})),
+        (Kind::Jsonb, "{\"a\": [1]}", json!({"a": [1]})),
+        (Kind::Money, "-$1,234.50", json!(-1234.50)),
+        (Kind::Opaque, "[1,5)", json!("[1,5)")),
+        (Kind::Array { element: Element::Integer, delimiter: b',' }, "{1,NULL}", json!([1, null])),
+        (Kind::Hstore, "\"a\"=>NULL", json!({"a": null})),
     ] {
         let batch = inserts(
             &table(&[("id", Kind::BigInt), ("v", kind)]),
@@ -153,6 +163,100 @@ fn rule_6_a_value_that_has_no_form_is_refused_by_column() {
         let table = table(&[("id", Kind::BigInt), ("v", kind)]);
         assert_eq!(refusal(&table, &["1", value]), Refusal { column: Some(1), problem }, "{kind:?} {value}");
     }
+}
+
+#[test]
+fn bytes_go_as_hexadecimal_digits_that_starrocks_turns_back() {
+    let table = table(&[("id", Kind::BigInt), ("raw", Kind::Bytes), ("n", Kind::Integer)]);
+    let row = |raw| vec![Value::Text(b"1"), raw, Value::Null];
+    let batch = inserts(&table, &[row(Value::Text(b"\\x00ff")), row(Value::Null)]);
+    let lines = text(&batch, Deletes::Soft);
+    assert!(lines.starts_with("{\"id\":1,\"dbmazz_hex_1\":null,\"n\":null,"), "{lines}");
+    let batch = inserts(&table, &[row(Value::Text(b"\\x00ff"))]);
+    assert!(text(&batch, Deletes::Soft).starts_with("{\"id\":1,\"dbmazz_hex_1\":\"00ff\","));
+    assert_eq!(
+        plan(&batch, Deletes::Soft).columns(),
+        "`id`,dbmazz_hex_1,`n`,`dbmazz_op_type`,`dbmazz_is_deleted`,`dbmazz_synced_at`,`dbmazz_cdc_version`,\
+         `raw`=to_binary(dbmazz_hex_1,'hex')"
+    );
+    assert_eq!(refusal(&table, &["1", "\\x0", "1"]).problem, Problem::Misspelled);
+}
+
+#[test]
+fn a_key_is_written_in_the_one_spelling_of_equal_ones() {
+    let decimal = Kind::Decimal { precision: 39, scale: 2 };
+    for (kind, value, expected) in [
+        (Kind::Numeric, "1.500", "\"1.5\""),
+        (decimal, "1.00", "\"1\""),
+        (Kind::Double, "-0", "\"0\""),
+        (Kind::Bytes, "\\x00ff", "\"00ff\""),
+        (Kind::Decimal { precision: 9, scale: 0 }, "100", "100"),
+    ] {
+        let batch = inserts(&table(&[("id", kind)]), &[vec![Value::Text(value.as_bytes())]]);
+        let line = text(&batch, Deletes::Soft);
+        assert!(line.starts_with(&format!("{{\"id\":{expected},")), "{line}");
+    }
+}
+
+#[test]
+fn rule_6_a_value_that_has_no_form_is_altered_by_the_rule_for_its_type_and_counted() {
+    let nulls = Rules {
+        dates: Unfit::Null,
+        decimals: Unfit::Null,
+        json: Unfit::Null,
+        too_long: TooLong::Null,
+        ..Rules::default()
+    };
+    let cut = Rules { too_long: TooLong::Truncate, ..Rules::default() };
+    let round = Rules { json_numbers: JsonNumbers::Round, ..Rules::default() };
+    let decimal = Kind::Decimal { precision: 4, scale: 2 };
+    let short = Kind::ShortText { characters: 1 };
+    for (rules, kind, value, expected, loss) in [
+        (nulls, Kind::Date, "infinity", json!(null), Loss::DateNull),
+        (nulls, Kind::TimestampTz, "4713-01-01 00:00:00+00 BC", json!(null), Loss::DateNull),
+        (nulls, decimal, "NaN", json!(null), Loss::DecimalNull),
+        (nulls, Kind::Json, "1e400", json!(null), Loss::JsonNull),
+        (nulls, Kind::Jsonb, "null", json!(null), Loss::JsonNull),
+        (nulls, short, "abcde", json!(null), Loss::TooLongNull),
+        (cut, short, "abcde", json!("abcd"), Loss::TooLongTruncated),
+        (cut, short, "abc\u{e9}", json!("abc"), Loss::TooLongTruncated),
+        (
+            round,
+            Kind::Jsonb,
+            "[0.12345678901234567890]",
+            json!([0.123_456_789_012_345_68]),
+            Loss::JsonNumberRounded,
+        ),
+    ] {
+        let table = table(&[("id", Kind::BigInt), ("v", kind)]);
+        let batch = inserts(&table, &[vec![Value::Text(b"1"), Value::Text(value.as_bytes())]]);
+        let plan = plan_by(&batch, Deletes::Soft, rules);
+        let (mut encoder, mut count) = (Encoder::new(&plan, batch.rows()), Count::default());
+        encoder.fill(&mut count, usize::MAX).unwrap();
+        assert_eq!(encoder.losses().of(loss), 1, "{kind:?} {value}");
+        let (body, _) = written(&batch, &plan, 64);
+        assert_eq!(count.taken(), body.len());
+        let line: Json = serde_json::from_slice(&body).unwrap();
+        assert_eq!(line["v"], expected, "{kind:?} {value}");
+    }
+}
+
+#[test]
+fn a_rule_touches_neither_a_key_nor_what_no_value_should_be() {
+    let rules =
+        Rules { dates: Unfit::Null, json: Unfit::Null, too_long: TooLong::Truncate, ..Rules::default() };
+    let refused = |table: &Table, values: &[&str]| {
+        let row = values.iter().map(|value| Value::Text(value.as_bytes())).collect();
+        let batch = inserts(table, &[row]);
+        measure(&batch, &plan_by(&batch, Deletes::Soft, rules), 1000).unwrap_err().problem
+    };
+    let key = table(&[("id", Kind::Date)]);
+    assert_eq!(refused(&key, &["infinity"]), Problem::NotADate);
+    let key = table(&[("id", Kind::Text)]);
+    assert_eq!(refused(&key, &[&"k".repeat(129)]), Problem::TooLong(128));
+    let value = |kind| table(&[("id", Kind::BigInt), ("v", kind)]);
+    assert_eq!(refused(&value(Kind::TimestampTz), &["1", "2024-01-01 00:00:00+01"]), Problem::NotUtc);
+    assert_eq!(refused(&value(Kind::Json), &["1", "{"]), Problem::NotJson);
 }
 
 #[test]
@@ -217,11 +321,13 @@ fn a_key_without_a_value_is_refused() {
 
 #[test]
 fn a_long_value_does_not_make_a_long_piece() {
-    let table = table(&[("id", Kind::BigInt), ("v", Kind::Text), ("j", Kind::Json)]);
+    let array = Kind::Array { element: Element::Text, delimiter: b',' };
+    let table = table(&[("id", Kind::BigInt), ("v", Kind::Text), ("j", Kind::Json), ("a", array)]);
+    let texts = format!("{{\"{}\",{}}}", "x".repeat(300_000), "y,".repeat(100_000) + "z");
     let (long, json) = ("\"\u{e9}".repeat(300_000), format!("[\"{}\"]", "x".repeat(900_000)));
     let batch = inserts(
         &table,
-        &[vec![Value::Text(b"1"), Value::Text(long.as_bytes()), Value::Text(json.as_bytes())]],
+        &[[b"1", long.as_bytes(), json.as_bytes(), texts.as_bytes()].into_iter().map(Value::Text).collect()],
     );
     let plan = plan(&batch, Deletes::Soft);
     let (body, largest) = written(&batch, &plan, 64 * 1024);
@@ -232,6 +338,7 @@ fn a_long_value_does_not_make_a_long_piece() {
         (line["v"].as_str().unwrap(), &line["j"]),
         (long.as_str(), &serde_json::from_str::<Json>(&json).unwrap())
     );
+    assert_eq!(line["a"].as_array().unwrap().len(), 100_002);
 }
 
 fn some_text() -> impl Strategy<Value = Option<String>> {

@@ -1,6 +1,7 @@
 //! Text in a JSON string: quotes, backslashes and control characters escaped, all else as it is.
 
-use super::output::Output;
+use super::{output::Output, problem::Problem};
+use crate::starrocks::target::LONGEST_TEXT;
 
 /// Writes text without its quotes.
 #[inline]
@@ -15,10 +16,34 @@ pub(super) fn write_escaped<O: Output>(text: &[u8], out: &mut O) {
     }
 }
 
-pub(super) fn trim_blanks(text: &[u8]) -> &[u8] {
-    let end = text.iter().rposition(|byte| *byte != b' ').map_or(0, |last| last + 1);
+/// The first bytes of a text, at most so many, without half a character at their end.
+pub(super) fn first_bytes(text: &[u8], limit: usize) -> &[u8] {
+    let Some(next) = text.get(limit) else { return text };
+    let begins_character = |byte: &u8| *byte & 0xC0 != 0x80;
+    let end = if begins_character(next) {
+        limit
+    } else {
+        text[..limit].iter().rposition(begins_character).unwrap_or(0)
+    };
     &text[..end]
 }
+
+/// Whether the text is a `bytea` that StarRocks holds. It must be in order: StarRocks makes of wrong digits
+/// an empty value, in silence.
+pub(super) fn check_hex(text: &[u8]) -> Result<(), Problem> {
+    let digits = text.strip_prefix(HEX_MARK).ok_or(Problem::Misspelled)?;
+    match digits.len().is_multiple_of(2) && digits.iter().all(u8::is_ascii_hexdigit) {
+        false => Err(Problem::Misspelled),
+        true if digits.len() / 2 > LONGEST_TEXT as usize => Err(Problem::TooLong(LONGEST_TEXT)),
+        true => Ok(()),
+    }
+}
+
+pub(super) fn hex_digits(text: &[u8]) -> &[u8] {
+    text.strip_prefix(HEX_MARK).unwrap_or(text)
+}
+
+const HEX_MARK: &[u8] = br"\x";
 
 fn write_escape<O: Output>(byte: u8, out: &mut O) {
     const HEX: &[u8; 16] = b"0123456789abcdef";
@@ -85,9 +110,34 @@ mod tests {
     }
 
     #[test]
-    fn trailing_blanks_go_and_inner_ones_stay() {
-        assert_eq!(trim_blanks(b" a b  "), b" a b");
-        assert_eq!(trim_blanks(b"   "), b"");
+    fn a_text_is_cut_between_characters() {
+        for (text, limit, expected) in [
+            ("abc", 3, "abc"),
+            ("abc", 2, "ab"),
+            ("a\u{e9}b", 2, "a"),
+            ("a\u{e9}b", 3, "a\u{e9}"),
+            ("\u{1F600}", 3, ""),
+            ("\u{1F600}\u{1F600}", 4, "\u{1F600}"),
+        ] {
+            assert_eq!(first_bytes(text.as_bytes(), limit), expected.as_bytes(), "{text} {limit}");
+        }
+    }
+
+    #[test]
+    fn hexadecimal_digits_come_in_pairs_and_only_digits() {
+        for (text, expected) in [
+            ("\\x", Ok(())),
+            ("\\x00fF", Ok(())),
+            ("\\x0", Err(Problem::Misspelled)),
+            ("\\x0g", Err(Problem::Misspelled)),
+            ("00", Err(Problem::Misspelled)),
+            ("", Err(Problem::Misspelled)),
+        ] {
+            assert_eq!(check_hex(text.as_bytes()), expected, "{text}");
+        }
+        let bytes = |count: usize| format!("\\x{}", "00".repeat(count)).into_bytes();
+        assert_eq!(check_hex(&bytes(1_048_576)), Ok(()));
+        assert_eq!(check_hex(&bytes(1_048_577)), Err(Problem::TooLong(1_048_576)));
     }
 
     proptest! {

@@ -1,14 +1,21 @@
 //! One value: from PostgreSQL's text to its JSON form.
+//!
+//! To check a value and to write it are two steps. A body is checked when it is measured and written
+//! afterwards, so that what is written was checked before.
 
 use super::{
-    date::{check_date, date_time},
-    json::{check_json, write_json},
-    number::{check_decimal, check_float, check_integer},
+    date::{check_date, check_date_time, without_utc},
+    json::{Keys, check_json, write_json},
+    literal::{Literal, check_literal},
+    number::{check_decimal, check_float, check_integer, check_money, write_money},
     output::Output,
     problem::Problem,
-    text::{trim_blanks, write_escaped},
+    text::{check_hex, hex_digits, write_escaped},
 };
-use crate::{starrocks::target::TargetType, table::Kind};
+use crate::{
+    starrocks::target::{LONGEST_TEXT, TargetType},
+    table::{Element, Kind},
+};
 
 /// How the values of a column are checked and written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -21,40 +28,106 @@ pub(super) enum Form {
         whole: u8,
         places: u8,
     },
+    Money,
     /// In quotes: as a JSON number, -0 would lose its sign and the largest float4 be refused.
     Float,
     Text {
         limit: u32,
-        trimmed: bool,
     },
+    /// The digits of a `bytea`, which StarRocks turns into bytes.
+    Hex,
     Date,
     DateTime {
         utc: bool,
     },
-    Json,
+    Json {
+        keys: Keys,
+    },
+    Array {
+        element: Element,
+        delimiter: u8,
+    },
+    Hstore,
 }
 
 impl Form {
-    pub(super) fn new(kind: Kind, target: TargetType, key: bool) -> Self {
+    pub(super) fn new(kind: Kind, target: TargetType) -> Self {
         match target {
             TargetType::Boolean => Self::Boolean,
             TargetType::TinyInt | TargetType::SmallInt | TargetType::Int => Self::Integer { digits: 10 },
             // xid8 has twenty digits; a numeric key of p digits has a type that holds them all.
             TargetType::BigInt | TargetType::LargeInt => Self::Integer { digits: integer_digits(kind) },
             TargetType::Float | TargetType::Double => Self::Float,
+            TargetType::Decimal { .. } if kind == Kind::Money => Self::Money,
             TargetType::Decimal { precision, scale } => {
                 Self::Decimal { whole: precision - scale, places: scale }
             }
-            // Blanks that pad a char(n) mean nothing when it is compared.
-            TargetType::Varchar(limit) => {
-                Self::Text { limit, trimmed: key && matches!(kind, Kind::PaddedText { .. }) }
-            }
+            TargetType::Varchar(limit) => Self::Text { limit },
+            TargetType::Varbinary => Self::Hex,
             TargetType::Date => Self::Date,
             TargetType::DateTime => Self::DateTime { utc: kind == Kind::TimestampTz },
-            TargetType::Json => Self::Json,
+            TargetType::Json => Self::json(kind),
         }
     }
+
+    fn json(kind: Kind) -> Self {
+        match kind {
+            Kind::Array { element, delimiter } => Self::Array { element, delimiter },
+            Kind::Hstore => Self::Hstore,
+            Kind::Json => Self::Json { keys: Keys::MayRepeat },
+            _ => Self::Json { keys: Keys::AreUnique },
+        }
+    }
+
+    /// The length at which a text is cut where the job asks for that.
+    pub(super) fn longest(self) -> usize {
+        match self {
+            Self::Text { limit } => limit as usize,
+            Self::Hex => HEX_MARK + 2 * LONGEST_TEXT as usize,
+            _ => usize::MAX,
+        }
+    }
+
+    /// Whether StarRocks holds the value as it will be written.
+    #[inline]
+    pub(super) fn check(self, text: &[u8]) -> Result<(), Problem> {
+        match self {
+            Self::Boolean if matches!(text, b"t" | b"f") => Ok(()),
+            Self::Boolean => Err(Problem::NotABoolean),
+            Self::Integer { digits } => check_integer(text, digits),
+            Self::Decimal { whole, places } => check_decimal(text, whole, places),
+            Self::Money => check_money(text),
+            Self::Float => check_float(text),
+            Self::Date => check_date(text),
+            Self::DateTime { utc } => check_date_time(text, utc),
+            Self::Text { limit } if text.len() > limit as usize => Err(Problem::TooLong(limit)),
+            Self::Text { .. } => std::str::from_utf8(text).map(drop).map_err(|_| Problem::NotUtf8),
+            Self::Hex => check_hex(text),
+            Self::Json { keys } => check_json(text, keys),
+            Self::Array { .. } | Self::Hstore => check_literal(self, text),
+        }
+    }
+
+    /// Writes a checked value; gives the part of a long one that is still to be written.
+    #[inline]
+    pub(super) fn write<'a, O: Output>(self, text: &'a [u8], out: &mut O) -> Rest<'a> {
+        match self {
+            Self::Boolean => out.put(if text == b"t" { b"true" } else { b"false" }),
+            Self::Integer { .. } | Self::Decimal { .. } => out.put(text),
+            Self::Money => write_money(text, out),
+            Self::Float | Self::Date => quote(text, out),
+            Self::DateTime { utc } => quote(if utc { without_utc(text) } else { text }, out),
+            Self::Text { .. } => return write_text(text, out),
+            Self::Hex => return write_text(hex_digits(text), out),
+            Self::Json { .. } => return Rest::Json(text),
+            Self::Array { .. } | Self::Hstore => return Rest::Literal(Literal::new(self, text)),
+        }
+        Rest::Nothing
+    }
 }
+
+/// What stands before the digits of a `bytea`.
+const HEX_MARK: usize = br"\x".len();
 
 fn integer_digits(kind: Kind) -> u8 {
     match kind {
@@ -67,87 +140,62 @@ fn integer_digits(kind: Kind) -> u8 {
 
 /// A long value's part that is still to be written, so that no piece outgrows its buffer.
 #[derive(Debug, Default)]
-pub(super) struct Rest<'a> {
-    bytes: &'a [u8],
-    json: bool,
+pub(super) enum Rest<'a> {
+    #[default]
+    Nothing,
+    Text(&'a [u8]),
+    Json(&'a [u8]),
+    Literal(Literal<'a>),
 }
 
 /// Values up to this length are written at once.
-const AT_ONCE: usize = 16 * 1024;
+pub(super) const AT_ONCE: usize = 16 * 1024;
 
 impl Rest<'_> {
     /// Writes the next part. Says whether nothing is left.
     #[inline]
     pub(super) fn write_some<O: Output>(&mut self, out: &mut O) -> bool {
-        if self.bytes.is_empty() {
-            return true;
+        match self {
+            Self::Nothing => return true,
+            Self::Text(text) => {
+                write_escaped(next_part(text), out);
+                if !text.is_empty() {
+                    return false;
+                }
+                out.put(b"\"");
+            }
+            Self::Json(json) => {
+                write_json(next_part(json), out);
+                if !json.is_empty() {
+                    return false;
+                }
+            }
+            Self::Literal(literal) => {
+                if !literal.write_some(out) {
+                    return false;
+                }
+            }
         }
-        let (part, rest) = self.bytes.split_at(self.bytes.len().min(AT_ONCE));
-        self.bytes = rest;
-        if self.json {
-            write_json(part, out);
-        } else {
-            write_escaped(part, out);
-            out.put(if rest.is_empty() { b"\"" } else { b"" });
-        }
-        rest.is_empty()
+        *self = Self::Nothing;
+        true
     }
 }
 
-/// Checks and writes a value; gives the part of a long one that is still to be written.
-#[inline]
-pub(super) fn write<'a, O: Output>(form: Form, text: &'a [u8], out: &mut O) -> Result<Rest<'a>, Problem> {
-    match form {
-        Form::Boolean => match text {
-            b"t" => out.put(b"true"),
-            b"f" => out.put(b"false"),
-            _ => return Err(Problem::NotABoolean),
-        },
-        Form::Integer { digits } => {
-            check::<O>(|| check_integer(text, digits))?;
-            out.put(text);
-        }
-        Form::Decimal { whole, places } => {
-            check::<O>(|| check_decimal(text, whole, places))?;
-            out.put(text);
-        }
-        Form::Float => {
-            check::<O>(|| check_float(text))?;
-            quote(text, out);
-        }
-        Form::Date => {
-            check::<O>(|| check_date(text))?;
-            quote(text, out);
-        }
-        Form::DateTime { utc } => quote(date_time(text, utc)?, out),
-        Form::Text { limit, trimmed } => return write_text(text, limit, trimmed, out),
-        Form::Json => {
-            check::<O>(|| check_json(text))?;
-            return Ok(Rest { bytes: text, json: true });
-        }
-    }
-    Ok(Rest::default())
+fn next_part<'a>(text: &mut &'a [u8]) -> &'a [u8] {
+    let (part, rest) = text.split_at(text.len().min(AT_ONCE));
+    *text = rest;
+    part
 }
 
 #[inline]
-fn write_text<'a, O: Output>(
-    text: &'a [u8],
-    limit: u32,
-    trimmed: bool,
-    out: &mut O,
-) -> Result<Rest<'a>, Problem> {
-    let text = if trimmed { trim_blanks(text) } else { text };
-    check::<O>(|| match text.len() <= limit as usize {
-        false => Err(Problem::TooLong(limit)),
-        true => std::str::from_utf8(text).map(drop).map_err(|_| Problem::NotUtf8),
-    })?;
+fn write_text<'a, O: Output>(text: &'a [u8], out: &mut O) -> Rest<'a> {
     out.put(b"\"");
     if text.len() > AT_ONCE {
-        return Ok(Rest { bytes: text, json: false });
+        return Rest::Text(text);
     }
     write_escaped(text, out);
     out.put(b"\"");
-    Ok(Rest::default())
+    Rest::Nothing
 }
 
 #[inline]
@@ -155,9 +203,4 @@ fn quote<O: Output>(text: &[u8], out: &mut O) {
     out.put(b"\"");
     out.put(text);
     out.put(b"\"");
-}
-
-#[inline]
-fn check<O: Output>(check: impl FnOnce() -> Result<(), Problem>) -> Result<(), Problem> {
-    if O::CHECKS { check() } else { Ok(()) }
 }

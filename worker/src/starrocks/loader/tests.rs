@@ -25,6 +25,7 @@ fn loader(port: u16, progress: &Arc<Progress>) -> Loader {
         user: "u".to_owned(),
         password: Secret::new("p"),
         deletes: Deletes::Soft,
+        values: Default::default(),
     };
     Loader {
         longest_wait: Duration::from_millis(1),

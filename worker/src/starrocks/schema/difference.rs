@@ -4,6 +4,7 @@ use crds::Reason;
 
 use super::statement::{Needed, needed};
 use crate::{
+    config::Values,
     fault::{Fault, Part},
     starrocks::{name::same_column, target::TargetType},
     table::Table,
@@ -32,8 +33,12 @@ impl Existing {
 }
 
 /// The columns that have to be added.
-pub(super) fn difference<'a>(table: &'a Table, existing: &[Existing]) -> Result<Vec<Needed<'a>>, Fault> {
-    let needed = needed(table)?;
+pub(super) fn difference<'a>(
+    table: &'a Table,
+    values: Values,
+    existing: &[Existing],
+) -> Result<Vec<Needed<'a>>, Fault> {
+    let needed = needed(table, values)?;
     check_strangers(table, &needed, existing)?;
     let mut missing = Vec::new();
     for column in needed {
@@ -149,13 +154,13 @@ mod tests {
             &AUDIT[..],
         ]
         .concat();
-        assert_eq!(difference(&source(), &existing(&columns)), Ok(vec![]));
+        assert_eq!(difference(&source(), Values::default(), &existing(&columns)), Ok(vec![]));
     }
 
     #[test]
     fn missing_columns_are_added_in_one_statement() {
         let (table, found) = (source(), existing(&[("id", "bigint"), ("name", "varchar(65533)")]));
-        let missing = difference(&table, &found).unwrap();
+        let missing = difference(&table, Values::default(), &found).unwrap();
         assert_eq!(
             add_columns(&table, &missing).unwrap(),
             "ALTER TABLE `t` ADD COLUMN `price` DECIMAL(10,2) NULL, ADD COLUMN `dbmazz_op_type` TINYINT NULL, \
@@ -167,8 +172,12 @@ mod tests {
 
     #[test]
     fn a_type_that_would_lose_something_is_refused_by_name() {
-        let fault =
-            difference(&source(), &existing(&[("id", "bigint"), ("price", "decimal(10,1)")])).unwrap_err();
+        let fault = difference(
+            &source(),
+            Values::default(),
+            &existing(&[("id", "bigint"), ("price", "decimal(10,1)")]),
+        )
+        .unwrap_err();
         assert_eq!(fault.reason, Reason::TargetIncompatible);
         assert_eq!(
             fault.message,
@@ -182,9 +191,9 @@ mod tests {
             let texts = [Some("mine"), Some("int"), Some(null), Some("false"), default, Some("")];
             Existing::read(texts.map(|text| text.map(str::to_owned)).to_vec()).unwrap()
         };
-        assert!(difference(&source(), &[column("NO", None)]).is_err());
-        assert!(difference(&source(), &[column("NO", Some("7"))]).is_ok());
-        assert!(difference(&source(), &[column("YES", None)]).is_ok());
+        assert!(difference(&source(), Values::default(), &[column("NO", None)]).is_err());
+        assert!(difference(&source(), Values::default(), &[column("NO", Some("7"))]).is_ok());
+        assert!(difference(&source(), Values::default(), &[column("YES", None)]).is_ok());
     }
 
     #[test]

@@ -89,10 +89,10 @@ async fn prepare_table(session: &mut Session, config: &SinkConfig, table: &Table
     let show = format!("SHOW TABLES LIKE {}", literal(&table.target));
     let found = session.run(&show, "list tables").await.map_err(|error| error.fault())?;
     if names(&found, &table.target) {
-        return complete_table(session, &config.database, table).await;
+        return complete_table(session, config, table).await;
     }
     let replicas = live_backends(config).await.clamp(1, 3);
-    let create = create_table(table, replicas)?;
+    let create = create_table(table, config.values, replicas)?;
     session
         .run(&create, &format!("create table {}", table.target))
         .await
@@ -116,13 +116,13 @@ async fn live_backends(config: &SinkConfig) -> u64 {
     health.map_or(1, |health| health.online_backend_num)
 }
 
-async fn complete_table(session: &mut Session, database: &str, table: &Table) -> Result<(), Fault> {
+async fn complete_table(session: &mut Session, config: &SinkConfig, table: &Table) -> Result<(), Fault> {
     check_key(session, table).await?;
     let (mut look, mut tries) = (SHORTEST_LOOK, 0);
     loop {
         let existing = columns(session, table).await?;
-        let missing = difference(table, &existing)?;
-        if !is_changing(session, database, table).await.map_err(|error| error.fault())? {
+        let missing = difference(table, config.values, &existing)?;
+        if !is_changing(session, &config.database, table).await.map_err(|error| error.fault())? {
             let Some(alter) = add_columns(table, &missing) else { return Ok(()) };
             if tries == MOST_TRIES {
                 return Err(not_added(table));

@@ -3,6 +3,7 @@
 use crds::Reason;
 
 use crate::{
+    config::Values,
     fault::{Fault, Part},
     starrocks::{
         AUDIT_COLUMNS,
@@ -21,18 +22,19 @@ pub(super) struct Needed<'a> {
 }
 
 /// Every column of the target: the key first, in key order, then the others, then the audit columns.
-pub(super) fn needed(table: &Table) -> Result<Vec<Needed<'_>>, Fault> {
+pub(super) fn needed(table: &Table, values: Values) -> Result<Vec<Needed<'_>>, Fault> {
     let keys = table.key.iter().filter_map(|place| table.columns.get(*place)).map(|column| (column, true));
     let others = table.columns.iter().enumerate().filter(|(place, _)| !table.key.contains(place));
     let all = keys.chain(others.map(|(_, column)| (column, false)));
-    let mut needed = all.map(|(column, key)| need(table, column, key)).collect::<Result<Vec<_>, _>>()?;
+    let mut needed =
+        all.map(|(column, key)| need(table, column, key, values)).collect::<Result<Vec<_>, _>>()?;
     check_key_width(table, &needed)?;
     needed.extend(AUDIT_COLUMNS.map(|(name, target)| Needed { name, target, key: false }));
     Ok(needed)
 }
 
-fn need<'a>(table: &Table, column: &'a Column, key: bool) -> Result<Needed<'a>, Fault> {
-    let target = target_type(column, key).ok_or_else(|| {
+fn need<'a>(table: &Table, column: &'a Column, key: bool, values: Values) -> Result<Needed<'a>, Fault> {
+    let target = target_type(column.kind, key, values).ok_or_else(|| {
         let (name, source_type) = (&column.name, &column.source_type);
         let message = format!(
             "key column {name} of table {} has type {source_type}, which StarRocks cannot hold as a key",
@@ -60,8 +62,8 @@ fn unsupported(table: &Table, message: String) -> Fault {
     Fault::halt(Part::Table(table.name.clone()), Reason::UnsupportedColumnType, message, fix)
 }
 
-pub(super) fn create_table(table: &Table, replicas: u64) -> Result<String, Fault> {
-    let needed = needed(table)?;
+pub(super) fn create_table(table: &Table, values: Values, replicas: u64) -> Result<String, Fault> {
+    let needed = needed(table, values)?;
     let columns: Vec<_> = needed.iter().map(Needed::definition).collect();
     let keys: Vec<_> = needed.iter().filter(|column| column.key).map(|column| quoted(column.name)).collect();
     let (name, columns, keys) = (quoted(&table.target), columns.join(", "), keys.join(", "));
@@ -96,7 +98,7 @@ mod tests {
         let mut table = table(&[("name", Kind::Text), ("b", Kind::Date), ("a", Kind::BigInt)]);
         table.key = vec![2, 1];
         assert_eq!(
-            create_table(&table, 3).unwrap(),
+            create_table(&table, Values::default(), 3).unwrap(),
             "CREATE TABLE IF NOT EXISTS `t` (`a` BIGINT NOT NULL, `b` DATE NOT NULL, `name` VARCHAR(1048576) NULL, \
              `dbmazz_op_type` TINYINT NULL, `dbmazz_is_deleted` BOOLEAN NULL, `dbmazz_synced_at` DATETIME NULL, \
              `dbmazz_cdc_version` BIGINT NULL) PRIMARY KEY (`a`, `b`) DISTRIBUTED BY HASH(`a`, `b`) \
@@ -107,7 +109,7 @@ mod tests {
 
     #[test]
     fn a_key_that_starrocks_cannot_hold_is_refused_by_name() {
-        let fault = create_table(&table(&[("price", Kind::Numeric)]), 1).unwrap_err();
+        let fault = create_table(&table(&[("price", Kind::Opaque)]), Values::default(), 1).unwrap_err();
         assert_eq!(fault.reason, Reason::UnsupportedColumnType);
         assert!(fault.message.contains("price") && fault.message.contains("public.t"), "{}", fault.message);
     }
@@ -117,8 +119,11 @@ mod tests {
         let names: Vec<_> = (0..17).map(|place| format!("k{place}")).collect();
         let mut table = table(&names.iter().map(|name| (name.as_str(), Kind::BigInt)).collect::<Vec<_>>());
         table.key = (0..16).collect();
-        assert!(create_table(&table, 1).is_ok());
+        assert!(create_table(&table, Values::default(), 1).is_ok());
         table.key = (0..17).collect();
-        assert_eq!(create_table(&table, 1).unwrap_err().reason, Reason::UnsupportedColumnType);
+        assert_eq!(
+            create_table(&table, Values::default(), 1).unwrap_err().reason,
+            Reason::UnsupportedColumnType
+        );
     }
 }

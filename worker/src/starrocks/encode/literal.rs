@@ -1,0 +1,154 @@
+//! Arrays and `hstore`, as PostgreSQL spells them, become JSON: `{1,NULL}` becomes `[1,null]` and
+//! `"a"=>"b"` becomes `{"a":"b"}`.
+//!
+//! Neither is ever built in memory: text is checked, and then turned into JSON byte run by byte run, which
+//! can stop anywhere. Lower bounds (`[0:1]={1,2}`) are left out: JSON has none.
+
+mod check;
+
+use self::check::Elements;
+use super::{
+    json::{LONGEST, write_json},
+    output::{Count, Output},
+    problem::Problem,
+    text::write_escaped,
+    value::{AT_ONCE, Form},
+};
+use crate::table::Element;
+
+/// Whether the text is in order, and its JSON one that StarRocks holds.
+pub(super) fn check_literal(form: Form, text: &[u8]) -> Result<(), Problem> {
+    std::str::from_utf8(text).map_err(|_| Problem::NotUtf8)?;
+    Elements::new(form, text).check()?;
+    let (mut literal, mut count) = (Literal::new(form, text), Count::default());
+    while !literal.write_some(&mut count) {}
+    if count.taken() > LONGEST { Err(Problem::JsonTooLong) } else { Ok(()) }
+}
+
+/// An array or an `hstore` of which a part is written.
+#[derive(Debug)]
+pub(super) struct Literal<'a> {
+    rest: &'a [u8],
+    element: Element,
+    /// What stands between two elements of an array; none in an `hstore`.
+    delimiter: Option<u8>,
+    in_quotes: bool,
+    begun: bool,
+}
+
+impl<'a> Literal<'a> {
+    pub(super) fn new(form: Form, text: &'a [u8]) -> Self {
+        let (element, delimiter) = match form {
+            Form::Array { element, delimiter } => (element, Some(delimiter)),
+            _ => (Element::Text, None),
+        };
+        let rest = if delimiter.is_some() { without_bounds(text) } else { text };
+        Self { rest, element, delimiter, in_quotes: false, begun: false }
+    }
+
+    /// Writes the next part of a checked text. Says whether nothing is left.
+    pub(super) fn write_some<O: Output>(&mut self, out: &mut O) -> bool {
+        let is_object = self.delimiter.is_none();
+        if !std::mem::replace(&mut self.begun, true) && is_object {
+            out.put(b"{");
+        }
+        let enough = out.taken() + AT_ONCE;
+        while !self.rest.is_empty() && out.taken() < enough {
+            self.rest = if self.in_quotes { self.quoted(out) } else { self.plain(out) };
+        }
+        let ended = self.rest.is_empty();
+        if ended && is_object {
+            out.put(b"}");
+        }
+        ended
+    }
+
+    /// Within quotes: what needs no attention up to the next mark, and the mark. Gives what follows.
+    fn quoted<O: Output>(&mut self, out: &mut O) -> &'a [u8] {
+        let end = memchr::memchr2(b'"', b'\\', self.rest).unwrap_or(self.rest.len()).min(AT_ONCE);
+        let (run, rest) = self.rest.split_at(end);
+        self.put_content(run, out);
+        match rest {
+            [b'"', rest @ ..] => {
+                self.in_quotes = false;
+                self.put_quote(out);
+                rest
+            }
+            [b'\\', rest @ ..] => {
+                let (escaped, rest) = rest.split_at(rest.len().min(1));
+                self.put_content(escaped, out);
+                rest
+            }
+            rest => rest,
+        }
+    }
+
+    /// Outside of quotes: one mark or one bare value. Gives what follows.
+    fn plain<O: Output>(&mut self, out: &mut O) -> &'a [u8] {
+        let (first, rest) = self.rest.split_at(1);
+        match (first, self.delimiter) {
+            (b"\"", _) => {
+                self.in_quotes = true;
+                self.put_quote(out);
+            }
+            (b"{", Some(_)) => out.put(b"["),
+            (b"}", Some(_)) => out.put(b"]"),
+            (mark, Some(delimiter)) if *mark == [delimiter] => out.put(b","),
+            (b",", None) => out.put(b","),
+            (b"=", None) => out.put(b":"),
+            (b">" | b" ", None) => {}
+            _ => return self.bare(out),
+        }
+        rest
+    }
+
+    fn bare<O: Output>(&mut self, out: &mut O) -> &'a [u8] {
+        let (value, rest) = split_bare(self.rest, self.delimiter.unwrap_or(b','));
+        write_bare(self.element, value, out);
+        rest
+    }
+
+    fn put_content<O: Output>(&self, text: &[u8], out: &mut O) {
+        if self.element == Element::Json { write_json(text, out) } else { write_escaped(text, out) }
+    }
+
+    /// What is in quotes is a string, or JSON that needed them in the array.
+    fn put_quote<O: Output>(&self, out: &mut O) {
+        if self.element != Element::Json {
+            out.put(b"\"");
+        }
+    }
+}
+
+/// An array whose first element is not the first one says where they begin: `[0:1]={1,2}`.
+fn without_bounds(text: &[u8]) -> &[u8] {
+    match memchr::memchr(b'=', text) {
+        Some(mark) if text.starts_with(b"[") => &text[mark + 1..],
+        _ => text,
+    }
+}
+
+/// A value without quotes, and what follows it.
+fn split_bare(text: &[u8], delimiter: u8) -> (&[u8], &[u8]) {
+    text.split_at(memchr::memchr2(delimiter, b'}', text).unwrap_or(text.len()))
+}
+
+fn write_bare<O: Output>(element: Element, value: &[u8], out: &mut O) {
+    match (element, value) {
+        (_, b"NULL") => out.put(b"null"),
+        (Element::Boolean, b"t") => out.put(b"true"),
+        (Element::Boolean, _) => out.put(b"false"),
+        // As a number without a point it would be the whole number 0, which has no sign.
+        (Element::Float, b"-0") => out.put(b"-0.0"),
+        (Element::Integer | Element::Json, number) => out.put(number),
+        (Element::Float, number) if number.iter().any(u8::is_ascii_digit) => out.put(number),
+        (Element::Float | Element::Text, text) => {
+            out.put(b"\"");
+            write_escaped(text, out);
+            out.put(b"\"");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;
