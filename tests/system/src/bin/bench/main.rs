@@ -1,8 +1,7 @@
 //! Catch-up of a backlog: the whole worker into a discarding sink, against `pg_recvlogical` draining the
-//! same backlog to nowhere.
+//! same backlog to nowhere: once by streaming, once in catch-up mode.
 //!
-//! Both read a copy of one replication slot, in turn, so that what the machine does meanwhile falls on
-//! both. Absolute figures wobble from machine to machine; the ratio in one run does not.
+//! Each reads a copy of one replication slot, in turn, so that what the machine does meanwhile falls on all. Absolute figures wobble from machine to machine; the ratio in one run does not.
 
 mod backlog;
 mod measure;
@@ -17,7 +16,8 @@ use testbed::{
 };
 
 use backlog::Backlog;
-use report::Report;
+use measure::Way;
+use report::{Report, Round};
 
 /// Measures the worker against pg_recvlogical on the same backlog.
 #[derive(Debug, Parser)]
@@ -41,10 +41,11 @@ async fn main() -> Result<()> {
     let mut report = Report::new(arguments.changes, postgres.version()?);
     report.idle(measure::idle(&postgres, &sink, &backlog).await?);
     for pair in 1..=arguments.pairs {
-        progress::say(format!("pair {pair} of {}", arguments.pairs));
-        let worker = measure::worker(&postgres, &sink, &backlog).await?;
+        progress::say(format!("round {pair} of {}", arguments.pairs));
+        let stream = measure::worker(&postgres, &sink, &backlog, Way::Stream).await?;
+        let catch_up = measure::worker(&postgres, &sink, &backlog, Way::CatchUp).await?;
         let reference = measure::reference(&postgres, &backlog).await?;
-        report.add(worker, reference);
+        report.add(Round { stream, catch_up, reference });
     }
     report.print()
 }

@@ -39,11 +39,20 @@ pub(crate) async fn idle(postgres: &Postgres, sink: &Sink, backlog: &Backlog) ->
     Ok(worker.memory()?.0)
 }
 
-pub(crate) async fn worker(postgres: &Postgres, sink: &Sink, backlog: &Backlog) -> Result<Run> {
+/// By which way the worker reads the backlog.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Way {
+    Stream,
+    CatchUp,
+}
+
+pub(crate) async fn worker(postgres: &Postgres, sink: &Sink, backlog: &Backlog, way: Way) -> Result<Run> {
     let slot = backlog.slot(postgres).await?;
     let before = loaded(sink)?;
     let began = Instant::now();
-    let mut worker = Worker::start(&settings(postgres, sink, &slot)?)?;
+    let above = if way == Way::Stream { "Never" } else { "16Mi" };
+    let settings = settings(postgres, sink, &slot)?.with("DBMAZZ_CATCH_UP", above);
+    let mut worker = Worker::start(&settings)?;
     wait::until("the worker has confirmed the backlog", async || {
         Ok((worker.status().await?.confirmed_lsn >= backlog.end).then_some(()))
     })

@@ -8,25 +8,33 @@ use crate::measure::Run;
 
 const MIB: f64 = 1024.0 * 1024.0;
 
+/// The same backlog, read by each in turn.
+#[derive(Debug)]
+pub(crate) struct Round {
+    pub(crate) stream: Run,
+    pub(crate) catch_up: Run,
+    pub(crate) reference: Run,
+}
+
 #[derive(Debug)]
 pub(crate) struct Report {
     changes: f64,
     server: u32,
     idle_memory: u64,
-    pairs: Vec<(Run, Run)>,
+    rounds: Vec<Round>,
 }
 
 impl Report {
     pub(crate) fn new(changes: u64, server: u32) -> Self {
-        Self { changes: changes as f64, server, idle_memory: 0, pairs: Vec::new() }
+        Self { changes: changes as f64, server, idle_memory: 0, rounds: Vec::new() }
     }
 
     pub(crate) fn idle(&mut self, memory: u64) {
         self.idle_memory = memory;
     }
 
-    pub(crate) fn add(&mut self, worker: Run, reference: Run) {
-        self.pairs.push((worker, reference));
+    pub(crate) fn add(&mut self, round: Round) {
+        self.rounds.push(round);
     }
 
     pub(crate) fn print(&self) -> Result<()> {
@@ -34,41 +42,37 @@ impl Report {
         writeln!(out, "\nbacklog of {} changes, PostgreSQL {}", self.changes, self.server)?;
         writeln!(
             out,
-            "| pair | worker changes/s | pg_recvlogical changes/s | ratio | worker CPU s/M | pg_recvlogical CPU s/M |"
+            "| reader | changes/s | ratio to pg_recvlogical | CPU s per million | peak resident MiB |"
         )?;
-        writeln!(out, "|---|---|---|---|---|---|")?;
-        for (number, (worker, reference)) in self.pairs.iter().enumerate() {
-            let row = [
-                (number + 1).to_string(),
-                format!("{:.0}", self.rate(worker)),
-                format!("{:.0}", self.rate(reference)),
-                format!("{:.2}", self.rate(worker) / self.rate(reference)),
-                format!("{:.2}", self.cpu(worker)),
-                format!("{:.2}", self.cpu(reference)),
-            ];
-            writeln!(out, "| {} |", row.join(" | "))?;
+        writeln!(out, "|---|---|---|---|---|")?;
+        for Round { stream, catch_up, reference } in &self.rounds {
+            for (name, run) in
+                [("worker, streaming", stream), ("worker, catch-up", catch_up), ("pg_recvlogical", reference)]
+            {
+                let ratio = self.rate(run) / self.rate(reference);
+                let (rate, cpu, peak) = (self.rate(run), self.cpu(run), run.peak_memory as f64 / MIB);
+                writeln!(out, "| {name} | {rate:.0} | {ratio:.2} | {cpu:.2} | {peak:.1} |")?;
+            }
         }
         self.summary(&mut out)
     }
 
     fn summary(&self, out: &mut impl Write) -> Result<()> {
-        let ratio = |(worker, reference): &(Run, Run)| self.rate(worker) / self.rate(reference);
-        let mut ratios: Vec<_> = self.pairs.iter().map(ratio).collect();
-        ratios.sort_by(f64::total_cmp);
-        let peak = self.pairs.iter().map(|(worker, _)| worker.peak_memory).max().unwrap_or(0);
-        let (bytes, rows) = self
-            .pairs
-            .iter()
-            .fold((0, 0), |(bytes, rows), (worker, _)| (bytes + worker.body_bytes, rows + worker.rows));
-        writeln!(out, "ratio, median: {:.2}", ratios[ratios.len() / 2])?;
-        writeln!(
-            out,
-            "worker resident memory: idle {:.1} MiB, peak {:.1} MiB",
-            self.idle_memory as f64 / MIB,
-            peak as f64 / MIB
-        )?;
+        let stream = self.median_ratio(|round| &round.stream);
+        let catch_up = self.median_ratio(|round| &round.catch_up);
+        writeln!(out, "ratio, median: streaming {stream:.2}, catch-up {catch_up:.2}")?;
+        writeln!(out, "idle resident memory of the worker: {:.1} MiB", self.idle_memory as f64 / MIB)?;
+        let runs = self.rounds.iter().flat_map(|round| [&round.stream, &round.catch_up]);
+        let (bytes, rows) = runs.fold((0, 0), |sum, run| (sum.0 + run.body_bytes, sum.1 + run.rows));
         writeln!(out, "body bytes per row loaded: {:.0}", bytes as f64 / (rows as f64).max(1.0))?;
         Ok(())
+    }
+
+    fn median_ratio(&self, run: impl Fn(&Round) -> &Run) -> f64 {
+        let ratio = |round: &Round| self.rate(run(round)) / self.rate(&round.reference);
+        let mut ratios: Vec<_> = self.rounds.iter().map(ratio).collect();
+        ratios.sort_by(f64::total_cmp);
+        ratios.get(ratios.len() / 2).copied().unwrap_or_default()
     }
 
     fn rate(&self, run: &Run) -> f64 {
