@@ -6,8 +6,12 @@
 mod alter;
 #[path = "standin/bed.rs"]
 mod bed;
+#[path = "standin/compression.rs"]
+mod compression;
 #[path = "standin/condition.rs"]
 mod condition;
+#[path = "standin/csv.rs"]
+mod csv;
 #[path = "standin/discard.rs"]
 mod discard;
 #[path = "standin/faults.rs"]

@@ -15,6 +15,7 @@ use std::{
 use super::{
     Ending,
     answer::{Answer, LoadStatus},
+    codec::Codec,
     headers::{Format, LoadHeaders},
 };
 use crate::{
@@ -49,6 +50,8 @@ pub(super) struct Load<'a> {
     table: &'a str,
     label: String,
     transaction: Option<u64>,
+    in_transaction: bool,
+    codec: Option<Codec>,
     started: Instant,
     rows: Rows,
     times: Times,
@@ -112,6 +115,8 @@ impl<'a> Load<'a> {
             table,
             label,
             transaction: None,
+            in_transaction: false,
+            codec: None,
             started: Instant::now(),
             rows: Rows::default(),
             times: Times::default(),
@@ -121,6 +126,11 @@ impl<'a> Load<'a> {
 }
 
 impl Load<'_> {
+    /// A load of the transaction interface, which hears fewer headers.
+    pub(super) fn in_transaction(self) -> Self {
+        Self { in_transaction: true, ..self }
+    }
+
     /// Up to and including the commit.
     async fn run(&mut self, connection: &mut Connection, body: &mut Body) -> Result<LoadStatus, Stop> {
         let format = self.begin().await?;
@@ -229,10 +239,9 @@ impl Load<'_> {
     async fn plan(&mut self, format: Format) -> Result<LoadPlan, Stop> {
         self.strike(Stage::Plan).await?;
         let started = Instant::now();
-        let headers = LoadHeaders::read(self.request, self.table).map_err(Stop::fail)?;
-        if format == Format::Csv && !self.cluster.options.discard {
-            return Err(Stop::fail("CSV is not served by this stand-in"));
-        }
+        let headers = LoadHeaders::read(self.request, self.table, format, self.in_transaction);
+        let headers = headers.map_err(Stop::fail)?;
+        self.codec = LoadHeaders::compression(self.request, format).map_err(Stop::fail)?;
         let catalog = locked(&self.cluster.catalog);
         let table = catalog.table(self.database, self.table);
         let table =

@@ -7,7 +7,7 @@ use columns::{Item, parse_columns};
 pub(crate) use rows::{Converted, convert_body};
 
 use crate::{
-    be::LoadHeaders,
+    be::{Framing, LoadHeaders},
     catalog::{Column, DefaultValue, Model, Table},
 };
 
@@ -26,7 +26,7 @@ pub(crate) struct LoadPlan {
     /// Id of the column that `merge_condition` names.
     pub(crate) condition: Option<u32>,
     is_strict: bool,
-    strip_outer_array: bool,
+    framing: Framing,
     pub(crate) max_filter_ratio: f64,
     /// A partial update has to bring these when it upserts anything (§10).
     pub(crate) lacks_sort_columns: bool,
@@ -87,6 +87,7 @@ impl LoadPlan {
             fill(target, Source::Assigned(expression(target, text, &fields)?))?;
         }
         check_coverage(table, headers, &columns)?;
+        check_csv(headers, &columns, &sources)?;
         let condition = condition(table, headers, &columns)?;
         let carries = |name: &String| columns.iter().any(|column: &Column| column.is_named(name));
         Ok(Self {
@@ -101,7 +102,7 @@ impl LoadPlan {
             is_partial: headers.partial_update,
             condition,
             is_strict: headers.strict_mode,
-            strip_outer_array: headers.strip_outer_array,
+            framing: headers.framing.clone(),
             max_filter_ratio: headers.max_filter_ratio,
         })
     }
@@ -215,6 +216,17 @@ fn encoding_named(name: &str) -> Option<Encoding> {
         "encode64" => Some(Encoding::Base64),
         "utf8" => Some(Encoding::Utf8),
         _ => None,
+    }
+}
+
+/// CSV cannot carry every type (§7.2).
+fn check_csv(headers: &LoadHeaders, columns: &[Column], sources: &[Source]) -> Result<(), String> {
+    let is_read = |(column, source): (&Column, &Source)| {
+        matches!(source, Source::Field(_)) && !column.sql_type.fits_csv()
+    };
+    match headers.framing {
+        Framing::Csv(_) if columns.iter().zip(sources).any(is_read) => Err("Unsupported CSV type".to_owned()),
+        _ => Ok(()),
     }
 }
 
