@@ -12,14 +12,22 @@ mod compression;
 mod condition;
 #[path = "standin/csv.rs"]
 mod csv;
+#[path = "standin/data.rs"]
+mod data;
 #[path = "standin/discard.rs"]
 mod discard;
 #[path = "standin/faults.rs"]
 mod faults;
+#[path = "standin/frontends.rs"]
+mod frontends;
+#[path = "standin/grants.rs"]
+mod grants;
 #[path = "standin/labels.rs"]
 mod labels;
 #[path = "standin/loads.rs"]
 mod loads;
+#[path = "standin/names.rs"]
+mod names;
 #[path = "standin/recordings.rs"]
 mod recordings;
 #[path = "standin/redirect.rs"]

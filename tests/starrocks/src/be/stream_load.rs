@@ -19,6 +19,7 @@ use super::{
     headers::{Format, LoadHeaders},
 };
 use crate::{
+    Mode,
     cluster::Cluster,
     fault::{Action, Stage},
     http::{Body, Connection, Request},
@@ -179,7 +180,7 @@ impl Load<'_> {
                 loaded.rows.loaded = converted.loaded();
                 loaded.rows.filtered = converted.filtered;
                 loaded.max_filter_ratio = plan.max_filter_ratio;
-                loaded.fault = self.partial_fault(&plan, &converted);
+                loaded.fault = self.partial_fault(&plan, &converted).or_else(|| self.version_fault(&plan));
                 loaded.log = converted.log;
                 loaded.parts.push(Part {
                     table_id: plan.table_id,
@@ -192,6 +193,22 @@ impl Load<'_> {
         }
         self.rows = loaded.rows;
         loaded
+    }
+
+    /// A tablet takes no more versions until compaction has caught up (§14).
+    fn version_fault(&self, plan: &LoadPlan) -> Option<String> {
+        let (settings, now) = (self.cluster.settings(), self.cluster.clock.now());
+        let mut catalog = locked(&self.cluster.catalog);
+        let table = catalog.table_by_id(self.database, plan.table_id)?;
+        let versions = table.versions(settings.compaction_millis, now);
+        (versions >= settings.max_versions).then(|| match self.cluster.mode() {
+            Mode::Nothing => too_many_versions(plan.table_id + 2, versions, settings.max_versions),
+            Mode::Data => format!(
+                "Failed to load data into partition, because of too large compaction score, current/limit: \
+                 {versions}/{}. You can reduce the loading job concurrency, or increase compaction efficiency",
+                settings.max_versions
+            ),
+        })
     }
 
     /// What a partial update can only know from its rows (§10).
@@ -227,10 +244,7 @@ impl Load<'_> {
         match action {
             Action::Fail { message } => Stop::fail(message),
             Action::RunningTransactionLimit => Stop::fail(self.too_many_running(1000)),
-            Action::TooManyVersions => Stop::fail(
-                "Failed to load data into tablet 10007, because of too many versions, current/limit: 1001/1000. \
-                 You can reduce the loading job concurrency, or increase loading data batch size.",
-            ),
+            Action::TooManyVersions => Stop::fail(too_many_versions(10_007, 1001, 1000)),
             Action::LabelRunning => self.label_exists(false),
             _ => Stop::Silent,
         }
@@ -322,4 +336,11 @@ impl Load<'_> {
             bytes: answer.load_bytes,
         });
     }
+}
+
+fn too_many_versions(tablet: u64, versions: u64, limit: u64) -> String {
+    format!(
+        "Failed to load data into tablet {tablet}, because of too many versions, current/limit: {versions}/{limit}. You \
+         can reduce the loading job concurrency, or increase loading data batch size."
+    )
 }

@@ -13,6 +13,7 @@ mod select;
 mod session;
 mod show;
 mod statement;
+mod users;
 mod variables;
 mod wire;
 

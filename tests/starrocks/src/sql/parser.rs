@@ -33,6 +33,10 @@ impl Parser {
                 self.at += 1;
                 self.name().map(Statement::Use)
             }
+            "GRANT" | "REVOKE" => self.grant(),
+            "ADMIN" if self.take_words(&["ADMIN", "SHOW", "FRONTEND", "CONFIG"]) => {
+                Ok(Statement::ShowConfig { like: self.like()? })
+            }
             "BEGIN" | "COMMIT" | "ROLLBACK" | "START" | "KILL" | "ADMIN" => {
                 self.at = self
                     .tokens

@@ -73,6 +73,17 @@ impl Bed {
         .await;
     }
 
+    /// A session of another user, or at another frontend's port.
+    pub(crate) async fn connect_as(&self, user: &str, password: &str, port: u16) -> Conn {
+        let options = OptsBuilder::default()
+            .ip_or_hostname("127.0.0.1")
+            .tcp_port(port)
+            .user(Some(user))
+            .pass(Some(password).filter(|password| !password.is_empty()))
+            .prefer_socket(false);
+        Conn::new(options).await.expect("connects")
+    }
+
     pub(crate) async fn connect(&self) -> Conn {
         let options = OptsBuilder::default()
             .ip_or_hostname("127.0.0.1")

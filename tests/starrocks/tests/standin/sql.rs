@@ -183,12 +183,6 @@ async fn s20_a_renamed_column_keeps_its_first_name_inside() {
 }
 
 #[tokio::test]
-async fn s20_backticks_inside_quoted_names_are_removed() {
-    let bed = Bed::with_table("id BIGINT NOT NULL, `a``b` INT").await;
-    assert_eq!(bed.rows("DESC d.t").await[1][0].as_deref(), Some("ab"));
-}
-
-#[tokio::test]
 async fn s18_tables_can_be_renamed_swapped_emptied_and_dropped() {
     let bed = filled().await;
     bed.run("ALTER TABLE d.t RENAME u").await;
