@@ -6,6 +6,8 @@
 mod alter;
 #[path = "standin/bed.rs"]
 mod bed;
+#[path = "standin/clients.rs"]
+mod clients;
 #[path = "standin/compression.rs"]
 mod compression;
 #[path = "standin/condition.rs"]

@@ -15,6 +15,10 @@ pub(crate) struct LoadHeaders {
     pub(crate) partial_update: bool,
     pub(crate) merge_condition: Option<String>,
     pub(crate) framing: Framing,
+    /// A predicate over columns of the table.
+    pub(crate) filter: Option<String>,
+    pub(crate) partitions: Vec<String>,
+    pub(crate) timezone: Option<String>,
     pub(crate) max_filter_ratio: f64,
 }
 
@@ -36,8 +40,7 @@ const MAX_BODY_MB: u64 = 102_400;
 const MAX_JSON_BYTES: u64 = 100 * 1024 * 1024;
 
 /// Headers that ask for something this server does not do yet; silence would be a wrong answer.
-const NOT_SERVED: [&str; 6] =
-    ["where", "partitions", "temporary_partitions", "jsonpaths", "json_root", "envelope"];
+const NOT_SERVED: [&str; 4] = ["temporary_partitions", "jsonpaths", "json_root", "envelope"];
 
 /// What is checked before a transaction begins (§3.2).
 #[derive(Debug, Clone)]
@@ -121,6 +124,12 @@ impl LoadHeaders {
                 flag("partial_update", "Invalid partial update flag format. Must be bool type")?
             },
             merge_condition: request.header("merge_condition").filter(|column| !column.is_empty()),
+            filter: request.header("where").filter(|filter| !filter.is_empty()),
+            partitions: request
+                .header("partitions")
+                .map(|list| list.split(',').map(|name| name.trim().trim_matches('`').to_owned()).collect())
+                .unwrap_or_default(),
+            timezone: request.header("timezone").filter(|zone| !zone.is_empty()),
             framing: framing(request, format, in_transaction)?,
             // Read leniently: text is 0.
             max_filter_ratio: request.header("max_filter_ratio").and_then(|v| v.parse().ok()).unwrap_or(0.0),

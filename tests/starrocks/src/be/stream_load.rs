@@ -179,6 +179,7 @@ impl Load<'_> {
                 loaded.rows.total = converted.total;
                 loaded.rows.loaded = converted.loaded();
                 loaded.rows.filtered = converted.filtered;
+                loaded.rows.unselected = converted.unselected;
                 loaded.max_filter_ratio = plan.max_filter_ratio;
                 loaded.fault = self.partial_fault(&plan, &converted).or_else(|| self.version_fault(&plan));
                 loaded.log = converted.log;
@@ -314,7 +315,7 @@ impl Load<'_> {
             number_total_rows: self.rows.total,
             number_loaded_rows: self.rows.loaded,
             number_filtered_rows: self.rows.filtered,
-            number_unselected_rows: 0,
+            number_unselected_rows: self.rows.unselected,
             load_bytes: self.rows.bytes,
             load_time_ms: millis(self.started.elapsed()),
             begin_txn_time_ms: millis(self.times.begin),

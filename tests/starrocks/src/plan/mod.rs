@@ -1,9 +1,11 @@
 //! What a load will do with each row, decided before its body is read (§4.1).
 
 mod columns;
+mod filter;
 mod rows;
 
 use columns::{Item, parse_columns};
+use filter::Filter;
 pub(crate) use rows::{Converted, convert_body};
 
 use crate::{
@@ -25,6 +27,8 @@ pub(crate) struct LoadPlan {
     pub(crate) is_partial: bool,
     /// Id of the column that `merge_condition` names.
     pub(crate) condition: Option<u32>,
+    /// The predicate of `where`.
+    filter: Option<Filter>,
     is_strict: bool,
     framing: Framing,
     pub(crate) max_filter_ratio: f64,
@@ -63,6 +67,9 @@ enum Operation {
 
 impl LoadPlan {
     pub(crate) fn new(table: &Table, headers: &LoadHeaders) -> Result<Self, String> {
+        let filter = headers.filter.as_deref().map(|text| Filter::new(text, table)).transpose()?;
+        check_partitions(headers)?;
+        check_timezone(headers)?;
         let items = parse_columns(headers.columns.as_deref().unwrap_or_default())?;
         let is_primary = table.spec.model == Model::PrimaryKeys;
         if headers.partial_update && !is_primary {
@@ -101,11 +108,30 @@ impl LoadPlan {
             operation,
             is_partial: headers.partial_update,
             condition,
+            filter,
             is_strict: headers.strict_mode,
             framing: headers.framing.clone(),
             max_filter_ratio: headers.max_filter_ratio,
         })
     }
+}
+
+/// Tables here have one partition, and it is called as they are.
+fn check_partitions(headers: &LoadHeaders) -> Result<(), String> {
+    match headers.partitions.iter().find(|name| **name != headers.table) {
+        Some(name) => Err(format!("Unknown partition '{name}' in table '{}'", headers.table)),
+        None => Ok(()),
+    }
+}
+
+/// It touches functions in `columns` only; a zone nobody knows is an error all the same.
+fn check_timezone(headers: &LoadHeaders) -> Result<(), String> {
+    let Some(zone) = &headers.timezone else { return Ok(()) };
+    let is_offset = zone.starts_with(['+', '-']) && zone.len() == 6 && zone.get(3..4) == Some(":");
+    if is_offset || zone == "CST" || jiff::tz::TimeZone::get(zone).is_ok() {
+        return Ok(());
+    }
+    Err(format!("Unknown or incorrect time zone: '{zone}'"))
 }
 
 /// The column that `merge_condition` names: one that is no key and that the load brings (§9.4).

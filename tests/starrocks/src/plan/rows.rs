@@ -23,6 +23,7 @@ pub(crate) struct Converted {
     pub(crate) changes: Vec<Change>,
     pub(crate) total: u64,
     pub(crate) filtered: u64,
+    pub(crate) unselected: u64,
     /// Lines of the error log.
     pub(crate) log: String,
     logged: usize,
@@ -79,7 +80,7 @@ pub(crate) fn convert_body(plan: &LoadPlan, body: &[u8], profile: Profile) -> Re
     // The key is looked at when rows are written: too long a one cancels the load (§9.1).
     plan.check_keys(&converted.changes).map_err(|error| error.to_string())?;
     plan.check_deletes(&converted.changes)?;
-    Ok(converted)
+    Ok(plan.select(converted))
 }
 
 fn convert_json(
@@ -143,6 +144,15 @@ impl LoadPlan {
             return Ok(());
         }
         changes.iter().try_for_each(|change| encode_key(&self.columns, &change.values).map(drop))
+    }
+
+    fn select(&self, mut converted: Converted) -> Converted {
+        if let Some(filter) = &self.filter {
+            let before = converted.changes.len();
+            converted.changes.retain(|change| filter.selects(&self.columns, &change.values));
+            converted.unselected = (before - converted.changes.len()) as u64;
+        }
+        converted
     }
 
     /// A condition and a delete do not go together (§9.4).

@@ -9,6 +9,7 @@ mod lexer;
 mod parser;
 mod parser_ddl;
 mod parser_expression;
+mod predicate;
 mod select;
 mod session;
 mod show;
@@ -19,4 +20,5 @@ mod wire;
 
 pub(crate) use error::SqlError;
 pub(crate) use lexer::{Lexer, Token};
+pub(crate) use predicate::Predicate;
 pub(crate) use session::serve;

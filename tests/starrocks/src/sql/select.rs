@@ -237,13 +237,14 @@ fn evaluate_over(
     session: &SessionScope<'_>,
 ) -> Result<Value, SqlError> {
     let scope = |row| RowScope { fields, row, session };
+    // Over no row at all columns are NULL, and constants are what they are.
+    let nulls = vec![Value::Null; fields.len()];
+    let first = rows.first().copied().unwrap_or(&nulls);
     let Expression::Call { function, arguments, is_distinct } = expression else {
-        let Some(row) = rows.first() else { return Ok(Value::Null) };
-        return expression.evaluate(&scope(row));
+        return expression.evaluate(&scope(first));
     };
     if !expression.is_aggregate() {
-        let Some(row) = rows.first() else { return Ok(Value::Null) };
-        return expression.evaluate(&scope(row));
+        return expression.evaluate(&scope(first));
     }
     let [argument] = arguments.as_slice() else {
         return Err(SqlError::analyzing(&format!("No matching function with signature: {function}()")));

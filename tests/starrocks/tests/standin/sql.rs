@@ -33,7 +33,7 @@ async fn s18_rows_are_selected_filtered_ordered_and_counted() {
         ("SELECT id FROM d.t WHERE x > 1.4 AND x < '2' OR v LIKE 'b%' ORDER BY 1", "1;2"),
         ("SELECT n, COUNT(*) c FROM d.t GROUP BY n ORDER BY c", "10,1;20,2"),
         ("SELECT id FROM d.t WHERE NOT (id BETWEEN 1 AND 2)", "3"),
-        ("SELECT MAX(id) FROM d.t WHERE id > 9", "NULL"),
+        ("SELECT MAX(id), 'x', id FROM d.t WHERE id > 9", "NULL,x,NULL"),
         ("SELECT t.id FROM d.t AS t WHERE t.v <=> NULL;", "3"),
     ];
     for (query, expected) in cases {
