@@ -37,6 +37,12 @@ struct Advance {
     advance_seconds: u64,
 }
 
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Leader {
+    frontend: usize,
+}
+
 pub(crate) async fn serve(servers: Arc<Servers>, mut connection: Connection) {
     while let Ok(Some(request)) = connection.head(MAX_HEAD).await {
         let Some(body) = read_body(&mut connection, &request).await else { return };
@@ -89,6 +95,13 @@ async fn answer(servers: &Servers, request: &Request, body: &[u8]) -> Response {
         ("GET", "/settings") => json(&cluster.settings()),
         ("POST", "/settings") => match cluster.change_settings(body) {
             Ok(()) => done(),
+            Err(error) => bad(&error.to_string()),
+        },
+        ("POST", "/leader") => match serde_json::from_slice::<Leader>(body) {
+            Ok(Leader { frontend }) => {
+                cluster.change_leader(frontend);
+                done()
+            }
             Err(error) => bad(&error.to_string()),
         },
         ("POST", "/down") => down(servers, body).await,

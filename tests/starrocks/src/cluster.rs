@@ -3,8 +3,8 @@
 use std::{
     collections::{BTreeMap, VecDeque},
     sync::{
-        Mutex, OnceLock,
-        atomic::{AtomicBool, AtomicU64, Ordering},
+        Mutex, MutexGuard, OnceLock,
+        atomic::{AtomicBool, AtomicI64, AtomicU64, AtomicUsize, Ordering},
     },
 };
 
@@ -13,6 +13,7 @@ use crate::{
     catalog::Catalog,
     clock::Clock,
     fault::Faults,
+    grants::{Grants, Object, Privilege},
     loaded::{Open, Rows},
     locked,
     outcome::Outcomes,
@@ -26,6 +27,14 @@ const ERROR_LOGS: usize = 1000;
 pub(crate) struct Cluster {
     pub(crate) options: Options,
     settings: Mutex<Settings>,
+    pub(crate) grants: Mutex<Grants>,
+    /// Databases, tables and columns as followers know them, until a moment.
+    stale: Mutex<Catalog>,
+    stale_until: AtomicI64,
+    /// Which FE leads; 0 is the one that tests take down and up.
+    pub(crate) leader: AtomicUsize,
+    /// Where each FE listens for HTTP.
+    pub(crate) fe_ports: OnceLock<Vec<u16>>,
     pub(crate) clock: Clock,
     pub(crate) catalog: Mutex<Catalog>,
     pub(crate) transactions: Mutex<Transactions>,
@@ -43,6 +52,11 @@ impl Cluster {
     pub(crate) fn new(options: Options) -> Self {
         Self {
             settings: Mutex::new(options.settings.clone()),
+            grants: Mutex::new(Grants::new(options.users.clone())),
+            stale: Mutex::default(),
+            stale_until: AtomicI64::new(0),
+            leader: AtomicUsize::new(0),
+            fe_ports: OnceLock::new(),
             options,
             clock: Clock::default(),
             catalog: Mutex::default(),
@@ -75,8 +89,16 @@ impl Cluster {
         locked(&self.settings).change(changes)
     }
 
-    pub(crate) fn user(&self, name: &str) -> Option<&User> {
-        self.options.users.iter().find(|user| user.name == name)
+    pub(crate) fn user(&self, name: &str) -> Option<User> {
+        locked(&self.grants).user(name).cloned()
+    }
+
+    pub(crate) fn may(&self, user: &User, wanted: Option<Privilege>, object: &Object) -> bool {
+        locked(&self.grants).may(user, wanted, object)
+    }
+
+    pub(crate) fn may_enter(&self, user: &User, database: &str) -> bool {
+        locked(&self.grants).may_enter(user, database)
     }
 
     pub(crate) fn online_backends(&self) -> u32 {
@@ -85,6 +107,45 @@ impl Cluster {
 
     pub(crate) fn backend_address(&self) -> String {
         format!("{}:{}", self.options.advertise, self.be_port.get().copied().unwrap_or(self.options.be_port))
+    }
+
+    pub(crate) fn is_leader(&self, frontend: usize) -> bool {
+        self.leader.load(Ordering::Relaxed) == frontend
+    }
+
+    pub(crate) fn change_leader(&self, frontend: usize) {
+        self.leader.store(frontend, Ordering::Relaxed);
+        self.lose_leader();
+    }
+
+    /// What a new leader does not know: open transactions over several tables, and loads neither prepared nor committed.
+    pub(crate) fn lose_leader(&self) {
+        locked(&self.transactions).forget_running();
+        locked(&self.open).lose_frontend();
+    }
+
+    /// Where the leader listens for HTTP.
+    pub(crate) fn leader_address(&self) -> String {
+        let ports = self.fe_ports.get().map(Vec::as_slice).unwrap_or_default();
+        let port = ports.get(self.leader.load(Ordering::Relaxed)).copied().unwrap_or(self.options.fe_port);
+        format!("{}:{port}", self.options.advertise)
+    }
+
+    /// The catalogue as an FE knows it: a follower may be behind by a moment (§12.1).
+    pub(crate) fn catalog_of(&self, frontend: usize) -> MutexGuard<'_, Catalog> {
+        let is_behind = self.clock.now() < self.stale_until.load(Ordering::Relaxed);
+        if is_behind && !self.is_leader(frontend) { locked(&self.stale) } else { locked(&self.catalog) }
+    }
+
+    /// Keeps what followers go on believing while a change is on its way to them.
+    pub(crate) fn before_change(&self) {
+        let lag = i64::try_from(self.settings().follower_lag_millis).unwrap_or(i64::MAX / 4);
+        let now = self.clock.now();
+        if lag > 0 && self.stale_until.load(Ordering::Relaxed) <= now {
+            let copy = locked(&self.catalog).without_rows();
+            *locked(&self.stale) = copy;
+            self.stale_until.store(now + lag, Ordering::Relaxed);
+        }
     }
 
     /// Counts what a transaction brought, table by table.

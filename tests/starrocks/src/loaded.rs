@@ -9,6 +9,7 @@ pub(crate) struct Rows {
     pub(crate) total: u64,
     pub(crate) loaded: u64,
     pub(crate) filtered: u64,
+    pub(crate) unselected: u64,
     pub(crate) bytes: u64,
 }
 
@@ -17,6 +18,7 @@ impl Rows {
         self.total += other.total;
         self.loaded += other.loaded;
         self.filtered += other.filtered;
+        self.unselected += other.unselected;
         self.bytes += other.bytes;
     }
 }
@@ -62,8 +64,8 @@ impl Loaded {
     }
 
     pub(crate) fn has_too_many_filtered(&self) -> bool {
-        let Rows { total, filtered, .. } = self.rows;
-        filtered > 0 && filtered as f64 > self.max_filter_ratio * total as f64
+        let Rows { total, filtered, unselected, .. } = self.rows;
+        filtered > 0 && filtered as f64 > self.max_filter_ratio * total.saturating_sub(unselected) as f64
     }
 }
 

@@ -38,6 +38,9 @@ struct Arguments {
     /// Shared-nothing (nothing) or shared-data (data)
     #[arg(long, default_value_t = Mode::default())]
     mode: Mode,
+    /// Frontends beside the first one, on free ports
+    #[arg(long, default_value_t = 0)]
+    followers: usize,
     /// Settings that differ from their defaults, as JSON: {"alter_millis":0}
     #[arg(long, value_parser = settings)]
     settings: Option<Settings>,
@@ -64,6 +67,7 @@ impl Arguments {
             admin_port: self.admin_port,
             profile: self.profile,
             mode: self.mode,
+            followers: self.followers,
             settings: self.settings.unwrap_or_default(),
             discard: self.discard,
             users: if self.users.is_empty() { root() } else { self.users },
@@ -95,6 +99,7 @@ fn announce(standin: &Standin) -> anyhow::Result<()> {
         "be_port": standin.be_port(),
         "sql_port": standin.sql_port(),
         "admin_port": standin.admin_port(),
+        "followers": standin.followers().iter().map(|port| serde_json::json!({"fe_port": port.fe, "sql_port": port.sql})).collect::<Vec<_>>(),
     });
     let mut out = std::io::stdout().lock();
     writeln!(out, "{ports}")?;

@@ -23,6 +23,8 @@ pub struct Options {
     pub admin_port: u16,
     pub profile: Profile,
     pub mode: Mode,
+    /// FEs beside the first one; they take any free ports.
+    pub followers: usize,
     /// What may be changed later, as it is at the start.
     pub settings: Settings,
     /// Count rows and forget them: for benchmarks of the sender.
@@ -43,6 +45,7 @@ impl Default for Options {
             admin_port: 0,
             profile: Profile::default(),
             mode: Mode::default(),
+            followers: 0,
             settings: Settings::default(),
             discard: false,
             users: vec![User::new("root", "", Rights::All)],

@@ -2,13 +2,15 @@
 //!
 //! Nothing ticks: whoever looks at rows, labels or columns first brings everything up to date.
 
-use std::sync::Mutex;
+use std::{collections::BTreeSet, sync::Mutex};
 
 use crate::{
+    Mode,
     catalog::{AlterJob, Change, Column, Surroundings},
     cluster::Cluster,
     fault::{Action, Stage},
     locked,
+    memtable::upserts_then_deletes,
 };
 
 /// Loads that have left their connections and are not yet done.
@@ -126,7 +128,17 @@ impl Cluster {
 
     fn show(&self, publication: Publication, now: i64) {
         let Publication { database, transaction, parts, .. } = publication;
+        let tables: BTreeSet<u64> = parts.iter().map(|part| part.table_id).collect();
+        let parts = match self.mode() {
+            Mode::Nothing => parts,
+            Mode::Data => upserts_then_deletes(parts, self.settings().memtable_rows),
+        };
         let mut catalog = locked(&self.catalog);
+        for id in tables {
+            if let Some(table) = catalog.table_by_id(&database, id) {
+                table.count_version();
+            }
+        }
         for Part { table_id, epoch, columns, changes, manner } in parts {
             // Rows of a load whose table was dropped or truncated meanwhile are gone, without a word (§12.6).
             let table = catalog.table_by_id(&database, table_id).filter(|table| table.epoch == epoch);

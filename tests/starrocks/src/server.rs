@@ -32,7 +32,15 @@ impl Part {
 pub struct Standin {
     servers: Arc<Servers>,
     admin_port: u16,
-    _admin: JoinSet<()>,
+    followers: Vec<FollowerPorts>,
+    _others: JoinSet<()>,
+}
+
+/// Where an FE beside the first one listens.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct FollowerPorts {
+    pub fe: u16,
+    pub sql: u16,
 }
 
 /// What the admin port needs to work on.
@@ -53,19 +61,28 @@ impl Standin {
         for ((part, port), tasks) in Part::ALL.into_iter().zip(&mut ports).zip(&mut running) {
             let listener = listen(options.listen, *port).await?;
             *port = listener.local_addr()?.port();
-            start_part(part, listener, &cluster, tasks);
+            start_part(part, listener, &cluster, tasks, 0);
         }
-        let [_, be_port, _] = ports;
+        let [fe_port, be_port, _] = ports;
         let _ = cluster.be_port.set(be_port);
         let listener = listen(options.admin_listen, options.admin_port).await?;
         let admin_port = listener.local_addr()?.port();
+        let mut others = JoinSet::new();
+        let mut followers = Vec::new();
+        for frontend in 1..=cluster.options.followers {
+            let (fe, sql) = (listen(options.listen, 0).await?, listen(options.listen, 0).await?);
+            followers.push(FollowerPorts { fe: fe.local_addr()?.port(), sql: sql.local_addr()?.port() });
+            start_part(Part::Fe, fe, &cluster, &mut others, frontend);
+            start_part(Part::Sql, sql, &cluster, &mut others, frontend);
+        }
+        let fe_ports = std::iter::once(fe_port).chain(followers.iter().map(|ports| ports.fe)).collect();
+        let _ = cluster.fe_ports.set(fe_ports);
         let servers = Arc::new(Servers { cluster, ports, running: Mutex::new(running) });
-        let mut admin_tasks = JoinSet::new();
         let admin_servers = Arc::clone(&servers);
-        admin_tasks.spawn(accept(listener, move |stream, peer| {
+        others.spawn(accept(listener, move |stream, peer| {
             admin::serve(Arc::clone(&admin_servers), Connection::new(stream, peer))
         }));
-        Ok(Self { servers, admin_port, _admin: admin_tasks })
+        Ok(Self { servers, admin_port, followers, _others: others })
     }
 
     pub fn fe_port(&self) -> u16 {
@@ -82,6 +99,16 @@ impl Standin {
 
     pub fn admin_port(&self) -> u16 {
         self.admin_port
+    }
+
+    /// The FEs beside the first one.
+    pub fn followers(&self) -> &[FollowerPorts] {
+        &self.followers
+    }
+
+    /// Makes another FE the leader, 0 being the first one; what the old one kept in memory is lost.
+    pub fn lead(&self, frontend: usize) {
+        self.servers.cluster.change_leader(frontend);
     }
 
     pub fn inject(&self, fault: Fault) {
@@ -155,8 +182,7 @@ impl Servers {
         }
         if part == Part::Fe {
             // It keeps what is prepared or committed; of a running load it knows no more than its label's absence.
-            locked(&self.cluster.transactions).forget_running();
-            locked(&self.cluster.open).lose_frontend();
+            self.cluster.lose_leader();
         }
     }
 
@@ -165,7 +191,7 @@ impl Servers {
         let tasks = tasks_of(&mut running, part);
         if tasks.is_empty() {
             let listener = listen(self.cluster.options.listen, self.port(part)).await?;
-            start_part(part, listener, &self.cluster, tasks);
+            start_part(part, listener, &self.cluster, tasks, 0);
         }
         if part == Part::Be {
             self.cluster.is_be_up.store(true, Ordering::Relaxed);
@@ -187,17 +213,23 @@ async fn listen(address: IpAddr, port: u16) -> io::Result<TcpListener> {
     TcpListener::bind(SocketAddr::new(address, port)).await
 }
 
-fn start_part(part: Part, listener: TcpListener, cluster: &Arc<Cluster>, tasks: &mut JoinSet<()>) {
+fn start_part(
+    part: Part,
+    listener: TcpListener,
+    cluster: &Arc<Cluster>,
+    tasks: &mut JoinSet<()>,
+    frontend: usize,
+) {
     let cluster = Arc::clone(cluster);
     match part {
         Part::Fe => tasks.spawn(accept(listener, move |stream, peer| {
-            fe::serve(Arc::clone(&cluster), Connection::new(stream, peer))
+            fe::serve(Arc::clone(&cluster), Connection::new(stream, peer), frontend)
         })),
         Part::Be => tasks.spawn(accept(listener, move |stream, peer| {
             be::serve(Arc::clone(&cluster), Connection::new(stream, peer))
         })),
         Part::Sql => tasks.spawn(accept(listener, move |stream, peer| {
-            sql::serve(Arc::clone(&cluster), stream, peer.ip().to_string())
+            sql::serve(Arc::clone(&cluster), stream, peer.ip().to_string(), frontend)
         })),
     };
 }

@@ -9,11 +9,25 @@ use serde_json::Value;
 pub struct Settings {
     /// How long an asynchronous ALTER takes when nothing blocks it: half of it PENDING, half RUNNING.
     pub alter_millis: u64,
+    /// Rows that a memtable takes before it is flushed; in shared-data the order of deletes hangs on it (§9.3).
+    pub memtable_rows: usize,
+    /// Versions that a tablet may have; in shared-data, the compaction score (§14).
+    pub max_versions: u64,
+    /// How often compaction makes one version of many.
+    pub compaction_millis: u64,
+    /// How long followers do not know of a change of databases, tables or columns (§12.1).
+    pub follower_lag_millis: u64,
 }
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { alter_millis: 1000 }
+        Self {
+            alter_millis: 1000,
+            memtable_rows: 100_000,
+            max_versions: 1000,
+            compaction_millis: 120_000,
+            follower_lag_millis: 0,
+        }
     }
 }
 
@@ -38,7 +52,7 @@ mod tests {
     fn only_what_is_named_changes_and_unknown_names_are_errors() {
         let mut settings = Settings::default();
         settings.change(br#"{"alter_millis":5}"#).expect("known");
-        assert_eq!(settings, Settings { alter_millis: 5 });
+        assert_eq!(settings, Settings { alter_millis: 5, ..Settings::default() });
         assert!(settings.change(br#"{"alter_hours":5}"#).is_err());
     }
 }

@@ -6,16 +6,30 @@
 mod alter;
 #[path = "standin/bed.rs"]
 mod bed;
+#[path = "standin/clients.rs"]
+mod clients;
+#[path = "standin/compression.rs"]
+mod compression;
 #[path = "standin/condition.rs"]
 mod condition;
+#[path = "standin/csv.rs"]
+mod csv;
+#[path = "standin/data.rs"]
+mod data;
 #[path = "standin/discard.rs"]
 mod discard;
 #[path = "standin/faults.rs"]
 mod faults;
+#[path = "standin/frontends.rs"]
+mod frontends;
+#[path = "standin/grants.rs"]
+mod grants;
 #[path = "standin/labels.rs"]
 mod labels;
 #[path = "standin/loads.rs"]
 mod loads;
+#[path = "standin/names.rs"]
+mod names;
 #[path = "standin/recordings.rs"]
 mod recordings;
 #[path = "standin/redirect.rs"]

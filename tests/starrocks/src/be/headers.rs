@@ -1,6 +1,10 @@
 //! The headers of a load, with their domains and error texts (§4).
 
-use crate::http::Request;
+use super::codec::Codec;
+use crate::{
+    http::Request,
+    reader::{CsvFormat, delimiter},
+};
 
 #[derive(Debug, Clone)]
 pub(crate) struct LoadHeaders {
@@ -10,30 +14,33 @@ pub(crate) struct LoadHeaders {
     pub(crate) strict_mode: bool,
     pub(crate) partial_update: bool,
     pub(crate) merge_condition: Option<String>,
-    pub(crate) strip_outer_array: bool,
+    pub(crate) framing: Framing,
+    /// A predicate over columns of the table.
+    pub(crate) filter: Option<String>,
+    pub(crate) partitions: Vec<String>,
+    pub(crate) timezone: Option<String>,
     pub(crate) max_filter_ratio: f64,
 }
 
+/// What kind of bytes a body is, known before a transaction begins.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Format {
-    Csv,
+    Csv(Option<Codec>),
     Json,
+}
+
+/// How a body is read, once it is plain.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Framing {
+    Csv(CsvFormat),
+    Json { strip_outer_array: bool },
 }
 
 const MAX_BODY_MB: u64 = 102_400;
 const MAX_JSON_BYTES: u64 = 100 * 1024 * 1024;
 
 /// Headers that ask for something this server does not do yet; silence would be a wrong answer.
-const NOT_SERVED: [&str; 8] = [
-    "where",
-    "partitions",
-    "temporary_partitions",
-    "jsonpaths",
-    "json_root",
-    "compression",
-    "content-encoding",
-    "envelope",
-];
+const NOT_SERVED: [&str; 4] = ["temporary_partitions", "jsonpaths", "json_root", "envelope"];
 
 /// What is checked before a transaction begins (§3.2).
 #[derive(Debug, Clone)]
@@ -68,14 +75,14 @@ fn check_body_size(request: &Request) -> Result<(), String> {
 }
 
 fn format(request: &Request) -> Result<Format, String> {
-    let Some(name) = request.header("format") else { return Ok(Format::Csv) };
+    let Some(name) = request.header("format") else { return Ok(Format::Csv(None)) };
     match name.to_lowercase().as_str() {
-        "csv" => Ok(Format::Csv),
+        "csv" => Ok(Format::Csv(None)),
         "json" => Ok(Format::Json),
-        "gzip" | "bzip2" | "lz4" | "deflate" | "zstd" => {
-            Err(format!("compressed CSV is not served by this stand-in, format={name}"))
-        }
-        _ => Err(format!("unknown data format, format={name}")),
+        other => match Codec::of_format(other) {
+            Some(codec) => Ok(Format::Csv(Some(codec))),
+            None => Err(format!("unknown data format, format={name}")),
+        },
     }
 }
 
@@ -91,7 +98,13 @@ fn check_json_size(request: &Request, format: Format) -> Result<(), String> {
 }
 
 impl LoadHeaders {
-    pub(crate) fn read(request: &Request, table: &str) -> Result<Self, String> {
+    /// In the transaction interface some headers are not heard (§11.1).
+    pub(crate) fn read(
+        request: &Request,
+        table: &str,
+        format: Format,
+        in_transaction: bool,
+    ) -> Result<Self, String> {
         let flag = |name: &str, message: &str| match request.header(name).map(|text| text.to_lowercase()) {
             None => Ok(false),
             Some(text) if text == "true" => Ok(true),
@@ -105,14 +118,66 @@ impl LoadHeaders {
             table: table.to_owned(),
             columns: request.header("columns").filter(|columns| !columns.is_empty()),
             strict_mode: flag("strict_mode", "Invalid strict mode format. Must be bool type")?,
-            partial_update: flag("partial_update", "Invalid partial update flag format. Must be bool type")?,
+            partial_update: if in_transaction {
+                request.header("partial_update").is_some_and(|value| value == "true")
+            } else {
+                flag("partial_update", "Invalid partial update flag format. Must be bool type")?
+            },
             merge_condition: request.header("merge_condition").filter(|column| !column.is_empty()),
-            // Anything but `true` is false, without complaint.
-            strip_outer_array: request
-                .header("strip_outer_array")
-                .is_some_and(|v| v.eq_ignore_ascii_case("true")),
+            filter: request.header("where").filter(|filter| !filter.is_empty()),
+            partitions: request
+                .header("partitions")
+                .map(|list| list.split(',').map(|name| name.trim().trim_matches('`').to_owned()).collect())
+                .unwrap_or_default(),
+            timezone: request.header("timezone").filter(|zone| !zone.is_empty()),
+            framing: framing(request, format, in_transaction)?,
             // Read leniently: text is 0.
             max_filter_ratio: request.header("max_filter_ratio").and_then(|v| v.parse().ok()).unwrap_or(0.0),
         })
+    }
+}
+
+fn framing(request: &Request, format: Format, in_transaction: bool) -> Result<Framing, String> {
+    let is_true = |name: &str| request.header(name).is_some_and(|value| value.eq_ignore_ascii_case("true"));
+    if format == Format::Json {
+        // Anything but `true` is false, without complaint.
+        return Ok(Framing::Json { strip_outer_array: is_true("strip_outer_array") });
+    }
+    let mut csv = CsvFormat::default();
+    // A tab is a value too: only blanks around it were taken off.
+    if let Some(written) = request.raw_header("column_separator") {
+        csv.column_separator = delimiter(&written)?;
+    }
+    if let Some(written) = request.raw_header("row_delimiter") {
+        csv.row_delimiter = delimiter(&written)?;
+    }
+    if in_transaction {
+        return Ok(Framing::Csv(csv));
+    }
+    let first_byte = |name: &str| request.header(name).and_then(|value| value.bytes().next());
+    (csv.enclose, csv.escape) = (first_byte("enclose"), first_byte("escape"));
+    csv.trim_space = is_true("trim_space");
+    if let Some(text) = request.header("skip_header") {
+        csv.skip_header = text.parse().map_err(|_| format!("Invalid csv load skip_header: {text}"))?;
+    }
+    Ok(Framing::Csv(csv))
+}
+
+impl LoadHeaders {
+    /// How a JSON body is compressed; for CSV these headers are not heard, and compressed bytes are taken for text.
+    pub(crate) fn compression(request: &Request, format: Format) -> Result<Option<Codec>, String> {
+        if let Format::Csv(codec) = format {
+            return Ok(codec);
+        }
+        let name = match (request.header("compression"), request.header("content-encoding")) {
+            (Some(_), Some(_)) => {
+                return Err("Only one of http header content-encoding and compression can be set".to_owned());
+            }
+            (name, other) => name.or(other).filter(|name| !name.is_empty()),
+        };
+        name.map(|name| {
+            Codec::of_compression(&name).ok_or_else(|| format!("Unsupported compression type: {name}"))
+        })
+        .transpose()
     }
 }

@@ -1,6 +1,7 @@
 //! The backend's HTTP side: Stream Load's second hop and its error logs.
 
 mod answer;
+mod codec;
 mod headers;
 mod stream_load;
 mod transaction;
@@ -12,7 +13,7 @@ use crate::{
     http::{Connection, HeadError, Request, Response, Status, decode_percent},
 };
 
-pub(crate) use headers::LoadHeaders;
+pub(crate) use headers::{Framing, LoadHeaders};
 
 /// The BE sets no limit to headers; this one only bounds memory (§3.1).
 const MAX_HEAD: usize = 16 * 1024 * 1024;

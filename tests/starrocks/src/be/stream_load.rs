@@ -6,6 +6,7 @@
 mod begin;
 mod body;
 mod commit;
+mod quality;
 
 use std::{
     sync::Arc,
@@ -15,15 +16,15 @@ use std::{
 use super::{
     Ending,
     answer::{Answer, LoadStatus},
+    codec::Codec,
     headers::{Format, LoadHeaders},
 };
 use crate::{
     cluster::Cluster,
     fault::{Action, Stage},
     http::{Body, Connection, Request},
-    loaded::{Loaded, Rows},
+    loaded::Rows,
     locked,
-    outcome::{Manner, Part},
     plan::{Converted, LoadPlan},
     stats::LoadRecord,
 };
@@ -49,6 +50,8 @@ pub(super) struct Load<'a> {
     table: &'a str,
     label: String,
     transaction: Option<u64>,
+    in_transaction: bool,
+    codec: Option<Codec>,
     started: Instant,
     rows: Rows,
     times: Times,
@@ -112,6 +115,8 @@ impl<'a> Load<'a> {
             table,
             label,
             transaction: None,
+            in_transaction: false,
+            codec: None,
             started: Instant::now(),
             rows: Rows::default(),
             times: Times::default(),
@@ -121,6 +126,11 @@ impl<'a> Load<'a> {
 }
 
 impl Load<'_> {
+    /// A load of the transaction interface, which hears fewer headers.
+    pub(super) fn in_transaction(self) -> Self {
+        Self { in_transaction: true, ..self }
+    }
+
     /// Up to and including the commit.
     async fn run(&mut self, connection: &mut Connection, body: &mut Body) -> Result<LoadStatus, Stop> {
         let format = self.begin().await?;
@@ -151,56 +161,6 @@ impl Load<'_> {
         self.times
     }
 
-    /// What has been read, with a row taken out of it when a fault refuses one.
-    pub(super) fn loaded(&mut self, content: Content, refused: Option<&str>) -> Loaded {
-        let mut loaded = Loaded { rows: self.rows, loads: 1, ..Loaded::default() };
-        match content {
-            Content::Counted if refused.is_some() => {
-                loaded.rows.loaded = self.rows.total.saturating_sub(1);
-                loaded.rows.filtered = 1;
-            }
-            Content::Counted => {}
-            Content::Converted(plan, mut converted) => {
-                if let Some(reason) = refused {
-                    converted.changes.pop();
-                    converted.refuse(reason, "");
-                }
-                loaded.rows.total = converted.total;
-                loaded.rows.loaded = converted.loaded();
-                loaded.rows.filtered = converted.filtered;
-                loaded.max_filter_ratio = plan.max_filter_ratio;
-                loaded.fault = self.partial_fault(&plan, &converted);
-                loaded.log = converted.log;
-                loaded.parts.push(Part {
-                    table_id: plan.table_id,
-                    epoch: plan.epoch,
-                    columns: plan.columns,
-                    changes: converted.changes,
-                    manner: Manner { is_partial: plan.is_partial, condition: plan.condition },
-                });
-            }
-        }
-        self.rows = loaded.rows;
-        loaded
-    }
-
-    /// What a partial update can only know from its rows (§10).
-    fn partial_fault(&self, plan: &LoadPlan, converted: &Converted) -> Option<String> {
-        if !plan.is_partial {
-            return None;
-        }
-        let mut upserts = converted.changes.iter().filter(|change| !change.is_delete);
-        if plan.lacks_sort_columns && upserts.clone().next().is_some() {
-            let message = "partial update on table with sort key must provide all sort key columns";
-            return Some(message.to_owned());
-        }
-        let catalog = locked(&self.cluster.catalog);
-        let table = catalog.table(self.database, self.table)?;
-        let column = table.column_without_value(&plan.columns)?;
-        let is_missing = upserts.any(|change| !table.holds(&plan.columns, change));
-        is_missing.then(|| format!("NULL value in non-nullable column '{}'", column.name))
-    }
-
     pub(super) async fn strike(&self, stage: Stage) -> Result<(), Stop> {
         match self.meet(stage).await {
             None => Ok(()),
@@ -217,10 +177,7 @@ impl Load<'_> {
         match action {
             Action::Fail { message } => Stop::fail(message),
             Action::RunningTransactionLimit => Stop::fail(self.too_many_running(1000)),
-            Action::TooManyVersions => Stop::fail(
-                "Failed to load data into tablet 10007, because of too many versions, current/limit: 1001/1000. \
-                 You can reduce the loading job concurrency, or increase loading data batch size.",
-            ),
+            Action::TooManyVersions => Stop::fail(quality::too_many_versions(10_007, 1001, 1000)),
             Action::LabelRunning => self.label_exists(false),
             _ => Stop::Silent,
         }
@@ -229,10 +186,9 @@ impl Load<'_> {
     async fn plan(&mut self, format: Format) -> Result<LoadPlan, Stop> {
         self.strike(Stage::Plan).await?;
         let started = Instant::now();
-        let headers = LoadHeaders::read(self.request, self.table).map_err(Stop::fail)?;
-        if format == Format::Csv && !self.cluster.options.discard {
-            return Err(Stop::fail("CSV is not served by this stand-in"));
-        }
+        let headers = LoadHeaders::read(self.request, self.table, format, self.in_transaction);
+        let headers = headers.map_err(Stop::fail)?;
+        self.codec = LoadHeaders::compression(self.request, format).map_err(Stop::fail)?;
         let catalog = locked(&self.cluster.catalog);
         let table = catalog.table(self.database, self.table);
         let table =
@@ -291,7 +247,7 @@ impl Load<'_> {
             number_total_rows: self.rows.total,
             number_loaded_rows: self.rows.loaded,
             number_filtered_rows: self.rows.filtered,
-            number_unselected_rows: 0,
+            number_unselected_rows: self.rows.unselected,
             load_bytes: self.rows.bytes,
             load_time_ms: millis(self.started.elapsed()),
             begin_txn_time_ms: millis(self.times.begin),

@@ -81,6 +81,17 @@ impl Catalog {
         self.last_id
     }
 
+    /// Databases, tables and columns, and nothing in them.
+    pub(crate) fn without_rows(&self) -> Self {
+        let database = |content: &Database| Database {
+            id: content.id,
+            tables: content.tables.iter().map(|(name, table)| (name.clone(), table.without_rows())).collect(),
+            alter_jobs: content.alter_jobs.clone(),
+        };
+        let databases = self.databases.iter().map(|(name, content)| (name.clone(), database(content)));
+        Self { databases: databases.collect(), last_id: self.last_id }
+    }
+
     pub(crate) fn create_database(&mut self, name: &str) {
         let id = self.next_id();
         self.databases.insert(name.to_owned(), Database { id, ..Database::default() });

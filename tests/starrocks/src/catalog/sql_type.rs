@@ -79,6 +79,10 @@ impl SqlType {
         is_number || matches!(self, Self::Float | Self::Double | Self::Date | Self::DateTime)
     }
 
+    pub(crate) fn fits_csv(&self) -> bool {
+        !matches!(self, Self::Struct(_) | Self::Decimal { precision: 39.., .. })
+    }
+
     /// The most bytes a text or binary value may have.
     pub(crate) fn max_bytes(&self) -> Option<usize> {
         match self {

@@ -23,6 +23,8 @@ pub(crate) struct Table {
     pub(crate) epoch: u64,
     /// Rises with each load that becomes visible.
     pub(crate) version: u64,
+    uncompacted: u64,
+    compacted_millis: i64,
     pub(crate) schema_version: u64,
     pub(crate) created_millis: i64,
     /// Never used twice, so that a load planned before DROP and ADD does not fill the new column.
@@ -62,6 +64,8 @@ impl Table {
             rows,
             epoch: 0,
             version: 1,
+            uncompacted: 1,
+            compacted_millis: created_millis,
             schema_version: 0,
             created_millis,
             next_column,
@@ -147,7 +151,23 @@ impl Table {
             }
             self.rows.insert(key, row.into_boxed_slice());
         }
+    }
+
+    /// A load has become visible: one version more, in every tablet alike.
+    pub(crate) fn count_version(&mut self) {
         self.version += 1;
+        self.uncompacted += 1;
+    }
+
+    /// Versions that compaction has not yet made one of, `every_millis` being how often it comes (§14).
+    pub(crate) fn versions(&mut self, every_millis: u64, now_millis: i64) -> u64 {
+        let every = i64::try_from(every_millis).unwrap_or(i64::MAX).max(1);
+        let rounds = (now_millis - self.compacted_millis) / every;
+        if rounds > 0 {
+            self.compacted_millis += rounds * every;
+            self.uncompacted = 1;
+        }
+        self.uncompacted
     }
 
     fn key_of(&mut self, planned: &[Column], values: &[Value]) -> Option<Box<[u8]>> {

@@ -1,8 +1,7 @@
-//! JSON columns, and the composite types that are kept as their printed text.
+//! JSON columns.
 
 use super::Refusal;
 use crate::{
-    catalog::SqlType,
     reader::{Json, Object, Tree},
     value::Value,
 };
@@ -18,6 +17,14 @@ pub(super) fn parse(text: &str) -> Result<Box<str>, Refusal> {
     let bad = || Refusal::BadText { text: text.to_owned() };
     let tree = Tree::parse(text).ok_or_else(bad)?;
     print(&tree)
+}
+
+/// A field of CSV: only what looks like an object, an array or a string is JSON, the rest is a JSON string (§7.2).
+pub(super) fn from_csv(text: &str) -> Result<Box<str>, Refusal> {
+    match text.as_bytes().first() {
+        Some(b'{' | b'[' | b'"') => parse(text),
+        _ => Ok(quote(text).into()),
+    }
 }
 
 fn print(tree: &Tree<'_>) -> Result<Box<str>, Refusal> {
@@ -87,40 +94,6 @@ fn stored_number(text: &str) -> Result<String, Refusal> {
     Ok(String::from_utf8_lossy(&printed).into_owned())
 }
 
-fn quote(text: &str) -> String {
+pub(super) fn quote(text: &str) -> String {
     serde_json::to_string(text).unwrap_or_default()
-}
-
-/// A bad element becomes NULL silently, in strict mode too (§7.1).
-pub(super) fn array(json: &Json<'_>, item_type: &SqlType) -> Result<Value, Refusal> {
-    let elements = match json {
-        Json::Composite(text) => Json::elements(text),
-        Json::Text(text) => Json::elements(text),
-        _ => None,
-    };
-    let elements = elements.ok_or(Refusal::Unsupported)?;
-    let printed = elements.iter().map(|element| match element {
-        Json::Null => "null".to_owned(),
-        _ => convert_element(element, item_type),
-    });
-    Ok(Value::text(format!("[{}]", printed.collect::<Vec<_>>().join(","))))
-}
-
-fn convert_element(element: &Json<'_>, item_type: &SqlType) -> String {
-    let Ok(value) = super::from_json(element, item_type) else { return "null".to_owned() };
-    let text = value.print(true).map(|bytes| String::from_utf8_lossy(&bytes).into_owned());
-    match (value, text) {
-        (_, None) => "null".to_owned(),
-        (Value::Text(text), _) if !matches!(item_type, SqlType::Array(_)) => quote(&text),
-        (Value::Date(_) | Value::DateTime(_), Some(text)) => quote(&text),
-        (_, Some(text)) => text,
-    }
-}
-
-/// MAP and STRUCT, kept as the minified text that came.
-pub(super) fn composite(json: &Json<'_>) -> Result<Value, Refusal> {
-    match json {
-        Json::Composite(text) if text.starts_with('{') => Ok(Value::text(json.as_text())),
-        _ => Err(Refusal::Unsupported),
-    }
 }

@@ -6,7 +6,10 @@
 pub(crate) mod decimal;
 mod document;
 pub(crate) mod moment;
+mod nested;
 mod number;
+
+use base64::{Engine, prelude::BASE64_STANDARD};
 
 use crate::{
     Profile,
@@ -57,17 +60,37 @@ pub(crate) fn from_json(json: &Json<'_>, sql_type: &SqlType) -> Result<Value, Re
         SqlType::Double => number::double(json).map(Value::Double),
         SqlType::Char(_) | SqlType::Varchar(_) => bounded_text(json, sql_type),
         SqlType::Json => document::from_json(json).map(Value::Json),
-        SqlType::Array(item) => document::array(json, item),
-        SqlType::Map(..) | SqlType::Struct(_) => document::composite(json),
-        SqlType::Varbinary(_) => {
-            let bytes = json.as_text().into_owned().into_bytes();
-            let fits = sql_type.max_bytes().is_none_or(|most| bytes.len() <= most);
-            if fits { Ok(Value::Bytes(bytes.into())) } else { Err(Refusal::TooLong) }
-        }
+        SqlType::Array(_) | SqlType::Map(..) | SqlType::Struct(_) => nested::of_json(json, sql_type),
+        SqlType::Varbinary(_) => bounded_bytes(json.as_text().into_owned().into_bytes(), sql_type),
         SqlType::LargeInt | SqlType::Decimal { .. } | SqlType::Date | SqlType::DateTime | SqlType::Time => {
             cast(&json.as_text(), sql_type)
         }
     }
+}
+
+/// A field of CSV for a column; the NULL marker never comes here (§7.2).
+pub(crate) fn from_csv(text: &str, sql_type: &SqlType) -> Result<Value, Refusal> {
+    let as_text = Json::Text(text.into());
+    match sql_type {
+        // Any number says whether it is zero.
+        SqlType::Boolean => boolean(&as_text).or_else(|refusal| match text.trim().parse::<f64>() {
+            Ok(number) => Ok(Value::Boolean(number != 0.0)),
+            Err(_) => Err(refusal),
+        }),
+        SqlType::Json => document::from_csv(text).map(Value::Json),
+        SqlType::Array(_) | SqlType::Map(..) => nested::of_csv(text, sql_type),
+        // What is no base64 is taken as it is; hex often is base64 too, and gives wrong bytes in silence.
+        SqlType::Varbinary(_) => {
+            let bytes = BASE64_STANDARD.decode(text).unwrap_or_else(|_| text.as_bytes().to_vec());
+            bounded_bytes(bytes, sql_type)
+        }
+        _ => from_json(&as_text, sql_type),
+    }
+}
+
+fn bounded_bytes(bytes: Vec<u8>, sql_type: &SqlType) -> Result<Value, Refusal> {
+    let fits = sql_type.max_bytes().is_none_or(|most| bytes.len() <= most);
+    if fits { Ok(Value::Bytes(bytes.into())) } else { Err(Refusal::TooLong) }
 }
 
 /// Text for a column: defaults, ALTER, and constants in a load's `columns`.

@@ -31,7 +31,7 @@ pub(crate) enum Reply {
     Nothing,
 }
 
-pub(crate) async fn serve(cluster: Arc<Cluster>, mut connection: Connection) {
+pub(crate) async fn serve(cluster: Arc<Cluster>, mut connection: Connection, frontend: usize) {
     loop {
         let request = match connection.head(MAX_HEAD + MAX_REQUEST_LINE).await {
             Ok(Some(request)) if !is_too_long(&request) => request,
@@ -43,8 +43,8 @@ pub(crate) async fn serve(cluster: Arc<Cluster>, mut connection: Connection) {
             }
         };
         let is_put = request.method == "PUT";
-        let Reply::Answer(response) = answer(&cluster, &request, &connection.peer.ip().to_string()).await
-        else {
+        let client = connection.peer.ip().to_string();
+        let Reply::Answer(response) = answer(&cluster, &request, &client, frontend).await else {
             return connection.drop_hard();
         };
         let closes = response.closes || request.wants_close();
@@ -81,8 +81,14 @@ async fn skip_body(connection: &mut Connection, request: &Request) -> Option<u64
     Some(taken)
 }
 
-async fn answer(cluster: &Cluster, request: &Request, client: &str) -> Reply {
+async fn answer(cluster: &Cluster, request: &Request, client: &str, frontend: usize) -> Reply {
     let parts: Vec<&str> = request.path().split('/').collect();
+    if !cluster.is_leader(frontend) && is_for_the_leader(&parts) {
+        return match authenticate(cluster, request, client) {
+            Ok(_) => Reply::Answer(redirect::to(cluster.profile(), request, &cluster.leader_address())),
+            Err(response) => Reply::Answer(response),
+        };
+    }
     match (request.method.as_str(), parts.as_slice()) {
         ("GET", ["", "api", "health"]) => Reply::Answer(health(cluster)),
         ("PUT", ["", "api", database, table, "_stream_load"]) => {
@@ -99,6 +105,14 @@ async fn answer(cluster: &Cluster, request: &Request, client: &str) -> Reply {
         }
         (method, _) => Reply::Answer(unknown(method)),
     }
+}
+
+/// What only the leader knows (§2).
+fn is_for_the_leader(parts: &[&str]) -> bool {
+    matches!(
+        parts,
+        ["", "api", _, "get_load_state"] | ["", "api", _, _, "_cancel"] | ["", "api", "transaction", _]
+    )
 }
 
 /// Questions about labels: any valid user may ask, and a fault may strike.
@@ -129,7 +143,7 @@ fn broken() -> Response {
 }
 
 /// The user, or the 401 that says why not. The connection stays open after it.
-fn authenticate<'c>(cluster: &'c Cluster, request: &Request, client: &str) -> Result<&'c User, Response> {
+fn authenticate(cluster: &Cluster, request: &Request, client: &str) -> Result<User, Response> {
     let refused = |message: &str| {
         let body = RestResult::failed("1", message).compact();
         Response::html(Status::Unauthorized, body).with("www-authenticate", "Basic realm=\"\"")

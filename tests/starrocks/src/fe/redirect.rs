@@ -5,9 +5,10 @@ use super::{
     result::{RestResult, refusal},
 };
 use crate::{
-    Profile, Rights, User,
+    Profile, User,
     cluster::Cluster,
     fault::{Action, Stage},
+    grants::{Object, Privilege},
     http::{Request, Response, Status, decode_percent},
     locked,
 };
@@ -49,8 +50,9 @@ fn check(
     }
     // The names are taken as they stand in the URL, and an unknown table is the BE's business.
     let exists = locked(&cluster.catalog).table(database, table).is_some();
-    if exists && user.rights == Rights::None {
-        return Err(denied(cluster.profile(), user));
+    let object = Object::Table(database.to_owned(), table.to_owned());
+    if exists && !cluster.may(&user, Some(Privilege::Insert), &object) {
+        return Err(denied(cluster.profile(), &user));
     }
     match request.header("enable_merge_commit").is_some_and(|value| value.eq_ignore_ascii_case("true")) {
         true => Err(merge_commit_refused()),
@@ -82,12 +84,17 @@ fn refused(message: &str) -> Response {
 }
 
 fn redirect(profile: Profile, request: &Request, address: &str) -> Response {
+    to(profile, request, address).closing()
+}
+
+/// The same path elsewhere.
+pub(super) fn to(profile: Profile, request: &Request, address: &str) -> Response {
     let location = format!("http://{address}{}", location_path(profile, &request.target));
-    Response::html(Status::TemporaryRedirect, "").with("location", &location).closing()
+    Response::html(Status::TemporaryRedirect, "").with("location", &location)
 }
 
 /// Up to 3.5 the FE decodes the path and escapes only half of it again (§3.4).
-pub(super) fn location_path(profile: Profile, target: &str) -> String {
+fn location_path(profile: Profile, target: &str) -> String {
     if profile >= Profile::V4_0 {
         let escape =
             |byte: u8| if byte.is_ascii() { char::from(byte).to_string() } else { format!("%{byte:02X}") };

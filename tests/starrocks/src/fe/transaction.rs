@@ -3,14 +3,13 @@
 //! A transaction over one table lives in a BE: the FE redirects, and serves only what is prepared or done.
 
 use super::{
-    Reply, authenticate, broken, multi,
-    redirect::location_path,
+    Reply, authenticate, broken, multi, redirect,
     result::{failed, pretty, quote},
 };
 use crate::{
     cluster::Cluster,
     fault::{Action, Stage},
-    http::{Request, Response, Status},
+    http::{Request, Response},
     loaded::LabelKey,
     locked,
     outcome::Publication,
@@ -130,8 +129,7 @@ impl Call<'_> {
     }
 
     fn redirect_to(&self, address: &str) -> Response {
-        let path = location_path(self.cluster.profile(), &self.request.target);
-        Response::html(Status::TemporaryRedirect, "").with("location", &format!("http://{address}{path}"))
+        redirect::to(self.cluster.profile(), self.request, address)
     }
 
     pub(super) fn not_found(&self) -> Response {

@@ -31,6 +31,12 @@ impl Request {
         Some(String::from_utf8_lossy(value).trim().to_owned())
     }
 
+    /// A header's value as it came: blanks may be what it says.
+    pub(crate) fn raw_header(&self, name: &str) -> Option<String> {
+        let (_, value) = self.headers.iter().find(|(header, _)| header.eq_ignore_ascii_case(name))?;
+        Some(String::from_utf8_lossy(value).into_owned())
+    }
+
     pub(crate) fn path(&self) -> &str {
         self.target.split_once('?').map_or(self.target.as_str(), |(path, _)| path)
     }

@@ -1,13 +1,15 @@
 //! What a load will do with each row, decided before its body is read (§4.1).
 
 mod columns;
+mod filter;
 mod rows;
 
 use columns::{Item, parse_columns};
+use filter::Filter;
 pub(crate) use rows::{Converted, convert_body};
 
 use crate::{
-    be::LoadHeaders,
+    be::{Framing, LoadHeaders},
     catalog::{Column, DefaultValue, Model, Table},
 };
 
@@ -25,8 +27,10 @@ pub(crate) struct LoadPlan {
     pub(crate) is_partial: bool,
     /// Id of the column that `merge_condition` names.
     pub(crate) condition: Option<u32>,
+    /// The predicate of `where`.
+    filter: Option<Filter>,
     is_strict: bool,
-    strip_outer_array: bool,
+    framing: Framing,
     pub(crate) max_filter_ratio: f64,
     /// A partial update has to bring these when it upserts anything (§10).
     pub(crate) lacks_sort_columns: bool,
@@ -63,6 +67,9 @@ enum Operation {
 
 impl LoadPlan {
     pub(crate) fn new(table: &Table, headers: &LoadHeaders) -> Result<Self, String> {
+        let filter = headers.filter.as_deref().map(|text| Filter::new(text, table)).transpose()?;
+        check_partitions(headers)?;
+        check_timezone(headers)?;
         let items = parse_columns(headers.columns.as_deref().unwrap_or_default())?;
         let is_primary = table.spec.model == Model::PrimaryKeys;
         if headers.partial_update && !is_primary {
@@ -87,6 +94,7 @@ impl LoadPlan {
             fill(target, Source::Assigned(expression(target, text, &fields)?))?;
         }
         check_coverage(table, headers, &columns)?;
+        check_csv(headers, &columns, &sources)?;
         let condition = condition(table, headers, &columns)?;
         let carries = |name: &String| columns.iter().any(|column: &Column| column.is_named(name));
         Ok(Self {
@@ -100,11 +108,30 @@ impl LoadPlan {
             operation,
             is_partial: headers.partial_update,
             condition,
+            filter,
             is_strict: headers.strict_mode,
-            strip_outer_array: headers.strip_outer_array,
+            framing: headers.framing.clone(),
             max_filter_ratio: headers.max_filter_ratio,
         })
     }
+}
+
+/// Tables here have one partition, and it is called as they are.
+fn check_partitions(headers: &LoadHeaders) -> Result<(), String> {
+    match headers.partitions.iter().find(|name| **name != headers.table) {
+        Some(name) => Err(format!("Unknown partition '{name}' in table '{}'", headers.table)),
+        None => Ok(()),
+    }
+}
+
+/// It touches functions in `columns` only; a zone nobody knows is an error all the same.
+fn check_timezone(headers: &LoadHeaders) -> Result<(), String> {
+    let Some(zone) = &headers.timezone else { return Ok(()) };
+    let is_offset = zone.starts_with(['+', '-']) && zone.len() == 6 && zone.get(3..4) == Some(":");
+    if is_offset || zone == "CST" || jiff::tz::TimeZone::get(zone).is_ok() {
+        return Ok(());
+    }
+    Err(format!("Unknown or incorrect time zone: '{zone}'"))
 }
 
 /// The column that `merge_condition` names: one that is no key and that the load brings (§9.4).
@@ -215,6 +242,17 @@ fn encoding_named(name: &str) -> Option<Encoding> {
         "encode64" => Some(Encoding::Base64),
         "utf8" => Some(Encoding::Utf8),
         _ => None,
+    }
+}
+
+/// CSV cannot carry every type (§7.2).
+fn check_csv(headers: &LoadHeaders, columns: &[Column], sources: &[Source]) -> Result<(), String> {
+    let is_read = |(column, source): (&Column, &Source)| {
+        matches!(source, Source::Field(_)) && !column.sql_type.fits_csv()
+    };
+    match headers.framing {
+        Framing::Csv(_) if columns.iter().zip(sources).any(is_read) => Err("Unsupported CSV type".to_owned()),
+        _ => Ok(()),
     }
 }
 

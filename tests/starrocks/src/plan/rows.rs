@@ -1,13 +1,16 @@
 //! From body to changes: every row read, converted, checked and counted.
 
+use std::borrow::Cow;
+
 use base64::{Engine, prelude::BASE64_STANDARD};
 
 use super::{Encoding, Expression, LoadPlan, Operation, Source};
 use crate::{
     Profile,
-    catalog::{Change, Column, KeyTooLong, Model, SqlType, encode_key},
+    be::Framing,
+    catalog::{Change, Column, KeyTooLong, MAX_VARCHAR, Model, SqlType, TypeNames, encode_key},
     convert,
-    reader::{Json, JsonRow, JsonRows},
+    reader::{CsvFormat, CsvRows, Json, JsonRow, JsonRows},
     value::Value,
 };
 
@@ -20,12 +23,41 @@ pub(crate) struct Converted {
     pub(crate) changes: Vec<Change>,
     pub(crate) total: u64,
     pub(crate) filtered: u64,
+    pub(crate) unselected: u64,
     /// Lines of the error log.
     pub(crate) log: String,
     logged: usize,
 }
 
+/// One value of a row, as it came.
+#[derive(Debug, Clone, Copy)]
+enum Field<'r> {
+    /// A key that a JSON row lacks.
+    Absent,
+    Null,
+    Json(&'r Json<'r>),
+    Csv(&'r str),
+}
+
+impl<'r> Field<'r> {
+    fn text(self) -> Option<Cow<'r, str>> {
+        match self {
+            Self::Absent | Self::Null => None,
+            Self::Json(json) => Some(json.as_text()),
+            Self::Csv(text) => Some(Cow::Borrowed(text)),
+        }
+    }
+}
+
 impl Converted {
+    fn take(&mut self, change: Result<Change, String>, row: impl FnOnce() -> String) {
+        self.total += 1;
+        match change {
+            Ok(change) => self.changes.push(change),
+            Err(reason) => self.refuse(&reason, &row()),
+        }
+    }
+
     pub(crate) fn refuse(&mut self, reason: &str, row: &str) {
         self.filtered += 1;
         if self.logged < MAX_LOGGED {
@@ -39,23 +71,71 @@ impl Converted {
     }
 }
 
-/// Reads a whole JSON body. An error fails the load, whatever the filter ratio (§7.1).
+/// Reads a whole body. An error fails the load, whatever the filter ratio (§7.1).
 pub(crate) fn convert_body(plan: &LoadPlan, body: &[u8], profile: Profile) -> Result<Converted, String> {
-    let text =
-        std::str::from_utf8(body).map_err(|_| "parse error. The input is not valid UTF-8".to_owned())?;
-    let mut rows = JsonRows::new(text, plan.strip_outer_array);
-    let mut converted = Converted::default();
-    while let Some(row) = rows.next_row().map_err(|error| error.to_string())? {
-        converted.total += 1;
-        match plan.change(&row, profile) {
-            Ok(change) => converted.changes.push(change),
-            Err(reason) => converted.refuse(&reason, row.text),
-        }
-    }
+    let converted = match &plan.framing {
+        Framing::Json { strip_outer_array } => convert_json(plan, body, *strip_outer_array, profile)?,
+        Framing::Csv(format) => convert_csv(plan, body, format, profile),
+    };
     // The key is looked at when rows are written: too long a one cancels the load (§9.1).
     plan.check_keys(&converted.changes).map_err(|error| error.to_string())?;
     plan.check_deletes(&converted.changes)?;
+    Ok(plan.select(converted))
+}
+
+fn convert_json(
+    plan: &LoadPlan,
+    body: &[u8],
+    strip_outer_array: bool,
+    profile: Profile,
+) -> Result<Converted, String> {
+    let text =
+        std::str::from_utf8(body).map_err(|_| "parse error. The input is not valid UTF-8".to_owned())?;
+    let mut rows = JsonRows::new(text, strip_outer_array);
+    let mut converted = Converted::default();
+    while let Some(row) = rows.next_row().map_err(|error| error.to_string())? {
+        let find = |(place, name): (usize, &String)| match find(&row, name, place) {
+            None => Field::Absent,
+            Some(Json::Null) => Field::Null,
+            Some(json) => Field::Json(json),
+        };
+        let fields: Vec<Field<'_>> = plan.fields.iter().enumerate().map(find).collect();
+        converted.take(plan.change(&fields, profile), || row.text.to_owned());
+    }
     Ok(converted)
+}
+
+fn convert_csv(plan: &LoadPlan, body: &[u8], format: &CsvFormat, profile: Profile) -> Converted {
+    let mut rows = CsvRows::new(body, format);
+    let mut converted = Converted::default();
+    let expected = plan.fields.len();
+    while let Some(row) = rows.next_row() {
+        if rows.quotes() && !row.is_ended && row.fields.len() != expected {
+            // A body that was cut off can pass so (§7.2).
+            break;
+        }
+        let change = if row.fields.len() == expected {
+            csv_change(plan, &row.fields, profile)
+        } else {
+            Err(format!(
+                "Target column count: {expected} doesn't match source value column count: {}.",
+                row.fields.len()
+            ))
+        };
+        converted.take(change, || String::from_utf8_lossy(row.text).into_owned());
+    }
+    converted
+}
+
+fn csv_change(plan: &LoadPlan, fields: &[Vec<u8>], profile: Profile) -> Result<Change, String> {
+    let mut given = Vec::with_capacity(fields.len());
+    for bytes in fields {
+        given.push(match std::str::from_utf8(bytes).map_err(|_| "Invalid UTF-8 row".to_owned())? {
+            "\\N" => Field::Null,
+            text => Field::Csv(text),
+        });
+    }
+    plan.change(&given, profile)
 }
 
 impl LoadPlan {
@@ -64,6 +144,15 @@ impl LoadPlan {
             return Ok(());
         }
         changes.iter().try_for_each(|change| encode_key(&self.columns, &change.values).map(drop))
+    }
+
+    fn select(&self, mut converted: Converted) -> Converted {
+        if let Some(filter) = &self.filter {
+            let before = converted.changes.len();
+            converted.changes.retain(|change| filter.selects(&self.columns, &change.values));
+            converted.unselected = (before - converted.changes.len()) as u64;
+        }
+        converted
     }
 
     /// A condition and a delete do not go together (§9.4).
@@ -78,27 +167,30 @@ impl LoadPlan {
         }
     }
 
-    fn change(&self, row: &JsonRow<'_>, profile: Profile) -> Result<Change, String> {
-        let fields: Vec<Option<&Json<'_>>> =
-            self.fields.iter().enumerate().map(|(i, f)| find(row, f, i)).collect();
-        let is_delete = self.is_delete(&fields)?;
+    fn change(&self, fields: &[Field<'_>], profile: Profile) -> Result<Change, String> {
+        let is_delete = self.is_delete(fields)?;
         let mut values = Vec::with_capacity(self.columns.len());
         for (column, source) in self.columns.iter().zip(&self.sources) {
-            values.push(self.value(column, source, &fields, profile)?);
+            values.push(self.value(column, source, fields, profile)?);
         }
         Ok(Change { is_delete, values })
     }
 
     /// 0 is an upsert, everything else a delete; NULL filters the row, absence does not (§9.2).
-    fn is_delete(&self, fields: &[Option<&Json<'_>>]) -> Result<bool, String> {
+    fn is_delete(&self, fields: &[Field<'_>]) -> Result<bool, String> {
         let place = match self.operation {
             Operation::Upsert => return Ok(false),
             Operation::Delete => return Ok(true),
             Operation::Field(place) => place,
         };
-        let Some(json) = fields.get(place).copied().flatten() else { return Ok(false) };
-        match convert::from_json(json, &SqlType::TinyInt) {
-            Ok(Value::Integer(number)) => Ok(number != 0),
+        let number = match fields.get(place) {
+            None | Some(Field::Absent) => return Ok(false),
+            Some(Field::Null) => None,
+            Some(Field::Json(json)) => convert::from_json(json, &SqlType::TinyInt).ok(),
+            Some(Field::Csv(text)) => convert::from_csv(text, &SqlType::TinyInt).ok(),
+        };
+        match number {
+            Some(Value::Integer(number)) => Ok(number != 0),
             _ => Err("NULL value in non-nullable column '__op'".to_owned()),
         }
     }
@@ -107,15 +199,15 @@ impl LoadPlan {
         &self,
         column: &Column,
         source: &Source,
-        fields: &[Option<&Json<'_>>],
+        fields: &[Field<'_>],
         profile: Profile,
     ) -> Result<Value, String> {
         let value = match source {
-            Source::Field(place) => match fields.get(*place).copied().flatten() {
-                None | Some(Json::Null) => Value::Null,
-                Some(json) => self.converted(column, json, profile)?,
-            },
-            Source::Assigned(expression) => assigned(expression, column, fields)?,
+            Source::Field(place) => self.converted(column, *place, fields, profile)?,
+            Source::Assigned(expression) => {
+                self.check_temporaries(fields)?;
+                assigned(expression, column, fields)?
+            }
         };
         let refuses_null = column.is_key || !column.nullable;
         if value.is_null() && refuses_null {
@@ -124,13 +216,46 @@ impl LoadPlan {
         Ok(value)
     }
 
-    /// Outside of strict mode a value that does not fit becomes NULL, silently (§8.1).
-    fn converted(&self, column: &Column, json: &Json<'_>, profile: Profile) -> Result<Value, String> {
-        match convert::from_json(json, &column.sql_type) {
-            Ok(value) => Ok(value),
-            Err(refusal) if self.is_strict => Err(refusal.message(&column.name, &column.sql_type, profile)),
-            Err(_) => Ok(Value::Null),
+    /// A name that is no column is a text of bounded length in CSV, and of any length in JSON (§4.1).
+    fn check_temporaries(&self, fields: &[Field<'_>]) -> Result<(), String> {
+        let most = MAX_VARCHAR as usize;
+        let is_long = |field: &Field<'_>| matches!(field, Field::Csv(text) if text.len() > most);
+        match fields.iter().position(is_long) {
+            Some(place) if self.is_strict => {
+                let name = self.fields.get(place).map_or("", String::as_str);
+                Err(format!(
+                    "The field (name = {name}, pos = {place}) is out of range. Type: VARCHAR({most})"
+                ))
+            }
+            _ => Ok(()),
         }
+    }
+
+    /// Outside of strict mode a value that does not fit becomes NULL, silently (§8.1).
+    fn converted(
+        &self,
+        column: &Column,
+        place: usize,
+        fields: &[Field<'_>],
+        profile: Profile,
+    ) -> Result<Value, String> {
+        let (sql_type, name) = (&column.sql_type, &column.name);
+        let refused = match fields.get(place) {
+            None | Some(Field::Absent | Field::Null) => return Ok(Value::Null),
+            Some(Field::Json(json)) => match convert::from_json(json, sql_type) {
+                Ok(value) => return Ok(value),
+                Err(refusal) => refusal.message(name, sql_type, profile),
+            },
+            Some(Field::Csv(text)) => match convert::from_csv(text, sql_type) {
+                Ok(value) => return Ok(value),
+                Err(_) => format!(
+                    "The field (name = {name}, pos = {place}) is out of range. Type: {}, Value length: {}, Value: {text}",
+                    sql_type.print(TypeNames::Internal, profile),
+                    text.len()
+                ),
+            },
+        };
+        if self.is_strict { Err(refused) } else { Ok(Value::Null) }
     }
 }
 
@@ -148,10 +273,13 @@ fn find<'r>(row: &'r JsonRow<'_>, name: &str, place: usize) -> Option<&'r Json<'
 }
 
 /// Assigned columns are not policed by strict mode; only their final length and range are (§8.1).
-fn assigned(expression: &Expression, column: &Column, fields: &[Option<&Json<'_>>]) -> Result<Value, String> {
-    let field = |place: &usize| match fields.get(*place).copied().flatten() {
-        None | Some(Json::Null) => None,
-        Some(json) => Some(json.as_text()),
+fn assigned(expression: &Expression, column: &Column, fields: &[Field<'_>]) -> Result<Value, String> {
+    let fits = |text: &Cow<'_, str>, field: &Field<'_>| {
+        !matches!(field, Field::Csv(_)) || text.len() <= MAX_VARCHAR as usize
+    };
+    let field = |place: &usize| {
+        let field = fields.get(*place)?;
+        field.text().filter(|text| fits(text, field))
     };
     match expression {
         Expression::Null => Ok(Value::Null),

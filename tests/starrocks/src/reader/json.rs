@@ -29,6 +29,20 @@ impl<'a> Json<'a> {
         }
     }
 
+    /// Text that is one JSON value.
+    pub(crate) fn parse(text: &'a str) -> Option<Self> {
+        let mut cursor = Cursor::new(text);
+        let json = cursor.value(0).ok()?;
+        cursor.peek().is_none().then_some(json)
+    }
+
+    /// The fields of an object given as text.
+    pub(crate) fn fields(text: &'a str) -> Option<Object<'a, Self>> {
+        let mut cursor = Cursor::new(text);
+        let fields = cursor.object().ok()?;
+        cursor.peek().is_none().then_some(fields)
+    }
+
     /// The elements of an array given as text.
     pub(crate) fn elements(text: &'a str) -> Option<Vec<Self>> {
         let mut elements = Vec::new();
@@ -61,9 +75,7 @@ pub(crate) enum Tree<'a> {
 
 impl<'a> Tree<'a> {
     pub(crate) fn parse(text: &'a str) -> Option<Self> {
-        let mut cursor = Cursor::new(text);
-        let json = cursor.value(0).ok()?;
-        cursor.peek().is_none().then(|| Self::of(&json))?
+        Self::of(&Json::parse(text)?)
     }
 
     pub(crate) fn of(json: &Json<'a>) -> Option<Self> {

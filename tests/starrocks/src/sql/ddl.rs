@@ -5,20 +5,25 @@ mod create;
 
 use super::{
     SqlError,
-    execute::find_table,
+    execute::{check_right, find_table},
     session::Session,
     statement::{Statement, TableName},
 };
-use crate::{catalog::Table, cluster::Cluster, locked};
+use crate::{
+    catalog::Table,
+    cluster::Cluster,
+    grants::{Object, Privilege},
+    locked,
+};
 
 pub(super) fn execute(cluster: &Cluster, session: &Session, statement: Statement) -> Result<(), SqlError> {
     match statement {
         Statement::CreateDatabase { name, if_not_exists } => create_database(cluster, &name, if_not_exists),
-        Statement::DropDatabase { name, if_exists } => drop_database(cluster, &name, if_exists),
+        Statement::DropDatabase { name, if_exists } => drop_database(cluster, session, &name, if_exists),
         Statement::CreateTable(create) => create::table(cluster, session, *create),
         Statement::DropTable { table, if_exists } => drop_table(cluster, session, &table, if_exists),
         Statement::TruncateTable(table) => {
-            with_settled_table(cluster, session, &table, |_, table| table.truncate())
+            with_settled_table(cluster, session, &table, Privilege::Delete, |_, table| table.truncate())
         }
         Statement::AlterTable { table, clauses } => alter::table(cluster, session, &table, &clauses),
         Statement::CancelAlter(table) => alter::cancel(cluster, session, &table),
@@ -42,7 +47,10 @@ fn create_database(cluster: &Cluster, name: &str, if_not_exists: bool) -> Result
     }
 }
 
-fn drop_database(cluster: &Cluster, name: &str, if_exists: bool) -> Result<(), SqlError> {
+fn drop_database(cluster: &Cluster, session: &Session, name: &str, if_exists: bool) -> Result<(), SqlError> {
+    if locked(&cluster.catalog).databases.contains_key(name) {
+        check_right(cluster, session, Privilege::Drop, &Object::Database(name.to_owned()))?;
+    }
     if locked(&cluster.catalog).databases.remove(name).is_some() {
         locked(&cluster.transactions).forget_database(name);
         return Ok(());
@@ -57,7 +65,7 @@ fn drop_table(
     if_exists: bool,
 ) -> Result<(), SqlError> {
     let mut catalog = locked(&cluster.catalog);
-    match find_table(&catalog, session, name, SqlError::unknown_table, cluster.profile())
+    match find_table(cluster, &catalog, session, name, Some(Privilege::Drop), SqlError::unknown_table)
         .map(|(database, _)| database)
     {
         Ok(database) => {
@@ -76,11 +84,12 @@ fn with_settled_table(
     cluster: &Cluster,
     session: &Session,
     name: &TableName,
+    wanted: Privilege,
     change: impl FnOnce(&str, &mut Table),
 ) -> Result<(), SqlError> {
     let missing = |name: &str, _| SqlError::table_not_found(name);
     let mut catalog = locked(&cluster.catalog);
-    let (database, table) = find_table(&catalog, session, name, missing, cluster.profile())?;
+    let (database, table) = find_table(cluster, &catalog, session, name, Some(wanted), missing)?;
     let id = table.id;
     let content = catalog.databases.get_mut(&database);
     let content = content.ok_or_else(|| SqlError::unknown_database(&database, cluster.profile()))?;

@@ -8,13 +8,14 @@ use super::{
     select::{self, Source},
     session::Session,
     statement::{Assignment, Statement, TableName, Tail},
+    users,
 };
 use crate::{
     Mode, Profile, Rights,
     catalog::{AlterJob, Catalog, JobState, SqlType, Table},
     clock,
     cluster::Cluster,
-    locked,
+    grants::{Object, Privilege},
     value::Value,
 };
 
@@ -70,43 +71,77 @@ pub(super) fn execute(cluster: &Cluster, session: &mut Session, text: &str) -> R
                 information::create_table(&name.table, table, profile)
             })
         }
-        statement => ddl::execute(cluster, session, statement).map(|()| Outcome::Done),
+        Statement::Grant(grant) => {
+            users::grant(cluster, &grant)?;
+            Ok(Outcome::Done)
+        }
+        Statement::CreateUser { name, password, if_not_exists } => {
+            users::create(cluster, &name, &password, if_not_exists).map(|()| Outcome::Done)
+        }
+        Statement::DropUser { name, if_exists } => {
+            users::remove(cluster, &name, if_exists).map(|()| Outcome::Done)
+        }
+        Statement::ShowConfig { like } => Ok(Outcome::Rows(show_config(cluster, like.as_deref()))),
+        statement => {
+            cluster.before_change();
+            ddl::execute(cluster, session, statement).map(|()| Outcome::Done)
+        }
     }
 }
 
-/// A user without rights may look at the session and nothing else.
+/// What needs a right before anything is looked at.
 fn check_rights(statement: &Statement, session: &Session, cluster: &Cluster) -> Result<(), SqlError> {
-    if session.user.rights == Rights::All {
+    match statement {
+        // Even when the database exists and IF NOT EXISTS says so (§12.2).
+        Statement::CreateDatabase { .. } => {
+            check_right(cluster, session, Privilege::CreateDatabase, &Object::Catalog)
+        }
+        Statement::ShowBackends if cluster.may(&session.user, Some(Privilege::Node), &Object::System) => {
+            Ok(())
+        }
+        Statement::ShowBackends => check_right(cluster, session, Privilege::Operate, &Object::System),
+        Statement::Grant(_) | Statement::CreateUser { .. } | Statement::DropUser { .. }
+            if session.user.rights == Rights::None =>
+        {
+            Err(SqlError::denied("GRANT", "SYSTEM", cluster.profile()))
+        }
+        _ => Ok(()),
+    }
+}
+
+pub(super) fn check_right(
+    cluster: &Cluster,
+    session: &Session,
+    privilege: Privilege,
+    object: &Object,
+) -> Result<(), SqlError> {
+    if cluster.may(&session.user, Some(privilege), object) {
         return Ok(());
     }
-    let privilege = match statement {
-        Statement::CreateDatabase { .. } => "CREATE DATABASE",
-        Statement::CreateTable(_) => "CREATE TABLE",
-        Statement::DropDatabase { .. } => "DROP",
-        Statement::ShowBackends => "OPERATE",
-        _ => return Ok(()),
-    };
-    Err(SqlError::denied(privilege, "CATALOG default_catalog", cluster.profile()))
+    Err(SqlError::denied(privilege.name(), &object.print(), cluster.profile()))
 }
 
 pub(super) fn database_of(session: &Session, name: Option<&String>) -> Result<String, SqlError> {
     name.or(session.database.as_ref()).cloned().ok_or_else(SqlError::no_database_selected)
 }
 
-/// Finds a table, then looks at rights: an unknown object is reported first (§12.2).
+/// Finds a table, then looks at rights: an unknown object is reported first (§12.2). Without a privilege any will do.
 pub(super) fn find_table<'c>(
+    cluster: &Cluster,
     catalog: &'c Catalog,
     session: &Session,
     name: &TableName,
+    wanted: Option<Privilege>,
     missing: impl Fn(&str, Profile) -> SqlError,
-    profile: Profile,
 ) -> Result<(String, &'c Table), SqlError> {
+    let profile = cluster.profile();
     let database = database_of(session, name.database.as_ref())?;
     let content =
         catalog.databases.get(&database).ok_or_else(|| SqlError::unknown_database(&database, profile))?;
     let table = content.tables.get(&name.table).ok_or_else(|| missing(&name.table, profile))?;
-    if session.user.rights == Rights::None {
-        return Err(SqlError::denied("any", &format!("TABLE {}", name.table), profile));
+    let object = Object::Table(database.clone(), name.table.clone());
+    if !cluster.may(&session.user, wanted, &object) {
+        return Err(SqlError::denied(wanted.map_or("any", Privilege::name), &object.print(), profile));
     }
     Ok((database, table))
 }
@@ -118,8 +153,8 @@ fn with_table(
     missing: impl Fn(&str, Profile) -> SqlError,
     show: impl FnOnce(&Table) -> Rows,
 ) -> Result<Outcome, SqlError> {
-    let catalog = locked(&cluster.catalog);
-    let (_, table) = find_table(&catalog, session, name, missing, cluster.profile())?;
+    let catalog = cluster.catalog_of(session.frontend);
+    let (_, table) = find_table(cluster, &catalog, session, name, None, missing)?;
     Ok(Outcome::Rows(show(table)))
 }
 
@@ -196,8 +231,9 @@ fn fits(name: &str, like: Option<&str>) -> bool {
 }
 
 fn show_databases(cluster: &Cluster, session: &Session, like: Option<&str>) -> Outcome {
-    let catalog = locked(&cluster.catalog);
-    let own = catalog.databases.keys().filter(|_| session.user.rights == Rights::All).map(String::as_str);
+    let catalog = cluster.catalog_of(session.frontend);
+    let is_visible = |name: &&String| cluster.may_enter(&session.user, name);
+    let own = catalog.databases.keys().filter(is_visible).map(String::as_str);
     let mut names: Vec<&str> = own.chain(["_statistics_", "information_schema", "sys"]).collect();
     names.sort_unstable();
     let rows =
@@ -213,15 +249,17 @@ fn show_tables(
     like: Option<&str>,
 ) -> Result<Outcome, SqlError> {
     let database = database_of(session, database.as_ref())?;
-    let catalog = locked(&cluster.catalog);
+    let catalog = cluster.catalog_of(session.frontend);
     let label = format!("Tables_in_{database}");
     let names: Vec<&str> = if database == "information_schema" {
         information::TABLES.to_vec()
     } else {
         let content = catalog.databases.get(&database);
         let content = content.ok_or_else(|| SqlError::unknown_database(&database, cluster.profile()))?;
-        let is_visible = session.user.rights == Rights::All;
-        content.tables.keys().filter(|_| is_visible).map(String::as_str).collect()
+        let is_visible = |name: &&String| {
+            cluster.may(&session.user, None, &Object::Table(database.clone(), (*name).clone()))
+        };
+        content.tables.keys().filter(is_visible).map(String::as_str).collect()
     };
     let row = |name: &str| {
         let mut row = vec![Value::text(name)];
@@ -248,6 +286,17 @@ fn printed(value: &Value) -> Value {
     }
 }
 
+/// Of the frontend's many settings the one that clients ask for.
+fn show_config(cluster: &Cluster, like: Option<&str>) -> Rows {
+    let mode = match cluster.mode() {
+        Mode::Nothing => "shared_nothing",
+        Mode::Data => "shared_data",
+    };
+    let row = ["run_mode", "[]", mode, "String", "false", ""].into_iter().map(Value::text).collect();
+    let rows = if fits("run_mode", like) { vec![row] } else { Vec::new() };
+    Rows::of_text(&["Key", "AliasNames", "Value", "Type", "IsMutable", "Comment"], rows)
+}
+
 const ALTER_FIELDS: [&str; 13] = [
     "JobId",
     "TableName",
@@ -271,7 +320,7 @@ fn show_alter(
     tail: &Tail,
 ) -> Result<Outcome, SqlError> {
     let database = database_of(session, database.as_ref())?;
-    let catalog = locked(&cluster.catalog);
+    let catalog = cluster.catalog_of(session.frontend);
     let content = catalog.databases.get(&database);
     let content = content.ok_or_else(|| SqlError::unknown_database(&database, cluster.profile()))?;
     let mut rows: Vec<Vec<Value>> = content.alter_jobs.iter().map(alter_row).collect();

@@ -72,6 +72,26 @@ impl Expression {
         }
     }
 
+    /// Looks at this and everything in it.
+    pub(super) fn visit<'e>(&'e self, look: &mut impl FnMut(&'e Self)) {
+        look(self);
+        match self {
+            Self::Literal(_) | Self::Column(_) | Self::Variable(_) | Self::Star => {}
+            Self::Call { arguments: list, .. } | Self::And(list) | Self::Or(list) => {
+                list.iter().for_each(|inner| inner.visit(look));
+            }
+            Self::Compare { left, right, .. } | Self::Like { value: left, pattern: right, .. } => {
+                left.visit(look);
+                right.visit(look);
+            }
+            Self::Not(inner) | Self::IsNull { value: inner, .. } => inner.visit(look),
+            Self::In { value, list, .. } => {
+                value.visit(look);
+                list.iter().for_each(|inner| inner.visit(look));
+            }
+        }
+    }
+
     pub(super) fn evaluate(&self, scope: &impl Scope) -> Result<Value, SqlError> {
         Ok(match self {
             Self::Literal(value) => value.clone(),

@@ -2,11 +2,11 @@
 
 use super::{execute::Rows, expression::is_like, session::Session};
 use crate::{
-    Profile, Rights,
+    Profile,
     catalog::{Catalog, Column, Model, SqlType, Table, TypeNames},
     clock,
     cluster::Cluster,
-    locked,
+    grants::Object,
     value::Value,
 };
 
@@ -120,9 +120,11 @@ pub(super) fn backends(cluster: &Cluster) -> Rows {
 
 /// A table of `information_schema`.
 pub(super) fn schema_table(cluster: &Cluster, session: &Session, name: &str) -> Option<Rows> {
-    let catalog = locked(&cluster.catalog);
-    let visible = if session.user.rights == Rights::All { Some(&*catalog) } else { None };
-    let tables: Vec<_> = visible.into_iter().flat_map(all_tables).collect();
+    let catalog = cluster.catalog_of(session.frontend);
+    let is_visible = |(database, name, _): &(&String, &String, &Table)| {
+        cluster.may(&session.user, None, &Object::Table((*database).clone(), (*name).clone()))
+    };
+    let tables: Vec<_> = all_tables(&catalog).filter(is_visible).collect();
     match name.to_lowercase().as_str() {
         "tables" => {
             Some(rows_of(&TABLE_FIELDS, tables.iter().map(|(db, name, table)| table_row(db, name, table))))

@@ -9,13 +9,16 @@ mod lexer;
 mod parser;
 mod parser_ddl;
 mod parser_expression;
+mod predicate;
 mod select;
 mod session;
 mod show;
 mod statement;
+mod users;
 mod variables;
 mod wire;
 
 pub(crate) use error::SqlError;
 pub(crate) use lexer::{Lexer, Token};
+pub(crate) use predicate::Predicate;
 pub(crate) use session::serve;

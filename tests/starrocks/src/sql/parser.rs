@@ -17,13 +17,17 @@ pub(super) struct Parser {
 /// One statement; a `;` may end it, nothing may follow.
 pub(super) fn parse(text: &str, ansi_quotes: bool, profile: Profile) -> Result<Statement, SqlError> {
     let tokens = Lexer::tokens_with(text, ansi_quotes)?;
-    let mut parser = Parser { tokens, at: 0, profile, depth: 0 };
+    let mut parser = Parser::over(tokens, profile);
     let statement = parser.statement()?;
     while parser.take(';') {}
     if parser.is_done() { Ok(statement) } else { Err(parser.unexpected()) }
 }
 
 impl Parser {
+    pub(super) fn over(tokens: Vec<(Token, usize)>, profile: Profile) -> Self {
+        Self { tokens, at: 0, profile, depth: 0 }
+    }
+
     fn statement(&mut self) -> Result<Statement, SqlError> {
         let Some(Token::Word(first)) = self.peek().cloned() else { return Err(self.unexpected()) };
         match first.to_uppercase().as_str() {
@@ -32,6 +36,10 @@ impl Parser {
             "USE" => {
                 self.at += 1;
                 self.name().map(Statement::Use)
+            }
+            "GRANT" | "REVOKE" => self.grant(),
+            "ADMIN" if self.take_words(&["ADMIN", "SHOW", "FRONTEND", "CONFIG"]) => {
+                Ok(Statement::ShowConfig { like: self.like()? })
             }
             "BEGIN" | "COMMIT" | "ROLLBACK" | "START" | "KILL" | "ADMIN" => {
                 self.at = self

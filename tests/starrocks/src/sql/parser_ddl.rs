@@ -18,6 +18,9 @@ impl Parser {
             let if_not_exists = self.take_words(&["IF", "NOT", "EXISTS"]);
             return Ok(Statement::CreateDatabase { name: self.name()?, if_not_exists });
         }
+        if self.take_word("USER") {
+            return self.create_user();
+        }
         self.take_word("EXTERNAL");
         self.word("TABLE")?;
         let if_not_exists = self.take_words(&["IF", "NOT", "EXISTS"]);
@@ -224,6 +227,10 @@ impl Parser {
 
     pub(super) fn drop_statement(&mut self) -> Result<Statement, SqlError> {
         self.word("DROP")?;
+        if self.take_word("USER") {
+            let if_exists = self.take_words(&["IF", "EXISTS"]);
+            return Ok(Statement::DropUser { name: self.user_name()?, if_exists });
+        }
         let is_database = self.take_word("DATABASE") || self.take_word("SCHEMA");
         if !is_database {
             self.word("TABLE")?;

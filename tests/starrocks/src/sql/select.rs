@@ -10,7 +10,9 @@ use super::{
     session::Session,
     statement::{Direction, Select, SelectItem, Tail},
 };
-use crate::{Profile, catalog::SqlType, cluster::Cluster, convert::decimal, locked, value::Value};
+use crate::{
+    Profile, catalog::SqlType, cluster::Cluster, convert::decimal, grants::Privilege, locked, value::Value,
+};
 
 /// Where rows come from.
 pub(super) struct Source<'r> {
@@ -39,13 +41,22 @@ pub(super) fn run(cluster: &Cluster, session: &Session, select: &Select) -> Resu
         let source = Source { fields: &made.fields, rows: &mut made.rows.iter().map(Vec::as_slice) };
         return over(source, items(select, &made.fields)?, &select.tail, &scope);
     }
-    let catalog = locked(&cluster.catalog);
     let current = session.database.clone().unwrap_or_default();
     let missing = |table: &str, profile| {
         SqlError::unknown_table(&format!("{}.{table}", name.database.as_ref().unwrap_or(&current)), profile)
     };
-    let (_, table) = find_table(&catalog, session, name, missing, profile)?;
+    let known = cluster.catalog_of(session.frontend);
+    let (database, table) = find_table(cluster, &known, session, name, Some(Privilege::Select), missing)?;
+    let id = table.id;
+    drop(known);
     check_backend(cluster, select, true)?;
+    // What a follower knows may be old; the rows are never.
+    let catalog = locked(&cluster.catalog);
+    let table = catalog
+        .databases
+        .get(&database)
+        .and_then(|content| content.tables.values().find(|table| table.id == id));
+    let table = table.ok_or_else(|| missing(&name.table, profile))?;
     let fields: Vec<_> =
         table.columns().iter().map(|column| (column.name.clone(), column.sql_type.clone())).collect();
     let source = Source { fields: &fields, rows: &mut table.rows.values().map(AsRef::as_ref) };
@@ -226,13 +237,14 @@ fn evaluate_over(
     session: &SessionScope<'_>,
 ) -> Result<Value, SqlError> {
     let scope = |row| RowScope { fields, row, session };
+    // Over no row at all columns are NULL, and constants are what they are.
+    let nulls = vec![Value::Null; fields.len()];
+    let first = rows.first().copied().unwrap_or(&nulls);
     let Expression::Call { function, arguments, is_distinct } = expression else {
-        let Some(row) = rows.first() else { return Ok(Value::Null) };
-        return expression.evaluate(&scope(row));
+        return expression.evaluate(&scope(first));
     };
     if !expression.is_aggregate() {
-        let Some(row) = rows.first() else { return Ok(Value::Null) };
-        return expression.evaluate(&scope(row));
+        return expression.evaluate(&scope(first));
     }
     let [argument] = arguments.as_slice() else {
         return Err(SqlError::analyzing(&format!("No matching function with signature: {function}()")));

@@ -18,10 +18,9 @@ use super::{
     wire::{self, Reader, Wire},
 };
 use crate::{
-    Rights, User,
+    User,
     cluster::Cluster,
     fault::{Action, Stage},
-    locked,
     value::Value,
 };
 
@@ -33,6 +32,8 @@ pub(super) struct Session {
     pub(super) user: User,
     pub(super) client: String,
     pub(super) connection: u32,
+    /// Which FE this is a session of.
+    pub(super) frontend: usize,
     pub(super) database: Option<String>,
     pub(super) variables: BTreeMap<String, Value>,
 }
@@ -46,11 +47,12 @@ impl Session {
     /// Makes a database the current one.
     pub(super) fn enter(&mut self, name: &str, cluster: &Cluster) -> Result<(), SqlError> {
         let name = name.strip_prefix("default_catalog.").unwrap_or(name);
-        let exists = name == "information_schema" || locked(&cluster.catalog).databases.contains_key(name);
+        let exists =
+            name == "information_schema" || cluster.catalog_of(self.frontend).databases.contains_key(name);
         if !exists {
             return Err(SqlError::unknown_database(name, cluster.profile()));
         }
-        if self.user.rights == Rights::None && name != "information_schema" {
+        if name != "information_schema" && !cluster.may_enter(&self.user, name) {
             return Err(SqlError::denied("any", &format!("DATABASE {name}"), cluster.profile()));
         }
         self.database = Some(name.to_owned());
@@ -58,15 +60,20 @@ impl Session {
     }
 }
 
-pub(crate) async fn serve(cluster: Arc<Cluster>, stream: TcpStream, client: String) {
+pub(crate) async fn serve(cluster: Arc<Cluster>, stream: TcpStream, client: String, frontend: usize) {
     // A client that goes away is no news; nothing else can fail here.
-    let _ = converse(&cluster, stream, client).await;
+    let _ = converse(&cluster, stream, client, frontend).await;
 }
 
-async fn converse(cluster: &Arc<Cluster>, stream: TcpStream, client: String) -> io::Result<()> {
+async fn converse(
+    cluster: &Arc<Cluster>,
+    stream: TcpStream,
+    client: String,
+    frontend: usize,
+) -> io::Result<()> {
     stream.set_nodelay(true)?;
     let mut wire = Wire::new(stream);
-    let Some(mut session) = log_in(cluster, &mut wire, client).await? else { return Ok(()) };
+    let Some(mut session) = log_in(cluster, &mut wire, client, frontend).await? else { return Ok(()) };
     loop {
         let command = wire.command().await?;
         let Some((code, content)) = command.split_first() else { return Ok(()) };
@@ -91,7 +98,12 @@ async fn converse(cluster: &Arc<Cluster>, stream: TcpStream, client: String) -> 
     }
 }
 
-async fn log_in(cluster: &Arc<Cluster>, wire: &mut Wire, client: String) -> io::Result<Option<Session>> {
+async fn log_in(
+    cluster: &Arc<Cluster>,
+    wire: &mut Wire,
+    client: String,
+    frontend: usize,
+) -> io::Result<Option<Session>> {
     let connection = CONNECTIONS.fetch_add(1, Ordering::Relaxed);
     let salt = salt(connection);
     wire.greet(cluster.profile().greeting_version(), connection, &salt).await?;
@@ -106,7 +118,7 @@ async fn log_in(cluster: &Arc<Cluster>, wire: &mut Wire, client: String) -> io::
         return Ok(None);
     };
     let variables = variables::defaults(cluster.profile());
-    let mut session = Session { user: known.clone(), client, connection, database: None, variables };
+    let mut session = Session { user: known, client, connection, frontend, database: None, variables };
     if let Some(database) = database.filter(|database| !database.is_empty())
         && let Err(error) = session.enter(&database, cluster)
     {
@@ -170,6 +182,7 @@ async fn query(
         user: session.user.clone(),
         client: String::new(),
         connection: session.connection,
+        frontend: session.frontend,
         database: None,
         variables: BTreeMap::new(),
     };

@@ -45,7 +45,7 @@ impl Parser {
         if self.take_word("FROM") || self.take_word("IN") { self.name().map(Some) } else { Ok(None) }
     }
 
-    fn like(&mut self) -> Result<Option<String>, SqlError> {
+    pub(super) fn like(&mut self) -> Result<Option<String>, SqlError> {
         if self.take_word("LIKE") {
             return self.text().map(Some);
         }

@@ -3,7 +3,10 @@
 use std::collections::BTreeMap;
 
 use super::expression::Expression;
-use crate::catalog::{ColumnSpec, Model, SchemaChange};
+use crate::{
+    catalog::{ColumnSpec, Model, SchemaChange},
+    grants::{Object, Privilege},
+};
 
 #[derive(Debug, Clone)]
 pub(super) enum Statement {
@@ -32,6 +35,20 @@ pub(super) enum Statement {
     },
     /// CANCEL ALTER TABLE COLUMN FROM.
     CancelAlter(TableName),
+    Grant(Grant),
+    CreateUser {
+        name: String,
+        password: String,
+        if_not_exists: bool,
+    },
+    DropUser {
+        name: String,
+        if_exists: bool,
+    },
+    /// ADMIN SHOW FRONTEND CONFIG.
+    ShowConfig {
+        like: Option<String>,
+    },
     Describe(TableName),
     ShowColumns {
         table: TableName,
@@ -57,6 +74,15 @@ pub(super) enum Statement {
     ShowBackends,
     /// SHOW WARNINGS and others that have nothing to show.
     ShowNothing(&'static [&'static str]),
+}
+
+/// GRANT and REVOKE.
+#[derive(Debug, Clone)]
+pub(super) struct Grant {
+    pub(super) is_revoke: bool,
+    pub(super) privileges: Vec<Privilege>,
+    pub(super) object: Object,
+    pub(super) user: String,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]

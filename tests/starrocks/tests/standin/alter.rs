@@ -15,7 +15,7 @@ const WIDEN: &str = "ALTER TABLE d.t MODIFY COLUMN v BIGINT";
 
 /// A bed on which a job takes ten seconds of the bed's clock.
 async fn slow(options: Options) -> Bed {
-    let settings = Settings { alter_millis: 10_000 };
+    let settings = Settings { alter_millis: 10_000, ..Settings::default() };
     let bed = Bed::with(Options { settings, ..options }).await;
     bed.create(COLUMNS).await;
     bed
@@ -155,7 +155,11 @@ async fn s19_types_change_by_the_list_and_not_otherwise() {
         ("DECIMAL(10,2)", "DECIMAL(10,1)"),
         ("JSON", "VARCHAR(1023)"),
     ];
-    let bed = Bed::with(Options { settings: Settings { alter_millis: 0 }, ..Options::default() }).await;
+    let bed = Bed::with(Options {
+        settings: Settings { alter_millis: 0, ..Settings::default() },
+        ..Options::default()
+    })
+    .await;
     bed.run("CREATE DATABASE d").await;
     for (place, (from, to)) in accepted.into_iter().chain(refused).enumerate() {
         bed.run(&format!(

@@ -73,6 +73,17 @@ impl Bed {
         .await;
     }
 
+    /// A session of another user, or at another frontend's port.
+    pub(crate) async fn connect_as(&self, user: &str, password: &str, port: u16) -> Conn {
+        let options = OptsBuilder::default()
+            .ip_or_hostname("127.0.0.1")
+            .tcp_port(port)
+            .user(Some(user))
+            .pass(Some(password).filter(|password| !password.is_empty()))
+            .prefer_socket(false);
+        Conn::new(options).await.expect("connects")
+    }
+
     pub(crate) async fn connect(&self) -> Conn {
         let options = OptsBuilder::default()
             .ip_or_hostname("127.0.0.1")
@@ -131,19 +142,20 @@ impl Bed {
     }
 
     pub(crate) async fn fe(&self, request: &str) -> Answer {
-        exchange(self.standin.fe_port(), request.as_bytes()).await
+        ask(self.standin.fe_port(), request.as_bytes()).await
     }
 
     pub(crate) async fn be(&self, request: &str) -> Answer {
-        exchange(self.standin.be_port(), request.as_bytes()).await
+        ask(self.standin.be_port(), request.as_bytes()).await
     }
 
-    /// Both hops of a JSON load into `d.t`; headers are lines.
-    pub(crate) async fn load(&self, headers: &str, body: &str) -> Answer {
+    /// Both hops of a load into `d.t`; headers are lines, and the format is JSON unless they say otherwise.
+    pub(crate) async fn load(&self, headers: &str, body: impl AsRef<[u8]>) -> Answer {
         self.load_into("d/t", headers, body).await
     }
 
-    pub(crate) async fn load_into(&self, target: &str, headers: &str, body: &str) -> Answer {
+    pub(crate) async fn load_into(&self, target: &str, headers: &str, body: impl AsRef<[u8]>) -> Answer {
+        let body = body.as_ref();
         let hop1 = format!(
             "PUT /api/{target}/_stream_load HTTP/1.1\r\nHost: fe\r\n{ROOT}\r\nExpect: 100-continue\r\n\
              Content-Length: 0\r\n\r\n"
@@ -157,15 +169,17 @@ impl Bed {
 }
 
 pub(crate) fn head(target: &str, headers: &str, length: usize) -> String {
-    let headers: String = headers.lines().map(|line| format!("{}\r\n", line.trim())).collect();
+    let names_format = headers.lines().any(|line| line.trim().starts_with("format:"));
+    let format = if names_format { "" } else { "format: json\r\n" };
+    let headers: String = headers.lines().map(|line| format!("{}\r\n", line.trim_start())).collect();
     format!(
-        "PUT /api/{target}/_stream_load HTTP/1.1\r\nHost: be\r\n{ROOT}\r\nExpect: 100-continue\r\nformat: json\r\n\
+        "PUT /api/{target}/_stream_load HTTP/1.1\r\nHost: be\r\n{ROOT}\r\nExpect: 100-continue\r\n{format}\
          Content-Length: {length}\r\n{headers}\r\n"
     )
 }
 
 /// Sends the head, waits for `100 Continue` or a final answer, then the body.
-pub(crate) async fn put(port: u16, head: &str, body: &str) -> Answer {
+pub(crate) async fn put(port: u16, head: &str, body: impl AsRef<[u8]>) -> Answer {
     let mut stream = TcpStream::connect(("127.0.0.1", port)).await.expect("the BE listens");
     stream.write_all(head.as_bytes()).await.expect("the BE takes the head");
     let first = read_answer(&mut stream).await;
@@ -173,8 +187,19 @@ pub(crate) async fn put(port: u16, head: &str, body: &str) -> Answer {
         return first;
     }
     // A BE that ends the load in mid-body may reset the connection; what it said, if anything, counts.
-    let _ = stream.write_all(body.as_bytes()).await;
+    let _ = stream.write_all(body.as_ref()).await;
     read_answer(&mut stream).await
+}
+
+/// One request, one answer; waits for the end of the connection only when the answer announces it.
+pub(crate) async fn ask(port: u16, request: &[u8]) -> Answer {
+    let mut stream = TcpStream::connect(("127.0.0.1", port)).await.expect("the server listens");
+    let _ = stream.write_all(request).await;
+    let mut answer = read_answer(&mut stream).await;
+    if answer.header("connection").as_deref() == Some("close") {
+        answer.closed = matches!(stream.read(&mut [0]).await, Ok(0) | Err(_));
+    }
+    answer
 }
 
 /// One request, one answer, and whether the server then closes.

@@ -267,7 +267,7 @@ async fn s21_a_thousand_open_loads_of_a_database_are_the_limit() {
     let bed = bed().await;
     bed.standin.inject(Fault {
         count: Some(1000),
-        ..Fault::once(Stage::Commit, Action::CommitLater { millis: 60_000 })
+        ..Fault::once(Stage::Commit, Action::AbortLater { millis: 60_000 })
     });
     for _ in 0..1000 {
         assert_eq!(bed.load("", ROW).await.status, 0);

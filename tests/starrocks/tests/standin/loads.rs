@@ -281,3 +281,60 @@ async fn s12_6_rows_of_a_load_open_while_its_table_is_truncated_are_gone() {
     assert_eq!(answer.field("Status"), "Success");
     assert_eq!(bed.lines("SELECT COUNT(*) FROM d.t").await, ["0"]);
 }
+
+#[tokio::test]
+async fn s15_a_partial_update_brings_its_sort_columns_unless_it_only_deletes() {
+    let bed = Bed::start().await;
+    bed.run("CREATE DATABASE d").await;
+    bed.run(
+        "CREATE TABLE d.t (id BIGINT NOT NULL, a INT, b INT) PRIMARY KEY(id) ORDER BY(a) \
+         PROPERTIES('replication_num'='1')",
+    )
+    .await;
+    bed.load("", r#"{"id":1,"a":1,"b":1}{"id":2,"a":2,"b":2}"#).await;
+    let answer = bed.load("partial_update: true\ncolumns: id, b", r#"{"id":1,"b":9}"#).await;
+    let message = "partial update on table with sort key must provide all sort key columns";
+    assert_eq!(answer.field("Message"), message);
+    let headers = "partial_update: true\ncolumns: id, a, b";
+    assert_eq!(bed.load(headers, r#"{"id":1,"a":1,"b":9}"#).await.field("Status"), "Success");
+    let headers = "partial_update: true\ncolumns: id, __op='delete'";
+    assert_eq!(bed.load(headers, r#"{"id":2}"#).await.field("Status"), "Success");
+    assert_eq!(bed.lines("SELECT * FROM d.t").await, ["1,1,9"]);
+}
+
+#[tokio::test]
+async fn s15_only_tables_with_a_primary_key_are_updated_in_part() {
+    let bed = Bed::start().await;
+    bed.run("CREATE DATABASE d").await;
+    bed.run("CREATE TABLE d.t (id BIGINT, a INT) DUPLICATE KEY(id) PROPERTIES('replication_num'='1')").await;
+    let answer = bed.load("partial_update: true\ncolumns: id", r#"{"id":1}"#).await;
+    assert_eq!(answer.field("Message"), "Only primary key table support partial update");
+}
+
+#[tokio::test]
+async fn s15_a_partial_update_planned_before_a_new_column_leaves_it_alone() {
+    let bed = Bed::with_table("id BIGINT NOT NULL, a INT, b INT").await;
+    bed.load("", r#"{"id":1,"a":1,"b":1}"#).await;
+    bed.run("ALTER TABLE d.t ADD COLUMN c INT DEFAULT '5'").await;
+    bed.load("", r#"{"id":1,"a":1,"b":1,"c":7}"#).await;
+    bed.load("partial_update: true\ncolumns: id, b", r#"{"id":1,"b":2}"#).await;
+    assert_eq!(bed.lines("SELECT * FROM d.t").await, ["1,1,2,7"]);
+}
+
+#[tokio::test]
+async fn s33_a_predicate_leaves_rows_out_and_counts_them() {
+    let bed = Bed::with_table("id BIGINT NOT NULL, n INT").await;
+    let answer =
+        bed.load("where: n > 1 AND id <> 3", r#"{"id":1,"n":1}{"id":2,"n":2}{"id":3,"n":3}{"id":4}"#).await;
+    assert_eq!(
+        (answer.field("NumberLoadedRows"), answer.field("NumberUnselectedRows")),
+        ("1".into(), "3".into())
+    );
+    assert_eq!(bed.lines("SELECT id FROM d.t").await, ["2"]);
+    let none = bed.load("where: n > 100", r#"{"id":1,"n":1}"#).await;
+    assert!(
+        none.field("Message").starts_with("No partitions have data available for loading."),
+        "{}",
+        none.body
+    );
+}

@@ -142,25 +142,3 @@ async fn hostile_bytes_end_the_connection_and_nothing_else() {
     assert_eq!(exchange(bed.standin.fe_port(), b"GET /api/health HTTP/1.1\r\n\r\n").await.status, 200);
     bed.run("SELECT 1").await;
 }
-
-#[tokio::test]
-async fn curl_loads_as_the_documentation_shows() {
-    let bed = Bed::with_table("id BIGINT NOT NULL, v VARCHAR(9)").await;
-    let url = format!("http://127.0.0.1:{}/api/d/t/_stream_load", bed.standin.fe_port());
-    let arguments =
-        ["-sS", "--location-trusted", "-u", "root:", "-H", "Expect: 100-continue", "-H", "format: json"];
-    let output = tokio::process::Command::new("curl")
-        .args(arguments)
-        .args(["-H", "strip_outer_array: true", "-T", "-", &url])
-        .stdin(std::process::Stdio::piped())
-        .stdout(std::process::Stdio::piped())
-        .spawn();
-    let mut curl = output.expect("curl is installed");
-    let mut input = curl.stdin.take().expect("piped");
-    input.write_all(br#"[{"id":1,"v":"a"},{"id":2,"v":"b"}]"#).await.expect("taken");
-    drop(input);
-    let output = curl.wait_with_output().await.expect("ends");
-    let text = String::from_utf8_lossy(&output.stdout);
-    assert!(text.contains("\"Status\": \"Success\""), "{text}");
-    assert_eq!(bed.lines("SELECT * FROM d.t ORDER BY id").await, ["1,a", "2,b"]);
-}

@@ -5,7 +5,7 @@ use std::time::Duration;
 use starrocks_standin::{Action, Fault, Part, Profile, Stage};
 
 use crate::{
-    bed::{Answer, Bed, ROOT, exchange, put},
+    bed::{Answer, Bed, ROOT, ask, put},
     labels::state,
 };
 
@@ -28,11 +28,11 @@ impl<'b> Client<'b> {
             "POST /api/transaction/{operation} HTTP/1.1\r\nHost: x\r\n{}{more}Content-Length: 0\r\n\r\n",
             self.headers
         );
-        let first = exchange(self.bed.standin.fe_port(), request.as_bytes()).await;
+        let first = ask(self.bed.standin.fe_port(), request.as_bytes()).await;
         if first.status != 307 {
             return first;
         }
-        exchange(self.bed.standin.be_port(), request.as_bytes()).await
+        ask(self.bed.standin.be_port(), request.as_bytes()).await
     }
 
     async fn status(&self, operation: &str, more: &str) -> String {
@@ -46,7 +46,7 @@ impl<'b> Client<'b> {
              Expect: 100-continue\r\nContent-Length: {length}\r\n\r\n",
             self.headers
         );
-        let first = exchange(self.bed.standin.fe_port(), head.as_bytes()).await;
+        let first = ask(self.bed.standin.fe_port(), head.as_bytes()).await;
         if first.status != 307 {
             return first;
         }

@@ -9,7 +9,12 @@ use super::{
     },
     Load, Stop,
 };
-use crate::{Rights, fault::Stage, locked, transaction::BeginError};
+use crate::{
+    fault::Stage,
+    grants::{Object, Privilege},
+    locked,
+    transaction::BeginError,
+};
 
 impl Load<'_> {
     /// The checks before a transaction, then the transaction.
@@ -55,13 +60,11 @@ impl Load<'_> {
         let database = database.ok_or_else(|| format!("unknown database, database={}", self.database))?;
         let table = database.tables.get(self.table);
         let table = table.ok_or_else(|| format!("unknown table \"{}.{}\"", self.database, self.table))?;
-        match user.rights {
-            Rights::All => Ok(table.id),
-            Rights::None => {
-                Err("Access denied; you need (at least one of) the INSERT privilege(s) for this operation"
-                    .to_owned())
-            }
+        let object = Object::Table(self.database.to_owned(), self.table.to_owned());
+        if self.cluster.may(&user, Some(Privilege::Insert), &object) {
+            return Ok(table.id);
         }
+        Err("Access denied; you need (at least one of) the INSERT privilege(s) for this operation".to_owned())
     }
 
     fn begin_transaction(&self, table: u64, timeout: u32) -> Result<u64, Stop> {

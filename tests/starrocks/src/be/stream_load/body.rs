@@ -43,7 +43,7 @@ impl Load<'_> {
             } else if kept.len() + piece.len() <= MAX_BUFFERED {
                 kept.extend_from_slice(&piece);
             } else {
-                return Err(Stop::fail("the JSON body is larger than 4 GB"));
+                return Err(Stop::fail("the body is larger than 4 GB"));
             }
         }
         self.times.read = started.elapsed();
@@ -58,9 +58,11 @@ impl Load<'_> {
     /// Parsing is work for a thread that may be busy.
     async fn convert(&mut self, body: Vec<u8>, plan: LoadPlan) -> Result<Content, Stop> {
         let started = Instant::now();
-        let profile = self.cluster.profile();
+        let (profile, codec) = (self.cluster.profile(), self.codec);
         let work = tokio::task::spawn_blocking(move || {
-            let converted = convert_body(&plan, &body, profile);
+            let plain = codec.map(|codec| codec.decode(&body, MAX_BUFFERED as u64)).transpose();
+            let converted =
+                plain.and_then(|plain| convert_body(&plan, plain.as_deref().unwrap_or(&body), profile));
             (plan, converted)
         });
         let (plan, converted) = work.await.map_err(|_| Stop::Silent)?;

@@ -110,7 +110,7 @@ impl Call<'_> {
             ("NumberTotalRows", rows.total.into()),
             ("NumberLoadedRows", rows.loaded.into()),
             ("NumberFilteredRows", rows.filtered.into()),
-            ("NumberUnselectedRows", 0.into()),
+            ("NumberUnselectedRows", rows.unselected.into()),
             ("LoadBytes", rows.bytes.into()),
             ("LoadTimeMs", millis(self.started).into()),
             ("StreamLoadPlanTimeMs", 0.into()),

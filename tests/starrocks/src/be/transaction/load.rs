@@ -34,7 +34,8 @@ impl Call<'_> {
             Err(answer) => return Outcome::Answer(answer),
         };
         let (database, label) = &self.key;
-        let mut load = Load::new(self.cluster, self.request, (database, &self.table), label.clone());
+        let load = Load::new(self.cluster, self.request, (database, &self.table), label.clone());
+        let mut load = load.in_transaction();
         let taken = self.take(&mut load, connection, body).await;
         let loaded = match taken {
             Ok(loaded) => loaded,

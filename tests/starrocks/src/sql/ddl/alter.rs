@@ -13,6 +13,7 @@ use crate::{
     Mode, Profile,
     catalog::{AlterJob, Catalog, JobState, Place, SchemaChange, Table},
     cluster::Cluster,
+    grants::Privilege,
     locked,
 };
 
@@ -36,7 +37,7 @@ pub(super) fn table(
     }
     let missing = |name: &str, _| SqlError::table_not_found(name);
     let mut catalog = locked(&cluster.catalog);
-    let (database, table) = find_table(&catalog, session, name, missing, cluster.profile())?;
+    let (database, table) = find_table(cluster, &catalog, session, name, Some(Privilege::Alter), missing)?;
     let place = (database, table.id);
     if catalog.databases.get_mut(&place.0).and_then(|content| content.open_job(place.1)).is_some() {
         return Err(SqlError::alter_in_progress(&name.table));
@@ -153,7 +154,7 @@ fn move_table(
     is_swap: bool,
 ) -> Result<(), SqlError> {
     let mut database = String::new();
-    with_settled_table(cluster, session, name, |found, _| found.clone_into(&mut database))?;
+    with_settled_table(cluster, session, name, Privilege::Alter, |found, _| found.clone_into(&mut database))?;
     let mut catalog = locked(&cluster.catalog);
     let Some(content) = catalog.databases.get_mut(&database) else { return Ok(()) };
     match (content.tables.get(to).map(|table| table.id), is_swap) {
@@ -175,7 +176,7 @@ fn move_table(
 pub(super) fn cancel(cluster: &Cluster, session: &Session, name: &TableName) -> Result<(), SqlError> {
     let missing = |name: &str, _| SqlError::table_not_found(name);
     let mut catalog = locked(&cluster.catalog);
-    let (database, table) = find_table(&catalog, session, name, missing, cluster.profile())?;
+    let (database, table) = find_table(cluster, &catalog, session, name, Some(Privilege::Alter), missing)?;
     let id = table.id;
     match catalog.databases.get_mut(&database).and_then(|content| content.open_job(id)) {
         Some(job) => {

@@ -2,12 +2,19 @@
 
 use std::sync::Arc;
 
-use super::super::{SqlError, execute::database_of, session::Session, statement::CreateTable};
+use super::super::{
+    SqlError,
+    execute::{check_right, database_of},
+    session::Session,
+    statement::CreateTable,
+};
 use crate::{
-    Profile,
+    Mode, Profile,
     catalog::{Column, ColumnSpec, DefaultValue, Model, SqlType, Table, TableSpec, TypeNames},
     cluster::Cluster,
-    convert, locked,
+    convert,
+    grants::{Object, Privilege},
+    locked,
 };
 
 const MAX_NAME: usize = 1024;
@@ -29,6 +36,10 @@ const PROPERTIES: [&str; 14] = [
     "write_quorum",
 ];
 
+/// What only tables in an object store have.
+const DATA_PROPERTIES: [&str; 4] =
+    ["datacache.partition_duration", "enable_async_write_back", "persistent_index_type", "storage_volume"];
+
 pub(super) fn table(cluster: &Cluster, session: &Session, create: CreateTable) -> Result<(), SqlError> {
     let profile = cluster.profile();
     let database = database_of(session, create.table.database.as_ref())?;
@@ -36,13 +47,14 @@ pub(super) fn table(cluster: &Cluster, session: &Session, create: CreateTable) -
     let mut catalog = locked(&cluster.catalog);
     let content =
         catalog.databases.get(&database).ok_or_else(|| SqlError::unknown_database(&database, profile))?;
+    check_right(cluster, session, Privilege::CreateTable, &Object::Database(database.clone()))?;
     if name.is_empty() || name.chars().count() > MAX_NAME || name.contains('\0') {
         return Err(SqlError::bad_table_name(&name));
     }
     if content.tables.contains_key(&name) {
         return if create.if_not_exists { Ok(()) } else { Err(SqlError::table_exists(&name)) };
     }
-    let spec = check(create, profile)?;
+    let spec = check(create, cluster.mode(), profile)?;
     let id = catalog.next_id();
     if let Some(content) = catalog.databases.get_mut(&database) {
         content.tables.insert(name, Table::new(id, spec, cluster.clock.now()));
@@ -50,7 +62,7 @@ pub(super) fn table(cluster: &Cluster, session: &Session, create: CreateTable) -
     Ok(())
 }
 
-fn check(create: CreateTable, profile: Profile) -> Result<TableSpec, SqlError> {
+fn check(create: CreateTable, mode: Mode, profile: Profile) -> Result<TableSpec, SqlError> {
     let CreateTable { columns, keys, hash_columns, buckets, sort_columns, comment, mut properties, .. } =
         create;
     if columns.len() > MAX_COLUMNS {
@@ -72,11 +84,15 @@ fn check(create: CreateTable, profile: Profile) -> Result<TableSpec, SqlError> {
     {
         return Err(SqlError::analyzing(&format!("Unknown column '{name}' does not exist")));
     }
-    if let Some((name, _)) = properties.iter().find(|(name, _)| !PROPERTIES.contains(&name.as_str())) {
-        return Err(SqlError::plain(format!("Unknown properties: {{{name}}}")));
+    let is_known =
+        |name: &str| PROPERTIES.contains(&name) || (mode == Mode::Data && DATA_PROPERTIES.contains(&name));
+    if let Some((name, value)) = properties.iter().find(|(name, _)| !is_known(name)) {
+        return Err(SqlError::plain(format!("Unknown properties: {{{name}={value}}}")));
     }
-    check_replicas(properties.get("replication_num").map(String::as_str))?;
-    for (name, value) in default_properties(profile) {
+    if mode == Mode::Nothing {
+        check_replicas(properties.get("replication_num").map(String::as_str))?;
+    }
+    for (name, value) in default_properties(mode, profile) {
         properties.entry(name.to_owned()).or_insert_with(|| value.to_owned());
     }
     let column =
@@ -104,14 +120,24 @@ fn column_of(place: usize, spec: &ColumnSpec, is_key: bool, model: Model) -> Col
     column
 }
 
-fn default_properties(profile: Profile) -> [(&'static str, &'static str); 5] {
-    [
-        ("compression", "LZ4"),
-        ("enable_persistent_index", "true"),
-        ("fast_schema_evolution", if profile.evolves_fast_by_default() { "true" } else { "false" }),
-        ("replicated_storage", "true"),
-        ("replication_num", "3"),
-    ]
+fn default_properties(mode: Mode, profile: Profile) -> Vec<(&'static str, &'static str)> {
+    let evolves_fast = if profile.evolves_fast_by_default() { "true" } else { "false" };
+    let mut properties = vec![("compression", "LZ4"), ("enable_persistent_index", "true")];
+    properties.extend(match mode {
+        Mode::Nothing => vec![
+            ("fast_schema_evolution", evolves_fast),
+            ("replicated_storage", "true"),
+            ("replication_num", "3"),
+        ],
+        Mode::Data => vec![
+            ("datacache.enable", "true"),
+            ("enable_async_write_back", "false"),
+            ("persistent_index_type", "CLOUD_NATIVE"),
+            ("replication_num", "1"),
+            ("storage_volume", "builtin_storage_volume"),
+        ],
+    });
+    properties
 }
 
 fn same(left: &str, right: &str) -> bool {
