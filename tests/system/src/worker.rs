@@ -23,7 +23,7 @@ pub struct Settings {
     grpc_port: u16,
     http_port: u16,
     /// Outlives the process, as the pod's volume does.
-    state: Arc<TempDir>,
+    _state: Arc<TempDir>,
 }
 
 impl Settings {
@@ -32,7 +32,7 @@ impl Settings {
         let (grpc_port, http_port) = (free_port()?, free_port()?);
         let state = Arc::new(tempfile::tempdir()?);
         let directory = state.path().display().to_string();
-        let settings = Self { variables: Vec::new(), grpc_port, http_port, state }
+        let settings = Self { variables: Vec::new(), grpc_port, http_port, _state: state }
             .with("DBMAZZ_STATE_DIR", &directory)
             .with("SOURCE_URL", url)
             .with("TABLES", tables)
@@ -68,7 +68,7 @@ impl Settings {
     pub fn elsewhere(self) -> Result<Self> {
         let state = Arc::new(tempfile::tempdir()?);
         let directory = state.path().display().to_string();
-        Ok(Self { state, ..self }.with("DBMAZZ_STATE_DIR", &directory))
+        Ok(Self { _state: state, ..self }.with("DBMAZZ_STATE_DIR", &directory))
     }
 
     pub fn with(mut self, name: &str, value: &str) -> Self {
