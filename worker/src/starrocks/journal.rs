@@ -14,10 +14,9 @@ use std::{
     fs, io,
     path::{Path, PathBuf},
     sync::{Mutex, MutexGuard, PoisonError},
-    time::{SystemTime, UNIX_EPOCH},
 };
 
-use super::label::Label;
+use super::{label::Label, life::new_name};
 
 /// Labels and names are short; what is longer is not ours.
 const LONGEST_NAME: usize = 128;
@@ -96,12 +95,6 @@ fn kept_name(file: &Path) -> io::Result<String> {
     fs::write(&beside, &name)?;
     fs::rename(&beside, file)?;
     Ok(name)
-}
-
-/// No other journal has it: the clock and the process tell them apart.
-fn new_name() -> String {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    format!("{:x}-{:x}", now.as_nanos(), std::process::id())
 }
 
 #[cfg(test)]

@@ -1,20 +1,16 @@
-//! The name of a load at StarRocks: the same on every attempt of the same bytes, another for others.
+//! The name of a load at StarRocks: the same on every attempt of one load, another for every other load.
 //!
-//! Pure. In go the job, the table and the batch's identity; out comes a label of StarRocks' alphabet.
-//! The time of synchronisation is not part of it, although it is part of the bytes: an attempt after a
-//! crash may carry another time, but then StarRocks keeps whichever came first, and either is true.
+//! Pure. In go the job, the table, the load's turn and the batch's identity; out comes a label of StarRocks'
+//! alphabet. The turn alone would do; the identity is there for who looks for a position in StarRocks.
 
 use std::fmt;
 
 use xxhash_rust::xxh3::xxh3_64;
 
-use crate::{
-    config::{Deletes, Values},
-    pipeline::batch::Identity,
-    table::Table,
-};
+use super::life::Turn;
+use crate::{pipeline::batch::Identity, table::Table};
 
-/// The label of one load: `dbmazz_<job and table>_<table>_<first>_<last>_<digest>`.
+/// The label of one load: `dbmazz_<job, table and turn>_<table>_<first>_<last>_<digest>`.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Label(String);
 
@@ -23,11 +19,10 @@ const TABLE_PREFIX: usize = 32;
 const LONGEST: usize = 128;
 
 impl Label {
-    /// The label of a batch of `table`, as `job` sends it by its rules.
-    pub(super) fn new(job: &str, table: &Table, rules: (Deletes, Values), identity: Identity) -> Self {
-        // The columns too: a renamed column makes other bytes of the same rows.
-        let Table { id: _, name, target, columns, key } = table;
-        let owner = xxh3_64(format!("{job:?} {rules:?} {name:?} {target:?} {columns:?} {key:?}").as_bytes());
+    /// The label of a batch of `table`, as `job` sends it.
+    pub(super) fn new(job: &str, table: &Table, turn: Turn<'_>, identity: Identity) -> Self {
+        let Table { name, target, .. } = table;
+        let owner = xxh3_64(format!("{job:?} {turn:?} {name:?} {target:?}").as_bytes());
         let legible = |letter: char| if letter.is_ascii_alphanumeric() { letter } else { '_' };
         let name: String = table.target.chars().map(legible).take(TABLE_PREFIX).collect();
         let Identity { first, last, digest } = identity;
@@ -57,11 +52,13 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::{config::TooLong, lsn::Lsn, starrocks::double::table, table::Kind};
+    use crate::{lsn::Lsn, starrocks::double::table, table::Kind};
+
+    const TURN: Turn<'_> = Turn { life: "one", number: 0 };
 
     fn label(job: &str, target: &str, identity: Identity) -> Label {
         let table = Table { target: target.to_owned(), ..table(&[("id", Kind::Integer)]) };
-        Label::new(job, &table, (Deletes::Soft, Values::default()), identity)
+        Label::new(job, &table, TURN, identity)
     }
 
     fn identity() -> impl Strategy<Value = Identity> {
@@ -80,7 +77,7 @@ mod tests {
         }
 
         #[test]
-        fn rule_4_a_label_is_a_function_of_job_table_and_batch(
+        fn rule_4_a_label_is_a_function_of_job_table_turn_and_batch(
             one in ("[ab]{0,2}", "[ab_]{0,2}", identity()),
             other in ("[ab]{0,2}", "[ab_]{0,2}", identity()),
         ) {
@@ -91,14 +88,12 @@ mod tests {
     }
 
     #[test]
-    fn a_changed_column_or_rule_makes_another_label() {
+    fn rule_4_the_same_bytes_in_another_turn_are_another_load() {
+        let table = table(&[("id", Kind::Integer)]);
         let identity = Identity { first: Lsn(1), last: Lsn(2), digest: 3 };
-        let of = |column, values| {
-            let table = table(&[("id", Kind::Integer), (column, Kind::Text)]);
-            Label::new("job", &table, (Deletes::Soft, values), identity)
-        };
-        assert_ne!(of("a", Values::default()), of("b", Values::default()));
-        let values = Values { too_long: TooLong::Truncate, ..Values::default() };
-        assert_ne!(of("a", Values::default()), of("a", values));
+        let of = |life, number| Label::new("job", &table, Turn { life, number }, identity);
+        assert_eq!(of("one", 1), of("one", 1));
+        assert_ne!(of("one", 1), of("one", 2));
+        assert_ne!(of("one", 1), of("other", 1));
     }
 }

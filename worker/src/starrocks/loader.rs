@@ -20,6 +20,7 @@ use super::{
     body::Body,
     journal::Journal,
     label::Label,
+    life::Life,
     load::{Frontend, LOAD_TIMEOUT, Order},
     patience::Patience,
     schema,
@@ -45,6 +46,7 @@ pub struct Loader {
     values: Values,
     progress: Arc<Progress>,
     journal: Arc<Journal>,
+    life: Life,
     /// Without it nothing holds loads back.
     right: Option<Right>,
     /// Waits are cut to this; only tests cut them.
@@ -67,6 +69,7 @@ impl Loader {
             values: config.values,
             progress,
             journal,
+            life: Life::begin(),
             right: None,
             longest_wait: Duration::MAX,
         }
@@ -147,7 +150,7 @@ impl Load for Loader {
         }
         let table = batch.table();
         let body = Body::measure(batch, self.deletes, self.values).await?;
-        let label = Label::new(&self.job, table, (self.deletes, self.values), batch.identity());
+        let label = Label::new(&self.job, table, self.life.turn(), batch.identity());
         let order = Order { target: &table.target, label: &label, body: &body };
         let settled = self.settle(&order, Reports::new(&self.progress, table)).await;
         self.journal.ended(&label);

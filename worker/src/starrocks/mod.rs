@@ -16,6 +16,7 @@ mod claim;
 pub mod encode;
 mod journal;
 mod label;
+mod life;
 mod load;
 mod loader;
 mod name;

@@ -73,6 +73,7 @@ impl Arena {
 
     pub(super) async fn strike(&mut self, stroke: &Stroke) -> Result<()> {
         self.tally.count(stroke);
+        self.said.push_str(&format!("=== {} {stroke:?}\n", now()));
         match stroke {
             Stroke::Kill { after_load: false } => self.kill().await,
             Stroke::Kill { after_load: true } => {
@@ -194,8 +195,37 @@ impl Arena {
         self.worker.until_ready().await
     }
 
+    /// The rows of both sides, for a person to see what differs.
+    pub(super) async fn rows(&self) -> Result<Vec<(String, String)>> {
+        let source = Source::connect(&self.postgres.url("postgres")).await?;
+        let mut files = Vec::new();
+        for table in schema::tables().split(',') {
+            let target = format!("{DATABASE}.{}", table.replace('.', "__"));
+            let expected = source.rows(&format!("SELECT * FROM {table} ORDER BY 1")).await?;
+            let found = self.sink.rows(&format!("SELECT * FROM {target} ORDER BY 1")).await?;
+            files.push((format!("{table}.postgres"), lines(&expected)));
+            files.push((format!("{table}.starrocks"), lines(&found)));
+        }
+        Ok(files)
+    }
+
     /// Everything the running worker has said, and its memory.
     pub(super) fn look(&mut self) {
         self.keep_what_was_said();
     }
+}
+
+/// As workers write it in their logs.
+fn now() -> String {
+    let clock = std::process::Command::new("date").args(["--utc", "+%FT%T.%6NZ"]).output();
+    clock.map_or_else(|_| String::new(), |output| String::from_utf8_lossy(&output.stdout).trim().to_owned())
+}
+
+fn lines(rows: &[Vec<Option<String>>]) -> String {
+    let line = |row: &Vec<Option<String>>| {
+        let short =
+            |value: &Option<String>| value.as_ref().map(|text| text.chars().take(60).collect::<String>());
+        format!("{:?}\n", row.iter().map(short).collect::<Vec<_>>())
+    };
+    rows.iter().map(line).collect()
 }

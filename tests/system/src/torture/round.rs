@@ -12,6 +12,7 @@ use std::{
 use anyhow::{Context, Result};
 use fastrand::Rng;
 use tokio::{
+    sync::RwLock,
     task::JoinSet,
     time::{Instant, sleep},
 };
@@ -59,30 +60,35 @@ impl Plan {
 
 /// Between two strokes, at most.
 const LONGEST_PAUSE: u64 = 1200;
+/// Later changes would hide what went wrong, so both sides are compared after so many strokes, too.
+const LOOK_AFTER: usize = 8;
 /// Between two looks at versions.
 const LOOK: Duration = Duration::from_millis(200);
 
 /// Runs a round; an error names the seed and where the logs are.
 pub async fn run(plan: &Plan) -> Result<Tally> {
     let mut arena = Arena::set(&plan.variables).await?;
-    let outcome = rounds(plan, &mut arena).await;
-    outcome.map_err(|error| {
-        let kept = keep(plan, &mut arena, &format!("{error:#}"));
-        error.context(format!("seed {} failed, its logs are in {}", plan.seed, kept.display()))
-    })
+    match rounds(plan, &mut arena).await {
+        Ok(tally) => Ok(tally),
+        Err(error) => {
+            let kept = keep(plan, &mut arena, &format!("{error:#}")).await;
+            Err(error.context(format!("seed {} failed, its logs are in {}", plan.seed, kept.display())))
+        }
+    }
 }
 
 async fn rounds(plan: &Plan, arena: &mut Arena) -> Result<Tally> {
-    let (stop, transactions) = (CancellationToken::new(), Arc::new(AtomicU64::new(0)));
+    let (stop, gate, transactions) = (CancellationToken::new(), Arc::default(), Arc::new(AtomicU64::new(0)));
     let mut writers = JoinSet::new();
     for number in 0..plan.writers {
         let seed = plan.seed.wrapping_mul(1000) + number;
         let url = arena.postgres.url("postgres");
-        let writer = Writer { url, seed, switches: plan.switches, transactions: Arc::clone(&transactions) };
+        let (gate, transactions) = (Arc::clone(&gate), Arc::clone(&transactions));
+        let writer = Writer { url, seed, switches: plan.switches, gate, transactions };
         writers.spawn(writer.run(stop.clone()));
     }
     let mut versions = Versions::default();
-    strike(plan, arena, &mut versions).await?;
+    strike(plan, arena, &gate, &mut versions).await?;
     stop.cancel();
     writers.join_all().await;
     compare(plan, arena, &mut versions).await?;
@@ -93,9 +99,9 @@ async fn rounds(plan: &Plan, arena: &mut Arena) -> Result<Tally> {
     Ok(tally)
 }
 
-async fn strike(plan: &Plan, arena: &mut Arena, versions: &mut Versions) -> Result<()> {
+async fn strike(plan: &Plan, arena: &mut Arena, gate: &RwLock<()>, versions: &mut Versions) -> Result<()> {
     let mut random = Rng::with_seed(plan.seed);
-    for _ in 0..plan.strokes {
+    for number in 1..=plan.strokes {
         let until = Instant::now() + Duration::from_millis(random.u64(..LONGEST_PAUSE));
         while Instant::now() < until {
             // A sink that is down shows no versions.
@@ -103,15 +109,25 @@ async fn strike(plan: &Plan, arena: &mut Arena, versions: &mut Versions) -> Resu
             sleep(LOOK.min(until.saturating_duration_since(Instant::now()))).await;
         }
         let stroke = Stroke::next(&mut random, plan.means);
-        arena.strike(&stroke).await.with_context(|| format!("at {stroke:?}"))?;
+        arena.strike(&stroke).await.with_context(|| format!("at stroke {number}, {stroke:?}"))?;
+        if number % LOOK_AFTER == 0 {
+            let _quiet = gate.write().await;
+            equal(arena).await.with_context(|| format!("after stroke {number}, {stroke:?}"))?;
+        }
     }
     Ok(())
 }
 
-async fn compare(plan: &Plan, arena: &mut Arena, versions: &mut Versions) -> Result<()> {
+/// Nothing is broken, nobody writes: the sides become equal.
+async fn equal(arena: &mut Arena) -> Result<()> {
     arena.heal().await?;
-    arena.tally.rows_compared = verify::until_equal(&arena.direct).await?;
-    arena.tally.tables_compared = super::schema::tables().split(',').count() as u64;
+    arena.tally.rows_compared += verify::until_equal(&arena.direct).await?;
+    arena.tally.tables_compared += super::schema::tables().split(',').count() as u64;
+    Ok(())
+}
+
+async fn compare(plan: &Plan, arena: &mut Arena, versions: &mut Versions) -> Result<()> {
+    equal(arena).await?;
     // What is equal may still be followed by the same again: until everything is confirmed.
     let source = crate::source::Source::connect(&arena.postgres.url("postgres")).await?;
     let now = source.value("SELECT pg_current_wal_insert_lsn()").await?.unwrap_or_default();
@@ -120,6 +136,7 @@ async fn compare(plan: &Plan, arena: &mut Arena, versions: &mut Versions) -> Res
         Ok((source.value(&confirmed).await?.as_deref() == Some("t")).then_some(()))
     })
     .await?;
+    arena.sink.until_quiet().await?;
     verify::run(&arena.direct, &["--patience", "5s"]).await?.rows()?;
     versions.sample(&arena.sink, DATABASE).await?;
     versions.check()?;
@@ -130,14 +147,16 @@ async fn compare(plan: &Plan, arena: &mut Arena, versions: &mut Versions) -> Res
 }
 
 /// Writes down what a person needs to see why.
-fn keep(plan: &Plan, arena: &mut Arena, error: &str) -> PathBuf {
+async fn keep(plan: &Plan, arena: &mut Arena, error: &str) -> PathBuf {
     arena.look();
     let folder = plan.logs.join(format!("seed-{}", plan.seed));
+    let rows = arena.rows().await.unwrap_or_default();
     let stats = arena.sink.stats().map_or_else(|error| error.to_string(), |stats| format!("{stats:#}"));
     let write = |name: &str, text: &str| std::fs::write(folder.join(name), text);
     let written = std::fs::create_dir_all(&folder)
         .and_then(|()| write("error.txt", error))
         .and_then(|()| write("worker.log", &arena.said))
+        .and_then(|()| rows.iter().try_for_each(|(name, text)| write(name, text)))
         .and_then(|()| write("starrocks.json", &stats))
         .and_then(|()| copy(&arena.postgres.folder().join("postgres.log"), &folder.join("postgres.log")));
     match written {

@@ -4,8 +4,11 @@ use fastrand::Rng;
 
 use super::schema::SMALL;
 
-/// Distinct keys of most tables: few enough that rows meet each other all the time.
-pub(super) const KEYS: u32 = 300;
+/// Distinct keys of most tables.
+const KEYS: u32 = 1500;
+/// Half of the changes meet here, all the time; the other half goes to rows that may not be touched again, so
+/// that what went wrong with them stays wrong.
+const BUSY: u32 = 60;
 const HOT: u32 = 20;
 
 const TEXTS: [&str; 9] = [
@@ -30,8 +33,9 @@ const DOCUMENTS: [&str; 4] = [
 pub(super) struct Statements<'a>(pub(super) &'a mut Rng);
 
 impl Statements<'_> {
-    fn key(&mut self) -> u32 {
-        self.0.u32(..KEYS)
+    pub(super) fn key(&mut self) -> u32 {
+        let keys = if self.0.bool() { BUSY } else { KEYS };
+        self.0.u32(..keys)
     }
 
     fn text(&mut self) -> &'static str {

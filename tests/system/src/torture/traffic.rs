@@ -2,10 +2,7 @@
 
 use fastrand::Rng;
 
-use super::{
-    schema::SMALL,
-    statement::{self, Statements},
-};
+use super::{schema::SMALL, statement::Statements};
 
 /// Kinds of changes that a job may not follow yet.
 #[derive(Debug, Clone, Copy, Default)]
@@ -128,8 +125,7 @@ impl Traffic {
 
     /// Two rows change places, one goes round by way of others, one comes back.
     fn keys(&mut self) -> String {
-        let random = &mut self.random;
-        let (one, other) = (random.u32(..statement::KEYS), random.u32(..statement::KEYS));
+        let (one, other) = (Statements(&mut self.random).key(), Statements(&mut self.random).key());
         let swap = format!(
             "UPDATE letters SET id = -1 WHERE id = {one}; UPDATE letters SET id = {one} WHERE id = {other}; \
              UPDATE letters SET id = {other} WHERE id = -1"
@@ -142,7 +138,7 @@ impl Traffic {
             "DELETE FROM docs WHERE id = {one}; INSERT INTO docs VALUES ({one}, 'back', repeat('b', 9000), NULL, 0); \
              UPDATE docs SET n = n + 1 WHERE id = {one}; DELETE FROM docs WHERE id = {other}"
         );
-        match random.u8(..3) {
+        match self.random.u8(..3) {
             0 => swap,
             1 => chain,
             _ => back,

@@ -9,7 +9,7 @@ use std::{
 };
 
 use fastrand::Rng;
-use tokio::time::sleep;
+use tokio::{sync::RwLock, time::sleep};
 use tokio_util::sync::CancellationToken;
 
 use super::traffic::{Switches, Traffic};
@@ -21,6 +21,8 @@ pub(super) struct Writer {
     pub(super) url: String,
     pub(super) seed: u64,
     pub(super) switches: Switches,
+    /// Held by each writer for one transaction, and by whoever wants quiet.
+    pub(super) gate: Arc<RwLock<()>>,
     /// Counts what was sent and not refused.
     pub(super) transactions: Arc<AtomicU64>,
 }
@@ -50,12 +52,14 @@ impl Writer {
         stop: &CancellationToken,
     ) {
         while !stop.is_cancelled() {
+            let entered = self.gate.read().await;
             if source.run(&traffic.transaction()).await.is_ok() {
                 self.transactions.fetch_add(1, Ordering::Relaxed);
             } else if source.client().is_closed() || source.run("ROLLBACK").await.is_err() {
                 // Others wrote to the same rows, and the transaction was taken back; or the server is gone.
                 return;
             }
+            drop(entered);
             sleep(Duration::from_millis(random.u64(..LONGEST_PAUSE))).await;
         }
     }

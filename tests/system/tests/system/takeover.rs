@@ -62,3 +62,29 @@ async fn rule_10_a_successor_without_the_notes_of_a_killed_worker_waits_and_says
     rig.until_table_equal("t").await?;
     Ok(())
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn rule_4_what_is_read_again_in_other_batches_is_loaded_again() -> Result<()> {
+    let mut rig = Rig::of(&format!("{ROWS}; CREATE TABLE u (id int PRIMARY KEY)"), "t,u").await?;
+    let cut_after = |rig: &Rig, rows: &str| rig.settings.clone().with("FLUSH_SIZE", rows);
+    rig.settings = cut_after(&rig, "1");
+    let mut worker = rig.worker().await?;
+    // As long as this load is open, nothing is confirmed.
+    rig.sink.inject(&json!({"table": "app.u", "stage": "commit", "action": "hold"}))?;
+    rig.source.run("INSERT INTO u VALUES (1)").await?;
+    for change in
+        ["INSERT INTO t VALUES (1, 1)", "INSERT INTO t VALUES (2, 0)", "UPDATE t SET v = 2 WHERE id = 1"]
+    {
+        rig.source.run(change).await?;
+    }
+    rig.until_table_equal("t").await?;
+    worker.process().kill()?;
+    rig.sink.heal()?;
+    // The first two changes make the first batch now, with an older row than the one that is there; the third
+    // makes the same batch as before.
+    rig.settings = cut_after(&rig, "2");
+    let _successor = rig.worker().await?;
+    rig.until_confirmed().await?;
+    rig.until_equal().await?;
+    Ok(())
+}
