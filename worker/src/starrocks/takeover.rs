@@ -216,6 +216,7 @@ mod tests {
             user: "u".to_owned(),
             password: Secret::new("p"),
             deletes: Deletes::Soft,
+            values: Default::default(),
         };
         Takeover::new(sink, "job".to_owned(), None, Arc::new(Progress::new(&[])))
     }

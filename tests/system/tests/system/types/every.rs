@@ -74,7 +74,7 @@ const TEXTS: &[Case] = &[
     ("varbit", "B''", ""),
     ("pg_lsn", "'FFFFFFFF/FFFFFFFF'", "FFFFFFFF/FFFFFFFF"),
     ("tid", "'(4294967295,65535)'", "(4294967295,65535)"),
-    ("regclass", "'pg_class'", "pg_catalog.pg_class"),
+    ("regclass", "'pg_class'", "pg_class"),
     ("regtype", "'int'", "integer"),
     ("int2vector", "'1 2'", "1 2"),
     ("point", "'(1.5,-0)'", "(1.5,-0)"),
