@@ -132,11 +132,7 @@ const JSON: &[Case] = &[
     ),
     ("float8[]", "'{0.1,NaN,-Infinity,1e300}'", r#"[0.1,"NaN","-Infinity",1e300]"#),
     ("boolean[]", "'{t,f,NULL}'", "[true,false,null]"),
-    (
-        "text[]",
-        r#"'{a,"b c","",NULL,"NULL","q\"\\\\","{,}"}'"#,
-        r#"["a","b c","",null,"NULL","q\"\\","{,}"]"#,
-    ),
+    ("text[]", r#"'{a,"b c","",NULL,"NULL","q\"\\","{,}"}'"#, r#"["a","b c","",null,"NULL","q\"\\","{,}"]"#),
     ("varchar(5)[]", "'{é}'", r#"["é"]"#),
     ("timestamptz[]", "'{infinity,2026-01-01 00:00+02}'", r#"["infinity","2025-12-31 22:00:00+00"]"#),
     ("bytea[]", "ARRAY['\\x00ff'::bytea]", r#"["\\x00ff"]"#),
