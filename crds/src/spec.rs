@@ -232,6 +232,10 @@ pub struct Starrocks {
     /// What becomes of values that StarRocks cannot hold. A key is never altered: there, every one halts its table.
     #[serde(default)]
     pub values: Values,
+    /// What becomes of a row that StarRocks refuses all the same: Halt the table; or DeadLetter, park it in the
+    /// table dbmazz_dead_letters of the sink's database and go on.
+    #[serde(default)]
+    pub on_refused_row: OnRefusedRow,
 }
 
 fn http_port() -> u16 {
@@ -248,6 +252,16 @@ pub enum Deletes {
     #[default]
     Soft,
     Hard,
+}
+
+/// What becomes of a row that StarRocks refuses.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum OnRefusedRow {
+    /// The table stops, with the reason, until a person acts.
+    #[default]
+    Halt,
+    /// The row is parked, whole, in a table of its own, and the others flow.
+    DeadLetter,
 }
 
 /// What becomes of values that StarRocks cannot hold, by what they are. Every one is counted.

@@ -92,6 +92,8 @@ pub struct TableProgress {
     pub failed_loads: u64,
     /// Values that were altered by the job's rules.
     pub losses: Losses,
+    /// Rows that StarRocks refused and that are parked.
+    pub dead_letters: u64,
 }
 
 /// One load that ended well.
@@ -275,6 +277,11 @@ impl Progress {
     /// A load is durable in which values were altered by the job's rules.
     pub fn values_altered(&self, table: &TableName, losses: &Losses) {
         lock(&self.tables).entry(table.clone()).or_default().losses.add(losses);
+    }
+
+    /// Rows of the table that StarRocks refused are parked, durably.
+    pub fn rows_parked(&self, table: &TableName, rows: u64) {
+        lock(&self.tables).entry(table.clone()).or_default().dead_letters += rows;
     }
 
     pub fn load_done(&self, table: &TableName, done: LoadDone) {

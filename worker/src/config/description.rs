@@ -80,8 +80,8 @@ fn source(
 }
 
 fn sink(directory: &Path, starrocks: Starrocks) -> Result<SinkConfig, ConfigError> {
-    let Starrocks { host, http_port, query_port, database, credentials: _, deletes, batch: _, values } =
-        starrocks;
+    let Starrocks { host, http_port, query_port, database, credentials: _, deletes, .. } = starrocks;
+    let Starrocks { values, on_refused_row, .. } = starrocks;
     let (user, password) = credentials(&field(SINK, "credentials"), directory, SINK_USERNAME, SINK_PASSWORD)?;
     Ok(SinkConfig {
         host: limits::host(&field(SINK, "host"), &host)?,
@@ -92,6 +92,7 @@ fn sink(directory: &Path, starrocks: Starrocks) -> Result<SinkConfig, ConfigErro
         password,
         deletes,
         values,
+        on_refused_row,
     })
 }
 

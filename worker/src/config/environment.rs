@@ -19,6 +19,7 @@
 //! | `DBMAZZ_VALUES_DATES`, `_DECIMALS`, `_JSON` | Halt | or Null, Text: for values that StarRocks cannot hold |
 //! | `DBMAZZ_VALUES_JSON_NUMBERS` | Exact | or Round |
 //! | `DBMAZZ_VALUES_TOO_LONG` | Halt | or Null, Truncate |
+//! | `DBMAZZ_ON_REFUSED_ROW` | Halt | or DeadLetter |
 //! | `DO_SNAPSHOT`, `INITIAL_SNAPSHOT_ONLY` | false | true is refused: this version has no snapshot |
 //! | `DBMAZZ_CATCH_UP` | `256Mi` | a longer backlog is read in chunks; `Never` for always streaming |
 //! | `DBMAZZ_STATE_DIR` | `$XDG_STATE_HOME/dbmazz`, `~/.local/state/dbmazz` | notes of loads under way; keep it across restarts |
@@ -35,8 +36,8 @@ use std::{
 };
 
 use super::{
-    BatchConfig, ConfigError, Deletes, JobConfig, JsonNumbers, LogLevel, Secret, SinkConfig, SourceConfig,
-    TooLong, Unfit, Values, file, limits, listen, sink_url, source_url,
+    BatchConfig, ConfigError, Deletes, JobConfig, JsonNumbers, LogLevel, OnRefusedRow, Secret, SinkConfig,
+    SourceConfig, TooLong, Unfit, Values, file, limits, listen, sink_url, source_url,
 };
 use crate::table::TableName;
 
@@ -112,6 +113,10 @@ fn sink<F: Fn(&str) -> Option<String>>(variables: &Variables<F>) -> Result<SinkC
         password: variables.secret("SINK_PASSWORD")?.unwrap_or_default(),
         deletes: variables.word("DBMAZZ_DELETES", [("Soft", Deletes::Soft), ("Hard", Deletes::Hard)])?,
         values: values(variables)?,
+        on_refused_row: variables.word(
+            "DBMAZZ_ON_REFUSED_ROW",
+            [("Halt", OnRefusedRow::Halt), ("DeadLetter", OnRefusedRow::DeadLetter)],
+        )?,
     })
 }
 

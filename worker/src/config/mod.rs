@@ -19,7 +19,8 @@ mod source_url;
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 pub use crds::spec::{
-    Deletes, DeletionPolicy, DesiredState, JsonNumbers, LogLevel, TlsMode, TooLong, Unfit, Values,
+    Deletes, DeletionPolicy, DesiredState, JsonNumbers, LogLevel, OnRefusedRow, TlsMode, TooLong, Unfit,
+    Values,
 };
 pub use secret::Secret;
 
@@ -78,6 +79,7 @@ pub struct SinkConfig {
     pub deletes: Deletes,
     /// What becomes of values that StarRocks cannot hold.
     pub values: Values,
+    pub on_refused_row: OnRefusedRow,
 }
 
 /// How much one load carries, and how far apart loads of one table begin.

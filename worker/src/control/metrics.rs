@@ -9,6 +9,7 @@
 //! | `dbmazz_table_rows_total`, `dbmazz_table_bytes_total` | `table` | rows loaded, bytes sent |
 //! | `dbmazz_table_loads_total` | `table`, `outcome` | loads that are `durable`; attempts that were `retried` |
 //! | `dbmazz_table_altered_values_total` | `table`, `rule` | values that StarRocks cannot hold, stored otherwise by the job's rules |
+//! | `dbmazz_table_dead_letters_total` | `table` | rows that StarRocks refused, parked in `dbmazz_dead_letters` |
 //! | `dbmazz_load_duration_seconds` | | from the first attempt of a load to its durability |
 //! | `dbmazz_commit_to_durable_seconds` | | from the oldest commit in a load to its durability |
 //! | `dbmazz_received_lsn`, `dbmazz_durable_lsn`, `dbmazz_confirmed_lsn` | | positions in the WAL, bytes |
@@ -112,6 +113,9 @@ fn loads(page: &mut Page<'_>, snapshot: &Snapshot) -> fmt::Result {
         }
     }
     altered_values(page, snapshot)?;
+    page.tables("dbmazz_table_dead_letters", "Rows refused by StarRocks and parked", snapshot, |table| {
+        table.dead_letters
+    })?;
     page.counter("dbmazz_load_retries", "Attempts of loads that were made again", snapshot.load_retries)?;
     page.histogram("dbmazz_load_duration_seconds", "From first attempt to durable", &snapshot.load_duration)?;
     page.histogram("dbmazz_commit_to_durable_seconds", "From commit to durable", &snapshot.commit_to_durable)

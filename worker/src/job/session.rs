@@ -18,6 +18,7 @@ use crate::{
     postgres::{self, Intake, Prepared, Reader, ReaderEnds},
     progress::{Progress, Stage},
     starrocks::{self, Loader, SlotIdentity, Takeover},
+    table::TableId,
 };
 
 /// Blocks between the reader and the pipeline: enough that neither waits for the other, and little
@@ -32,24 +33,28 @@ pub(super) async fn run(
     takeover: &mut Takeover,
 ) -> Result<(), Fault> {
     progress.set_stage(Stage::Setup);
-    let prepared = prepare(config, progress).await?;
+    let (prepared, halted) = prepare(config, progress).await?;
     progress.clear_all();
     progress.set_stage(Stage::Cdc);
     info!(job = %config.job, slot = %config.source.slot, lsn = %prepared.confirmed, "streaming began");
-    stream(config, prepared, intake, progress, takeover).await
+    stream(config, prepared, halted, intake, progress, takeover).await
 }
 
-async fn prepare(config: &JobConfig, progress: &Progress) -> Result<Prepared, Fault> {
+/// Tables that stand still from the start, and why.
+type Halted = Vec<(TableId, Fault)>;
+
+async fn prepare(config: &JobConfig, progress: &Progress) -> Result<(Prepared, Halted), Fault> {
     let source = config.source.clone();
     let prepared = off_the_runtime(move || postgres::prepare(&source)).await?;
     progress.clear(&crate::fault::Part::Source);
-    starrocks::prepare(&config.sink, &prepared.tables).await?;
-    Ok(prepared)
+    let halted = starrocks::prepare(&config.sink, &prepared.tables).await?;
+    Ok((prepared, halted))
 }
 
 async fn stream(
     config: &JobConfig,
     prepared: Prepared,
+    halted: Halted,
     intake: watch::Receiver<Intake>,
     progress: &Arc<Progress>,
     takeover: &mut Takeover,
@@ -69,7 +74,7 @@ async fn stream(
             // Nothing was loaded, so nothing is left to do.
             () = closed(closing) => return,
         };
-        pipeline(loader).run(taken).await;
+        pipeline(loader).halting(halted).run(taken).await;
         takeover.reached(*reached.borrow());
     };
     let ends = ReaderEnds { blocks, durable: confirmable, intake, hold };

@@ -10,7 +10,7 @@ mod store;
 #[cfg(test)]
 mod tests;
 
-use std::{sync::Arc, time::SystemTime};
+use std::{ops::Range, sync::Arc, time::SystemTime};
 
 use xxhash_rust::xxh3::Xxh3Default;
 
@@ -122,7 +122,7 @@ impl Accumulation {
         let sets = store.sets().len() as u16;
         let store = Arc::new(store);
         let batch = |set| Batch::new(Arc::clone(&table), Arc::clone(&store), set, (first, last), synced_at);
-        (0..sets).map(batch).filter(|batch| batch.rows > 0).collect()
+        (0..sets).map(batch).filter(|batch| batch.row_count() > 0).collect()
     }
 }
 
@@ -132,16 +132,35 @@ pub struct Batch {
     table: Arc<Table>,
     store: Arc<Store>,
     set: u16,
-    rows: usize,
+    /// Places among the live rows of the set.
+    rows: Range<usize>,
     identity: Identity,
     synced_at: SystemTime,
 }
 
 impl Batch {
     fn new(table: Arc<Table>, store: Arc<Store>, set: u16, span: (Lsn, Lsn), synced_at: SystemTime) -> Self {
-        let identity = Identity { first: span.0, last: span.1, digest: digest(&store, set) };
-        let rows = store.live(set).count();
-        Self { table, store, set, rows, identity, synced_at }
+        let identity = Identity { first: span.0, last: span.1, digest: 0 };
+        let rows = 0..store.live(set).count();
+        Self { table, store, set, rows, identity, synced_at }.identified()
+    }
+
+    /// The same rows in two batches; nothing of a single row. They may be loaded in any order: no key is in both.
+    pub fn halves(&self) -> Option<[Self; 2]> {
+        let Range { start, end } = self.rows;
+        let middle = start + self.row_count() / 2;
+        (start < middle).then(|| [start..middle, middle..end].map(|rows| self.part(rows)))
+    }
+
+    fn part(&self, rows: Range<usize>) -> Self {
+        let (table, store) = (Arc::clone(&self.table), Arc::clone(&self.store));
+        let Self { set, identity, synced_at, .. } = *self;
+        Self { table, store, set, rows, identity, synced_at }.identified()
+    }
+
+    fn identified(mut self) -> Self {
+        self.identity.digest = digest(&self);
+        self
     }
 
     pub fn table(&self) -> &Arc<Table> {
@@ -154,11 +173,11 @@ impl Batch {
 
     /// Live rows, one per key.
     pub fn rows(&self) -> impl Iterator<Item = Row<'_>> {
-        self.store.live(self.set)
+        self.store.live(self.set).skip(self.rows.start).take(self.row_count())
     }
 
     pub fn row_count(&self) -> usize {
-        self.rows
+        self.rows.len()
     }
 
     pub fn identity(&self) -> Identity {
@@ -171,10 +190,10 @@ impl Batch {
     }
 }
 
-fn digest(store: &Store, set: u16) -> u64 {
+fn digest(batch: &Batch) -> u64 {
     let mut digest = Xxh3Default::new();
-    digest.update(format!("{:?}", store.sets().get(usize::from(set))).as_bytes());
-    for row in store.live(set) {
+    digest.update(format!("{:?}", batch.store.sets().get(usize::from(batch.set))).as_bytes());
+    for row in batch.rows() {
         digest.update(&[row.operation as u8]);
         digest.update(&row.version.0.to_le_bytes());
         digest.update(row.values.as_bytes());

@@ -85,6 +85,13 @@ impl<L: Load> Pipeline<L> {
         }
     }
 
+    /// These tables stand still from the start; the others flow.
+    #[must_use]
+    pub fn halting(mut self, tables: impl IntoIterator<Item = (TableId, Fault)>) -> Self {
+        tables.into_iter().for_each(|(table, fault)| self.halt(table, fault));
+        self
+    }
+
     /// Runs until the source ends and everything it handed on is settled. Dropping the future loses
     /// nothing: what was not durable was not confirmed.
     pub async fn run(mut self, mut blocks: mpsc::Receiver<Block>) {

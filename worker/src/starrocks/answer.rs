@@ -22,6 +22,8 @@ pub(super) enum Verdict {
     Again(Trouble),
     /// Nobody knows: the state of the label decides.
     Unclear(Trouble),
+    /// Nothing of it is, nor will be, as long as certain rows are among it.
+    Refused(Fault),
     /// These rows can never be loaded.
     Halt(Fault),
 }
@@ -256,7 +258,7 @@ fn rows_refused(words: &str, reply: &Reply, table: &Table, sent: u64) -> Verdict
         None => "change the rows at the source or the target's columns".to_owned(),
     };
     let message = format!("StarRocks refused {refused} of {total} rows for {}: {words}", table.target);
-    halt(table, Reason::RowsRefused, message, &look)
+    Verdict::Refused(Fault::halt(Part::Table(table.name.clone()), Reason::RowsRefused, message, look))
 }
 
 fn misuse(words: &str, table: &Table) -> Verdict {

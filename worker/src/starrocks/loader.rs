@@ -5,6 +5,7 @@
 //!              ▲            ├─ unclear ─► ask for the state ───► durable
 //!              │            │                   │ free
 //!              └─── wait ◄──┴─ again ◄──────────┘       halt ─► the table stops
+//!                                                  refused ─► sift: the rows that are refused, by policy
 //! ```
 //!
 //! A load keeps its label and its bytes through all attempts. Faults that pass are reported while they
@@ -28,7 +29,7 @@ use super::{
     takeover::unusable,
 };
 use crate::{
-    config::{Deletes, SinkConfig, Values},
+    config::{Deletes, OnRefusedRow, SinkConfig, Values},
     fault::{Fault, Part},
     hold::Right,
     pipeline::{Batch, Load, Loaded},
@@ -41,10 +42,11 @@ use crate::{
 pub struct Loader {
     frontend: Frontend,
     sink: SinkConfig,
-    job: String,
-    deletes: Deletes,
-    values: Values,
-    progress: Arc<Progress>,
+    pub(super) job: String,
+    pub(super) deletes: Deletes,
+    pub(super) values: Values,
+    pub(super) on_refused_row: OnRefusedRow,
+    pub(super) progress: Arc<Progress>,
     journal: Arc<Journal>,
     life: Life,
     /// Without it nothing holds loads back.
@@ -67,6 +69,7 @@ impl Loader {
             job: job.to_owned(),
             deletes: config.deletes,
             values: config.values,
+            on_refused_row: config.on_refused_row,
             progress,
             journal,
             life: Life::begin(),
@@ -81,12 +84,13 @@ impl Loader {
         Self { right: Some(right), ..self }
     }
 
-    async fn settle(&self, order: &Order<'_>, mut reports: Reports<'_>) -> Result<(), Fault> {
+    async fn settle(&self, order: &Order<'_>, mut reports: Reports<'_>) -> Result<(), Failure> {
         for attempt in 1.. {
             self.permitted(order.label, &mut reports).await;
             let (trouble, unclear) = match self.attempt(order, reports.table).await {
                 Verdict::Committed => break,
-                Verdict::Halt(fault) => return Err(fault),
+                Verdict::Refused(fault) => return Err(Failure::Rows(fault)),
+                Verdict::Halt(fault) => return Err(Failure::Table(fault)),
                 Verdict::Again(trouble) => (trouble, false),
                 Verdict::Unclear(trouble) => (trouble, true),
             };
@@ -143,13 +147,20 @@ impl Loader {
     }
 }
 
-impl Load for Loader {
-    async fn load(&self, batch: &Batch) -> Result<Loaded, Fault> {
-        if batch.row_count() == 0 {
-            return Ok(Loaded::default()); // StarRocks takes an empty load for an error
-        }
+/// Why a batch cannot be loaded as it is.
+#[derive(Debug)]
+pub(super) enum Failure {
+    /// Some of its rows stand in the way.
+    Rows(Fault),
+    /// Something that concerns the table as a whole.
+    Table(Fault),
+}
+
+impl Loader {
+    /// Loads the batch as one, its values treated by these rules.
+    pub(super) async fn load_whole(&self, batch: &Batch, values: Values) -> Result<Loaded, Failure> {
         let table = batch.table();
-        let body = Body::measure(batch, self.deletes, self.values).await?;
+        let body = Body::measure(batch, self.deletes, values).await.map_err(Failure::Table)?;
         let label = Label::new(&self.job, table, self.life.turn(), batch.identity());
         let order = Order { target: &table.target, label: &label, body: &body };
         let settled = self.settle(&order, Reports::new(&self.progress, table)).await;
@@ -160,6 +171,19 @@ impl Load for Loader {
         }
         debug!(table = %table.name, %label, rows = body.rows(), bytes = body.length(), "load committed");
         Ok(Loaded { rows: body.rows(), bytes: body.length() })
+    }
+}
+
+impl Load for Loader {
+    async fn load(&self, batch: &Batch) -> Result<Loaded, Fault> {
+        if batch.row_count() == 0 {
+            return Ok(Loaded::default()); // StarRocks takes an empty load for an error
+        }
+        match self.load_whole(batch, self.values).await {
+            Ok(loaded) => Ok(loaded),
+            Err(Failure::Table(fault)) => Err(fault),
+            Err(Failure::Rows(fault)) => self.sift(batch, fault).await,
+        }
     }
 
     async fn truncate(&self, table: &Table) -> Result<(), Fault> {

@@ -6,7 +6,7 @@
 
 use crds::Reason;
 
-use super::{AUDIT_COLUMNS, HEX_PREFIX, claim::CLAIMS};
+use super::{AUDIT_COLUMNS, HEX_PREFIX, claim::CLAIMS, letter::LETTERS};
 use crate::{
     fault::{Fault, Part},
     table::Table,
@@ -42,8 +42,9 @@ pub(super) fn check_table(table: &Table) -> Result<(), Fault> {
             "rename the table so that its name has only letters, digits and _ - . ~ $",
         ));
     }
-    if table.target == CLAIMS {
-        let message = format!("the target name of table {} is that of the worker's own table", table.name);
+    if [CLAIMS, LETTERS].contains(&table.target.as_str()) {
+        let message =
+            format!("the target name of table {} is that of a table of the worker's own", table.name);
         return Err(refusal(part(), message, "rename the table"));
     }
     for (place, column) in table.columns.iter().enumerate() {

@@ -217,6 +217,7 @@ mod tests {
             password: Secret::new("p"),
             deletes: Deletes::Soft,
             values: Default::default(),
+            on_refused_row: Default::default(),
         };
         Takeover::new(sink, "job".to_owned(), None, Arc::new(Progress::new(&[])))
     }

@@ -2,6 +2,8 @@
 
 mod every;
 mod keys;
+mod names;
+mod refused;
 mod rules;
 
 use anyhow::Result;

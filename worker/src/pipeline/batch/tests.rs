@@ -215,3 +215,26 @@ proptest! {
         prop_assert_eq!(found, expected);
     }
 }
+
+proptest! {
+    #[test]
+    fn halves_hold_every_row_once_and_are_no_load_of_the_other(count in 1_usize..40) {
+        let keys: Vec<&'static str> = (0..count).map(|key| &*key.to_string().leak()).collect();
+        let steps: Vec<_> = keys.iter().map(|key| Insert([*key, "a", "-"])).collect();
+        let whole = gather(Deletes::Soft, &steps).unwrap().pop().unwrap();
+        let (mut parts, mut single, mut digests) = (vec![whole], Vec::new(), Vec::new());
+        let expected = rows(&parts);
+        while let Some(part) = parts.pop() {
+            digests.push(part.identity().digest);
+            match part.halves() {
+                Some(halves) => parts.extend(halves),
+                None => single.push(part),
+            }
+        }
+        single.reverse();
+        prop_assert_eq!(rows(&single), expected);
+        digests.sort_unstable();
+        digests.dedup();
+        prop_assert_eq!(digests.len(), 2 * count - 1);
+    }
+}

@@ -38,7 +38,7 @@ fn fail(message: &str) -> Verdict {
 
 fn reason(verdict: Verdict) -> Reason {
     match verdict {
-        Verdict::Halt(fault) => fault.reason,
+        Verdict::Halt(fault) | Verdict::Refused(fault) => fault.reason,
         other => panic!("no halt: {other:?}"),
     }
 }
@@ -68,7 +68,9 @@ fn rule_6_a_success_with_rows_missing_is_a_failure() {
 
 #[test]
 fn rule_6_a_filtered_row_is_a_failure() {
-    let Verdict::Halt(fault) = judged(200, &reply("Fail", "too many filtered rows", 0, 2)) else { panic!() };
+    let Verdict::Refused(fault) = judged(200, &reply("Fail", "too many filtered rows", 0, 2)) else {
+        panic!()
+    };
     assert_eq!(fault.reason, Reason::RowsRefused);
     assert!(fault.message.contains("2 of 3 rows"), "{}", fault.message);
     assert!(fault.fix.contains("http://be:8040/api/_load_error_log?file=error_log_1_2"), "{}", fault.fix);

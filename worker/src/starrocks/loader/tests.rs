@@ -26,6 +26,7 @@ fn loader(port: u16, progress: &Arc<Progress>) -> Loader {
         password: Secret::new("p"),
         deletes: Deletes::Soft,
         values: Default::default(),
+        on_refused_row: Default::default(),
     };
     Loader {
         longest_wait: Duration::from_millis(1),
@@ -127,12 +128,42 @@ async fn a_second_redirect_is_followed() {
     assert_eq!(heard.len(), 3);
 }
 
+const FILTERED: &str = r#"{"Status":"Fail","Message":"too many filtered rows","NumberTotalRows":2,"NumberFilteredRows":1,"ErrorURL":"http://be/log"}"#;
+const ONE: &str = r#"{"Status":"Success","Message":"OK","NumberTotalRows":1,"NumberLoadedRows":1}"#;
+
 #[tokio::test]
-async fn rule_6_a_filtered_row_halts_the_table_and_leaves_no_report_behind() {
-    let filtered = r#"{"Status":"Fail","Message":"too many filtered rows","NumberTotalRows":2,"NumberFilteredRows":1,"ErrorURL":"http://be/log"}"#;
-    let (outcome, _, progress) = load(vec![redirect(), take(filtered)]).await;
-    assert_eq!(outcome.unwrap_err().reason, crds::Reason::RowsRefused);
+async fn rule_6_a_filtered_row_is_found_and_halts_the_table_and_leaves_no_report_behind() {
+    let turns = vec![redirect(), take(FILTERED), redirect(), take(ONE), redirect(), take(FILTERED)];
+    let (outcome, heard, progress) = load(turns).await;
+    let fault = outcome.unwrap_err();
+    assert_eq!(fault.reason, crds::Reason::RowsRefused);
+    assert!(fault.message.contains("a row of public.t, committed at 0/1234"), "{}", fault.message);
     assert_eq!(progress.snapshot().faults, []);
+    let labels: std::collections::HashSet<_> = heard.iter().map(|heard| label_of(heard)).collect();
+    assert_eq!(labels.len(), 3, "each part is a load of its own");
+}
+
+#[tokio::test]
+async fn rule_6_a_refused_row_is_parked_before_its_batch_is_durable() {
+    let turns = vec![
+        redirect(),
+        take(FILTERED),
+        redirect(),
+        take(FILTERED),
+        redirect(),
+        take(ONE),
+        redirect(),
+        take(ONE),
+    ];
+    let (double, table) = (Double::start(turns), source());
+    let progress = Arc::new(Progress::new(std::slice::from_ref(&table.name)));
+    let loader = Loader { on_refused_row: OnRefusedRow::DeadLetter, ..loader(double.port, &progress) };
+    assert_eq!(loader.load(&batch(&table)).await.unwrap().rows, 1);
+    let heard = double.heard();
+    let letter = heard.last().unwrap();
+    assert!(letter.starts_with("PUT /api/d/dbmazz_dead_letters/_stream_load"), "{letter}");
+    assert!(letter.contains("\"source_table\":\"public.t\""), "{letter}");
+    assert_eq!(progress.snapshot().tables[&table.name].dead_letters, 1);
 }
 
 #[tokio::test]
@@ -269,12 +300,12 @@ async fn an_early_answer_ends_the_body() {
         peer.head();
         peer.say("HTTP/1.1 100 Continue\r\n\r\n");
         peer.body(1000);
-        peer.answer(r#"{"Status":"Fail","Message":"too many filtered rows","NumberFilteredRows":1}"#);
+        peer.answer(r#"{"Status":"Fail","Message":"Duplicate column: x"}"#);
         peer.expect_silence();
     });
     let double = Double::start(vec![redirect(), early]);
     let progress = Arc::new(Progress::new(std::slice::from_ref(&table.name)));
     let fault = loader(double.port, &progress).load(&inserts(&table, &rows)).await.unwrap_err();
-    assert_eq!(fault.reason, crds::Reason::RowsRefused);
+    assert_eq!(fault.reason, crds::Reason::TargetIncompatible);
     drop(double.heard());
 }

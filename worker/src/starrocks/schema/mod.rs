@@ -22,15 +22,15 @@ use self::{
     statement::{add_columns, create_table},
 };
 use super::{
-    claim,
+    claim, letter,
     load::Frontend,
     name::{check_database, check_table},
     sql::{Rows, Session, SqlError, literal, quoted},
 };
 use crate::{
-    config::SinkConfig,
-    fault::{Fault, Part},
-    table::Table,
+    config::{OnRefusedRow, SinkConfig},
+    fault::{Course, Fault, Part},
+    table::{Table, TableId},
 };
 
 /// An asynchronous change of a table takes twenty seconds at least.
@@ -39,23 +39,43 @@ const LONGEST_LOOK: Duration = Duration::from_secs(5);
 /// A change that StarRocks takes and cancels so often will not come about by itself.
 const MOST_TRIES: u32 = 5;
 
-/// Makes the target ready for `tables`. A fault of one table is returned at once; calling again is
+/// Makes the target ready for `tables`; gives the tables that cannot be, with what a person has to mend.
+/// What stands in the way of all of them, or may pass by itself, is the fault of the whole. Calling again is
 /// harmless, whatever was done before.
-pub async fn prepare(config: &SinkConfig, tables: &[Table]) -> Result<(), Fault> {
+pub async fn prepare(config: &SinkConfig, tables: &[Table]) -> Result<Vec<(TableId, Fault)>, Fault> {
     check_database(&config.database)?;
-    tables.iter().try_for_each(check_table)?;
     let mut session = Session::open(config).await.map_err(|error| error.fault())?;
     let outcome = prepare_with(&mut session, config, tables).await;
     session.close().await;
-    outcome
+    match outcome? {
+        halted if halted.len() < tables.len() => Ok(halted),
+        // With nothing to replicate the job stands, and looks again until a table is mended.
+        mut all => all.pop().map_or(Ok(Vec::new()), |(_, fault)| Err(fault)),
+    }
 }
 
-async fn prepare_with(session: &mut Session, config: &SinkConfig, tables: &[Table]) -> Result<(), Fault> {
+async fn prepare_with(
+    session: &mut Session,
+    config: &SinkConfig,
+    tables: &[Table],
+) -> Result<Vec<(TableId, Fault)>, Fault> {
     enter_database(session, &config.database).await.map_err(|error| error.fault())?;
-    for table in tables.iter().chain([&claim::table()]) {
-        prepare_table(session, config, table).await?;
+    let letters = (config.on_refused_row == OnRefusedRow::DeadLetter).then(letter::table);
+    for own in std::iter::once(claim::table()).chain(letters) {
+        prepare_table(session, config, &own).await?;
     }
-    Ok(())
+    let mut halted = Vec::new();
+    for table in tables {
+        let prepared = match check_table(table) {
+            Ok(()) => prepare_table(session, config, table).await,
+            unusable => unusable,
+        };
+        match prepared {
+            Err(fault) if fault.course == Course::Halt => halted.push((table.id, fault)),
+            prepared => prepared?,
+        }
+    }
+    Ok(halted)
 }
 
 /// Empties the target. Calling again is harmless.
