@@ -7,10 +7,13 @@ mod system {
     mod delivery;
     mod faults;
     mod operations;
+    mod publications;
     mod rig;
+    mod slots;
     mod takeover;
     mod torture;
     mod types;
+    mod versions;
 
     mod kubernetes;
 }

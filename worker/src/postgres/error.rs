@@ -8,6 +8,7 @@ use super::{pgoutput::Malformed, route::Contradiction, sql};
 use crate::{
     config::SourceConfig,
     fault::{Fault, Part},
+    lsn::Lsn,
 };
 
 /// What went wrong. Nothing in it is a row value or a credential.
@@ -28,6 +29,12 @@ pub(super) enum SourceError {
     /// The slot, or the WAL it needs, is gone for good.
     #[error("slot lost: {0}")]
     SlotLost(String),
+    /// Nobody can prove that no change is missing.
+    #[error("gap: {0}")]
+    Gap(String),
+    /// Between the judgement of the slot and its stream, others have moved it: it has to be judged again.
+    #[error("slot moved to {0}")]
+    Moved(Lsn),
     /// Found out by ourselves, with its remedy.
     #[error("{0}")]
     Found(Box<Fault>),
@@ -39,6 +46,8 @@ pub(super) enum SourceError {
 pub(super) struct ServerError {
     pub(super) code: String,
     pub(super) message: String,
+    /// Where in the server: unlike the message it is the same in every language.
+    pub(super) routine: String,
 }
 
 impl SourceError {
@@ -52,6 +61,11 @@ impl SourceError {
             Self::Server(error) => Some(&error.code),
             _ => None,
         }
+    }
+
+    /// The publication does not exist at the point of the WAL that is decoded.
+    pub(super) fn is_missing_publication(&self) -> bool {
+        matches!(self, Self::Server(error) if error.code == "42704" && error.routine == "get_publication_oid")
     }
 
     pub(super) fn fault(self, config: &SourceConfig) -> Fault {
@@ -83,6 +97,9 @@ impl SourceError {
                 "check that host and port are those of the PostgreSQL server itself, not of a pooler or proxy",
             ),
             Self::SlotLost(problem) => slot_lost(config, &problem),
+            Self::Gap(problem) => gap(config, &problem),
+            Self::Moved(lsn) => slot_in_use(config, &format!("another session has moved it to {lsn}")),
+            Self::Server(_) if self.is_missing_publication() => publication_missing(config),
             Self::Server(error) => server_fault(&error, config),
             Self::Found(fault) => *fault,
         }
@@ -143,6 +160,16 @@ fn server_fault(error: &ServerError, config: &SourceConfig) -> Fault {
             "raise max_wal_senders (or max_connections) and restart the server, or end sessions that nobody uses",
         ),
         "55006" => slot_in_use(config, &error.message),
+        "25006" => source_retry(
+            Reason::PublicationMissing,
+            format!(
+                "{said}; this is a standby, and the publication does not publish all of the job's tables"
+            ),
+            format!(
+                "create or complete publication {} on the primary; the standby follows",
+                config.publication
+            ),
+        ),
         "55P03" => source_retry(
             Reason::SourceUnreachable,
             format!("{said}; a long transaction or another session's lock is in the way"),
@@ -195,10 +222,48 @@ pub(super) fn slot_lost(config: &SourceConfig, problem: &str) -> Fault {
         Reason::SlotLost,
         format!("replication slot {} cannot continue: {problem}", config.slot),
         format!(
-            "changes may be missing, so copy the tables anew: SELECT pg_drop_replication_slot({}), then recreate the job",
-            sql::literal(&config.slot).trim_start()
+            "changes are missing, so copy the tables anew and begin again: delete and recreate the job, or run \
+             SELECT pg_drop_replication_slot({slot}) if the slot is there, and in StarRocks' target database {}",
+            forget(config),
+            slot = sql::literal(&config.slot).trim_start(),
         ),
     )
+}
+
+pub(super) fn gap(config: &SourceConfig, problem: &str) -> Fault {
+    Fault::halt(
+        Part::Source,
+        Reason::ReplicationGap,
+        format!("changes may be missing behind replication slot {}: {problem}", config.slot),
+        format!(
+            "compare the tables, or copy them anew; then let the job go on from where the slot is by running, in \
+             StarRocks' target database, {} (or, if this is another job, give it a slot name of its own)",
+            forget(config)
+        ),
+    )
+}
+
+fn publication_missing(config: &SourceConfig) -> Fault {
+    source_retry(
+        Reason::PublicationMissing,
+        format!(
+            "publication {} was dropped, and PostgreSQL cannot decode what was written while it was missing",
+            config.publication
+        ),
+        format!(
+            "nothing, if no row was written meanwhile: the worker has made it anew; else copy the tables anew and \
+             begin again: delete and recreate the job, or run SELECT pg_drop_replication_slot({slot}), and in \
+             StarRocks' target database {}",
+            forget(config),
+            slot = sql::literal(&config.slot).trim_start(),
+        ),
+    )
+}
+
+/// What makes a job one without a past.
+fn forget(config: &SourceConfig) -> String {
+    let pattern = format!("%-{}", config.slot);
+    format!("DELETE FROM dbmazz_jobs WHERE slot LIKE {}", sql::literal(&pattern).trim_start())
 }
 
 #[cfg(test)]
@@ -226,7 +291,8 @@ pub(super) mod tests {
     }
 
     fn fault(code: &str, message: &str) -> Fault {
-        SourceError::Server(ServerError { code: code.into(), message: message.into() }).fault(&config())
+        let (code, message) = (code.into(), message.into());
+        SourceError::Server(ServerError { code, message, ..ServerError::default() }).fault(&config())
     }
 
     #[test]
@@ -241,12 +307,33 @@ pub(super) mod tests {
             ("55006", "", Reason::SlotInUse, Course::Retry),
             ("55000", "cannot read from logical replication slot \"x\"", Reason::SlotLost, Course::Halt),
             ("58P01", "requested WAL segment 01 has already been removed", Reason::SlotLost, Course::Halt),
+            (
+                "25006",
+                "cannot execute CREATE PUBLICATION in a read-only transaction",
+                Reason::PublicationMissing,
+                Course::Retry,
+            ),
+            (
+                "08P01",
+                "unsupported startup parameter: replication",
+                Reason::SourceProtocolViolation,
+                Course::Retry,
+            ),
             ("57P01", "terminating connection", Reason::SourceUnreachable, Course::Retry),
             ("XX000", "anything", Reason::SourceUnreachable, Course::Retry),
         ];
         for (code, message, reason, course) in cases {
             let fault = fault(code, message);
             assert_eq!((fault.reason, fault.course), (reason, course), "{code}");
+        }
+    }
+
+    #[test]
+    fn a_missing_publication_is_told_from_a_missing_slot() {
+        for (routine, missing) in [("get_publication_oid", true), ("ReplicationSlotAcquire", false)] {
+            let error =
+                ServerError { code: "42704".into(), routine: routine.into(), ..ServerError::default() };
+            assert_eq!(SourceError::Server(error).is_missing_publication(), missing, "{routine}");
         }
     }
 

@@ -10,12 +10,12 @@ use crate::{follow::Follow, server::Source};
 fn slot_is_created_once_and_never_dropped() {
     let source = Source::new("slot_once");
     let config = source.config(&["orders"]);
-    let first = prepare(&config).unwrap();
+    let first = prepare(&config, &[]).unwrap();
     assert!(first.slot_created && first.publication_created);
     let position = source.slot("confirmed_flush_lsn");
     assert_eq!(position.parse(), Ok(first.confirmed));
 
-    let second = prepare(&config).unwrap();
+    let second = prepare(&config, &[]).unwrap();
     assert!(!second.slot_created && !second.publication_created);
     assert_eq!((second.confirmed, second.tables), (first.confirmed, first.tables));
 
@@ -34,7 +34,7 @@ fn a_table_has_its_columns_kinds_and_key() {
          twice int GENERATED ALWAYS AS (a * 2) STORED, PRIMARY KEY (\"B c\", a))",
     );
     source.sql("ALTER TABLE \"Od.d \"\"t\"\"\" DROP COLUMN gone");
-    let prepared = prepare(&source.config(&["public.Od.d \"t\"", "orders"])).unwrap();
+    let prepared = prepare(&source.config(&["public.Od.d \"t\"", "orders"]), &[]).unwrap();
     let table = &prepared.tables[0];
     let columns: Vec<_> = table
         .columns
@@ -55,7 +55,7 @@ fn a_table_has_its_columns_kinds_and_key() {
 }
 
 #[test]
-fn everything_in_the_way_is_named_at_once() {
+fn when_no_table_is_left_everything_in_the_way_is_named_at_once() {
     let source = Source::new("refusals");
     source.sql("CREATE TABLE keyless (id int)");
     source.sql("CREATE TABLE blobs (id int PRIMARY KEY, raw bytea, many int[])");
@@ -64,7 +64,7 @@ fn everything_in_the_way_is_named_at_once() {
     source.sql("CREATE VIEW seen AS SELECT * FROM orders");
     source.sql("CREATE TABLE dbmazz_checkpoints (id int PRIMARY KEY)");
     let cases: [(&[&str], Reason, &[&str]); 6] = [
-        (&["orders", "absent", "gone.t"], Reason::SourceTableMissing, &["public.absent", "gone.t"]),
+        (&["absent", "gone.t"], Reason::SourceTableMissing, &["public.absent", "gone.t"]),
         (&["keyless"], Reason::PrimaryKeyMissing, &["public.keyless"]),
         (
             &["blobs", "spans"],
@@ -76,12 +76,43 @@ fn everything_in_the_way_is_named_at_once() {
         (&["dbmazz_checkpoints"], Reason::BadConfiguration, &["dbmazz_checkpoints"]),
     ];
     for (tables, reason, named) in cases {
-        let fault = prepare(&source.config(tables)).unwrap_err();
+        let fault = prepare(&source.config(tables), &[]).unwrap_err();
         assert_eq!(fault.reason, reason, "{fault}");
         assert!(named.iter().all(|name| fault.message.contains(name)), "{fault}");
     }
     assert_eq!(source.admin("SELECT count(*) FROM pg_publication"), "0");
     assert_eq!(source.slot("count(*)"), "0");
+}
+
+#[test]
+fn a_table_that_cannot_be_followed_is_refused_alone() {
+    let source = Source::new("refused_alone");
+    source.sql("CREATE TABLE keyless (id int)");
+    let config = source.config(&["absent", "orders", "keyless"]);
+    let prepared = prepare(&config, &[]).unwrap();
+    let refused: Vec<_> = prepared.refused.iter().map(|fault| fault.reason).collect();
+    assert_eq!(refused, [Reason::SourceTableMissing, Reason::PrimaryKeyMissing]);
+    assert_eq!((prepared.tables.len(), prepared.tables[0].name.name.as_str()), (1, "orders"));
+    assert!(!prepared.holds_wal, "nothing of them is in the WAL");
+    // Published without an identity, its updates would fail at the source.
+    source.sql("INSERT INTO keyless VALUES (1); UPDATE keyless SET id = 2");
+    source
+        .sql("ALTER TABLE keyless REPLICA IDENTITY FULL; ALTER PUBLICATION refused_alone ADD TABLE keyless");
+    assert!(prepare(&config, &[]).unwrap().holds_wal);
+}
+
+#[test]
+fn a_unique_index_as_identity_is_a_key() {
+    let source = Source::new("by_index");
+    source.sql("CREATE TABLE goods (name text, shelf int NOT NULL, place int NOT NULL, UNIQUE (shelf, place) INCLUDE (name))");
+    source.sql("ALTER TABLE goods REPLICA IDENTITY USING INDEX goods_shelf_place_name_key");
+    let config = source.config(&["goods"]);
+    let mut follow = Follow::start(&config);
+    assert_eq!(follow.prepared.tables[0].key, [1, 2]);
+    source.sql("INSERT INTO goods VALUES ('a', 1, 1); UPDATE goods SET place = 2; UPDATE goods SET name = 'b'; DELETE FROM goods");
+    follow.until_seen(4);
+    assert_eq!(follow.seen, ["+a,1,1", "key null,1,1>a,1,2", ">b,1,2", "-key null,1,2"]);
+    follow.drain();
 }
 
 #[test]
@@ -94,19 +125,19 @@ fn a_publication_of_somebody_else_is_used_and_kept() {
     let mut config = source.config(&["orders"]);
     for name in ["everything", "others"] {
         config.publication = name.into();
-        assert!(!prepare(&config).unwrap().publication_created);
+        assert!(!prepare(&config, &[]).unwrap().publication_created);
     }
     let published = "SELECT string_agg(tablename, ',' ORDER BY tablename) FROM pg_publication_tables WHERE pubname = 'others'";
     assert_eq!(source.admin(published), "orders,other");
     config.publication = "half".into();
-    assert_eq!(prepare(&config).unwrap_err().reason, Reason::BadConfiguration);
+    assert_eq!(prepare(&config, &[]).unwrap_err().reason, Reason::BadConfiguration);
 }
 
 #[test]
 fn a_slot_of_somebody_else_is_refused() {
     let source = Source::new("foreign_slot");
     source.admin("SELECT pg_create_logical_replication_slot('foreign_slot', 'test_decoding')");
-    let fault = prepare(&source.config(&["orders"])).unwrap_err();
+    let fault = prepare(&source.config(&["orders"]), &[]).unwrap_err();
     assert_eq!(fault.reason, Reason::BadConfiguration);
     assert!(fault.message.contains("test_decoding"), "{fault}");
 }
@@ -130,7 +161,7 @@ fn a_column_list_leaves_columns_out() {
     let source = Source::new("column_list");
     source.sql("CREATE TABLE blobs (id int PRIMARY KEY, raw bytea, note text)");
     source.sql("CREATE PUBLICATION column_list FOR TABLE blobs (id, note)");
-    let prepared = prepare(&source.config(&["blobs"])).unwrap();
+    let prepared = prepare(&source.config(&["blobs"]), &[]).unwrap();
     let names: Vec<_> = prepared.tables[0].columns.iter().map(|column| column.name.as_str()).collect();
     assert_eq!(names, ["id", "note"]);
 }

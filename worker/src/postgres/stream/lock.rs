@@ -10,7 +10,7 @@ use crate::postgres::{
 };
 
 /// Takes the lock, or says that another session holds the slot.
-pub(super) fn take(connection: &mut Connection, slot: &str) -> Result<(), SourceError> {
+pub(in crate::postgres) fn take(connection: &mut Connection, slot: &str) -> Result<(), SourceError> {
     let name = sql::literal(&format!("dbmazz slot {slot}"));
     let rows = connection
         .query(&format!("SELECT pg_catalog.pg_try_advisory_lock(pg_catalog.hashtextextended({name}, 0))"))?;
@@ -18,7 +18,7 @@ pub(super) fn take(connection: &mut Connection, slot: &str) -> Result<(), Source
         return Ok(());
     }
     let message = format!("replication slot \"{slot}\" is used by another worker");
-    Err(SourceError::Server(ServerError { code: SLOT_IN_USE.to_owned(), message }))
+    Err(SourceError::Server(ServerError { code: SLOT_IN_USE.to_owned(), message, ..ServerError::default() }))
 }
 
 /// The code by which PostgreSQL says the same of a slot in use.
