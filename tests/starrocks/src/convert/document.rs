@@ -6,6 +6,9 @@ use crate::{
     value::Value,
 };
 
+/// Looked at where text is parsed, and not where a body brings the value itself (§7.1).
+const MAX_BYTES: usize = 16 * 1024 * 1024;
+
 /// The value itself; a JSON string stays a string and is not parsed again (§7.1).
 pub(super) fn from_json(json: &Json<'_>) -> Result<Box<str>, Refusal> {
     let tree = Tree::of(json).ok_or(Refusal::Unsupported)?;
@@ -14,6 +17,9 @@ pub(super) fn from_json(json: &Json<'_>) -> Result<Box<str>, Refusal> {
 
 /// JSON given as text, as ALTER and defaults do.
 pub(super) fn parse(text: &str) -> Result<Box<str>, Refusal> {
+    if text.len() > MAX_BYTES {
+        return Err(Refusal::TooLong);
+    }
     let bad = || Refusal::BadText { text: text.to_owned() };
     let tree = Tree::parse(text).ok_or_else(bad)?;
     print(&tree)

@@ -151,6 +151,19 @@ async fn s10_csv_texts_and_moments() {
 }
 
 #[tokio::test]
+async fn s10_a_document_is_bounded_where_it_is_parsed_from_text() {
+    let bed = Bed::with_table("id BIGINT NOT NULL, j JSON").await;
+    let document = |length: usize| format!("[\"{}\"]", "x".repeat(length - 4));
+    let most = 16 * 1024 * 1024;
+    let csv = |id: u8, length| format!("{id}\t{}\n", document(length));
+    let strict = "format: csv\nstrict_mode: true";
+    assert_eq!(bed.load(strict, csv(1, most)).await.field("Status"), "Success");
+    assert_eq!(bed.load(strict, csv(2, most + 1)).await.field("Message"), "too many filtered rows");
+    let json = format!("{{\"id\":3,\"j\":{}}}", document(most + 1));
+    assert_eq!(bed.load("strict_mode: true", json).await.field("Status"), "Success");
+}
+
+#[tokio::test]
 async fn s10_csv_varbinary_is_base64_or_else_the_bytes_themselves() {
     // Hex of four digits is base64 of three bytes: wrong bytes, and not a word.
     check("VARBINARY(4)", &[("QUI=", "AB"), ("a-b", "a-b"), ("4142", "\u{fffd}^6"), ("abcde", "-")]).await;

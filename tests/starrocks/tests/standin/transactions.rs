@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use starrocks_standin::{Action, Fault, Part, Profile, Stage};
+use starrocks_standin::{Action, Fault, Mode, Options, Part, Profile, Stage};
 
 use crate::{
     bed::{Answer, Bed, ROOT, ask, put},
@@ -220,7 +220,7 @@ async fn s22_a_transaction_ends_when_its_time_is_over_or_when_it_lies_idle() {
         let client = Client::new(&bed, label, "");
         client.call("begin", &format!("table: t\r\n{headers}")).await;
         client.load("t", "", r#"{"id":1}"#).await;
-        bed.standin.advance_clock(Duration::from_secs(61));
+        bed.standin.advance_clock(Duration::from_secs(91));
         assert_eq!(state(&bed, label).await.field("state"), "ABORTED", "{label}");
         assert_ne!(client.status("commit", "table: t\r\n").await, "OK", "{label}");
     }
@@ -230,7 +230,7 @@ async fn s22_a_transaction_ends_when_its_time_is_over_or_when_it_lies_idle() {
     client.call("prepare", "table: t\r\n").await;
     bed.standin.advance_clock(Duration::from_secs(99));
     assert_eq!(state(&bed, "prepared").await.field("state"), "PREPARED");
-    bed.standin.advance_clock(Duration::from_secs(2));
+    bed.standin.advance_clock(Duration::from_secs(32));
     assert_eq!(state(&bed, "prepared").await.field("state"), "ABORTED");
 }
 
@@ -259,6 +259,21 @@ async fn s23_several_tables_change_in_one_step() {
         assert_eq!(bed.lines("SELECT COUNT(*) FROM d.u").await, [count(&bed).await], "{profile}");
         assert_eq!(client.status("commit", "").await, "OK", "{profile}: it has already committed");
         assert!(client.call("rollback", "").await.field("Message").contains("Can not abort"), "{profile}");
+    }
+}
+
+#[tokio::test]
+async fn s25_loads_of_one_transaction_share_a_rowset() {
+    for (mode, expected) in [(Mode::Nothing, "1"), (Mode::Data, "0")] {
+        let bed = Bed::with(Options { mode, ..Options::default() }).await;
+        bed.create("id BIGINT NOT NULL, v INT").await;
+        let client = Client::new(&bed, "a", MULTI);
+        client.call("begin", "").await;
+        for row in [r#"{"id":1,"__op":1}"#, r#"{"id":1,"v":1,"__op":0}"#] {
+            client.load("t", "columns: id, v, __op\r\n", row).await;
+        }
+        assert_eq!(client.status("commit", "").await, "OK");
+        assert_eq!(count(&bed).await, expected, "{mode}: the delete of another load comes last");
     }
 }
 
