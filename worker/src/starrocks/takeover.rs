@@ -27,11 +27,12 @@ use super::{
     label::Label,
     load::{Frontend, LOAD_TIMEOUT},
     loader::Loader,
+    parked::Parked,
     patience::Patience,
     state::LoadState,
 };
 use crate::{
-    config::SinkConfig,
+    config::{OnRefusedRow, SinkConfig},
     fault::{Fault, Part},
     hold::GRACE,
     lsn::Lsn,
@@ -84,9 +85,9 @@ impl Takeover {
             (self.held, self.waiting_until) = (None, None);
         }
         let mut attempt = 0;
-        let journal = loop {
+        let (journal, parked) = loop {
             let fault = match self.try_once(&slot).await {
-                Ok(journal) => break journal,
+                Ok(ready) => break ready,
                 Err(fault) => fault,
             };
             if self.progress.raise(fault.clone()) {
@@ -98,7 +99,7 @@ impl Takeover {
         if attempt > 0 {
             self.progress.clear(&Part::Sink);
         }
-        self.loader(&journal)
+        self.loader(&journal).with_parked(parked)
     }
 
     /// Everything before `durable` is in StarRocks.
@@ -118,7 +119,18 @@ impl Takeover {
         }
     }
 
-    async fn try_once(&mut self, slot: &SlotIdentity) -> Result<Arc<Journal>, Fault> {
+    async fn try_once(&mut self, slot: &SlotIdentity) -> Result<(Arc<Journal>, Parked), Fault> {
+        let journal = self.take_over(slot).await?;
+        let parked = match self.sink.on_refused_row {
+            OnRefusedRow::DeadLetter => {
+                Parked::find(&self.sink, &self.job).await.map_err(|error| error.fault())?
+            }
+            OnRefusedRow::Halt => Parked::default(),
+        };
+        Ok((journal, parked))
+    }
+
+    async fn take_over(&mut self, slot: &SlotIdentity) -> Result<Arc<Journal>, Fault> {
         if let Some(held) = &self.held {
             self.settle(&held.journal).await?;
             return Ok(Arc::clone(&held.journal));
