@@ -127,7 +127,7 @@ impl Accumulation {
 }
 
 /// What one load carries. It keeps its rows until the load is settled, so that it can be sent again.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Batch {
     table: Arc<Table>,
     store: Arc<Store>,

@@ -3,14 +3,14 @@
 //! Pure. A letter's key is a function of the job, the table and the row as it was, so that a row that comes
 //! again after a crash is the same letter. Its time is in `dbmazz_synced_at`, as for every row.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::SystemTime};
 
 use serde_json::{Map, Value as Json};
 use xxhash_rust::xxh3::xxh3_128;
 
 use super::encode::{Encoder, Plan};
 use crate::{
-    change::{Change, Tuple, Value, write_value},
+    change::{Change, Old, Tuple, Value, write_value},
     config::{Deletes, Values},
     lsn::Lsn,
     pipeline::{Batch, batch::Accumulation},
@@ -24,13 +24,13 @@ pub(super) const LETTERS: &str = "dbmazz_dead_letters";
 #[derive(Debug)]
 pub(super) struct Refused {
     /// The key columns, by name.
-    key: String,
+    pub(super) key: String,
     /// The line that StarRocks refused.
     line: String,
     /// What StarRocks said, without row values.
     error: String,
     version: Lsn,
-    synced_at: std::time::SystemTime,
+    synced_at: SystemTime,
 }
 
 impl Refused {
@@ -51,7 +51,8 @@ impl Refused {
     }
 }
 
-fn key(table: &Table, row: Tuple<'_>) -> String {
+/// The key of a row, as letters name it.
+pub(super) fn key(table: &Table, row: Tuple<'_>) -> String {
     let column = |place: &usize| {
         let column = table.columns.get(*place)?;
         let text = match row.values().nth(*place)? {
@@ -77,9 +78,29 @@ pub(super) fn letters(job: &str, of: &Table, refused: &[Refused]) -> Option<Batc
     letters.close(refused.first()?.synced_at).pop()
 }
 
+/// The key of a row's letter.
+pub(super) fn id(job: &str, of: &Table, refused: &Refused) -> String {
+    let (name, key, lsn) = (of.name.to_string(), &refused.key, refused.version);
+    format!("{:032x}", xxh3_128(format!("{job:?} {name:?} {key:?} {lsn}").as_bytes()))
+}
+
+/// The letters that stand no longer, as a batch that marks them; none when there is none.
+pub(super) fn answered(ids: &[(String, Lsn)], synced_at: SystemTime) -> Option<Batch> {
+    let table = Arc::new(table());
+    let mut letters = Accumulation::new(Arc::clone(&table), Deletes::Soft);
+    for (id, version) in ids {
+        let mut row = Vec::new();
+        write_value(Value::Text(id.as_bytes()), &mut row);
+        table.columns.iter().skip(1).for_each(|_| write_value(Value::Null, &mut row));
+        let old = Old::Key(Tuple::split(&row, table.columns.len()).ok()?.0);
+        letters.push(Change::Delete { old }, *version).ok()?;
+    }
+    letters.close(synced_at).pop()
+}
+
 fn letter(job: &str, of: &Table, refused: &Refused) -> Vec<u8> {
     let (name, lsn) = (of.name.to_string(), refused.version.to_string());
-    let id = format!("{:032x}", xxh3_128(format!("{job:?} {name:?} {:?} {lsn}", refused.key).as_bytes()));
+    let id = id(job, of, refused);
     let values = [&id, job, &name, &of.target, &refused.key, &refused.line, &refused.error, &lsn];
     let mut row = Vec::new();
     values.iter().for_each(|value| write_value(Value::Text(value.as_bytes()), &mut row));

@@ -23,6 +23,7 @@ use super::{
     label::Label,
     life::Life,
     load::{Frontend, LOAD_TIMEOUT, Order},
+    parked::Parked,
     patience::Patience,
     schema,
     state::LoadState,
@@ -47,6 +48,7 @@ pub struct Loader {
     pub(super) values: Values,
     pub(super) on_refused_row: OnRefusedRow,
     pub(super) progress: Arc<Progress>,
+    pub(super) parked: Parked,
     journal: Arc<Journal>,
     life: Life,
     /// Without it nothing holds loads back.
@@ -70,12 +72,19 @@ impl Loader {
             deletes: config.deletes,
             values: config.values,
             on_refused_row: config.on_refused_row,
+            parked: Parked::default(),
             progress,
             journal,
             life: Life::begin(),
             right: None,
             longest_wait: Duration::MAX,
         }
+    }
+
+    /// Knows of rows that earlier sessions parked.
+    #[must_use]
+    pub(super) fn with_parked(self, parked: Parked) -> Self {
+        Self { parked, ..self }
     }
 
     /// Begins no load, nor another attempt at one, without the right to.
@@ -179,6 +188,9 @@ impl Load for Loader {
         if batch.row_count() == 0 {
             return Ok(Loaded::default()); // StarRocks takes an empty load for an error
         }
+        if self.parked.concerns(&batch.table().name) {
+            return self.load_beside_parked(batch).await;
+        }
         match self.load_whole(batch, self.values).await {
             Ok(loaded) => Ok(loaded),
             Err(Failure::Table(fault)) => Err(fault),
@@ -196,6 +208,7 @@ impl Load for Loader {
             reports.raise(fault, &table.target, attempt);
             self.wait(Patience::USUAL, attempt, &table.target).await;
         }
+        self.parked.forget(table);
         info!(table = %table.name, target = %table.target, "target table truncated");
         Ok(())
     }

@@ -21,6 +21,7 @@ mod life;
 mod load;
 mod loader;
 mod name;
+mod parked;
 mod patience;
 mod schema;
 mod sift;

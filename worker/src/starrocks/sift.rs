@@ -4,12 +4,17 @@
 //! The halves that StarRocks takes are loaded on the way: no key is in two of them, so their order means
 //! nothing. The batch as a whole counts as durable only after its refused rows are parked durably. If the
 //! worker dies in between, the whole batch comes again, and both the rows and their letters are the same.
+//!
+//! A row that is parked keeps its place in the order of its key: a later change that carries the whole row is
+//! loaded and answers the letter; one that carries a part of it only is parked behind it.
+
+use std::time::SystemTime;
 
 use crds::Reason;
-use tracing::warn;
+use tracing::{info, warn};
 
 use super::{
-    letter::{Refused, letters},
+    letter::{self, Refused, letters},
     loader::{Failure, Loader},
 };
 use crate::{
@@ -26,20 +31,48 @@ const MOST_REFUSED: usize = 100;
 impl Loader {
     /// Loads what StarRocks takes of a batch that it refused, and deals with the rest.
     pub(super) async fn sift(&self, batch: &Batch, fault: Fault) -> Result<Loaded, Fault> {
-        let (mut loaded, mut refused) = (Loaded::default(), Vec::new());
-        let mut parts = Vec::new();
+        let (mut parts, mut refused) = (Vec::new(), Vec::new());
         self.divide(batch, fault, &mut parts, &mut refused)?;
+        self.load_parts(batch.table(), parts, refused).await
+    }
+
+    /// Loads a batch of a table of which rows are parked: what would make half a row of one is parked, too.
+    pub(super) async fn load_beside_parked(&self, batch: &Batch) -> Result<Loaded, Fault> {
+        self.load_parts(batch.table(), vec![batch.clone()], Vec::new()).await
+    }
+
+    async fn load_parts(
+        &self,
+        table: &Table,
+        mut parts: Vec<Batch>,
+        mut refused: Vec<Refused>,
+    ) -> Result<Loaded, Fault> {
+        let (mut loaded, mut answered) = (Loaded::default(), Vec::new());
         while let Some(part) = parts.pop() {
+            if self.parked.is_halved_by(&part) {
+                self.divide(&part, halved(table), &mut parts, &mut refused)?;
+                continue;
+            }
             match self.load_whole(&part, self.values).await {
                 Ok(more) => {
-                    loaded = Loaded { rows: loaded.rows + more.rows, bytes: loaded.bytes + more.bytes }
+                    loaded = Loaded { rows: loaded.rows + more.rows, bytes: loaded.bytes + more.bytes };
+                    answered.extend(self.parked.heal(&part));
                 }
                 Err(Failure::Table(fault)) => return Err(fault),
                 Err(Failure::Rows(fault)) => self.divide(&part, fault, &mut parts, &mut refused)?,
             }
         }
-        self.park(batch.table(), &refused).await?;
+        self.park(table, &refused).await?;
+        self.answer(table, letter::answered(&answered, SystemTime::now())).await?;
         Ok(loaded)
+    }
+
+    /// Marks letters whose rows have arrived since.
+    async fn answer(&self, table: &Table, letters: Option<Batch>) -> Result<(), Fault> {
+        let Some(letters) = letters else { return Ok(()) };
+        self.load_whole(&letters, Values::default()).await.map_err(|failure| not_parked(table, failure))?;
+        info!(table = %table.name, rows = letters.row_count(), "rows that were parked have arrived since");
+        Ok(())
     }
 
     /// The halves of a refused batch; a single row is what was looked for.
@@ -67,10 +100,21 @@ impl Loader {
         let Some(letters) = letters(&self.job, table, refused) else { return Ok(()) };
         // A letter is whole or it is none: the rules for other tables do not hold for it.
         self.load_whole(&letters, Values::default()).await.map_err(|failure| not_parked(table, failure))?;
+        let name = table.name.to_string();
+        refused.iter().for_each(|row| self.parked.add(&name, &row.key, letter::id(&self.job, table, row)));
         self.progress.rows_parked(&table.name, refused.len() as u64);
         warn!(table = %table.name, rows = refused.len(), "StarRocks refused rows; they are parked as dead letters");
         Ok(())
     }
+}
+
+fn halved(table: &Table) -> Fault {
+    Fault::halt(
+        Part::Table(table.name.clone()),
+        Reason::RowsRefused,
+        "StarRocks refused an earlier change of this row, and this one carries a part of it only",
+        "change the whole row at the source",
+    )
 }
 
 fn halted(row: &Batch, fault: Fault) -> Fault {

@@ -27,12 +27,13 @@ use super::{
     label::Label,
     load::{Frontend, LOAD_TIMEOUT},
     loader::Loader,
+    parked::Parked,
     patience::Patience,
     sql::SqlError,
     state::LoadState,
 };
 use crate::{
-    config::SinkConfig,
+    config::{OnRefusedRow, SinkConfig},
     fault::{Fault, Part},
     hold::GRACE,
     lsn::Lsn,
@@ -124,9 +125,9 @@ impl Takeover {
             (self.held, self.waiting_until) = (None, None);
         }
         let mut attempt = 0;
-        let journal = loop {
+        let (journal, parked) = loop {
             let fault = match self.try_once(&slot, position).await {
-                Ok(journal) => break journal,
+                Ok(ready) => break ready,
                 Err(fault) => fault,
             };
             if self.progress.raise(fault.clone()) {
@@ -138,7 +139,7 @@ impl Takeover {
         if attempt > 0 {
             self.progress.clear(&Part::Sink);
         }
-        self.loader(&journal)
+        self.loader(&journal).with_parked(parked)
     }
 
     /// PostgreSQL is told `durable` after this: not before a successor would know of it.
@@ -192,7 +193,22 @@ impl Takeover {
         }
     }
 
-    async fn try_once(&mut self, slot: &SlotIdentity, position: Position) -> Result<Arc<Journal>, Fault> {
+    async fn try_once(
+        &mut self,
+        slot: &SlotIdentity,
+        position: Position,
+    ) -> Result<(Arc<Journal>, Parked), Fault> {
+        let journal = self.take_over(slot, position).await?;
+        let parked = match self.sink.on_refused_row {
+            OnRefusedRow::DeadLetter => {
+                Parked::find(&self.sink, &self.job).await.map_err(|error| error.fault())?
+            }
+            OnRefusedRow::Halt => Parked::default(),
+        };
+        Ok((journal, parked))
+    }
+
+    async fn take_over(&mut self, slot: &SlotIdentity, position: Position) -> Result<Arc<Journal>, Fault> {
         let again = self.held.as_mut().map(|held| held.again(position));
         if let (Some(promoted), Some(held)) = (again, &self.held) {
             self.settle(&held.journal).await?;

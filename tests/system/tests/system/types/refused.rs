@@ -73,6 +73,29 @@ async fn a_parked_row_that_comes_again_is_the_same_letter_and_a_later_change_hea
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_part_of_a_parked_row_is_parked_behind_it_and_the_whole_row_answers_both_letters() -> Result<()> {
+    let schema = format!("{TABLE}; ALTER TABLE t ALTER big SET STORAGE EXTERNAL");
+    let rig = narrow(&schema, "DeadLetter").await?;
+    let mut worker = rig.worker().await?;
+    rig.source
+        .run("INSERT INTO t VALUES (1, 'too long', repeat('x', 9000)), (2, 'b', repeat('y', 9000))")
+        .await?;
+    until_value(&rig, "SELECT COUNT(*) FROM app.t", "1").await?;
+    rig.until_confirmed().await?;
+    // A later worker knows of the letter, too.
+    worker.crash()?;
+    worker.until_ready().await?;
+    rig.source.run("UPDATE t SET v = 'c'").await?;
+    let standing = "SELECT COUNT(*) FROM app.dbmazz_dead_letters WHERE dbmazz_is_deleted = 0";
+    until_value(&rig, standing, "2").await?;
+    until_value(&rig, "SELECT v FROM app.t WHERE id = 2", "c").await?;
+    assert_eq!(rig.sink.value("SELECT COUNT(*) FROM app.t").await?.as_deref(), Some("1"), "no half row");
+    rig.source.run("UPDATE t SET big = repeat('z', 9000) WHERE id = 1").await?;
+    rig.until_table_equal("t").await?;
+    until_value(&rig, standing, "0").await
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn by_default_a_refused_row_halts_its_table_and_says_which_transaction_wrote_it() -> Result<()> {
     let rig = narrow(TABLE, "Halt").await?;
     let worker = rig.worker().await?;
