@@ -7,7 +7,7 @@ use serde_json::json;
 use testbed::postgres::{Postgres, PostgresOptions};
 use tokio::time::{Instant, sleep, timeout};
 
-use super::{proxy::Proxy, schema, stroke::Stroke, tally::Tally};
+use super::{conditions::Conditions, proxy::Proxy, schema, stroke::Stroke, tally::Tally};
 use crate::{
     sink::Sink,
     source::Source,
@@ -37,23 +37,22 @@ pub(super) struct Arena {
 }
 
 impl Arena {
-    pub(super) async fn set(variables: &[(String, String)]) -> Result<Self> {
+    pub(super) async fn set(conditions: &Conditions) -> Result<Self> {
         let postgres = Postgres::start(PostgresOptions::default())?;
-        let sink = Sink::start().await?;
+        let sink = Sink::with(&conditions.sink.iter().map(String::as_str).collect::<Vec<_>>()).await?;
         Source::connect(&postgres.url("postgres")).await?.run(&schema::schema()).await?;
         let source_proxy = Proxy::before(postgres.port()).await?;
         let be = Proxy::before(sink.backend_port()).await?;
         let fe = Proxy::before_frontend(sink.http_port(), sink.backend_port(), &be).await?;
         let sql = Proxy::before(sink.query_port()).await?;
-        let direct = Settings::new(&postgres.url("postgres"), &sink, DATABASE, &schema::tables())?
-            .with("FLUSH_INTERVAL_MS", "50");
+        let direct = Settings::new(&postgres.url("postgres"), &sink, DATABASE, &schema::tables())?;
         let (at, behind) = (format!(":{}/", postgres.port()), format!(":{}/", source_proxy.port()));
         let mut through = direct
             .clone()
             .with("SOURCE_URL", &postgres.url("postgres").replace(&at, &behind))
             .with("SINK_URL", &format!("127.0.0.1:{}", fe.port()))
             .with("SINK_PORT", &sql.port().to_string());
-        for (name, value) in variables {
+        for (name, value) in &conditions.variables {
             through = through.with(name, value);
         }
         let worker = Worker::ready(&through).await?;

@@ -11,6 +11,7 @@
 //! every interleaving: a difference that it found once, it finds again by being repeated.
 
 mod arena;
+mod conditions;
 pub mod proxy;
 pub mod round;
 mod schema;
@@ -21,6 +22,7 @@ mod traffic;
 mod versions;
 mod writer;
 
+pub use conditions::Conditions;
 pub use round::{Plan, run};
 pub use stroke::Means;
 pub use tally::Tally;

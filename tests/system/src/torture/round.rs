@@ -20,6 +20,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     arena::{Arena, DATABASE},
+    conditions::Conditions,
     stroke::{Means, Stroke},
     tally::Tally,
     traffic::Switches,
@@ -37,8 +38,7 @@ pub struct Plan {
     pub writers: u64,
     pub means: Means,
     pub switches: Switches,
-    /// More variables for the worker.
-    pub variables: Vec<(String, String)>,
+    pub conditions: Conditions,
     /// Where the logs of a round that failed are kept.
     pub logs: PathBuf,
 }
@@ -52,7 +52,7 @@ impl Plan {
             writers: 3,
             means: Means::ALL,
             switches: Switches::default(),
-            variables: Vec::new(),
+            conditions: Conditions::of(seed),
             logs: crate::cluster::root().join("target/torture"),
         }
     }
@@ -67,7 +67,7 @@ const LOOK: Duration = Duration::from_millis(200);
 
 /// Runs a round; an error names the seed and where the logs are.
 pub async fn run(plan: &Plan) -> Result<Tally> {
-    let mut arena = Arena::set(&plan.variables).await?;
+    let mut arena = Arena::set(&plan.conditions).await?;
     match rounds(plan, &mut arena).await {
         Ok(tally) => Ok(tally),
         Err(error) => {
@@ -154,7 +154,7 @@ async fn keep(plan: &Plan, arena: &mut Arena, error: &str) -> PathBuf {
     let stats = arena.sink.stats().map_or_else(|error| error.to_string(), |stats| format!("{stats:#}"));
     let write = |name: &str, text: &str| std::fs::write(folder.join(name), text);
     let written = std::fs::create_dir_all(&folder)
-        .and_then(|()| write("error.txt", error))
+        .and_then(|()| write("error.txt", &format!("{:#?}\n{error}", plan.conditions)))
         .and_then(|()| write("worker.log", &arena.said))
         .and_then(|()| rows.iter().try_for_each(|(name, text)| write(name, text)))
         .and_then(|()| write("starrocks.json", &stats))

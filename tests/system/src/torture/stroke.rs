@@ -111,6 +111,13 @@ fn fault(random: &mut Rng) -> Json {
         ("answer", json!("close")),
         ("answer", json!("cut_answer")),
         ("answer", json!({"delay": {"millis": millis}})),
+        ("begin", json!("label_running")),
+        ("commit", json!({"commit_later": {"millis": millis}})),
+        ("commit", json!({"abort_later": {"millis": millis}})),
+        ("state", json!("server_error")),
+        ("state", json!("close")),
+        ("statement", json!("close")),
+        ("result", json!("close")),
     ];
     let (stage, action) = random.choice(faults).unwrap_or(("answer", json!("close")));
     json!({"stage": stage, "action": action, "count": random.u8(1..4)})

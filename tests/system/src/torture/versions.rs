@@ -18,10 +18,13 @@ pub(super) struct Versions {
     /// How often a row was seen with an older version than before.
     pub(super) falls: u64,
     pub(super) samples: u64,
+    looks: u64,
 }
 
 #[derive(Debug, Default, Clone, Copy)]
 struct Seen {
+    /// When it was seen last: rows go.
+    at: u64,
     last: i64,
     highest: i64,
 }
@@ -29,6 +32,7 @@ struct Seen {
 impl Versions {
     /// Looks at the watched tables. A sink that cannot answer now is looked at the next time.
     pub(super) async fn sample(&mut self, sink: &Sink, database: &str) -> Result<()> {
+        self.looks += 1;
         for (table, (name, key)) in WATCHED.into_iter().enumerate() {
             let sql = format!("SELECT {key}, dbmazz_cdc_version FROM {database}.{name}");
             for row in sink.rows(&sql).await? {
@@ -47,13 +51,13 @@ impl Versions {
         let seen = self.rows.entry(row).or_default();
         self.falls += u64::from(version < seen.last);
         self.samples += 1;
-        *seen = Seen { last: version, highest: seen.highest.max(version) };
+        *seen = Seen { at: self.looks, last: version, highest: seen.highest.max(version) };
     }
 
-    /// What was seen last has to be the highest that was ever seen.
+    /// What the last look saw has to be the highest that was ever seen.
     pub(super) fn check(&self) -> Result<()> {
-        let below = self.rows.iter().find(|(_, seen)| seen.last < seen.highest);
-        let Some(((table, key), Seen { last, highest })) = below else { return Ok(()) };
+        let below = self.rows.iter().find(|(_, seen)| seen.at == self.looks && seen.last < seen.highest);
+        let Some(((table, key), Seen { last, highest, .. })) = below else { return Ok(()) };
         let name = WATCHED.get(*table).map_or("a table", |(name, _)| name);
         ensure!(false, "row {key} of {name} has version {last} in the end and had {highest} before");
         Ok(())

@@ -55,12 +55,13 @@ struct Arguments {
 
 impl Arguments {
     fn plan(&self, seed: u64) -> Plan {
+        let mut plan = Plan::new(seed, self.strokes);
         let variables = self.with.iter().filter_map(|pair| pair.split_once('='));
+        plan.conditions.variables.extend(variables.map(|(name, value)| (name.to_owned(), value.to_owned())));
         Plan {
             means: Means { orphans: !self.no_orphans, ..Means::ALL },
             switches: Switches { truncate: self.truncate, columns: self.columns },
-            variables: variables.map(|(name, value)| (name.to_owned(), value.to_owned())).collect(),
-            ..Plan::new(seed, self.strokes)
+            ..plan
         }
     }
 

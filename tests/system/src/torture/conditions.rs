@@ -1,0 +1,38 @@
+//! Under what conditions a seed is played: how the job is set, and which StarRocks it meets.
+
+use fastrand::Rng;
+
+/// Of one round.
+#[derive(Debug, Clone)]
+pub struct Conditions {
+    /// Variables of the worker.
+    pub variables: Vec<(String, String)>,
+    /// Arguments of the stand-in.
+    pub sink: Vec<String>,
+}
+
+impl Conditions {
+    /// Everything that users set in different ways, by chance.
+    pub(super) fn of(seed: u64) -> Self {
+        let mut random = Rng::with_seed(seed.wrapping_add(1 << 32));
+        let mut one_of = |choices: &[&'static str]| random.choice(choices).copied().unwrap_or_default();
+        let variables = [
+            ("DBMAZZ_DELETES", one_of(&["Soft", "Soft", "Hard"])),
+            ("DBMAZZ_BUFFER", one_of(&["32Mi", "4Mi"])),
+            // Streaming only, chunks of every backlog, and the one after the other.
+            ("DBMAZZ_CATCH_UP", one_of(&["256Mi", "Never", "0", "256Ki"])),
+            ("FLUSH_INTERVAL_MS", one_of(&["50", "10", "300"])),
+            ("FLUSH_SIZE", one_of(&["10000", "100"])),
+        ];
+        let sink = [
+            "--profile",
+            one_of(&["3.3", "3.4", "3.5", "4.0", "4.1"]),
+            "--mode",
+            one_of(&["nothing", "nothing", "data"]),
+        ];
+        Self {
+            variables: variables.map(|(name, value)| (name.to_owned(), value.to_owned())).to_vec(),
+            sink: sink.map(str::to_owned).to_vec(),
+        }
+    }
+}
