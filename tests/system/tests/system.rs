@@ -11,6 +11,7 @@ mod system {
     mod takeover;
     mod torture;
     mod types;
+    mod versions;
 
     mod kubernetes;
 }

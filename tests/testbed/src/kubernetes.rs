@@ -32,6 +32,7 @@ mod node;
 mod start;
 
 pub use audit::{AuditEntry, ObjectRef, ResponseStatus, User};
+pub(crate) use binary::cache;
 pub use binary::{Binaries, VERSION};
 pub use keeper::{down, forward, keep, status, up};
 pub(crate) use node::PAUSE;

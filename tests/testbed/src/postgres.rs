@@ -24,10 +24,12 @@ use crate::{network::NetworkNamespace, run};
 
 mod account;
 mod binaries;
+mod embedded;
 mod folder;
 mod server;
 
 pub use binaries::Binaries;
+pub use embedded::{EMBEDDED, Embedded};
 use folder::Folder;
 use server::Server;
 

@@ -3,7 +3,7 @@
 use std::{fmt::Display, fs, process::Command, time::Duration};
 
 use testbed::{
-    postgres::{Postgres, PostgresOptions},
+    postgres::{EMBEDDED, Postgres, PostgresOptions},
     run,
 };
 
@@ -13,6 +13,15 @@ fn two_servers_run_side_by_side_with_logical_decoding() {
     assert_ne!(first.port(), second.port());
     for server in [&first, &second] {
         assert_eq!(server.psql("SHOW wal_level").unwrap(), "logical");
+    }
+}
+
+#[test]
+fn every_embedded_version_starts_as_itself() {
+    for embedded in EMBEDDED {
+        let options =
+            PostgresOptions { binaries: Some(embedded.binaries().unwrap()), ..PostgresOptions::default() };
+        assert_eq!(Postgres::start(options).unwrap().version().unwrap(), embedded.major);
     }
 }
 
