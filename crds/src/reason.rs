@@ -51,6 +51,8 @@ reasons! {
     SlotInUse,
     /// The replication slot is gone, or its WAL is.
     SlotLost,
+    /// Slot and server are there, and nobody can prove that no change is missing between them and the target.
+    ReplicationGap,
     /// The source sent something that this version does not understand.
     SourceProtocolViolation,
     /// StarRocks cannot be reached, or no backend is alive.

@@ -15,8 +15,8 @@ pub const GRACE: Duration = Duration::from_secs(20);
 pub enum Hold {
     /// No stream has begun yet.
     Sought,
-    /// A stream is open, so no other worker has one.
-    Held,
+    /// A stream is open on this timeline, so no other worker has one.
+    Held { timeline: u32 },
     /// The stream broke.
     Lost { since: Instant },
 }
@@ -41,7 +41,7 @@ impl Right {
 
 fn is_granted(hold: Hold, now: Instant) -> bool {
     match hold {
-        Hold::Held => true,
+        Hold::Held { .. } => true,
         Hold::Sought => false,
         Hold::Lost { since } => now.saturating_duration_since(since) < GRACE,
     }
@@ -56,6 +56,6 @@ mod tests {
         let since = Instant::now();
         let granted = |after| is_granted(Hold::Lost { since }, since + after);
         assert!(granted(Duration::from_secs(1)) && !granted(GRACE));
-        assert!(!is_granted(Hold::Sought, since) && is_granted(Hold::Held, since));
+        assert!(!is_granted(Hold::Sought, since) && is_granted(Hold::Held { timeline: 1 }, since));
     }
 }

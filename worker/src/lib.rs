@@ -7,7 +7,8 @@
 //! └──── postgres (a thread) ──┘ └─ pipeline ─┘ └──── starrocks, one load a table ────┘ └ pipeline ┘ └─ postgres ─┘
 //! ```
 //!
-//! The vocabulary ([`lsn`], [`table`], [`change`], [`fault`], [`hold`], [`progress`]) imports nothing else.
+//! The vocabulary ([`lsn`], [`table`], [`change`], [`fault`], [`hold`], [`past`], [`progress`]) imports nothing
+//! else.
 //! [`postgres`] knows nothing of [`pipeline`] or [`starrocks`]; [`pipeline`] knows neither end and
 //! names what it needs in the trait [`pipeline::Load`]; [`starrocks`] never imports [`postgres`];
 //! [`verify`] reads both ends and knows neither [`starrocks`] nor [`pipeline`], so that its judgement is its own;
@@ -21,6 +22,7 @@ pub mod fault;
 pub mod hold;
 pub mod job;
 pub mod lsn;
+pub mod past;
 pub mod pipeline;
 pub mod postgres;
 pub mod progress;

@@ -12,16 +12,17 @@ use std::{
 
 use source::paths;
 
-const VOCABULARY: [&str; 6] = ["change", "fault", "hold", "lsn", "progress", "table"];
+const VOCABULARY: [&str; 7] = ["change", "fault", "hold", "lsn", "past", "progress", "table"];
 const ABOVE_VOCABULARY: &[&str] =
     &["config", "control", "job", "pipeline", "postgres", "starrocks", "verify"];
 
 /// A room, and the rooms that it must not know.
-const FORBIDDEN: [(&str, &[&str]); 12] = [
+const FORBIDDEN: [(&str, &[&str]); 13] = [
     ("change", ABOVE_VOCABULARY),
     ("fault", ABOVE_VOCABULARY),
     ("hold", ABOVE_VOCABULARY),
     ("lsn", ABOVE_VOCABULARY),
+    ("past", ABOVE_VOCABULARY),
     ("progress", ABOVE_VOCABULARY),
     ("table", ABOVE_VOCABULARY),
     ("config", &["control", "job", "pipeline", "postgres", "starrocks", "verify"]),

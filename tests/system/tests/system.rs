@@ -8,6 +8,7 @@ mod system {
     mod faults;
     mod operations;
     mod rig;
+    mod slots;
     mod takeover;
     mod torture;
     mod types;

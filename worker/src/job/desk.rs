@@ -14,7 +14,7 @@ use tracing::{info, warn};
 
 use super::{drop_objects, engine};
 use crate::{
-    config::{JobConfig, SourceConfig},
+    config::JobConfig,
     control::{Answer, Command, Request},
     postgres::{DropObjects, Intake},
     progress::{Progress, State},
@@ -49,8 +49,7 @@ pub(super) async fn run(
 }
 
 struct Desk {
-    source: SourceConfig,
-    drain_timeout: Duration,
+    config: JobConfig,
     progress: Arc<Progress>,
     intake: watch::Sender<Intake>,
     engine: JoinSet<()>,
@@ -65,11 +64,10 @@ impl Desk {
         let first = if config.paused { Intake::Paused } else { Intake::Open };
         progress.set_state(if config.paused { State::Paused } else { State::Running });
         let (intake, taken) = watch::channel(first);
-        let (source, drain_timeout) = (config.source.clone(), config.drain_timeout);
         let mut engine = JoinSet::new();
-        engine.spawn(engine::run(config, taken, Arc::clone(&progress)));
+        engine.spawn(engine::run(config.clone(), taken, Arc::clone(&progress)));
         let deadline = far_away();
-        Self { source, drain_timeout, progress, intake, engine, deadline, drained: true, waiting: Vec::new() }
+        Self { config, progress, intake, engine, deadline, drained: true, waiting: Vec::new() }
     }
 
     fn serve(&mut self, request: Request) {
@@ -107,7 +105,7 @@ impl Desk {
     fn begin_drain(&mut self) {
         if self.intake.send_replace(Intake::Closed) != Intake::Closed {
             self.progress.set_state(State::Draining);
-            self.deadline = Instant::now() + self.drain_timeout;
+            self.deadline = Instant::now() + self.config.drain_timeout;
         } else if self.engine.is_empty() {
             self.deadline = Instant::now();
         }
@@ -131,17 +129,19 @@ impl Desk {
             None => {
                 (false, "the drain took too long; what is missing is read again at the next start".to_owned())
             }
-            Some(objects) => match drop_objects(self.source.clone(), objects).await {
-                Ok(()) => (true, "stopped, and dropped what was asked for".to_owned()),
-                Err(fault) => (false, fault.to_string()),
-            },
+            Some(objects) => {
+                match drop_objects(Arc::clone(&self.progress), self.config.clone(), objects).await {
+                    Ok(()) => (true, "stopped, and dropped what was asked for".to_owned()),
+                    Err(fault) => (false, fault.to_string()),
+                }
+            }
         }
     }
 
     /// The drain took too long: nothing is lost, PostgreSQL keeps what was not confirmed.
     async fn give_up(&mut self) {
         if !self.engine.is_empty() {
-            warn!(elapsed = ?self.drain_timeout, "the drain took too long and was given up");
+            warn!(elapsed = ?self.config.drain_timeout, "the drain took too long and was given up");
             self.drained = false;
             self.engine.shutdown().await;
         }

@@ -13,10 +13,11 @@ mod desk;
 mod engine;
 mod session;
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
-use tokio::{sync::mpsc, task::JoinSet};
+use tokio::{sync::mpsc, task::JoinSet, time::timeout};
 use tokio_util::sync::CancellationToken;
+use tracing::warn;
 
 use crate::{
     config::JobConfig,
@@ -24,10 +25,14 @@ use crate::{
     fault::Fault,
     postgres::{self, DropObjects},
     progress::Progress,
+    starrocks::Takeover,
 };
 
 /// Requests wait for the desk, which answers most of them at once.
 const REQUESTS: usize = 16;
+
+/// To say in StarRocks that the slot is dropped on request.
+const RELEASE_LIMIT: Duration = Duration::from_secs(10);
 
 /// Runs a job until it is told to end: by SIGTERM or SIGINT, after a drain.
 pub async fn run(config: JobConfig) -> anyhow::Result<()> {
@@ -47,10 +52,22 @@ pub async fn run(config: JobConfig) -> anyhow::Result<()> {
 
 /// Drops what the job created in the source: for a job that is gone.
 pub async fn cleanup(config: JobConfig, objects: DropObjects) -> Result<(), Fault> {
-    drop_objects(config.source, objects).await
+    drop_objects(Arc::new(Progress::new(&[])), config, objects).await
 }
 
-async fn drop_objects(source: crate::config::SourceConfig, objects: DropObjects) -> Result<(), Fault> {
+/// The past is released first: with the slot still there that loses nothing, and without it a job of this name
+/// could not begin anew.
+async fn drop_objects(progress: Arc<Progress>, config: JobConfig, objects: DropObjects) -> Result<(), Fault> {
+    let JobConfig { job, source, sink, .. } = config;
+    if objects.slot {
+        let takeover = Takeover::new(sink, job, None, progress);
+        match timeout(RELEASE_LIMIT, takeover.release(&source.slot)).await {
+            Ok(Ok(())) => {}
+            // What fills the source's disk goes in any case; a job of this name then says what to do.
+            Ok(Err(fault)) => warn!(slot = %source.slot, error = %fault, "the job's past stays in StarRocks"),
+            Err(_) => warn!(slot = %source.slot, "the job's past stays in StarRocks, which did not answer"),
+        }
+    }
     off_the_runtime(move || postgres::drop_objects(&source, objects)).await
 }
 

@@ -14,10 +14,11 @@ use crate::{
     config::JobConfig,
     fault::Fault,
     hold::{GRACE, Hold, Right},
+    lsn::Lsn,
     pipeline::{Pipeline, Settings},
     postgres::{self, Intake, Prepared, Reader, ReaderEnds},
     progress::{Progress, Stage},
-    starrocks::{self, Loader, SlotIdentity, Takeover},
+    starrocks::{self, Loader, Position, SlotIdentity, Takeover},
     table::TableId,
 };
 
@@ -33,7 +34,7 @@ pub(super) async fn run(
     takeover: &mut Takeover,
 ) -> Result<(), Fault> {
     progress.set_stage(Stage::Setup);
-    let (prepared, halted) = prepare(config, progress).await?;
+    let (prepared, halted) = prepare(config, progress, takeover).await?;
     progress.clear_all();
     progress.set_stage(Stage::Cdc);
     info!(job = %config.job, slot = %config.source.slot, lsn = %prepared.confirmed, "streaming began");
@@ -43,9 +44,15 @@ pub(super) async fn run(
 /// Tables that stand still from the start, and why.
 type Halted = Vec<(TableId, Fault)>;
 
-async fn prepare(config: &JobConfig, progress: &Progress) -> Result<(Prepared, Halted), Fault> {
+async fn prepare(
+    config: &JobConfig,
+    progress: &Progress,
+    takeover: &Takeover,
+) -> Result<(Prepared, Halted), Fault> {
     let source = config.source.clone();
-    let prepared = off_the_runtime(move || postgres::prepare(&source)).await?;
+    // Before the slot is touched: a slot that is missing is made only for a job without a past.
+    let past = takeover.past(&source.slot).await?;
+    let prepared = off_the_runtime(move || postgres::prepare(&source, &past)).await?;
     progress.clear(&crate::fault::Part::Source);
     let halted = starrocks::prepare(&config.sink, &prepared.tables).await?;
     Ok((prepared, halted))
@@ -62,20 +69,22 @@ async fn stream(
     let Prepared { tables, confirmed: start, system_identifier, .. } = prepared;
     let slot = SlotIdentity { system_identifier, slot: config.source.slot.clone() };
     let (blocks, taken) = mpsc::channel::<Block>(BLOCKS);
-    let (durable, confirmable) = watch::channel(start);
+    let (durable, made_durable) = watch::channel(start);
+    let (noted, confirmable) = watch::channel(start);
     let (hold, held) = watch::channel(Hold::Sought);
     let settings = Settings { batch: config.batch, buffer: config.buffer, deletes: config.sink.deletes };
     let board = Arc::clone(progress);
-    let (closing, reached) = (intake.clone(), confirmable.clone());
+    let closing = intake.clone();
     let pipeline = |loader| Pipeline::new(settings, &tables, start, Arc::new(loader), durable, board);
     let loading = async {
         let loader = tokio::select! {
-            loader = right_to_load(takeover, slot, Right::new(held)) => loader,
+            loader = right_to_load(takeover, slot, start, held.clone()) => loader,
             // Nothing was loaded, so nothing is left to do.
             () = closed(closing) => return,
         };
-        pipeline(loader).halting(halted).run(taken).await;
-        takeover.reached(*reached.borrow());
+        let pipeline = pipeline(loader).halting(halted);
+        tokio::join!(pipeline.run(taken), note(takeover, made_durable, noted, held));
+        takeover.drained();
     };
     let ends = ReaderEnds { blocks, durable: confirmable, intake, hold };
     let reader = Reader::new(config.source.clone(), tables.clone().into(), start, ends, Arc::clone(progress));
@@ -93,9 +102,49 @@ async fn stream(
 }
 
 /// Resolves when the slot is ours and nothing of a predecessor can commit any more.
-async fn right_to_load(takeover: &mut Takeover, slot: SlotIdentity, right: Right) -> Loader {
-    right.granted().await;
-    takeover.run(slot).await.with_right(right)
+async fn right_to_load(
+    takeover: &mut Takeover,
+    slot: SlotIdentity,
+    durable: Lsn,
+    mut held: watch::Receiver<Hold>,
+) -> Loader {
+    let right = Right::new(held.clone());
+    let timeline = loop {
+        let hold = *held.borrow_and_update();
+        if let Hold::Held { timeline } = hold {
+            break timeline;
+        }
+        if held.changed().await.is_err() {
+            std::future::pending::<()>().await;
+        }
+    };
+    takeover.run(slot, Position { timeline, durable }).await.with_right(right)
+}
+
+/// Passes on what is durable when a successor would find it noted, until the pipeline ends. So PostgreSQL is never
+/// told a position that nobody knows of, and a slot that is further was moved by somebody else.
+async fn note(
+    takeover: &mut Takeover,
+    mut durable: watch::Receiver<Lsn>,
+    noted: watch::Sender<Lsn>,
+    held: watch::Receiver<Hold>,
+) {
+    loop {
+        let lsn = *durable.borrow_and_update();
+        let hold = *held.borrow();
+        if let Hold::Held { timeline } = hold
+            && takeover.timeline() != Some(timeline)
+        {
+            takeover.promoted(timeline).await;
+        }
+        if lsn != *noted.borrow() {
+            takeover.reached(lsn).await;
+            noted.send_replace(lsn);
+        }
+        if durable.changed().await.is_err() {
+            return;
+        }
+    }
 }
 
 async fn closed(mut intake: watch::Receiver<Intake>) {

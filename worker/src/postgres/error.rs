@@ -8,6 +8,7 @@ use super::{pgoutput::Malformed, route::Contradiction, sql};
 use crate::{
     config::SourceConfig,
     fault::{Fault, Part},
+    lsn::Lsn,
 };
 
 /// What went wrong. Nothing in it is a row value or a credential.
@@ -28,6 +29,12 @@ pub(super) enum SourceError {
     /// The slot, or the WAL it needs, is gone for good.
     #[error("slot lost: {0}")]
     SlotLost(String),
+    /// Nobody can prove that no change is missing.
+    #[error("gap: {0}")]
+    Gap(String),
+    /// Between the judgement of the slot and its stream, others have moved it: it has to be judged again.
+    #[error("slot moved to {0}")]
+    Moved(Lsn),
     /// Found out by ourselves, with its remedy.
     #[error("{0}")]
     Found(Box<Fault>),
@@ -83,6 +90,8 @@ impl SourceError {
                 "check that host and port are those of the PostgreSQL server itself, not of a pooler or proxy",
             ),
             Self::SlotLost(problem) => slot_lost(config, &problem),
+            Self::Gap(problem) => gap(config, &problem),
+            Self::Moved(lsn) => slot_in_use(config, &format!("another session has moved it to {lsn}")),
             Self::Server(error) => server_fault(&error, config),
             Self::Found(fault) => *fault,
         }
@@ -195,10 +204,31 @@ pub(super) fn slot_lost(config: &SourceConfig, problem: &str) -> Fault {
         Reason::SlotLost,
         format!("replication slot {} cannot continue: {problem}", config.slot),
         format!(
-            "changes may be missing, so copy the tables anew: SELECT pg_drop_replication_slot({}), then recreate the job",
-            sql::literal(&config.slot).trim_start()
+            "changes are missing, so copy the tables anew and begin again: delete and recreate the job, or run \
+             SELECT pg_drop_replication_slot({slot}) if the slot is there, and in StarRocks' target database {}",
+            forget(config),
+            slot = sql::literal(&config.slot).trim_start(),
         ),
     )
+}
+
+pub(super) fn gap(config: &SourceConfig, problem: &str) -> Fault {
+    Fault::halt(
+        Part::Source,
+        Reason::ReplicationGap,
+        format!("changes may be missing behind replication slot {}: {problem}", config.slot),
+        format!(
+            "compare the tables, or copy them anew; then let the job go on from where the slot is by running, in \
+             StarRocks' target database, {} (or, if this is another job, give it a slot name of its own)",
+            forget(config)
+        ),
+    )
+}
+
+/// What makes a job one without a past.
+fn forget(config: &SourceConfig) -> String {
+    let pattern = format!("%-{}", config.slot);
+    format!("DELETE FROM dbmazz_jobs WHERE slot LIKE {}", sql::literal(&pattern).trim_start())
 }
 
 #[cfg(test)]

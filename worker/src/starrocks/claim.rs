@@ -1,18 +1,23 @@
-//! The job's row in the target database: who loads for a slot, and whether it ended in order.
+//! The job's row in the target database: who loads for a slot, how far it came, and whether it ended in order.
 //!
-//! A successor reads it before its first load. The row is a row like any other, so it is written by a
-//! load and needs no privilege that the tables do not need.
+//! A successor reads it before it touches the slot, and again before its first load. The row is a row like any
+//! other, so it is written by a load and needs no privilege that the tables do not need.
 
 use std::{
+    path::Path,
     sync::Arc,
     time::{SystemTime, UNIX_EPOCH},
 };
 
-use super::sql::{Session, SqlError, literal, quoted};
+use super::{
+    journal::Journal,
+    sql::{Rows, Session, SqlError, literal, quoted},
+};
 use crate::{
     change::{Change, Tuple, Value, write_value},
     config::{Deletes, SinkConfig},
     lsn::Lsn,
+    past::{End, Past},
     pipeline::{Batch, batch::Accumulation},
     table::{Column, Kind, Table, TableId, TableName},
 };
@@ -39,6 +44,8 @@ impl SlotIdentity {
 pub(super) enum Standing {
     Loading,
     Ended,
+    /// The slot was dropped on request: whoever comes next begins anew.
+    Released,
 }
 
 /// Who claimed the slot last.
@@ -47,6 +54,10 @@ pub(super) struct Claim {
     /// The journal in which its loads are noted.
     pub(super) journal: String,
     pub(super) standing: Standing,
+    /// Of the server, where it is known that no other holds what was loaded.
+    pub(super) timeline: Option<u32>,
+    /// Everything before this is in StarRocks.
+    pub(super) durable: Lsn,
 }
 
 impl Claim {
@@ -54,42 +65,86 @@ impl Claim {
     pub(super) async fn find(config: &SinkConfig, slot: &SlotIdentity) -> Result<Option<Self>, SqlError> {
         let mut session = Session::open(config).await?;
         let (database, table, key) = (quoted(&config.database), quoted(CLAIMS), literal(&slot.key()));
-        let select = format!("SELECT `journal`, `standing` FROM {database}.{table} WHERE `slot` = {key}");
+        let select = format!("SELECT {COLUMNS} FROM {database}.{table} WHERE `slot` = {key}");
         let found = session.run(&select, "read the claim of the slot").await;
         session.close().await;
-        Ok(found?.into_iter().next().map(|row| Self::read(row.into_iter().map(Option::unwrap_or_default))))
+        Ok(found?.into_iter().next().map(|row| Self::read(&row).1))
+    }
+
+    /// Every claim that the job has laid, with the key of its slot; none before there is a table of claims.
+    pub(super) async fn of_job(config: &SinkConfig, job: &str) -> Result<Vec<(String, Self)>, SqlError> {
+        let mut session = Session::open(config).await?;
+        let found = of_job(&mut session, &config.database, job).await;
+        session.close().await;
+        Ok(found?.iter().map(|row| Self::read(row)).collect())
     }
 
     /// What is not known to have ended may be loading.
-    fn read(mut row: impl Iterator<Item = String>) -> Self {
-        let (journal, standing) = (row.next().unwrap_or_default(), row.next().unwrap_or_default());
-        let standing = if standing == ENDED { Standing::Ended } else { Standing::Loading };
-        Self { journal, standing }
+    fn read(row: &[Option<String>]) -> (String, Self) {
+        let text = |place: usize| row.get(place).and_then(Option::as_deref).unwrap_or_default();
+        let standing = match text(2) {
+            ENDED => Standing::Ended,
+            RELEASED => Standing::Released,
+            _ => Standing::Loading,
+        };
+        let (timeline, durable) = (text(3).parse().ok(), text(4).parse().unwrap_or_default());
+        (text(0).to_owned(), Self { journal: text(1).to_owned(), standing, timeline, durable })
+    }
+
+    /// The claim as the past of a slot of this name; `notes` is the directory of all journals at hand.
+    pub(super) fn past(&self, key: &str, slot: &str, notes: Option<&Path>) -> Option<Past> {
+        let (system, name) = key.split_once('-')?;
+        if name != slot || self.standing == Standing::Released {
+            return None;
+        }
+        let left = notes.and_then(|notes| Journal::left(&notes.join(key)));
+        let end = match left.filter(|left| left.name == self.journal) {
+            _ if self.standing == Standing::Ended => End::Orderly,
+            Some(left) => End::Cut { told: left.durable },
+            None => End::Unknown,
+        };
+        Some(Past { system: system.parse().ok()?, timeline: self.timeline, reached: self.durable, end })
     }
 
     /// The row as a batch. The moment is in it, so that no two claims are one load to StarRocks.
-    pub(super) fn batch(
-        &self,
-        slot: &SlotIdentity,
-        job: &str,
-        durable: Lsn,
-        now: SystemTime,
-    ) -> Option<Batch> {
-        let standing = if self.standing == Standing::Ended { ENDED } else { "loading" };
+    pub(super) fn batch(&self, key: &str, job: &str, now: SystemTime) -> Option<Batch> {
+        let standing = match self.standing {
+            Standing::Loading => "loading",
+            Standing::Ended => ENDED,
+            Standing::Released => RELEASED,
+        };
         let moment = now.duration_since(UNIX_EPOCH).unwrap_or_default().as_nanos().to_string();
-        let (key, durable_text) = (slot.key(), durable.to_string());
-        let values = [&key, job, &self.journal, standing, &durable_text, &moment];
+        let timeline = self.timeline.map(|timeline| timeline.to_string()).unwrap_or_default();
+        let durable = self.durable.to_string();
+        let values = [key, job, &self.journal, standing, &durable, &timeline, &moment];
         let mut row = Vec::new();
         values.iter().for_each(|value| write_value(Value::Text(value.as_bytes()), &mut row));
         let table = Arc::new(table());
         let mut claims = Accumulation::new(Arc::clone(&table), Deletes::Soft);
         let new = Tuple::split(&row, table.columns.len()).ok()?.0;
-        claims.push(Change::Insert { new }, durable).ok()?;
+        claims.push(Change::Insert { new }, self.durable).ok()?;
         claims.close(now).pop()
     }
 }
 
 const ENDED: &str = "ended";
+const RELEASED: &str = "released";
+/// As `read` takes them.
+const COLUMNS: &str = "`slot`, `journal`, `standing`, `timeline`, `lsn`";
+
+async fn of_job(session: &mut Session, database: &str, job: &str) -> Result<Rows, SqlError> {
+    let doing = "read the claims of the job";
+    let databases = session.run(&format!("SHOW DATABASES LIKE {}", literal(database)), doing).await?;
+    if databases.is_empty() {
+        return Ok(Rows::new());
+    }
+    session.run(&format!("USE {}", quoted(database)), doing).await?;
+    if session.run(&format!("SHOW TABLES LIKE {}", literal(CLAIMS)), doing).await?.is_empty() {
+        return Ok(Rows::new());
+    }
+    let (table, job) = (quoted(CLAIMS), literal(job));
+    session.run(&format!("SELECT {COLUMNS} FROM {table} WHERE `job` = {job}"), doing).await
+}
 
 /// The table of claims, in the form of every other.
 pub(super) fn table() -> Table {
@@ -104,6 +159,7 @@ pub(super) fn table() -> Table {
         text("journal", 64),
         text("standing", 16),
         text("lsn", 32),
+        text("timeline", 16),
         text("moment", 32),
     ];
     let name = TableName { schema: "dbmazz".to_owned(), name: CLAIMS.to_owned() };
@@ -118,6 +174,10 @@ mod tests {
         SlotIdentity { system_identifier: u64::MAX, slot: "s".repeat(63) }
     }
 
+    fn claim(standing: Standing) -> Claim {
+        Claim { journal: "j".to_owned(), standing, timeline: Some(3), durable: Lsn(7) }
+    }
+
     #[test]
     fn every_slot_has_a_key_that_starrocks_can_hold() {
         assert!(slot().key().len() <= 128);
@@ -125,9 +185,9 @@ mod tests {
 
     #[test]
     fn a_claim_is_one_row_and_never_the_same_load_twice() {
-        let claim = Claim { journal: "j".to_owned(), standing: Standing::Ended };
+        let claim = claim(Standing::Ended);
         let at = |seconds| SystemTime::UNIX_EPOCH + std::time::Duration::from_secs(seconds);
-        let batch = |seconds| claim.batch(&slot(), "job", Lsn(7), at(seconds)).unwrap();
+        let batch = |seconds| claim.batch(&slot().key(), "job", at(seconds)).unwrap();
         assert_eq!(batch(1).row_count(), 1);
         assert_ne!(batch(1).identity(), batch(2).identity());
     }
@@ -137,8 +197,29 @@ mod tests {
         for (word, standing) in
             [("ended", Standing::Ended), ("loading", Standing::Loading), ("", Standing::Loading)]
         {
-            let row = ["j", word].map(str::to_owned);
-            assert_eq!(Claim::read(row.into_iter()).standing, standing, "{word}");
+            let row = ["1-s", "j", word].map(|text| Some(text.to_owned()));
+            assert_eq!(Claim::read(&row).1.standing, standing, "{word}");
         }
+    }
+
+    #[test]
+    fn a_claim_is_read_as_it_was_written() {
+        let row = ["1-s", "j", "ended", "3", "0/7"].map(|text| Some(text.to_owned()));
+        assert_eq!(Claim::read(&row), ("1-s".to_owned(), claim(Standing::Ended)));
+    }
+
+    #[test]
+    fn the_past_of_a_slot_is_told_by_its_claim_and_the_notes_at_hand() {
+        let notes = tempfile::tempdir().unwrap();
+        let journal = Journal::open(&notes.path().join("1-s")).unwrap();
+        journal.durable(Lsn(9)).unwrap();
+        let ours = Claim { journal: journal.name().to_owned(), ..claim(Standing::Loading) };
+        let end = |claim: &Claim, key, slot| claim.past(key, slot, Some(notes.path())).map(|past| past.end);
+        assert_eq!(end(&ours, "1-s", "s"), Some(End::Cut { told: Lsn(9) }));
+        assert_eq!(end(&claim(Standing::Loading), "1-s", "s"), Some(End::Unknown));
+        assert_eq!(end(&claim(Standing::Ended), "1-s", "s"), Some(End::Orderly));
+        assert_eq!(end(&claim(Standing::Released), "1-s", "s"), None);
+        assert_eq!(end(&ours, "1-s", "other"), None);
+        assert_eq!(ours.past("1-s", "s", None).map(|past| past.end), Some(End::Unknown));
     }
 }

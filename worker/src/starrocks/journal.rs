@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! <directory>/name             who notes here: made once, kept as long as the directory
+//! <directory>/durable          PostgreSQL was told no position beyond this one
 //! <directory>/loads/<label>    an empty file for each load that may still commit
 //! ```
 //!
@@ -12,14 +13,17 @@
 use std::{
     collections::BTreeSet,
     fs, io,
+    os::unix::fs::FileExt,
     path::{Path, PathBuf},
     sync::{Mutex, MutexGuard, PoisonError},
 };
 
 use super::{label::Label, life::new_name};
+use crate::lsn::Lsn;
 
 /// Labels and names are short; what is longer is not ours.
 const LONGEST_NAME: usize = 128;
+const DURABLE: &str = "durable";
 
 /// Notes of one worker and its predecessors in the same directory.
 #[derive(Debug)]
@@ -27,13 +31,21 @@ pub(super) struct Journal {
     name: String,
     /// None when the notes end with the process.
     directory: Option<PathBuf>,
+    durable: Option<fs::File>,
     open: Mutex<BTreeSet<Label>>,
+}
+
+/// What a journal says to those who only read it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Left {
+    pub(super) name: String,
+    pub(super) durable: Lsn,
 }
 
 impl Journal {
     /// Notes that a successor will not find.
     pub(super) fn in_memory() -> Self {
-        Self { name: new_name(), directory: None, open: Mutex::default() }
+        Self { name: new_name(), directory: None, durable: None, open: Mutex::default() }
     }
 
     /// Goes on with the notes in `directory`, which is made when it is missing.
@@ -45,7 +57,22 @@ impl Journal {
         for entry in fs::read_dir(&loads)? {
             open.extend(entry?.file_name().to_str().and_then(Label::noted));
         }
-        Ok(Self { name, directory: Some(loads), open: Mutex::new(open) })
+        let durable = directory.join(DURABLE);
+        let durable = fs::File::options().create(true).write(true).truncate(false).open(durable)?;
+        Ok(Self { name, directory: Some(loads), durable: Some(durable), open: Mutex::new(open) })
+    }
+
+    /// What was left in `directory`; nothing when nobody noted anything there.
+    pub(super) fn left(directory: &Path) -> Option<Left> {
+        let name = fs::read_to_string(directory.join("name")).ok()?;
+        let durable = fs::read_to_string(directory.join(DURABLE)).ok()?;
+        Some(Left { name, durable: Lsn(u64::from_str_radix(&durable, 16).ok()?) })
+    }
+
+    /// PostgreSQL may be told `lsn` after this. One write of a fixed length: it is there whole or not at all.
+    pub(super) fn durable(&self, lsn: Lsn) -> io::Result<()> {
+        let text = format!("{:016x}", lsn.0);
+        self.durable.as_ref().map_or(Ok(()), |file| file.write_all_at(text.as_bytes(), 0))
     }
 
     /// The name under which the notes are found again.
@@ -116,6 +143,18 @@ mod tests {
         let second = Journal::open(directory.path()).unwrap();
         assert_eq!(second.labels(), [label("dbmazz_b")]);
         assert_eq!(second.name(), first.name());
+    }
+
+    #[test]
+    fn a_successor_finds_what_postgresql_may_have_been_told() {
+        let directory = tempfile::tempdir().unwrap();
+        let journal = Journal::open(directory.path()).unwrap();
+        assert_eq!(Journal::left(directory.path()), None);
+        for lsn in [Lsn(u64::MAX), Lsn(7)] {
+            journal.durable(lsn).unwrap();
+            let left = Left { name: journal.name().to_owned(), durable: lsn };
+            assert_eq!(Journal::left(directory.path()), Some(left));
+        }
     }
 
     #[test]

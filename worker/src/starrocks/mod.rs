@@ -33,7 +33,12 @@ mod wire;
 #[cfg(test)]
 mod double;
 
-pub use self::{claim::SlotIdentity, loader::Loader, schema::prepare, takeover::Takeover};
+pub use self::{
+    claim::SlotIdentity,
+    loader::Loader,
+    schema::prepare,
+    takeover::{Position, Takeover},
+};
 
 /// What the names begin with of fields that are in a row and not in the table.
 pub(crate) const HEX_PREFIX: &str = "dbmazz_hex_";

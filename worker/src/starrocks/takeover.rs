@@ -22,12 +22,13 @@ use tracing::{info, warn};
 
 use super::{
     answer::Trouble,
-    claim::{Claim, SlotIdentity, Standing},
+    claim::{CLAIMS, Claim, SlotIdentity, Standing},
     journal::Journal,
     label::Label,
     load::{Frontend, LOAD_TIMEOUT},
     loader::Loader,
     patience::Patience,
+    sql::SqlError,
     state::LoadState,
 };
 use crate::{
@@ -35,6 +36,7 @@ use crate::{
     fault::{Fault, Part},
     hold::GRACE,
     lsn::Lsn,
+    past::Past,
     pipeline::Load,
     progress::Progress,
 };
@@ -58,7 +60,6 @@ pub struct Takeover {
     state_directory: Option<PathBuf>,
     progress: Arc<Progress>,
     held: Option<Held>,
-    durable: Lsn,
     waiting_until: Option<Instant>,
 }
 
@@ -66,6 +67,27 @@ pub struct Takeover {
 struct Held {
     slot: SlotIdentity,
     journal: Arc<Journal>,
+    position: Position,
+    /// Whether everything that was loaded is below the position.
+    drained: bool,
+}
+
+impl Held {
+    /// The right was won before, and is kept. Says whether the server is on another timeline.
+    fn again(&mut self, position: Position) -> bool {
+        let promoted = self.position.timeline != position.timeline;
+        let durable = self.position.durable.max(position.durable);
+        (self.position, self.drained) = (Position { durable, ..position }, false);
+        promoted
+    }
+}
+
+/// Where the stream of a slot is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Position {
+    pub timeline: u32,
+    /// Everything before this is in StarRocks.
+    pub durable: Lsn,
 }
 
 impl Takeover {
@@ -75,17 +97,35 @@ impl Takeover {
         state_directory: Option<PathBuf>,
         progress: Arc<Progress>,
     ) -> Self {
-        Self { sink, job, state_directory, progress, held: None, durable: Lsn(0), waiting_until: None }
+        Self { sink, job, state_directory, progress, held: None, waiting_until: None }
+    }
+
+    /// What earlier workers of this job have left behind for slots of this name.
+    pub async fn past(&self, slot: &str) -> Result<Vec<Past>, Fault> {
+        let claims = Claim::of_job(&self.sink, &self.job).await.map_err(|error| unreadable(&error))?;
+        let notes = self.state_directory.as_deref();
+        Ok(claims.iter().filter_map(|(key, claim)| claim.past(key, slot, notes)).collect())
+    }
+
+    /// The slot is dropped on request: its past counts no more.
+    pub async fn release(&self, slot: &str) -> Result<(), Fault> {
+        let claims = Claim::of_job(&self.sink, &self.job).await.map_err(|error| unreadable(&error))?;
+        let past = claims.into_iter().filter(|(key, claim)| claim.past(key, slot, None).is_some());
+        for (key, claim) in past {
+            let released = Claim { standing: Standing::Released, ..claim };
+            self.write(&key, &released, &Arc::new(Journal::in_memory())).await?;
+        }
+        Ok(())
     }
 
     /// Gives a loader when no load but its own can commit any more. Tries again, however long it takes.
-    pub async fn run(&mut self, slot: SlotIdentity) -> Loader {
+    pub async fn run(&mut self, slot: SlotIdentity, position: Position) -> Loader {
         if self.held.as_ref().is_some_and(|held| held.slot != slot) {
             (self.held, self.waiting_until) = (None, None);
         }
         let mut attempt = 0;
         let journal = loop {
-            let fault = match self.try_once(&slot).await {
+            let fault = match self.try_once(&slot, position).await {
                 Ok(journal) => break journal,
                 Err(fault) => fault,
             };
@@ -101,9 +141,43 @@ impl Takeover {
         self.loader(&journal)
     }
 
-    /// Everything before `durable` is in StarRocks.
-    pub fn reached(&mut self, durable: Lsn) {
-        self.durable = durable;
+    /// PostgreSQL is told `durable` after this: not before a successor would know of it.
+    pub async fn reached(&mut self, durable: Lsn) {
+        let Some(held) = &mut self.held else { return };
+        let mut attempt = 0;
+        while let Err(error) = held.journal.durable(durable) {
+            attempt += 1;
+            self.progress.raise(Fault { part: Part::Job, ..unusable(&error) });
+            sleep(Patience::PERSON.wait(attempt, &held.slot.slot)).await;
+        }
+        if attempt > 0 {
+            self.progress.clear(&Part::Job);
+        }
+        held.position.durable = durable;
+    }
+
+    /// The timeline that the claim speaks of.
+    pub fn timeline(&self) -> Option<u32> {
+        Some(self.held.as_ref()?.position.timeline)
+    }
+
+    /// The stream goes on with a server that was promoted. Said in StarRocks before anything of it is confirmed.
+    pub async fn promoted(&mut self, timeline: u32) {
+        let Some(held) = &mut self.held else { return };
+        held.position.timeline = timeline;
+        // Loading tries as long as it takes, and halts only on what was possible a moment before.
+        if let Some(held) = &self.held
+            && let Err(fault) = self.claim(held, Standing::Loading).await
+        {
+            warn!(slot = %held.slot.slot, error = %fault, "could not note the server's new timeline");
+        }
+    }
+
+    /// Nothing is held any more: what was loaded is what was reached.
+    pub fn drained(&mut self) {
+        if let Some(held) = &mut self.held {
+            held.drained = true;
+        }
     }
 
     /// Says that nothing is in the air any more, if that is so. A farewell that fails costs the successor a wait.
@@ -118,9 +192,13 @@ impl Takeover {
         }
     }
 
-    async fn try_once(&mut self, slot: &SlotIdentity) -> Result<Arc<Journal>, Fault> {
-        if let Some(held) = &self.held {
+    async fn try_once(&mut self, slot: &SlotIdentity, position: Position) -> Result<Arc<Journal>, Fault> {
+        let again = self.held.as_mut().map(|held| held.again(position));
+        if let (Some(promoted), Some(held)) = (again, &self.held) {
             self.settle(&held.journal).await?;
+            if promoted {
+                self.claim(held, Standing::Loading).await?;
+            }
             return Ok(Arc::clone(&held.journal));
         }
         let journal = Arc::new(self.journal(slot)?);
@@ -129,7 +207,9 @@ impl Takeover {
         if claim.is_some_and(|claim| may_be_loading(&claim, journal.name())) {
             self.wait_out(slot).await;
         }
-        let held = Held { slot: slot.clone(), journal: Arc::clone(&journal) };
+        // Before the claim: from then on the note is believed.
+        journal.durable(position.durable).map_err(|error| unusable(&error))?;
+        let held = Held { slot: slot.clone(), journal: Arc::clone(&journal), position, drained: false };
         self.claim(&held, Standing::Loading).await?;
         self.held = Some(held);
         Ok(journal)
@@ -179,10 +259,15 @@ impl Takeover {
     }
 
     async fn claim(&self, held: &Held, standing: Standing) -> Result<(), Fault> {
-        let claim = Claim { journal: held.journal.name().to_owned(), standing };
-        let batch = claim.batch(&held.slot, &self.job, self.durable, SystemTime::now());
-        match batch {
-            Some(batch) => self.loader(&held.journal).load(&batch).await.map(|_| ()),
+        let Position { timeline, durable } = held.position;
+        let timeline = (standing == Standing::Loading || held.drained).then_some(timeline);
+        let claim = Claim { journal: held.journal.name().to_owned(), standing, timeline, durable };
+        self.write(&held.slot.key(), &claim, &held.journal).await
+    }
+
+    async fn write(&self, key: &str, claim: &Claim, journal: &Arc<Journal>) -> Result<(), Fault> {
+        match claim.batch(key, &self.job, SystemTime::now()) {
+            Some(batch) => self.loader(journal).load(&batch).await.map(|_| ()),
             None => Ok(()),
         }
     }
@@ -194,6 +279,19 @@ impl Takeover {
 
 fn may_be_loading(claim: &Claim, journal: &str) -> bool {
     claim.standing == Standing::Loading && claim.journal != journal
+}
+
+fn unreadable(error: &SqlError) -> Fault {
+    let fault = error.fault();
+    match error {
+        // A SELECT needs a backend, and says so in many ways.
+        SqlError::Refused { .. } => Fault {
+            reason: Reason::SinkUnreachable,
+            fix: format!("see that StarRocks' backends are alive, and that the user may read {CLAIMS}"),
+            ..fault
+        },
+        _ => fault,
+    }
 }
 
 pub(super) fn unusable(error: &std::io::Error) -> Fault {
@@ -245,7 +343,7 @@ mod tests {
             ("theirs", Standing::Ended, false),
             ("ours", Standing::Loading, false),
         ] {
-            let claim = Claim { journal: journal.to_owned(), standing };
+            let claim = Claim { journal: journal.to_owned(), standing, timeline: None, durable: Lsn(0) };
             assert_eq!(may_be_loading(&claim, "ours"), expected, "{claim:?}");
         }
     }

@@ -11,7 +11,7 @@ fn a_backlog_is_drained() {
     let source = Source::new("backlog");
     source.sql("CREATE TABLE wide (id bigint PRIMARY KEY, a int, b text, c numeric(12,2), d timestamptz, e bool, f text)");
     let config = source.config(&["wide"]);
-    let prepared = prepare(&config).unwrap();
+    let prepared = prepare(&config, &[]).unwrap();
     source.admin(
         "DO $$ BEGIN FOR t IN 0..9999 LOOP
            INSERT INTO wide SELECT t * 100 + i, i, 'name ' || i, i * 1.5, now(), true, 'a note of some length ' || i

@@ -38,7 +38,7 @@ impl Follow {
     }
 
     pub(crate) fn with_room(config: &SourceConfig, room: usize) -> Self {
-        let prepared = prepare(config).unwrap();
+        let prepared = prepare(config, &[]).unwrap();
         Self::from(config, prepared, room)
     }
 

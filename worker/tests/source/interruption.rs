@@ -4,7 +4,12 @@ use std::{
 };
 
 use crds::Reason;
-use worker::{fault::Course, lsn::Lsn, postgres::Intake};
+use worker::{
+    fault::Course,
+    lsn::Lsn,
+    past::{End, Past},
+    postgres::{Intake, prepare},
+};
 
 use crate::{
     follow::Follow,
@@ -115,11 +120,46 @@ fn a_slot_in_use_is_waited_for() {
     second.until("it is reported", |follow| {
         follow.progress.snapshot().faults.iter().any(|fault| fault.reason == Reason::SlotInUse)
     });
-    first.drain();
+    first.abandon();
     source.sql("INSERT INTO orders VALUES (1)");
     second.until_seen(1);
     assert!(second.progress.snapshot().faults.is_empty());
     second.drain();
+}
+
+#[test]
+fn a_slot_that_moved_while_it_was_waited_for_is_judged_again() {
+    let source = Source::new("moved_on");
+    let config = source.config(&["orders"]);
+    let mut first = Follow::start(&config);
+    eventually("the first streams", || source.slot("active") == "t");
+    let second = Follow::start(&config);
+    source.sql("INSERT INTO orders VALUES (1)");
+    first.until_seen(1);
+    first.drain();
+    let fault = second.fault();
+    assert_eq!((fault.reason, fault.course), (Reason::SlotInUse, Course::Retry));
+    let mut third = Follow::start(&config);
+    source.sql("INSERT INTO orders VALUES (2)");
+    third.until_seen(1);
+    third.drain();
+}
+
+#[test]
+fn a_slot_with_a_past_is_judged_when_nobody_holds_it() {
+    let source = Source::new("past");
+    let config = source.config(&["orders"]);
+    let first = Follow::start(&config);
+    eventually("the first streams", || source.slot("active") == "t");
+    let system = first.prepared.system_identifier;
+    let past = |end| Past { system, timeline: Some(1), reached: Lsn(1), end };
+    let judged = |end| prepare(&config, &[past(end)]).map_err(|fault| (fault.reason, fault.course));
+    assert_eq!(judged(End::Orderly).unwrap_err(), (Reason::SlotInUse, Course::Retry));
+    first.drain();
+    assert_eq!(judged(End::Orderly).unwrap_err(), (Reason::ReplicationGap, Course::Halt));
+    assert_eq!(judged(End::Cut { told: Lsn(1) }).unwrap_err(), (Reason::ReplicationGap, Course::Halt));
+    assert!(judged(End::Cut { told: Lsn(u64::MAX) }).is_ok());
+    assert!(judged(End::Unknown).is_ok());
 }
 
 /// Ends the reader's session and does something to its slot before it is back.
@@ -152,7 +192,7 @@ fn a_slot_moved_by_somebody_else_stops_the_stream() {
     source.sql("INSERT INTO orders VALUES (1)");
     between_sessions(&source, "pg_replication_slot_advance('moved', pg_current_wal_lsn())");
     let fault = follow.fault();
-    assert_eq!((fault.reason, fault.course), (Reason::SlotLost, Course::Halt));
+    assert_eq!((fault.reason, fault.course), (Reason::ReplicationGap, Course::Halt));
     assert!(fault.message.contains("moved"), "{fault}");
 }
 

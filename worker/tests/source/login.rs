@@ -15,7 +15,7 @@ use crate::{
 fn wrong_password_is_named() {
     let mut config = Source::new("wrong_password").config(&["orders"]);
     config.password = Secret::new("wrong");
-    let fault = prepare(&config).unwrap_err();
+    let fault = prepare(&config, &[]).unwrap_err();
     assert_eq!(fault.reason, Reason::SourceAuthenticationFailed);
     assert!(!fault.to_string().contains("wrong\""), "{fault}");
 }
@@ -25,11 +25,11 @@ fn what_cannot_be_reached_is_named() {
     let source = Source::new("unreachable");
     let mut config = source.config(&["orders"]);
     config.database = "absent".into();
-    assert_eq!(prepare(&config).unwrap_err().reason, Reason::SourceDatabaseMissing);
+    assert_eq!(prepare(&config, &[]).unwrap_err().reason, Reason::SourceDatabaseMissing);
     config.port = 1;
-    assert_eq!(prepare(&config).unwrap_err().reason, Reason::SourceUnreachable);
+    assert_eq!(prepare(&config, &[]).unwrap_err().reason, Reason::SourceUnreachable);
     config.host = "no-such-host.invalid".into();
-    assert_eq!(prepare(&config).unwrap_err().reason, Reason::SourceUnreachable);
+    assert_eq!(prepare(&config, &[]).unwrap_err().reason, Reason::SourceUnreachable);
 }
 
 #[test]
@@ -38,7 +38,7 @@ fn a_role_without_replication_is_told_what_it_lacks() {
     source.admin("CREATE ROLE plain LOGIN PASSWORD 'plain'");
     let mut config = source.config(&["orders"]);
     (config.user, config.password) = ("plain".into(), Secret::new("plain"));
-    let fault = prepare(&config).unwrap_err();
+    let fault = prepare(&config, &[]).unwrap_err();
     assert_eq!(fault.reason, Reason::SourcePermissionDenied);
     assert!(fault.fix.contains("ALTER ROLE \"plain\" REPLICATION"), "{fault}");
 }
@@ -52,7 +52,7 @@ fn scram_and_tls_verify_full_connect() {
     config.tls.ca_file = Some(authority.path().to_owned());
     for mode in [TlsMode::Require, TlsMode::VerifyCA, TlsMode::VerifyFull] {
         config.tls.mode = mode;
-        prepare(&config).unwrap();
+        prepare(&config, &[]).unwrap();
     }
     let mut follow = Follow::start(&config);
     source.sql("INSERT INTO orders SELECT i, repeat('x', 100) FROM generate_series(1, 20000) i");
@@ -68,17 +68,17 @@ fn a_certificate_of_somebody_else_is_refused() {
     let source = Source::new("foreign_authority");
     let mut config = source.config(&["orders"]);
     config.tls.mode = TlsMode::VerifyFull;
-    assert_eq!(prepare(&config).unwrap_err().reason, Reason::SourceTlsFailed);
+    assert_eq!(prepare(&config, &[]).unwrap_err().reason, Reason::SourceTlsFailed);
     let mut authority = tempfile::NamedTempFile::new().unwrap();
     let foreign = testbed::certificate::Authority::new("somebody else").unwrap();
     authority.write_all(foreign.certificate.as_bytes()).unwrap();
     config.tls.ca_file = Some(authority.path().to_owned());
     for mode in [TlsMode::VerifyCA, TlsMode::VerifyFull] {
         config.tls.mode = mode;
-        assert_eq!(prepare(&config).unwrap_err().reason, Reason::SourceTlsFailed);
+        assert_eq!(prepare(&config, &[]).unwrap_err().reason, Reason::SourceTlsFailed);
     }
     authority.as_file().set_len(0).unwrap();
-    assert_eq!(prepare(&config).unwrap_err().reason, Reason::SourceTlsFailed);
+    assert_eq!(prepare(&config, &[]).unwrap_err().reason, Reason::SourceTlsFailed);
 }
 
 #[test]
@@ -91,7 +91,7 @@ fn only_verify_full_minds_the_name() {
     // The same server by an address that is not in its certificate.
     config.host = "0.0.0.0".into();
     config.tls.mode = TlsMode::VerifyCA;
-    prepare(&config).unwrap();
+    prepare(&config, &[]).unwrap();
     config.tls.mode = TlsMode::VerifyFull;
-    assert_eq!(prepare(&config).unwrap_err().reason, Reason::SourceTlsFailed);
+    assert_eq!(prepare(&config, &[]).unwrap_err().reason, Reason::SourceTlsFailed);
 }

@@ -10,12 +10,12 @@ use crate::{follow::Follow, server::Source};
 fn slot_is_created_once_and_never_dropped() {
     let source = Source::new("slot_once");
     let config = source.config(&["orders"]);
-    let first = prepare(&config).unwrap();
+    let first = prepare(&config, &[]).unwrap();
     assert!(first.slot_created && first.publication_created);
     let position = source.slot("confirmed_flush_lsn");
     assert_eq!(position.parse(), Ok(first.confirmed));
 
-    let second = prepare(&config).unwrap();
+    let second = prepare(&config, &[]).unwrap();
     assert!(!second.slot_created && !second.publication_created);
     assert_eq!((second.confirmed, second.tables), (first.confirmed, first.tables));
 
@@ -34,7 +34,7 @@ fn a_table_has_its_columns_kinds_and_key() {
          twice int GENERATED ALWAYS AS (a * 2) STORED, PRIMARY KEY (\"B c\", a))",
     );
     source.sql("ALTER TABLE \"Od.d \"\"t\"\"\" DROP COLUMN gone");
-    let prepared = prepare(&source.config(&["public.Od.d \"t\"", "orders"])).unwrap();
+    let prepared = prepare(&source.config(&["public.Od.d \"t\"", "orders"]), &[]).unwrap();
     let table = &prepared.tables[0];
     let columns: Vec<_> = table
         .columns
@@ -76,7 +76,7 @@ fn everything_in_the_way_is_named_at_once() {
         (&["dbmazz_checkpoints"], Reason::BadConfiguration, &["dbmazz_checkpoints"]),
     ];
     for (tables, reason, named) in cases {
-        let fault = prepare(&source.config(tables)).unwrap_err();
+        let fault = prepare(&source.config(tables), &[]).unwrap_err();
         assert_eq!(fault.reason, reason, "{fault}");
         assert!(named.iter().all(|name| fault.message.contains(name)), "{fault}");
     }
@@ -94,19 +94,19 @@ fn a_publication_of_somebody_else_is_used_and_kept() {
     let mut config = source.config(&["orders"]);
     for name in ["everything", "others"] {
         config.publication = name.into();
-        assert!(!prepare(&config).unwrap().publication_created);
+        assert!(!prepare(&config, &[]).unwrap().publication_created);
     }
     let published = "SELECT string_agg(tablename, ',' ORDER BY tablename) FROM pg_publication_tables WHERE pubname = 'others'";
     assert_eq!(source.admin(published), "orders,other");
     config.publication = "half".into();
-    assert_eq!(prepare(&config).unwrap_err().reason, Reason::BadConfiguration);
+    assert_eq!(prepare(&config, &[]).unwrap_err().reason, Reason::BadConfiguration);
 }
 
 #[test]
 fn a_slot_of_somebody_else_is_refused() {
     let source = Source::new("foreign_slot");
     source.admin("SELECT pg_create_logical_replication_slot('foreign_slot', 'test_decoding')");
-    let fault = prepare(&source.config(&["orders"])).unwrap_err();
+    let fault = prepare(&source.config(&["orders"]), &[]).unwrap_err();
     assert_eq!(fault.reason, Reason::BadConfiguration);
     assert!(fault.message.contains("test_decoding"), "{fault}");
 }
@@ -130,7 +130,7 @@ fn a_column_list_leaves_columns_out() {
     let source = Source::new("column_list");
     source.sql("CREATE TABLE blobs (id int PRIMARY KEY, raw bytea, note text)");
     source.sql("CREATE PUBLICATION column_list FOR TABLE blobs (id, note)");
-    let prepared = prepare(&source.config(&["blobs"])).unwrap();
+    let prepared = prepare(&source.config(&["blobs"]), &[]).unwrap();
     let names: Vec<_> = prepared.tables[0].columns.iter().map(|column| column.name.as_str()).collect();
     assert_eq!(names, ["id", "note"]);
 }

@@ -1,8 +1,9 @@
 //! Before the stream: what the source must have is checked, what is missing is made.
 //!
-//! In: the configuration. Out: [`Prepared`], or the first thing that stands in the way with its remedy. The
-//! rules: nothing is created before everything was checked; the publication is there before the slot, so that
-//! the slot's first change finds it; a slot is never dropped but by [`drop_objects`], which is asked for.
+//! In: the configuration, and the job's past. Out: [`Prepared`], or the first thing that stands in the way with its
+//! remedy. The rules: nothing is created before everything was checked; the publication is there before the slot,
+//! so that the slot's first change finds it; a slot is made only for a job without a past, and never dropped but
+//! by [`drop_objects`], which is asked for.
 //!
 //! A role with REPLICATION that owns the tables is enough (and may create in the database, unless the
 //! publication is there already).
@@ -11,6 +12,12 @@ mod catalogue;
 mod publication;
 mod removal;
 mod shape;
+mod start;
+
+use std::{
+    thread,
+    time::{Duration, Instant},
+};
 
 use crds::Reason;
 
@@ -18,13 +25,15 @@ pub use removal::{DropObjects, drop_objects};
 
 use super::{
     connection::Connection,
-    error::SourceError,
+    error::{SourceError, slot_in_use},
     slot::{self, Slot},
+    stream::{self, Origin},
 };
 use crate::{
     config::SourceConfig,
     fault::{Fault, Part},
     lsn::Lsn,
+    past::Past,
     table::Table,
 };
 use catalogue::Catalogue;
@@ -32,6 +41,10 @@ use publication::Publication;
 
 /// `pg_partition_tree`, generated columns: below it our questions to the catalogue fail.
 const OLDEST_VERSION: u32 = 120_000;
+
+/// Long enough for the walsender of a worker that was killed a moment ago.
+const IN_USE_LIMIT: Duration = Duration::from_secs(3);
+const IN_USE_PAUSE: Duration = Duration::from_millis(20);
 
 /// A source that is ready to stream.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -48,11 +61,11 @@ pub struct Prepared {
 }
 
 /// Checks the source and makes what is missing. Blocks; safe to repeat.
-pub fn prepare(config: &SourceConfig) -> Result<Prepared, Fault> {
-    try_prepare(config).map_err(|error| error.fault(config))
+pub fn prepare(config: &SourceConfig, past: &[Past]) -> Result<Prepared, Fault> {
+    try_prepare(config, past).map_err(|error| error.fault(config))
 }
 
-fn try_prepare(config: &SourceConfig) -> Result<Prepared, SourceError> {
+fn try_prepare(config: &SourceConfig, past: &[Past]) -> Result<Prepared, SourceError> {
     let mut connection = Connection::open(config)?;
     // Nobody is kept waiting behind us for long, and nobody keeps us for ever.
     connection.query("SET lock_timeout = '30s'")?;
@@ -61,7 +74,7 @@ fn try_prepare(config: &SourceConfig) -> Result<Prepared, SourceError> {
     let catalogue = Catalogue::read(&mut connection, &config.tables)?;
     let publication = Publication::find(&mut connection, &config.publication, server.version)?;
     let tables = shape::tables(config, &catalogue, publication.as_ref())?;
-    let slot = find_slot(&mut connection, config, server.version)?;
+    let slot = judged_slot(&mut connection, config, &server, past)?;
     publication::ensure(&mut connection, config, &catalogue, publication.as_ref(), server.version)?;
     let confirmed = slot.map_or_else(|| slot::create(&mut connection, &config.slot), Ok)?;
     connection.close();
@@ -71,24 +84,53 @@ fn try_prepare(config: &SourceConfig) -> Result<Prepared, SourceError> {
         server_version: server.version,
         slot_created: slot.is_none(),
         publication_created: publication.is_none(),
-        system_identifier: server.system_identifier,
+        system_identifier: server.origin.system,
     })
 }
 
-fn find_slot(
+/// Where the slot is, if there is one; fails when the past says that it should be somewhere else.
+fn judged_slot(
+    connection: &mut Connection,
+    config: &SourceConfig,
+    server: &Server,
+    past: &[Past],
+) -> Result<Option<Lsn>, SourceError> {
+    let same = past.iter().find(|past| past.system == server.origin.system);
+    let Some(past) = same.or(past.first()) else {
+        let slot = Slot::find(connection, &config.slot, server.version)?;
+        return Ok(slot.map(|slot| slot.usable(config)).transpose()?);
+    };
+    let slot = quiet_slot(connection, config, server.version)?;
+    let left = past.timeline.map(|timeline| stream::left(connection, timeline, server.origin));
+    start::check(config, past, server.origin, left.transpose()?.flatten(), slot)?;
+    Ok(slot)
+}
+
+/// A slot that somebody reads moves while it is judged, so its end is waited for, for a while.
+fn quiet_slot(
     connection: &mut Connection,
     config: &SourceConfig,
     version: u32,
 ) -> Result<Option<Lsn>, SourceError> {
-    let slot = Slot::find(connection, &config.slot, version)?;
-    Ok(slot.map(|slot| slot.usable(config)).transpose()?)
+    let deadline = Instant::now() + IN_USE_LIMIT;
+    loop {
+        let Some(slot) = Slot::find(connection, &config.slot, version)? else { return Ok(None) };
+        let confirmed = slot.usable(config)?;
+        match slot.holder {
+            None => return Ok(Some(confirmed)),
+            Some(pid) if Instant::now() > deadline => {
+                return Err(slot_in_use(config, &format!("by the session of process {pid}")).into());
+            }
+            Some(_) => thread::sleep(IN_USE_PAUSE),
+        }
+    }
 }
 
 #[derive(Debug)]
 struct Server {
     version: u32,
     wal_level: String,
-    system_identifier: u64,
+    origin: Origin,
 }
 
 impl Server {
@@ -97,8 +139,7 @@ impl Server {
             .query("SELECT pg_catalog.current_setting('server_version_num'), pg_catalog.current_setting('wal_level')")?;
         let settings = rows.first().ok_or_else(|| SourceError::protocol("the server has no version"))?;
         let (version, wal_level) = (settings.parse(0)?, settings.text(1).to_owned());
-        let system_identifier = super::stream::identify(connection)?.system;
-        Ok(Self { version, wal_level, system_identifier })
+        Ok(Self { version, wal_level, origin: stream::identify(connection)? })
     }
 
     fn check(&self) -> Result<(), Fault> {

@@ -41,7 +41,7 @@ pub(super) fn check_origin(
     position: Lsn,
 ) -> Result<(), SourceError> {
     if now.system != known.system {
-        return Err(SourceError::SlotLost(format!(
+        return Err(SourceError::Gap(format!(
             "another server answers: its system identifier is {} and was {}",
             now.system, known.system
         )));
@@ -49,15 +49,26 @@ pub(super) fn check_origin(
     if now.timeline == known.timeline {
         return Ok(());
     }
-    let rows = connection.query(&format!("TIMELINE_HISTORY {}", now.timeline))?;
-    let history = rows.first().map(|row| row.text(1)).unwrap_or_default();
-    match left_at(history, known.timeline) {
+    match left(connection, known.timeline, now)? {
         Some(left) if left >= position => Ok(()),
-        _ => Err(SourceError::SlotLost(format!(
+        _ => Err(SourceError::Gap(format!(
             "the server is on timeline {} and does not have all that was received on timeline {} up to {position}",
             now.timeline, known.timeline
         ))),
     }
+}
+
+/// Where the server's history left `timeline`; none when it never was on it, or still is.
+pub(in crate::postgres) fn left(
+    connection: &mut Connection,
+    timeline: u32,
+    now: Origin,
+) -> Result<Option<Lsn>, SourceError> {
+    if timeline >= now.timeline {
+        return Ok(None);
+    }
+    let rows = connection.query(&format!("TIMELINE_HISTORY {}", now.timeline))?;
+    Ok(left_at(rows.first().map(|row| row.text(1)).unwrap_or_default(), timeline))
 }
 
 /// Where a history left `timeline`. Its lines: the timeline, the position, the reason.
@@ -83,7 +94,7 @@ pub(super) fn check_slot(confirmed: Lsn, durable: Lsn) -> Result<(), SourceError
     if confirmed <= durable {
         return Ok(());
     }
-    Err(SourceError::SlotLost(format!(
+    Err(SourceError::Gap(format!(
         "it was moved to {confirmed} by somebody else, and StarRocks has everything only up to {durable}"
     )))
 }

@@ -45,8 +45,7 @@ use crate::{
 };
 use backoff::Backoff;
 use catch_up::CatchUp;
-use continuity::Origin;
-pub(super) use continuity::identify;
+pub(super) use continuity::{Origin, identify, left};
 use outlet::Outlet;
 use session::{Ended, Session};
 
@@ -126,7 +125,8 @@ impl Reader {
         }
     }
 
-    /// Blocks until the job has ended, or until something stands in the way that only a person can mend.
+    /// Blocks until the job has ended, until something stands in the way that only a person can mend, or until the
+    /// slot has to be judged again.
     pub fn run(mut self) -> Result<(), Fault> {
         let mut backoff = Backoff::new();
         let ended = loop {
@@ -159,14 +159,14 @@ impl Reader {
         if self.wants_to_read() && catch_up::pays(self.position(), origin.flushed, self.config.catch_up) {
             self.origin = Some(origin);
             backoff.reset();
-            self.reading();
+            self.reading(origin);
             let Some(session) = CatchUp::new(self, connection).run()? else { return Ok(Ended::Behind) };
             connection = session;
         }
         self.start_replication(&mut connection)?;
         self.origin = Some(origin);
         backoff.reset();
-        self.reading();
+        self.reading(origin);
         Session::new(self, connection, interval).run()
     }
 
@@ -200,19 +200,20 @@ impl Reader {
     fn check_continuity(&self, connection: &mut Connection) -> Result<Origin, SourceError> {
         let origin = identify(connection)?;
         let confirmed = continuity::confirmed(connection, &self.config)?;
-        // Before the first stream a predecessor may have confirmed more, and what it confirmed is durable.
-        if let Some(known) = self.origin {
-            self.progress.reconnected();
-            continuity::check_origin(connection, known, origin, self.position())?;
-            continuity::check_slot(confirmed, self.start.max(*self.durable.borrow()))?;
-        }
+        let Some(known) = self.origin else {
+            // It was judged where it was; another worker, or somebody else, has held it since.
+            return if confirmed > self.start { Err(SourceError::Moved(confirmed)) } else { Ok(origin) };
+        };
+        self.progress.reconnected();
+        continuity::check_origin(connection, known, origin, self.position())?;
+        continuity::check_slot(confirmed, self.start.max(*self.durable.borrow()))?;
         Ok(origin)
     }
 
-    fn reading(&mut self) {
+    fn reading(&mut self, origin: Origin) {
         self.router.reconnected();
         self.slot_in_use_since = None;
-        self.hold.send_replace(Hold::Held);
+        self.hold.send_replace(Hold::Held { timeline: origin.timeline });
         self.progress.set_streaming(true);
         self.progress.clear(&Part::Source);
         tracing::info!(slot = %self.config.slot, lsn = %self.position(), "stream started");
@@ -220,15 +221,17 @@ impl Reader {
 
     fn lost(&self) {
         let lost = Hold::Lost { since: Instant::now() };
-        self.hold.send_if_modified(|hold| *hold == Hold::Held && std::mem::replace(hold, lost) != lost);
+        let was_held = |hold: &mut Hold| matches!(std::mem::replace(hold, lost), Hold::Held { .. });
+        self.hold.send_if_modified(|hold| matches!(hold, Hold::Held { .. }) && was_held(hold));
     }
 
     /// Makes a fault known that may pass; gives back one that does not.
     fn report(&mut self, error: SourceError) -> Result<(), Fault> {
         self.lost();
         self.progress.set_streaming(false);
+        let judge_again = matches!(error, SourceError::Moved(_));
         let fault = error.fault(&self.config);
-        if fault.course == Course::Halt {
+        if fault.course == Course::Halt || judge_again {
             return Err(fault);
         }
         if fault.reason == Reason::SlotInUse {

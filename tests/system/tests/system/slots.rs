@@ -1,0 +1,156 @@
+//! A slot that somebody dropped, moved or starved, at the start and in mid-stream: never a silent gap.
+
+use anyhow::Result;
+use system::{source::Source, wait, worker::Worker};
+use testbed::postgres::{Postgres, PostgresOptions};
+
+use super::rig::{DATABASE, Rig};
+
+const ROWS: &str = "CREATE TABLE t (id int PRIMARY KEY, v int)";
+const SLOT: &str = "dbmazz_slot";
+
+/// A job that has replicated a row, and is gone: killed, or drained.
+async fn left_behind(rig: &Rig, drained: bool) -> Result<()> {
+    let mut worker = rig.worker().await?;
+    rig.source.run("INSERT INTO t VALUES (1, 1)").await?;
+    rig.until_table_equal("t", &["id"]).await?;
+    rig.until_confirmed().await?;
+    if drained {
+        worker.process().terminate().await?;
+    } else {
+        worker.process().kill()?;
+    }
+    let free = async || Ok((rig.slot("active").await?.as_deref() == Some("f")).then_some(()));
+    wait::until("the slot is free", free).await
+}
+
+async fn slots(rig: &Rig) -> Result<Option<String>> {
+    rig.source.value("SELECT count(*) FROM pg_replication_slots").await
+}
+
+/// Starts a worker that must halt with `reason`, and leave source and sink as they are.
+async fn halts(rig: &Rig, reason: &str) -> Result<(Worker, proto::Fault)> {
+    let (before, loads) = (slots(rig).await?, rig.loads()?);
+    let worker = Worker::start(&rig.settings)?;
+    let fault = worker.until_fault(reason).await?;
+    assert!(fault.halted && fault.fix.contains("DELETE FROM dbmazz_jobs"), "{fault:?}");
+    assert_eq!((slots(rig).await?, rig.loads()?), (before, loads));
+    Ok((worker, fault))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_slot_dropped_behind_a_job_is_never_made_again_over_the_gap() -> Result<()> {
+    for drained in [false, true] {
+        let rig = Rig::of(ROWS, "t").await?;
+        left_behind(&rig, drained).await?;
+        rig.source.run(&format!("SELECT pg_drop_replication_slot('{SLOT}')")).await?;
+        rig.source.run("INSERT INTO t VALUES (2, 2)").await?;
+        let (mut worker, fault) = halts(&rig, "SlotLost").await?;
+        assert!(fault.message.contains("does not exist"), "{}", fault.message);
+        // Somebody has copied the table, and lets the job begin again.
+        rig.sink.rows(&format!("TRUNCATE TABLE {DATABASE}.dbmazz_jobs")).await?;
+        worker.until_ready().await?;
+        assert_eq!(slots(&rig).await?.as_deref(), Some("1"));
+    }
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_slot_made_anew_by_hand_is_a_gap() -> Result<()> {
+    for drained in [false, true] {
+        let rig = Rig::of(ROWS, "t").await?;
+        left_behind(&rig, drained).await?;
+        rig.source.run(&format!("SELECT pg_drop_replication_slot('{SLOT}')")).await?;
+        rig.source.run("INSERT INTO t VALUES (2, 2)").await?;
+        rig.source.run(&format!("SELECT pg_create_logical_replication_slot('{SLOT}', 'pgoutput')")).await?;
+        let (_worker, fault) = halts(&rig, "ReplicationGap").await?;
+        assert!(fault.message.contains("moved"), "{}", fault.message);
+    }
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn changes_that_another_consumer_took_are_a_gap() -> Result<()> {
+    let rig = Rig::of(ROWS, "t").await?;
+    left_behind(&rig, false).await?;
+    rig.source.run("INSERT INTO t VALUES (2, 2)").await?;
+    // Decoding stops where the WAL is flushed.
+    rig.source.run("CHECKPOINT").await?;
+    let taken = rig
+        .source
+        .rows(&format!(
+            "SELECT lsn FROM pg_logical_slot_get_binary_changes('{SLOT}', NULL, NULL, \
+             'proto_version', '1', 'publication_names', 'dbmazz_pub')"
+        ))
+        .await?;
+    assert!(taken.len() > 2);
+    halts(&rig, "ReplicationGap").await?;
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_slot_dropped_in_mid_stream_halts_the_job_and_every_successor() -> Result<()> {
+    let rig = Rig::of(ROWS, "t").await?;
+    let mut worker = rig.worker().await?;
+    rig.source.run("INSERT INTO t VALUES (1, 1)").await?;
+    rig.until_table_equal("t", &["id"]).await?;
+    let drop_it = format!(
+        "DO $$ BEGIN LOOP BEGIN
+           PERFORM pg_terminate_backend(active_pid, 1000) FROM pg_replication_slots WHERE slot_name = '{SLOT}';
+           PERFORM pg_drop_replication_slot('{SLOT}'); RETURN;
+         EXCEPTION WHEN object_in_use THEN NULL; END; END LOOP; END $$"
+    );
+    rig.source.run(&drop_it).await?;
+    rig.source.run("INSERT INTO t VALUES (2, 2)").await?;
+    assert!(worker.until_fault("SlotLost").await?.halted);
+    worker.process().kill()?;
+    halts(&rig, "SlotLost").await?;
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_slot_whose_wal_was_removed_is_lost() -> Result<()> {
+    let options =
+        PostgresOptions::default().with("max_slot_wal_keep_size", "1MB").with("max_wal_size", "32MB");
+    let rig = Rig::with(options, ROWS, "t").await?;
+    left_behind(&rig, false).await?;
+    let lost = async || {
+        let more = "CREATE TABLE IF NOT EXISTS fill (a text); INSERT INTO fill SELECT repeat('x', 500) FROM generate_series(1, 60000)";
+        rig.source.run(more).await?;
+        rig.source.run("CHECKPOINT").await?;
+        Ok((rig.slot("wal_status").await?.as_deref() == Some("lost")).then_some(()))
+    };
+    wait::until("the slot has lost its WAL", lost).await?;
+    halts(&rig, "SlotLost").await?;
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn another_server_with_a_slot_of_the_same_name_is_a_gap() -> Result<()> {
+    let mut rig = Rig::of(ROWS, "t").await?;
+    left_behind(&rig, true).await?;
+    let other = Postgres::start(PostgresOptions::default())?;
+    let source = Source::connect(&other.url("postgres")).await?;
+    source.run(ROWS).await?;
+    source.run(&format!("SELECT pg_create_logical_replication_slot('{SLOT}', 'pgoutput')")).await?;
+    rig.settings = rig.settings.clone().with("SOURCE_URL", &other.url("postgres"));
+    let worker = Worker::start(&rig.settings)?;
+    let fault = worker.until_fault("ReplicationGap").await?;
+    assert!(fault.halted && fault.message.contains("system identifier"), "{fault:?}");
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_job_whose_slot_was_dropped_on_request_begins_anew() -> Result<()> {
+    let rig = Rig::of(ROWS, "t").await?;
+    let worker = rig.worker().await?;
+    rig.source.run("INSERT INTO t VALUES (1, 1)").await?;
+    rig.until_table_equal("t", &["id"]).await?;
+    assert!(worker.stop(proto::StopRequest::default()).await?.success);
+    assert_eq!(slots(&rig).await?.as_deref(), Some("0"));
+    drop(worker);
+    let _anew = rig.worker().await?;
+    rig.source.run("INSERT INTO t VALUES (2, 2)").await?;
+    rig.until_table_equal("t", &["id"]).await?;
+    Ok(())
+}

@@ -1,0 +1,131 @@
+//! Where the stream begins: judged by what earlier workers have left behind, the server, and its slot.
+//!
+//! Pure. A slot is made only for a job without a past: a new slot over a gap would hide it for ever. What cannot be
+//! proven to be without a gap halts the job, with what a person can do.
+
+use crate::{
+    config::SourceConfig,
+    fault::Fault,
+    lsn::Lsn,
+    past::{End, Past},
+    postgres::{
+        error::{gap, slot_lost},
+        stream::Origin,
+    },
+};
+
+/// Fails when changes may be missing. `left` is where the server's history left the timeline of the past.
+pub(super) fn check(
+    config: &SourceConfig,
+    past: &Past,
+    now: Origin,
+    left: Option<Lsn>,
+    slot: Option<Lsn>,
+) -> Result<(), Fault> {
+    if past.system != now.system {
+        return Err(gap(
+            config,
+            &format!(
+                "this job has replicated the server with system identifier {} up to {}, and now one with {} answers",
+                past.system, past.reached, now.system
+            ),
+        ));
+    }
+    let Some(confirmed) = slot else {
+        return Err(slot_lost(
+            config,
+            &format!("it does not exist, and this job has replicated from it up to {}", past.reached),
+        ));
+    };
+    check_timeline(config, past, now, left)?;
+    match past.told() {
+        Some(told) if confirmed > told => Err(gap(
+            config,
+            &format!(
+                "it was moved to {confirmed} by somebody else, and this job has confirmed nothing beyond {told}"
+            ),
+        )),
+        _ => Ok(()),
+    }
+}
+
+/// A promoted server holds what was replicated when it left the old timeline behind all of it.
+fn check_timeline(config: &SourceConfig, past: &Past, now: Origin, left: Option<Lsn>) -> Result<(), Fault> {
+    match (past.timeline, past.end) {
+        (Some(timeline), _) if timeline == now.timeline => Ok(()),
+        (Some(_), End::Orderly) if left.is_some_and(|left| left >= past.reached) => Ok(()),
+        (known, end) => {
+            let known = known.map_or("another timeline".to_owned(), |known| format!("timeline {known}"));
+            let why = match end {
+                End::Orderly => format!("does not have all that was replicated, up to {}", past.reached),
+                _ => "nobody knows how far the last worker had come, for it did not end in order".to_owned(),
+            };
+            Err(gap(
+                config,
+                &format!(
+                    "the server is on timeline {}, this job has replicated {known} of it, and {why}",
+                    now.timeline
+                ),
+            ))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crds::Reason;
+
+    use super::*;
+    use crate::postgres::error::tests::config;
+
+    const NOW: Origin = Origin { system: 1, timeline: 2 };
+
+    fn past(end: End) -> Past {
+        Past { system: 1, timeline: Some(2), reached: Lsn(50), end }
+    }
+
+    fn reason(past: &Past, left: Option<u64>, slot: Option<u64>) -> Option<Reason> {
+        check(&config(), past, NOW, left.map(Lsn), slot.map(Lsn)).err().map(|fault| fault.reason)
+    }
+
+    #[test]
+    fn a_slot_that_is_missing_is_lost_however_the_last_worker_ended() {
+        for end in [End::Orderly, End::Cut { told: Lsn(60) }, End::Unknown] {
+            assert_eq!(reason(&past(end), None, None), Some(Reason::SlotLost), "{end:?}");
+        }
+    }
+
+    #[test]
+    fn a_slot_beyond_what_was_confirmed_is_a_gap() {
+        for (end, slot, expected) in [
+            (End::Orderly, 50, None),
+            (End::Orderly, 51, Some(Reason::ReplicationGap)),
+            (End::Cut { told: Lsn(60) }, 60, None),
+            (End::Cut { told: Lsn(60) }, 61, Some(Reason::ReplicationGap)),
+            (End::Unknown, 999, None),
+        ] {
+            assert_eq!(reason(&past(end), None, Some(slot)), expected, "{end:?} {slot}");
+        }
+    }
+
+    #[test]
+    fn another_server_is_a_gap_even_with_a_slot_of_that_name() {
+        let other = Past { system: 9, ..past(End::Orderly) };
+        assert_eq!(reason(&other, None, Some(1)), Some(Reason::ReplicationGap));
+    }
+
+    #[test]
+    fn a_promoted_server_continues_only_when_it_has_everything_for_certain() {
+        let old = |end| Past { timeline: Some(1), ..past(end) };
+        for (past, left, expected) in [
+            (old(End::Orderly), Some(50), None),
+            (old(End::Orderly), Some(49), Some(Reason::ReplicationGap)),
+            (old(End::Orderly), None, Some(Reason::ReplicationGap)),
+            (old(End::Cut { told: Lsn(50) }), Some(999), Some(Reason::ReplicationGap)),
+            (old(End::Unknown), Some(999), Some(Reason::ReplicationGap)),
+            (Past { timeline: None, ..past(End::Orderly) }, Some(999), Some(Reason::ReplicationGap)),
+        ] {
+            assert_eq!(reason(&past, left, Some(10)), expected, "{past:?} {left:?}");
+        }
+    }
+}
