@@ -51,6 +51,8 @@ reasons! {
     SlotInUse,
     /// The replication slot is gone, or its WAL is.
     SlotLost,
+    /// The publication does not exist, and cannot be made from here or read past.
+    PublicationMissing,
     /// Slot and server are there, and nobody can prove that no change is missing between them and the target.
     ReplicationGap,
     /// The source sent something that this version does not understand.
@@ -93,6 +95,8 @@ reasons! {
     CleanupFailed,
     /// There is nothing to report.
     Healthy,
+    /// PostgreSQL may soon remove WAL that the replication slot needs.
+    SlotAtRisk,
     /// Nobody can tell yet, or any more.
     NotObserved,
     /// Everything runs as specified.

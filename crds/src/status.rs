@@ -89,6 +89,12 @@ pub struct Replication {
 #[serde(rename_all = "camelCase")]
 pub struct Slot {
     pub name: String,
+    /// What PostgreSQL says of the WAL that the slot needs: reserved, extended, unreserved or lost.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub wal_status: String,
+    /// WAL that can still be written before PostgreSQL may remove what the slot needs; absent without a limit.
+    #[serde(rename = "safeWALBytes", default, skip_serializing_if = "Option::is_none")]
+    pub safe_wal_bytes: Option<i64>,
 }
 
 /// The tables, in numbers.

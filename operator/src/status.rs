@@ -65,12 +65,15 @@ pub fn status(previous: &ReplicationJobStatus, facts: &Facts<'_>, now: Timestamp
     let conditions = conditions(&previous.conditions, facts, now);
     let stage = stage(previous.stage, facts);
     let urgent = stage != previous.stage || transition::any(&previous.conditions, &conditions);
+    let replication = progress::progress(previous.replication.as_ref(), facts.report(), now, urgent);
+    // The slot's figure moves all the time: it is written when the other figures are.
+    let fresh = urgent || replication != previous.replication;
     ReplicationJobStatus {
         observed_generation: Some(facts.generation),
         stage,
-        replication: progress::progress(previous.replication.as_ref(), facts.report(), now, urgent),
+        replication,
         conditions,
-        slot: slot(previous, facts),
+        slot: slot(previous.slot.as_ref(), facts.report(), fresh),
         tables: tables(previous, facts),
         worker: worker(previous, facts),
     }
@@ -137,9 +140,18 @@ fn stage_of(report: &StatusResponse, previous: Stage) -> Stage {
     }
 }
 
-fn slot(previous: &ReplicationJobStatus, facts: &Facts<'_>) -> Option<Slot> {
-    let reported = facts.report().map(|report| &report.slot_name).filter(|name| !name.is_empty());
-    reported.map(|name| Slot { name: name.clone() }).or_else(|| previous.slot.clone())
+fn slot(shown: Option<&Slot>, report: Option<&StatusResponse>, fresh: bool) -> Option<Slot> {
+    let Some(report) = report.filter(|report| !report.slot_name.is_empty()) else { return shown.cloned() };
+    let shown = shown.filter(|shown| shown.name == report.slot_name);
+    let health = report.slot.clone().unwrap_or_default();
+    let safe_wal_bytes = health.safe_wal_bytes.map(|bytes| i64::try_from(bytes).unwrap_or(i64::MAX));
+    let seen = Slot { name: report.slot_name.clone(), wal_status: health.wal_status, safe_wal_bytes };
+    match shown {
+        // Nobody could look: what was seen last is better than nothing.
+        Some(shown) if report.slot.is_none() => Some(shown.clone()),
+        Some(shown) if !fresh && shown.wal_status == seen.wal_status => Some(shown.clone()),
+        _ => Some(seen),
+    }
 }
 
 fn tables(previous: &ReplicationJobStatus, facts: &Facts<'_>) -> Option<Tables> {

@@ -78,9 +78,33 @@ pub struct Progress {
     streaming: AtomicU8,
     /// Seconds from the start to the last beat.
     beat: AtomicU64,
+    slot: Mutex<Option<SlotHealth>>,
     faults: Mutex<BTreeMap<Part, Fault>>,
     tables: Mutex<BTreeMap<TableName, TableProgress>>,
     loads: Mutex<Loads>,
+}
+
+/// What PostgreSQL last said of the slot and its WAL.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct SlotHealth {
+    /// `reserved`, `extended`, `unreserved` or `lost`; empty before PostgreSQL 13.
+    pub wal_status: String,
+    /// WAL that can still be written before the slot loses its own; none without a limit.
+    pub safe_wal_bytes: Option<u64>,
+    /// WAL that the server keeps for the slot.
+    pub retained_wal_bytes: u64,
+    /// Since somebody last read the slot (PostgreSQL 17); none while somebody does.
+    pub inactive_seconds: Option<u64>,
+    /// Empty for a slot that is valid.
+    pub invalidation_reason: String,
+}
+
+impl SlotHealth {
+    /// The WAL that the slot needs is going, or more than three quarters of what it may keep are used.
+    pub fn is_at_risk(&self) -> bool {
+        let is_going = matches!(self.wal_status.as_str(), "unreserved" | "lost");
+        is_going || self.safe_wal_bytes.is_some_and(|safe| safe < self.retained_wal_bytes / 3)
+    }
 }
 
 /// What one table has done since the start.
@@ -166,6 +190,7 @@ pub struct Snapshot {
     pub load_duration: Durations,
     pub commit_to_durable: Durations,
     pub tables: BTreeMap<TableName, TableProgress>,
+    pub slot: Option<SlotHealth>,
     pub faults: Vec<Fault>,
 }
 
@@ -194,6 +219,7 @@ impl Progress {
             load_retries: AtomicU64::new(0),
             streaming: AtomicU8::new(0),
             beat: AtomicU64::new(0),
+            slot: Mutex::default(),
             faults: Mutex::default(),
             tables: Mutex::new(tables),
             loads: Mutex::default(),
@@ -307,6 +333,15 @@ impl Progress {
         lock(&self.faults).remove(part).is_some()
     }
 
+    /// What PostgreSQL says of the slot. Says whether it has just become unsafe.
+    pub fn slot_seen(&self, health: Option<SlotHealth>) -> bool {
+        let is_at_risk = |health: &Option<SlotHealth>| health.as_ref().is_some_and(SlotHealth::is_at_risk);
+        let mut known = lock(&self.slot);
+        let news = is_at_risk(&health) && !is_at_risk(&known);
+        *known = health;
+        news
+    }
+
     /// Every part is well.
     pub fn clear_all(&self) {
         lock(&self.faults).clear();
@@ -338,6 +373,7 @@ impl Progress {
             load_duration: loads.duration,
             commit_to_durable: loads.lag,
             tables: lock(&self.tables).clone(),
+            slot: lock(&self.slot).clone(),
             faults: lock(&self.faults).values().cloned().collect(),
         }
     }
@@ -357,4 +393,39 @@ fn unix_millis(time: SystemTime) -> u64 {
 // A thread that panicked while counting leaves counters that are still counters.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_slot_is_at_risk_when_its_wal_is_going_or_most_of_what_it_may_keep_is_used() {
+        let health = |wal_status: &str, safe_wal_bytes, retained_wal_bytes| SlotHealth {
+            wal_status: wal_status.to_owned(),
+            safe_wal_bytes,
+            retained_wal_bytes,
+            ..SlotHealth::default()
+        };
+        for (health, at_risk) in [
+            (health("reserved", None, u64::MAX), false),
+            (health("extended", Some(25), 75), false),
+            (health("extended", Some(24), 76), true),
+            (health("unreserved", None, 1), true),
+            (health("lost", None, 1), true),
+            (health("", None, 0), false),
+        ] {
+            assert_eq!(health.is_at_risk(), at_risk, "{health:?}");
+        }
+    }
+
+    #[test]
+    fn a_risk_is_news_once() {
+        let (progress, lost) =
+            (Progress::new(&[]), SlotHealth { wal_status: "lost".into(), ..SlotHealth::default() });
+        assert!(progress.slot_seen(Some(lost.clone())));
+        assert!(!progress.slot_seen(Some(lost.clone())));
+        assert!(!progress.slot_seen(None));
+        assert!(progress.slot_seen(Some(lost)));
+    }
 }

@@ -243,3 +243,45 @@ fn events_tell_of_transitions_only() {
     assert_eq!(told(&first, &second), [(true, "SinkUnreachable".to_owned())]);
     assert_eq!(told(&second, &second), []);
 }
+
+fn with_slot(wal_status: &str, safe_wal_bytes: u64, at_risk: bool) -> StatusResponse {
+    let slot = proto::SlotHealth {
+        wal_status: wal_status.into(),
+        safe_wal_bytes: Some(safe_wal_bytes),
+        at_risk,
+        ..proto::SlotHealth::default()
+    };
+    StatusResponse { slot: Some(slot), ..healthy() }
+}
+
+#[test]
+fn a_slot_at_risk_is_told_while_the_job_is_ready() {
+    let (job, plan) = (job(), planned());
+    let (well, risky) =
+        (answered(with_slot("reserved", 9, false)), answered(with_slot("unreserved", 0, true)));
+    let first = status(&ReplicationJobStatus::default(), &facts(&job, &plan, &well), at(0));
+    let second = status(&first, &facts(&job, &plan, &risky), at(9));
+    let condition = |type_: &str| second.conditions.iter().find(|c| c.type_ == type_).unwrap();
+    assert_eq!(condition("Ready").status, "True");
+    assert_eq!(
+        (condition("SourceHealthy").status.as_str(), condition("SourceHealthy").reason.as_str()),
+        ("False", "SlotAtRisk")
+    );
+    let told: Vec<_> = transitions(&first.conditions, &second.conditions);
+    assert_eq!(
+        told.iter().map(|t| (t.warning, t.reason.as_str())).collect::<Vec<_>>(),
+        [(true, "SlotAtRisk")]
+    );
+    let slot = second.slot.unwrap();
+    assert_eq!((slot.wal_status.as_str(), slot.safe_wal_bytes), ("unreserved", Some(0)));
+}
+
+#[test]
+fn the_slots_figure_alone_is_no_reason_to_write() {
+    let (job, plan) = (job(), planned());
+    let (one, other) = (answered(with_slot("reserved", 9, false)), answered(with_slot("reserved", 8, false)));
+    let first = status(&ReplicationJobStatus::default(), &facts(&job, &plan, &one), at(0));
+    assert_eq!(status(&first, &facts(&job, &plan, &other), at(500)), first);
+    let unknown = answered(healthy());
+    assert_eq!(status(&first, &facts(&job, &plan, &unknown), at(500)).slot, first.slot);
+}

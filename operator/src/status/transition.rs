@@ -3,7 +3,7 @@
 use crds::Reason;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 
-use super::verdict::{READY, UP_TO_DATE};
+use super::verdict::{READY, SOURCE_HEALTHY, UP_TO_DATE};
 
 /// One event: its reason is the condition's.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -18,10 +18,11 @@ pub(super) fn any(before: &[Condition], now: &[Condition]) -> bool {
     now.iter().any(|condition| changed(before, condition))
 }
 
-/// The events between two statuses: of readiness, and of what runs not being what was asked for.
+/// The events between two statuses: of readiness, of a slot at risk, and of what runs not being what was asked for.
 pub fn transitions(before: &[Condition], now: &[Condition]) -> Vec<Transition> {
     let told = now.iter().filter(|condition| match condition.type_.as_str() {
         READY => true,
+        SOURCE_HEALTHY => condition.reason == Reason::SlotAtRisk.as_str(),
         UP_TO_DATE => condition.status == "False" && !repeats_readiness(condition, now),
         _ => false,
     });

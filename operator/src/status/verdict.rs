@@ -16,7 +16,7 @@ use crate::{
 /// The types of conditions, in the order in which they are shown.
 pub const READY: &str = "Ready";
 const WORKER_AVAILABLE: &str = "WorkerAvailable";
-const SOURCE_HEALTHY: &str = "SourceHealthy";
+pub const SOURCE_HEALTHY: &str = "SourceHealthy";
 const SINK_HEALTHY: &str = "SinkHealthy";
 /// Everything runs as specified, and as a worker would be started now.
 pub const UP_TO_DATE: &str = "UpToDate";
@@ -166,6 +166,7 @@ fn part_healthy(facts: &Facts<'_>, part: Part) -> Verdict {
     };
     match report.faults.iter().find(|fault| fault.part() == part) {
         Some(fault) => Verdict::no(&problem(fault)),
+        None if part == Part::Source && is_at_risk(report) => at_risk(report),
         None if report.ready || position > 0 => {
             Verdict::new(Truth::True, Reason::Healthy, &format!("The worker reports no trouble with {name}."))
         }
@@ -175,6 +176,18 @@ fn part_healthy(facts: &Facts<'_>, part: Part) -> Verdict {
             &format!("The worker has not reached {name} yet."),
         ),
     }
+}
+
+fn is_at_risk(report: &StatusResponse) -> bool {
+    report.slot.as_ref().is_some_and(|slot| slot.at_risk)
+}
+
+/// Replication goes on, and may soon be over.
+fn at_risk(report: &StatusResponse) -> Verdict {
+    let what = format!("PostgreSQL may soon remove WAL that replication slot {} needs", report.slot_name);
+    let fix = "See what keeps the worker from catching up, or raise max_slot_wal_keep_size and reload PostgreSQL: \
+               once the WAL is gone the tables have to be copied anew";
+    Verdict::new(Truth::False, Reason::SlotAtRisk, &sentences(&[&what, fix]))
 }
 
 fn up_to_date(facts: &Facts<'_>) -> Verdict {

@@ -7,6 +7,7 @@ mod system {
     mod delivery;
     mod faults;
     mod operations;
+    mod publications;
     mod rig;
     mod slots;
     mod takeover;

@@ -15,6 +15,10 @@
 //! | `dbmazz_received_lsn`, `dbmazz_durable_lsn`, `dbmazz_confirmed_lsn` | | positions in the WAL, bytes |
 //! | `dbmazz_lag_bytes`, `dbmazz_lag_seconds` | | from received to durable; age of the oldest commit that is not durable |
 //! | `dbmazz_held_bytes` | | held in memory between socket and answer |
+//! | `dbmazz_slot_wal_status` | `status` | 1 for what PostgreSQL last said of the slot's WAL |
+//! | `dbmazz_slot_at_risk` | | 1 when PostgreSQL may soon remove WAL that the slot needs |
+//! | `dbmazz_slot_retained_wal_bytes`, `dbmazz_slot_safe_wal_bytes` | | kept for the slot; that can still be written before it loses its own |
+//! | `dbmazz_slot_inactive_seconds` | | since somebody last read the slot (PostgreSQL 17) |
 //! | `dbmazz_reconnects_total`, `dbmazz_load_retries_total` | | |
 //! | `dbmazz_uptime_seconds`, `dbmazz_build_info` | –, `version` | |
 //! | `process_resident_memory_bytes`, `process_cpu_seconds_total` | | as every Prometheus client names them |
@@ -32,7 +36,7 @@ use prometheus_client::{
 };
 
 use super::{known::Known, process};
-use crate::progress::{BOUNDS, Durations, Loss, Snapshot, TableProgress};
+use crate::progress::{BOUNDS, Durations, Loss, SlotHealth, Snapshot, TableProgress};
 
 /// The media type of what [`text`] writes.
 pub(super) const MEDIA_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
@@ -62,6 +66,7 @@ impl Collector for Sample {
         let mut page = Page(encoder);
         contract(&mut page, &self.snapshot, self.per_second)?;
         positions(&mut page, &self.snapshot)?;
+        slot(&mut page, self.snapshot.slot.as_ref())?;
         loads(&mut page, &self.snapshot)?;
         faults(&mut page, &self.snapshot)?;
         process(&mut page, &self.snapshot, self.version)
@@ -100,6 +105,31 @@ fn positions(page: &mut Page<'_>, snapshot: &Snapshot) -> fmt::Result {
     )?;
     page.gauge("dbmazz_held_bytes", "Held in memory between socket and answer", snapshot.held_bytes as f64)?;
     page.counter("dbmazz_reconnects", "Replication connections made again", snapshot.reconnects)
+}
+
+/// Absent while nobody knows.
+fn slot(page: &mut Page<'_>, health: Option<&SlotHealth>) -> fmt::Result {
+    let Some(health) = health else { return Ok(()) };
+    let mut metric =
+        page.metric("dbmazz_slot_wal_status", "What the slot's WAL is worth", MetricType::Gauge)?;
+    for status in ["reserved", "extended", "unreserved", "lost"] {
+        let stands = truth(health.wal_status == status);
+        metric.encode_family(&[("status", status)])?.encode_gauge(&stands)?;
+    }
+    let at_risk = truth(health.is_at_risk());
+    page.gauge("dbmazz_slot_at_risk", "1 when WAL that the slot needs may soon be removed", at_risk)?;
+    let retained = health.retained_wal_bytes as f64;
+    page.gauge("dbmazz_slot_retained_wal_bytes", "WAL that PostgreSQL keeps for the slot", retained)?;
+    if let Some(safe) = health.safe_wal_bytes {
+        let help = "WAL that can still be written before the slot loses its own";
+        page.gauge("dbmazz_slot_safe_wal_bytes", help, safe as f64)?;
+    }
+    match health.inactive_seconds {
+        Some(seconds) => {
+            page.gauge("dbmazz_slot_inactive_seconds", "Since somebody last read the slot", seconds as f64)
+        }
+        None => Ok(()),
+    }
 }
 
 fn loads(page: &mut Page<'_>, snapshot: &Snapshot) -> fmt::Result {

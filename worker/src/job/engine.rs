@@ -3,26 +3,48 @@
 use std::{sync::Arc, time::Duration};
 
 use tokio::{sync::watch, time::sleep};
-use tracing::{error, info};
+use tracing::{error, info, warn};
 
-use super::session;
+use super::{off_the_runtime, session};
 use crate::{
     config::JobConfig,
     fault::{Fault, Part},
-    postgres::Intake,
+    postgres::{Intake, health},
     progress::Progress,
     starrocks::Takeover,
 };
 
 const FIRST_PAUSE: Duration = Duration::from_millis(500);
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
+const BETWEEN_LOOKS: Duration = Duration::from_secs(30);
+const BEFORE_THE_SLOT: Duration = Duration::from_secs(3);
 
 /// Ends when the intake is closed and nothing is left to do.
 pub(super) async fn run(config: JobConfig, mut intake: watch::Receiver<Intake>, progress: Arc<Progress>) {
     let JobConfig { sink, job, state_directory, .. } = config.clone();
     let mut takeover = Takeover::new(sink, job, state_directory, Arc::clone(&progress));
-    until_closed(&config, &mut intake, &progress, &mut takeover).await;
+    tokio::select! {
+        () = until_closed(&config, &mut intake, &progress, &mut takeover) => {}
+        () = look_at_the_slot(&config, &progress) => {}
+    }
     takeover.end().await;
+}
+
+/// Keeps an eye on what the slot's WAL is worth, also while the stream is down. Never ends by itself.
+async fn look_at_the_slot(config: &JobConfig, progress: &Progress) {
+    loop {
+        let source = config.source.clone();
+        let seen = match off_the_runtime(move || health::look(&source)).await {
+            Ok(seen) => seen,
+            // The stream reports the same, and what was seen before is old.
+            Err(_) => None,
+        };
+        let pause = if seen.is_some() { BETWEEN_LOOKS } else { BEFORE_THE_SLOT };
+        if progress.slot_seen(seen) {
+            warn!(slot = %config.source.slot, "PostgreSQL may soon remove WAL that the slot needs");
+        }
+        sleep(pause).await;
+    }
 }
 
 async fn until_closed(

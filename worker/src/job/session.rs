@@ -6,7 +6,7 @@ use tokio::{
     sync::{mpsc, watch},
     time::timeout,
 };
-use tracing::info;
+use tracing::{error, info};
 
 use super::off_the_runtime;
 use crate::{
@@ -36,6 +36,10 @@ pub(super) async fn run(
     progress.set_stage(Stage::Setup);
     let (prepared, halted) = prepare(config, progress, takeover).await?;
     progress.clear_all();
+    for fault in &prepared.refused {
+        progress.raise(fault.clone());
+        error!(reason = %fault.reason, fix = %fault.fix, "{}", fault.message);
+    }
     progress.set_stage(Stage::Cdc);
     info!(job = %config.job, slot = %config.source.slot, lsn = %prepared.confirmed, "streaming began");
     stream(config, prepared, halted, intake, progress, takeover).await
@@ -66,13 +70,14 @@ async fn stream(
     progress: &Arc<Progress>,
     takeover: &mut Takeover,
 ) -> Result<(), Fault> {
-    let Prepared { tables, confirmed: start, system_identifier, .. } = prepared;
+    let Prepared { tables, holds_wal, confirmed: start, system_identifier, .. } = prepared;
     let slot = SlotIdentity { system_identifier, slot: config.source.slot.clone() };
     let (blocks, taken) = mpsc::channel::<Block>(BLOCKS);
     let (durable, made_durable) = watch::channel(start);
     let (noted, confirmable) = watch::channel(start);
     let (hold, held) = watch::channel(Hold::Sought);
-    let settings = Settings { batch: config.batch, buffer: config.buffer, deletes: config.sink.deletes };
+    let (batch, buffer, deletes) = (config.batch, config.buffer, config.sink.deletes);
+    let settings = Settings { batch, buffer, deletes, holds_wal };
     let board = Arc::clone(progress);
     let closing = intake.clone();
     let pipeline = |loader| Pipeline::new(settings, &tables, start, Arc::new(loader), durable, board);

@@ -37,6 +37,8 @@ pub struct Settings {
     /// Bytes held at most, all tables together; one row more than this still passes.
     pub buffer: usize,
     pub deletes: Deletes,
+    /// A table of the job is not followed, and its changes must stay in the WAL: no position is durable.
+    pub holds_wal: bool,
 }
 
 /// One job's pipeline, from blocks to the durable position.
@@ -69,14 +71,19 @@ impl<L: Load> Pipeline<L> {
         durable: watch::Sender<Lsn>,
         progress: Arc<Progress>,
     ) -> Self {
-        let Settings { mut batch, buffer, deletes } = settings;
+        let Settings { mut batch, buffer, deletes, holds_wal } = settings;
         // One batch gathers while another is loaded.
         batch.max_bytes = batch.max_bytes.min(buffer / 2);
+        let mut ledger = Ledger::starting_at(start);
+        if holds_wal {
+            // Never settled, as the ticket of a table that has halted.
+            ledger.open();
+        }
         let lane = |table: &Table| Lane::new(Arc::new(table.clone()), deletes, batch);
         Self {
             buffer,
             lanes: tables.iter().map(lane).collect(),
-            ledger: Ledger::starting_at(start),
+            ledger,
             transaction: Transaction { commit: start, time: SystemTime::UNIX_EPOCH },
             load,
             landing: JoinSet::new(),

@@ -46,6 +46,8 @@ pub(super) enum SourceError {
 pub(super) struct ServerError {
     pub(super) code: String,
     pub(super) message: String,
+    /// Where in the server: unlike the message it is the same in every language.
+    pub(super) routine: String,
 }
 
 impl SourceError {
@@ -59,6 +61,11 @@ impl SourceError {
             Self::Server(error) => Some(&error.code),
             _ => None,
         }
+    }
+
+    /// The publication does not exist at the point of the WAL that is decoded.
+    pub(super) fn is_missing_publication(&self) -> bool {
+        matches!(self, Self::Server(error) if error.code == "42704" && error.routine == "get_publication_oid")
     }
 
     pub(super) fn fault(self, config: &SourceConfig) -> Fault {
@@ -92,6 +99,7 @@ impl SourceError {
             Self::SlotLost(problem) => slot_lost(config, &problem),
             Self::Gap(problem) => gap(config, &problem),
             Self::Moved(lsn) => slot_in_use(config, &format!("another session has moved it to {lsn}")),
+            Self::Server(_) if self.is_missing_publication() => publication_missing(config),
             Self::Server(error) => server_fault(&error, config),
             Self::Found(fault) => *fault,
         }
@@ -152,6 +160,16 @@ fn server_fault(error: &ServerError, config: &SourceConfig) -> Fault {
             "raise max_wal_senders (or max_connections) and restart the server, or end sessions that nobody uses",
         ),
         "55006" => slot_in_use(config, &error.message),
+        "25006" => source_retry(
+            Reason::PublicationMissing,
+            format!(
+                "{said}; this is a standby, and the publication does not publish all of the job's tables"
+            ),
+            format!(
+                "create or complete publication {} on the primary; the standby follows",
+                config.publication
+            ),
+        ),
         "55P03" => source_retry(
             Reason::SourceUnreachable,
             format!("{said}; a long transaction or another session's lock is in the way"),
@@ -225,6 +243,23 @@ pub(super) fn gap(config: &SourceConfig, problem: &str) -> Fault {
     )
 }
 
+fn publication_missing(config: &SourceConfig) -> Fault {
+    source_retry(
+        Reason::PublicationMissing,
+        format!(
+            "publication {} was dropped, and PostgreSQL cannot decode what was written while it was missing",
+            config.publication
+        ),
+        format!(
+            "nothing, if no row was written meanwhile: the worker has made it anew; else copy the tables anew and \
+             begin again: delete and recreate the job, or run SELECT pg_drop_replication_slot({slot}), and in \
+             StarRocks' target database {}",
+            forget(config),
+            slot = sql::literal(&config.slot).trim_start(),
+        ),
+    )
+}
+
 /// What makes a job one without a past.
 fn forget(config: &SourceConfig) -> String {
     let pattern = format!("%-{}", config.slot);
@@ -256,7 +291,8 @@ pub(super) mod tests {
     }
 
     fn fault(code: &str, message: &str) -> Fault {
-        SourceError::Server(ServerError { code: code.into(), message: message.into() }).fault(&config())
+        let (code, message) = (code.into(), message.into());
+        SourceError::Server(ServerError { code, message, ..ServerError::default() }).fault(&config())
     }
 
     #[test]
@@ -271,12 +307,33 @@ pub(super) mod tests {
             ("55006", "", Reason::SlotInUse, Course::Retry),
             ("55000", "cannot read from logical replication slot \"x\"", Reason::SlotLost, Course::Halt),
             ("58P01", "requested WAL segment 01 has already been removed", Reason::SlotLost, Course::Halt),
+            (
+                "25006",
+                "cannot execute CREATE PUBLICATION in a read-only transaction",
+                Reason::PublicationMissing,
+                Course::Retry,
+            ),
+            (
+                "08P01",
+                "unsupported startup parameter: replication",
+                Reason::SourceProtocolViolation,
+                Course::Retry,
+            ),
             ("57P01", "terminating connection", Reason::SourceUnreachable, Course::Retry),
             ("XX000", "anything", Reason::SourceUnreachable, Course::Retry),
         ];
         for (code, message, reason, course) in cases {
             let fault = fault(code, message);
             assert_eq!((fault.reason, fault.course), (reason, course), "{code}");
+        }
+    }
+
+    #[test]
+    fn a_missing_publication_is_told_from_a_missing_slot() {
+        for (routine, missing) in [("get_publication_oid", true), ("ReplicationSlotAcquire", false)] {
+            let error =
+                ServerError { code: "42704".into(), routine: routine.into(), ..ServerError::default() };
+            assert_eq!(SourceError::Server(error).is_missing_publication(), missing, "{routine}");
         }
     }
 

@@ -7,6 +7,7 @@
 //! ```
 //!
 //! - [`setup`]: checks the source, creates what is missing, reads the tables' shapes, and drops on request.
+//! - [`health`]: how safe the slot is, asked now and then.
 //! - [`stream`]: the reader, the only place that tells PostgreSQL to forget WAL.
 //! - [`pgoutput`] and [`route`]: pure; bytes to messages, messages to changes of the job's tables.
 //! - [`connection`]: the one client, for SQL and for replication alike.
@@ -17,6 +18,7 @@
 mod connection;
 mod cursor;
 mod error;
+pub mod health;
 mod kind;
 pub mod pgoutput;
 pub(crate) mod reading;

@@ -15,6 +15,7 @@ use crate::{
 
 /// PostgreSQL 13 knows whether a slot still has its WAL.
 const WAL_STATUS_SINCE: u32 = 130_000;
+const FAILOVER_SINCE: u32 = 170_000;
 
 /// A slot as `pg_replication_slots` shows it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -22,6 +23,8 @@ pub(super) struct Slot {
     plugin: String,
     database: String,
     wal_lost: bool,
+    /// It is kept on standbys that synchronise slots.
+    fails_over: bool,
     /// The process of the session that holds it.
     pub(super) holder: Option<String>,
     /// Everything before it has been confirmed; none for a slot that is not logical or not ready.
@@ -35,9 +38,10 @@ impl Slot {
         version: u32,
     ) -> Result<Option<Self>, SourceError> {
         let wal_status = if version < WAL_STATUS_SINCE { "'reserved'" } else { "wal_status" };
+        let failover = if version < FAILOVER_SINCE { "false" } else { "failover" };
         let name = sql::literal(name);
         let rows = connection.query(&format!(
-            "SELECT plugin, database, {wal_status}, active_pid, confirmed_flush_lsn \
+            "SELECT plugin, database, {wal_status}, active_pid, confirmed_flush_lsn, {failover} \
              FROM pg_catalog.pg_replication_slots WHERE slot_name = {name}"
         ))?;
         Ok(rows.first().map(|row| Self {
@@ -46,7 +50,13 @@ impl Slot {
             wal_lost: row.text(2) == "lost",
             holder: row.value(3).map(str::to_owned),
             confirmed: row.text(4).parse().ok(),
+            fails_over: row.flag(5),
         }))
+    }
+
+    /// Whether a failover of this server would lose it.
+    pub(super) fn stays_behind(&self, version: u32) -> bool {
+        version >= FAILOVER_SINCE && !self.fails_over
     }
 
     /// The confirmed position of a slot that this job can use.
@@ -72,11 +82,21 @@ impl Slot {
     }
 }
 
-/// Creates the slot; it waits for the transactions that are open now.
-pub(super) fn create(connection: &mut Connection, name: &str) -> Result<Lsn, SourceError> {
+/// Creates the slot; it waits for the transactions that are open now. Where the server can, the slot follows it to a
+/// standby that synchronises slots; a slot of a standby itself cannot.
+pub(super) fn create(
+    connection: &mut Connection,
+    name: &str,
+    version: u32,
+    is_standby: bool,
+) -> Result<Lsn, SourceError> {
     let slot = sql::identifier(name);
-    let rows =
-        connection.query(&format!("CREATE_REPLICATION_SLOT {slot} LOGICAL pgoutput NOEXPORT_SNAPSHOT"))?;
+    let options = if version >= FAILOVER_SINCE && !is_standby {
+        "(SNAPSHOT 'nothing', FAILOVER true)"
+    } else {
+        "NOEXPORT_SNAPSHOT"
+    };
+    let rows = connection.query(&format!("CREATE_REPLICATION_SLOT {slot} LOGICAL pgoutput {options}"))?;
     rows.first().ok_or_else(|| SourceError::protocol("creating a slot gave no position"))?.parse(1)
 }
 
@@ -100,7 +120,7 @@ mod tests {
 
     fn slot() -> Slot {
         let (plugin, database) = ("pgoutput".into(), "app".into());
-        Slot { plugin, database, wal_lost: false, holder: None, confirmed: Some(Lsn(7)) }
+        Slot { plugin, database, wal_lost: false, fails_over: false, holder: None, confirmed: Some(Lsn(7)) }
     }
 
     #[test]

@@ -55,7 +55,7 @@ fn a_table_has_its_columns_kinds_and_key() {
 }
 
 #[test]
-fn everything_in_the_way_is_named_at_once() {
+fn when_no_table_is_left_everything_in_the_way_is_named_at_once() {
     let source = Source::new("refusals");
     source.sql("CREATE TABLE keyless (id int)");
     source.sql("CREATE TABLE blobs (id int PRIMARY KEY, raw bytea, many int[])");
@@ -64,7 +64,7 @@ fn everything_in_the_way_is_named_at_once() {
     source.sql("CREATE VIEW seen AS SELECT * FROM orders");
     source.sql("CREATE TABLE dbmazz_checkpoints (id int PRIMARY KEY)");
     let cases: [(&[&str], Reason, &[&str]); 6] = [
-        (&["orders", "absent", "gone.t"], Reason::SourceTableMissing, &["public.absent", "gone.t"]),
+        (&["absent", "gone.t"], Reason::SourceTableMissing, &["public.absent", "gone.t"]),
         (&["keyless"], Reason::PrimaryKeyMissing, &["public.keyless"]),
         (
             &["blobs", "spans"],
@@ -82,6 +82,37 @@ fn everything_in_the_way_is_named_at_once() {
     }
     assert_eq!(source.admin("SELECT count(*) FROM pg_publication"), "0");
     assert_eq!(source.slot("count(*)"), "0");
+}
+
+#[test]
+fn a_table_that_cannot_be_followed_is_refused_alone() {
+    let source = Source::new("refused_alone");
+    source.sql("CREATE TABLE keyless (id int)");
+    let config = source.config(&["absent", "orders", "keyless"]);
+    let prepared = prepare(&config, &[]).unwrap();
+    let refused: Vec<_> = prepared.refused.iter().map(|fault| fault.reason).collect();
+    assert_eq!(refused, [Reason::SourceTableMissing, Reason::PrimaryKeyMissing]);
+    assert_eq!((prepared.tables.len(), prepared.tables[0].name.name.as_str()), (1, "orders"));
+    assert!(!prepared.holds_wal, "nothing of them is in the WAL");
+    // Published without an identity, its updates would fail at the source.
+    source.sql("INSERT INTO keyless VALUES (1); UPDATE keyless SET id = 2");
+    source
+        .sql("ALTER TABLE keyless REPLICA IDENTITY FULL; ALTER PUBLICATION refused_alone ADD TABLE keyless");
+    assert!(prepare(&config, &[]).unwrap().holds_wal);
+}
+
+#[test]
+fn a_unique_index_as_identity_is_a_key() {
+    let source = Source::new("by_index");
+    source.sql("CREATE TABLE goods (name text, shelf int NOT NULL, place int NOT NULL, UNIQUE (shelf, place) INCLUDE (name))");
+    source.sql("ALTER TABLE goods REPLICA IDENTITY USING INDEX goods_shelf_place_name_key");
+    let config = source.config(&["goods"]);
+    let mut follow = Follow::start(&config);
+    assert_eq!(follow.prepared.tables[0].key, [1, 2]);
+    source.sql("INSERT INTO goods VALUES ('a', 1, 1); UPDATE goods SET place = 2; UPDATE goods SET name = 'b'; DELETE FROM goods");
+    follow.until_seen(4);
+    assert_eq!(follow.seen, ["+a,1,1", "key null,1,1>a,1,2", ">b,1,2", "-key null,1,2"]);
+    follow.drain();
 }
 
 #[test]

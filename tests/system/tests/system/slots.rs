@@ -2,7 +2,7 @@
 
 use anyhow::Result;
 use system::{source::Source, wait, worker::Worker};
-use testbed::postgres::{Postgres, PostgresOptions};
+use testbed::postgres::{Embedded, Postgres, PostgresOptions};
 
 use super::rig::{DATABASE, Rig};
 
@@ -13,7 +13,7 @@ const SLOT: &str = "dbmazz_slot";
 async fn left_behind(rig: &Rig, drained: bool) -> Result<()> {
     let mut worker = rig.worker().await?;
     rig.source.run("INSERT INTO t VALUES (1, 1)").await?;
-    rig.until_table_equal("t", &["id"]).await?;
+    rig.until_table_equal("t").await?;
     rig.until_confirmed().await?;
     if drained {
         worker.process().terminate().await?;
@@ -93,7 +93,7 @@ async fn a_slot_dropped_in_mid_stream_halts_the_job_and_every_successor() -> Res
     let rig = Rig::of(ROWS, "t").await?;
     let mut worker = rig.worker().await?;
     rig.source.run("INSERT INTO t VALUES (1, 1)").await?;
-    rig.until_table_equal("t", &["id"]).await?;
+    rig.until_table_equal("t").await?;
     let drop_it = format!(
         "DO $$ BEGIN LOOP BEGIN
            PERFORM pg_terminate_backend(active_pid, 1000) FROM pg_replication_slots WHERE slot_name = '{SLOT}';
@@ -145,12 +145,46 @@ async fn a_job_whose_slot_was_dropped_on_request_begins_anew() -> Result<()> {
     let rig = Rig::of(ROWS, "t").await?;
     let worker = rig.worker().await?;
     rig.source.run("INSERT INTO t VALUES (1, 1)").await?;
-    rig.until_table_equal("t", &["id"]).await?;
+    rig.until_table_equal("t").await?;
     assert!(worker.stop(proto::StopRequest::default()).await?.success);
     assert_eq!(slots(&rig).await?.as_deref(), Some("0"));
     drop(worker);
     let _anew = rig.worker().await?;
     rig.source.run("INSERT INTO t VALUES (2, 2)").await?;
-    rig.until_table_equal("t", &["id"]).await?;
+    rig.until_table_equal("t").await?;
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_health_of_the_slot_is_told_while_all_is_well_and_when_it_is_not() -> Result<()> {
+    let options = PostgresOptions {
+        binaries: Some(Embedded::of(17)?.binaries()?),
+        ..PostgresOptions::default().with("max_slot_wal_keep_size", "64MB").with("max_wal_size", "32MB")
+    };
+    let rig = Rig::with(options, ROWS, "t").await?;
+    let worker = rig.worker().await?;
+    let healthy = async || Ok(worker.status().await?.slot);
+    let health = wait::until("the slot was looked at", healthy).await?;
+    assert_eq!((health.wal_status.as_str(), health.at_risk), ("reserved", false));
+    assert!(health.safe_wal_bytes.is_some() && health.inactive_seconds.is_none(), "{health:?}");
+    let metrics = worker.http("/metrics")?.1;
+    for line in [
+        "dbmazz_slot_wal_status{status=\"reserved\"} 1",
+        "dbmazz_slot_at_risk 0",
+        "dbmazz_slot_safe_wal_bytes",
+    ] {
+        assert!(metrics.contains(line), "no {line} in\n{metrics}");
+    }
+    // Paused, the slot stays where it is while the server writes on.
+    assert!(worker.pause().await?.success);
+    let at_risk = async || {
+        let more = "CREATE TABLE IF NOT EXISTS fill (a text); INSERT INTO fill SELECT repeat('x', 500) FROM generate_series(1, 20000)";
+        if rig.slot("wal_status").await?.as_deref() == Some("reserved") {
+            rig.source.run(more).await?;
+        }
+        Ok(worker.status().await?.slot.filter(|slot| slot.at_risk))
+    };
+    let health = wait::until("the risk is told", at_risk).await?;
+    assert_ne!(health.wal_status, "reserved", "{health:?}");
     Ok(())
 }

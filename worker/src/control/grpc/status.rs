@@ -8,7 +8,7 @@ use tonic::{Request, Response, async_trait};
 use super::faults;
 use crate::{
     control::{JobInfo, known::Known},
-    progress::{Snapshot, State},
+    progress::{SlotHealth, Snapshot, State},
 };
 
 #[derive(Debug)]
@@ -39,6 +39,18 @@ fn status(snapshot: &Snapshot, info: &JobInfo) -> StatusResponse {
         ready: snapshot.is_ready(),
         faults: snapshot.faults.iter().map(faults::written).collect(),
         version: info.version.to_owned(),
+        slot: snapshot.slot.as_ref().map(slot),
+    }
+}
+
+fn slot(health: &SlotHealth) -> proto::SlotHealth {
+    proto::SlotHealth {
+        wal_status: health.wal_status.clone(),
+        safe_wal_bytes: health.safe_wal_bytes,
+        retained_wal_bytes: health.retained_wal_bytes,
+        inactive_seconds: health.inactive_seconds,
+        invalidation_reason: health.invalidation_reason.clone(),
+        at_risk: health.is_at_risk(),
     }
 }
 

@@ -53,7 +53,7 @@ fn read_value(cursor: &mut Cursor<'_>) -> Option<Option<String>> {
     String::from_utf8(text.to_vec()).ok().map(Some)
 }
 
-/// The code and the message of an ErrorResponse; its detail may hold row values and is left out.
+/// What an ErrorResponse or a NoticeResponse says, without its detail, which may hold row values.
 pub(in crate::postgres) fn server_error(body: &[u8]) -> Result<ServerError, SourceError> {
     read_error(body).ok_or_else(|| SourceError::protocol("an error message is malformed"))
 }
@@ -71,6 +71,7 @@ fn read_error(body: &[u8]) -> Option<ServerError> {
         match field {
             b'C' => error.code = text,
             b'M' => error.message = text,
+            b'R' => error.routine = text,
             _ => {}
         }
     }

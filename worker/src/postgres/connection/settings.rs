@@ -8,8 +8,9 @@ const PROTOCOL: u32 = 3 << 16;
 /// Makes a session one of the replication protocol, which speaks SQL too.
 pub(super) const REPLICATION: &[(&str, &str)] = &[("replication", "database")];
 
-const SETTINGS: [(&str, &str); 10] = [
+const SETTINGS: [(&str, &str); 11] = [
     ("client_encoding", "UTF8"),
+    ("client_min_messages", "warning"),
     ("search_path", ""),
     ("TimeZone", "UTC"),
     ("DateStyle", "ISO"),

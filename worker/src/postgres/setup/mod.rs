@@ -38,9 +38,12 @@ use crate::{
 };
 use catalogue::Catalogue;
 use publication::Publication;
+use shape::Refused;
 
 /// `pg_partition_tree`, generated columns: below it our questions to the catalogue fail.
 const OLDEST_VERSION: u32 = 120_000;
+const STANDBY_SINCE: u32 = 160_000;
+const IDLE_TIMEOUT_SINCE: u32 = 180_000;
 
 /// Long enough for the walsender of a worker that was killed a moment ago.
 const IN_USE_LIMIT: Duration = Duration::from_secs(3);
@@ -49,8 +52,12 @@ const IN_USE_PAUSE: Duration = Duration::from_millis(20);
 /// A source that is ready to stream.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Prepared {
-    /// In the order of the configuration.
+    /// Those that can be followed, in the order of the configuration; at least one.
     pub tables: Vec<Table>,
+    /// What is in the way of each of the others.
+    pub refused: Vec<Fault>,
+    /// A refused table is published, so its changes may be in the WAL, which must stay.
+    pub holds_wal: bool,
     /// Where the slot continues.
     pub confirmed: Lsn,
     /// As in `server_version_num`: 150004 is 15.4.
@@ -73,19 +80,42 @@ fn try_prepare(config: &SourceConfig, past: &[Past]) -> Result<Prepared, SourceE
     server.check()?;
     let catalogue = Catalogue::read(&mut connection, &config.tables)?;
     let publication = Publication::find(&mut connection, &config.publication, server.version)?;
-    let tables = shape::tables(config, &catalogue, publication.as_ref())?;
+    let (tables, refused) = shape::tables(config, &catalogue, publication.as_ref());
+    if tables.is_empty() {
+        return Err(none_left(refused).into());
+    }
     let slot = judged_slot(&mut connection, config, &server, past)?;
-    publication::ensure(&mut connection, config, &catalogue, publication.as_ref(), server.version)?;
-    let confirmed = slot.map_or_else(|| slot::create(&mut connection, &config.slot), Ok)?;
+    publication::ensure(&mut connection, config, &tables, publication.as_ref(), server.version)?;
+    let create = |connection: &mut Connection| {
+        slot::create(connection, &config.slot, server.version, server.is_standby)
+    };
+    let confirmed = slot.map_or_else(|| create(&mut connection), Ok)?;
+    warn_of_limits(&mut connection, config, &server)?;
+    // Here and not with the session's end, which the stream's session would have to wait for.
+    connection.query("SELECT pg_catalog.pg_advisory_unlock_all()")?;
     connection.close();
+    let is_published =
+        |refused: &Refused| publication.as_ref().is_some_and(|publication| publication.has(&refused.table));
     Ok(Prepared {
         tables,
+        holds_wal: refused.iter().any(is_published),
+        refused: refused.into_iter().map(|refused| refused.fault).collect(),
         confirmed,
         server_version: server.version,
         slot_created: slot.is_none(),
         publication_created: publication.is_none(),
         system_identifier: server.origin.system,
     })
+}
+
+/// Nothing can be followed: what is in the way of every table.
+fn none_left(refused: Vec<Refused>) -> Fault {
+    let mut faults = refused.into_iter().map(|refused| refused.fault);
+    let Some(first) = faults.next() else {
+        return halt(Reason::BadConfiguration, "the job selects no table", "select at least one");
+    };
+    let message = faults.fold(first.message, |message, fault| format!("{message}; {}", fault.message));
+    halt(first.reason, message, first.fix)
 }
 
 /// Where the slot is, if there is one; fails when the past says that it should be somewhere else.
@@ -106,7 +136,33 @@ fn judged_slot(
     Ok(slot)
 }
 
-/// A slot that somebody reads moves while it is judged, so its end is waited for, for a while.
+/// What is not wrong now, and ends the replication one day.
+fn warn_of_limits(
+    connection: &mut Connection,
+    config: &SourceConfig,
+    server: &Server,
+) -> Result<(), SourceError> {
+    let slot = Slot::find(connection, &config.slot, server.version)?;
+    if slot.is_some_and(|slot| slot.stays_behind(server.version)) {
+        let why =
+            if server.is_standby { "slots of a standby stay on it" } else { "it was made without FAILOVER" };
+        tracing::warn!(slot = %config.slot, "the slot does not survive a failover of the server: {why}");
+    }
+    if server.version >= IDLE_TIMEOUT_SINCE {
+        let rows = connection.query(
+            "SELECT setting FROM pg_catalog.pg_settings WHERE name = 'idle_replication_slot_timeout' AND setting <> '0'",
+        )?;
+        if let Some(row) = rows.first() {
+            let timeout = row.text(0);
+            tracing::warn!(slot = %config.slot, %timeout, "idle_replication_slot_timeout is set: PostgreSQL gives \
+                a slot up that nobody reads for so long, and a job that is stopped meanwhile loses changes");
+        }
+    }
+    Ok(())
+}
+
+/// A slot that somebody reads moves while it is judged, so its end is waited for, for a while. The lock of the slot
+/// keeps other workers away until this session ends.
 fn quiet_slot(
     connection: &mut Connection,
     config: &SourceConfig,
@@ -114,14 +170,16 @@ fn quiet_slot(
 ) -> Result<Option<Lsn>, SourceError> {
     let deadline = Instant::now() + IN_USE_LIMIT;
     loop {
+        let locked = stream::lock(connection, &config.slot);
         let Some(slot) = Slot::find(connection, &config.slot, version)? else { return Ok(None) };
         let confirmed = slot.usable(config)?;
-        match slot.holder {
-            None => return Ok(Some(confirmed)),
-            Some(pid) if Instant::now() > deadline => {
+        match (locked, slot.holder) {
+            (Ok(()), None) => return Ok(Some(confirmed)),
+            (Err(error), _) if Instant::now() > deadline => return Err(error),
+            (_, Some(pid)) if Instant::now() > deadline => {
                 return Err(slot_in_use(config, &format!("by the session of process {pid}")).into());
             }
-            Some(_) => thread::sleep(IN_USE_PAUSE),
+            _ => thread::sleep(IN_USE_PAUSE),
         }
     }
 }
@@ -130,16 +188,20 @@ fn quiet_slot(
 struct Server {
     version: u32,
     wal_level: String,
+    is_standby: bool,
     origin: Origin,
 }
 
 impl Server {
     fn read(connection: &mut Connection) -> Result<Self, SourceError> {
         let rows = connection
-            .query("SELECT pg_catalog.current_setting('server_version_num'), pg_catalog.current_setting('wal_level')")?;
+            .query(
+                "SELECT pg_catalog.current_setting('server_version_num'), pg_catalog.current_setting('wal_level'), \
+                 pg_catalog.pg_is_in_recovery()",
+            )?;
         let settings = rows.first().ok_or_else(|| SourceError::protocol("the server has no version"))?;
         let (version, wal_level) = (settings.parse(0)?, settings.text(1).to_owned());
-        Ok(Self { version, wal_level, origin: stream::identify(connection)? })
+        Ok(Self { version, wal_level, is_standby: settings.flag(2), origin: stream::identify(connection)? })
     }
 
     fn check(&self) -> Result<(), Fault> {
@@ -149,6 +211,16 @@ impl Server {
                 Reason::BadConfiguration,
                 message,
                 "upgrade the server to PostgreSQL 13 or later",
+            ));
+        }
+        if self.is_standby && self.version < STANDBY_SINCE {
+            return Err(halt(
+                Reason::BadConfiguration,
+                format!(
+                    "this server is a standby, and PostgreSQL {} cannot decode on one",
+                    self.version / 10_000
+                ),
+                "give the address of the primary, or upgrade to PostgreSQL 16 or later",
             ));
         }
         if self.wal_level != "logical" {

@@ -7,12 +7,12 @@ use std::collections::HashMap;
 
 use crds::Reason;
 
-use super::{catalogue::Catalogue, halt};
+use super::halt;
 use crate::{
     config::SourceConfig,
     fault::Fault,
     postgres::{connection::Connection, error::SourceError, sql},
-    table::TableName,
+    table::{Table, TableName},
 };
 
 const VIA_ROOT_SINCE: u32 = 130_000;
@@ -50,7 +50,15 @@ impl Publication {
         self.members.get(table)?.as_deref()
     }
 
-    fn check(&self, config: &SourceConfig, catalogue: &Catalogue) -> Result<(), Fault> {
+    pub(super) fn is_via_root(&self) -> bool {
+        self.via_root
+    }
+
+    pub(super) fn has(&self, table: &TableName) -> bool {
+        self.members.contains_key(table)
+    }
+
+    fn check(&self, config: &SourceConfig) -> Result<(), Fault> {
         let publication = sql::identifier(&config.publication);
         if !self.publishes_all {
             return Err(halt(
@@ -61,19 +69,7 @@ impl Publication {
                 ),
             ));
         }
-        let is_partitioned =
-            |name: &&TableName| catalogue.relation(name).is_some_and(|found| found.kind == "p");
-        match config.tables.iter().find(is_partitioned) {
-            Some(table) if !self.via_root => Err(halt(
-                Reason::BadConfiguration,
-                format!(
-                    "publication {} publishes the partitions of {table} and not itself",
-                    config.publication
-                ),
-                format!("run ALTER PUBLICATION {publication} SET (publish_via_partition_root = true)"),
-            )),
-            _ => Ok(()),
-        }
+        Ok(())
     }
 }
 
@@ -96,26 +92,27 @@ fn members(
     rows.into_iter().map(member).collect()
 }
 
-/// Makes sure that the publication publishes every selected table.
+/// Makes sure that the publication publishes these tables. Others are not put into it: PostgreSQL would refuse
+/// updates of a table that is published without a replica identity.
 pub(super) fn ensure(
     connection: &mut Connection,
     config: &SourceConfig,
-    catalogue: &Catalogue,
+    tables: &[Table],
     found: Option<&Publication>,
     version: u32,
 ) -> Result<(), SourceError> {
     let publication = sql::identifier(&config.publication);
     let Some(found) = found else {
         let via_root = if version < VIA_ROOT_SINCE { "" } else { ", publish_via_partition_root = true" };
-        let tables = list(config.tables.iter());
+        let tables = list(tables.iter().map(|table| &table.name));
         connection.query(&format!(
             "CREATE PUBLICATION {publication} FOR TABLE {tables} \
              WITH (publish = 'insert, update, delete, truncate'{via_root})"
         ))?;
         return Ok(());
     };
-    found.check(config, catalogue)?;
-    let missing = list(config.tables.iter().filter(|table| !found.members.contains_key(table)));
+    found.check(config)?;
+    let missing = list(tables.iter().map(|table| &table.name).filter(|name| !found.has(name)));
     if !missing.is_empty() {
         connection.query(&format!("ALTER PUBLICATION {publication} ADD TABLE {missing}"))?;
     }

@@ -1,6 +1,6 @@
 //! Judges what the catalogue says: tables with their columns and keys, or everything that is in the way.
 //!
-//! Pure. All tables with the same trouble are named at once, so that a person mends them in one go.
+//! Pure. A table with a trouble is refused alone: the others flow.
 
 use std::collections::HashSet;
 
@@ -8,72 +8,84 @@ use crds::Reason;
 
 use super::{
     catalogue::{Attribute, Catalogue, Index, Relation},
-    halt,
     publication::Publication,
 };
 use crate::{
     config::SourceConfig,
-    fault::Fault,
+    fault::{Fault, Part},
     postgres::{kind, sql},
     table::{Column, Kind, Table, TableId, TableName},
 };
 
-/// The tables of the job, in the order of the configuration.
+/// The tables that can be followed, in the order of the configuration, and for each other one what is in the way.
 pub(super) fn tables(
     config: &SourceConfig,
     catalogue: &Catalogue,
     publication: Option<&Publication>,
-) -> Result<Vec<Table>, Fault> {
-    let names = &config.tables;
-    refuse(names, |name| name.name.starts_with("dbmazz_").then(|| name.to_string()), reserved)?;
-    refuse(names, |name| catalogue.relation(name).is_none().then(|| name.to_string()), missing)?;
-    let found: Vec<_> = names.iter().filter_map(|name| Some((name, catalogue.relation(name)?))).collect();
-    refuse(&found, |(name, relation)| unfit(name, relation), not_a_table)?;
-    refuse(&found, |(name, relation)| relation.primary_key.is_none().then(|| name.to_string()), keyless)?;
-    refuse(&found, |(name, relation)| weak_identity(name, relation), insufficient)?;
-    let published: Vec<_> =
-        found.iter().map(|(name, relation)| columns_of(name, relation, publication)).collect();
-    found
-        .iter()
-        .zip(&published)
-        .zip(0..)
-        .map(|(((name, relation), columns), id)| table(TableId(id), name, relation, columns))
-        .collect()
+) -> (Vec<Table>, Vec<Refused>) {
+    let (mut tables, mut refused) = (Vec::new(), Vec::new());
+    for name in &config.tables {
+        match judged(TableId(tables.len() as u32), name, catalogue, publication) {
+            Ok(table) => tables.push(table),
+            Err(fault) => refused.push(Refused { table: name.clone(), fault }),
+        }
+    }
+    (tables, refused)
 }
 
-/// Fails with everything that `trouble` finds.
-fn refuse<T>(
-    all: &[T],
-    trouble: impl Fn(&T) -> Option<String>,
-    fault: impl FnOnce(&str) -> Fault,
-) -> Result<(), Fault> {
-    let troubles: Vec<_> = all.iter().filter_map(trouble).collect();
-    if troubles.is_empty() { Ok(()) } else { Err(fault(&troubles.join(", "))) }
+/// A table that cannot be followed as it is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Refused {
+    pub(super) table: TableName,
+    pub(super) fault: Fault,
 }
 
-fn unfit(name: &TableName, relation: &Relation) -> Option<String> {
+fn judged(
+    id: TableId,
+    name: &TableName,
+    catalogue: &Catalogue,
+    publication: Option<&Publication>,
+) -> Result<Table, Fault> {
+    if name.name.starts_with("dbmazz_") {
+        return Err(reserved(name));
+    }
+    let relation = catalogue.relation(name).ok_or_else(|| missing(name))?;
+    if let Some(what) = unfit(relation) {
+        return Err(not_a_table(name, what));
+    }
+    if relation.kind == "p" && publication.is_some_and(|publication| !publication.is_via_root()) {
+        return Err(not_via_root(name));
+    }
+    let key = key(name, relation)?;
+    table(id, name, key, &columns_of(name, relation, publication))
+}
+
+/// What it is instead of a table with its changes in the WAL.
+fn unfit(relation: &Relation) -> Option<&'static str> {
     match (relation.kind.as_str(), relation.persistence.as_str()) {
         ("r" | "p", "p") => None,
-        ("r" | "p", _) => Some(format!("{name} (unlogged or temporary)")),
-        ("v" | "m", _) => Some(format!("{name} (a view)")),
-        ("f", _) => Some(format!("{name} (a foreign table)")),
-        _ => Some(name.to_string()),
+        ("r" | "p", _) => Some("unlogged or temporary"),
+        ("v" | "m", _) => Some("a view"),
+        ("f", _) => Some("a foreign table"),
+        _ => Some("no table"),
     }
 }
 
-/// What the source will not send with an update or a delete: which row it was.
-fn weak_identity(name: &TableName, relation: &Relation) -> Option<String> {
+/// What tells rows apart, and comes with every update and delete: the primary key, or the unique index of the
+/// replica identity.
+fn key<'a>(name: &TableName, relation: &'a Relation) -> Result<&'a Index, Fault> {
     if let Some(partition) = &relation.partition_without_identity {
-        return Some(format!("{name} (partition {partition})"));
+        return Err(insufficient(name, &format!("of partition {partition}")));
     }
     let holds = |index: &Index, key: &Index| key.columns.iter().all(|column| index.columns.contains(column));
-    let enough = match (relation.identity.as_str(), &relation.primary_key, &relation.identity_index) {
-        ("f", _, _) => true,
-        ("d", Some(key), _) => key.immediate,
-        ("i", Some(key), Some(index)) => holds(index, key),
-        _ => false,
-    };
-    (!enough).then(|| name.to_string())
+    match (relation.identity.as_str(), &relation.primary_key, &relation.identity_index) {
+        ("f", Some(key), _) => Ok(key),
+        ("d", Some(key), _) if key.immediate => Ok(key),
+        ("i", Some(key), Some(index)) if holds(index, key) => Ok(key),
+        ("i", _, Some(index)) => Ok(index),
+        (_, None, _) => Err(keyless(name)),
+        _ => Err(insufficient(name, "of the table")),
+    }
 }
 
 /// The columns that pgoutput sends: a publication may have a list, and leaves generated ones out by default.
@@ -105,9 +117,9 @@ fn kind_of(column: &Attribute) -> Kind {
     }
 }
 
-fn table(id: TableId, name: &TableName, relation: &Relation, columns: &[&Attribute]) -> Result<Table, Fault> {
+fn table(id: TableId, name: &TableName, key: &Index, columns: &[&Attribute]) -> Result<Table, Fault> {
     let place = |number: &i32| columns.iter().position(|column| column.number == *number);
-    let key = relation.primary_key.iter().flat_map(|key| &key.columns).map(place).collect::<Option<Vec<_>>>();
+    let key = key.columns.iter().map(place).collect::<Option<Vec<_>>>();
     let key = key.filter(|key| !key.is_empty()).ok_or_else(|| unpublished_key(name))?;
     let column = |attribute: &&Attribute| Column {
         name: attribute.name.clone(),
@@ -118,50 +130,81 @@ fn table(id: TableId, name: &TableName, relation: &Relation, columns: &[&Attribu
     Ok(Table { id, name: name.clone(), target: name.target(), columns, key })
 }
 
-fn reserved(tables: &str) -> Fault {
-    halt(
+fn refusal(
+    name: &TableName,
+    reason: Reason,
+    message: impl Into<String>,
+    fix: impl Into<String>,
+) -> Fault {
+    Fault::halt(Part::Table(name.clone()), reason, message, fix)
+}
+
+fn reserved(name: &TableName) -> Fault {
+    refusal(
+        name,
         Reason::BadConfiguration,
-        format!("tables whose names begin with dbmazz_ are this worker's own and not replicated: {tables}"),
-        "take them out of the job's tables",
+        format!("table {name} has a name that begins with dbmazz_, as this worker's own do"),
+        "take it out of the job's tables",
     )
 }
 
-fn missing(tables: &str) -> Fault {
-    halt(
+fn missing(name: &TableName) -> Fault {
+    refusal(
+        name,
         Reason::SourceTableMissing,
-        format!("not in the source database: {tables}"),
-        "check the names (they are exact, also in upper and lower case) and the database, or create the tables",
+        format!("table {name} is not in the source database"),
+        "check the name (it is exact, also in upper and lower case) and the database, or create the table",
     )
 }
 
-fn not_a_table(tables: &str) -> Fault {
-    halt(
+fn not_a_table(name: &TableName, what: &str) -> Fault {
+    refusal(
+        name,
         Reason::BadConfiguration,
-        format!("only ordinary and partitioned tables can be replicated, not {tables}"),
-        "take them out of the job's tables, or select the tables behind them",
+        format!("{name} is {what}, and only ordinary and partitioned tables can be replicated"),
+        "take it out of the job's tables, or select the tables behind it",
     )
 }
 
-fn keyless(tables: &str) -> Fault {
-    halt(
+fn not_via_root(name: &TableName) -> Fault {
+    refusal(
+        name,
+        Reason::BadConfiguration,
+        format!("the publication publishes the partitions of {name} and not itself"),
+        "run ALTER PUBLICATION … SET (publish_via_partition_root = true), or select its partitions",
+    )
+}
+
+fn keyless(name: &TableName) -> Fault {
+    let table = sql::table(name);
+    refusal(
+        name,
         Reason::PrimaryKeyMissing,
-        format!("without a primary key: {tables}"),
-        "give each a primary key with ALTER TABLE … ADD PRIMARY KEY, or take them out of the job's tables",
+        format!("table {name} has no primary key, nor a unique index as its replica identity"),
+        format!(
+            "run ALTER TABLE {table} ADD PRIMARY KEY (…), or ALTER TABLE {table} REPLICA IDENTITY USING INDEX … with \
+             a unique index over columns that are NOT NULL, or take the table out of the job"
+        ),
     )
 }
 
-fn insufficient(tables: &str) -> Fault {
-    halt(
+fn insufficient(name: &TableName, of: &str) -> Fault {
+    refusal(
+        name,
         Reason::ReplicaIdentityInsufficient,
-        format!("the replica identity does not hold the whole primary key: {tables}"),
-        "run ALTER TABLE … REPLICA IDENTITY DEFAULT for each (and make its primary key not deferrable)",
+        format!("the replica identity {of} does not tell which row of {name} was changed"),
+        format!(
+            "run ALTER TABLE {} REPLICA IDENTITY DEFAULT (with a primary key that is not deferrable)",
+            sql::table(name)
+        ),
     )
 }
 
 fn unpublished_key(name: &TableName) -> Fault {
-    halt(
+    refusal(
+        name,
         Reason::ReplicaIdentityInsufficient,
-        format!("the publication leaves out columns of the primary key of {name}"),
+        format!("the publication leaves out columns of the key of {name}"),
         format!("add the whole key to the column list of {} in the publication", sql::table(name)),
     )
 }
@@ -179,20 +222,36 @@ mod tests {
         }
     }
 
-    fn is_weak(relation: &Relation) -> bool {
-        weak_identity(&TableName { schema: "public".into(), name: "t".into() }, relation).is_some()
+    fn keyed(relation: &Relation) -> Result<Vec<i32>, Reason> {
+        let name = TableName { schema: "public".into(), name: "t".into() };
+        key(&name, relation).map(|key| key.columns.clone()).map_err(|fault| fault.reason)
     }
 
     #[test]
-    fn an_identity_must_hold_the_whole_key() {
-        for (identity, weak) in [("d", false), ("f", false), ("i", false), ("n", true)] {
-            assert_eq!(is_weak(&relation(identity)), weak, "{identity}");
+    fn the_key_is_what_the_identity_sends_whole() {
+        let weak = Err(Reason::ReplicaIdentityInsufficient);
+        for (identity, expected) in
+            [("d", Ok(vec![2, 1])), ("f", Ok(vec![2, 1])), ("i", Ok(vec![2, 1])), ("n", weak.clone())]
+        {
+            assert_eq!(keyed(&relation(identity)), expected, "{identity}");
         }
         let narrow = Some(Index { columns: vec![1], immediate: true });
-        assert!(is_weak(&Relation { identity_index: narrow, ..relation("i") }));
+        assert_eq!(keyed(&Relation { identity_index: narrow, ..relation("i") }), Ok(vec![1]));
         let deferrable = Some(Index { columns: vec![1], immediate: false });
-        assert!(is_weak(&Relation { primary_key: deferrable, ..relation("d") }));
+        assert_eq!(keyed(&Relation { primary_key: deferrable, ..relation("d") }), weak);
         let partition = Some("public.t_2024".into());
-        assert!(is_weak(&Relation { partition_without_identity: partition, ..relation("d") }));
+        assert_eq!(keyed(&Relation { partition_without_identity: partition, ..relation("d") }), weak);
+    }
+
+    #[test]
+    fn without_a_primary_key_only_a_unique_index_will_do() {
+        for (identity, expected) in [
+            ("i", Ok(vec![1, 2, 3])),
+            ("d", Err(Reason::PrimaryKeyMissing)),
+            ("f", Err(Reason::PrimaryKeyMissing)),
+            ("n", Err(Reason::PrimaryKeyMissing)),
+        ] {
+            assert_eq!(keyed(&Relation { primary_key: None, ..relation(identity) }), expected, "{identity}");
+        }
     }
 }

@@ -78,7 +78,7 @@ mod tests {
     use super::*;
     use crate::postgres::error::tests::config;
 
-    const NOW: Origin = Origin { system: 1, timeline: 2 };
+    const NOW: Origin = Origin { system: 1, timeline: 2, flushed: Lsn(100) };
 
     fn past(end: End) -> Past {
         Past { system: 1, timeline: Some(2), reached: Lsn(50), end }

@@ -161,6 +161,12 @@ impl Gather {
                 Ok(())
             }
             b'c' | b'C' => Err(SourceError::Lost(std::io::Error::other("the server ended the stream"))),
+            b'N' if server_error(bytes).is_ok_and(|notice| notice.routine == "LoadPublications") => {
+                // PostgreSQL 18 goes on without a publication where those before it refuse to.
+                Err(SourceError::Gap(
+                    "its changes were skipped where the publication did not exist".to_owned(),
+                ))
+            }
             b'N' | b'S' | b'A' => Ok(()),
             _ => Err(SourceError::protocol(format!("message {:?} in a stream", char::from(tag)))),
         }

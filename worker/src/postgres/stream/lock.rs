@@ -18,7 +18,7 @@ pub(super) fn take(connection: &mut Connection, slot: &str) -> Result<(), Source
         return Ok(());
     }
     let message = format!("replication slot \"{slot}\" is used by another worker");
-    Err(SourceError::Server(ServerError { code: SLOT_IN_USE.to_owned(), message }))
+    Err(SourceError::Server(ServerError { code: SLOT_IN_USE.to_owned(), message, ..ServerError::default() }))
 }
 
 /// The code by which PostgreSQL says the same of a slot in use.

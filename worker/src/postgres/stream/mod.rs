@@ -46,6 +46,7 @@ use crate::{
 use backoff::Backoff;
 use catch_up::CatchUp;
 pub(super) use continuity::{Origin, identify, left};
+pub(super) use lock::take as lock;
 use outlet::Outlet;
 use session::{Ended, Session};
 
@@ -229,7 +230,8 @@ impl Reader {
     fn report(&mut self, error: SourceError) -> Result<(), Fault> {
         self.lost();
         self.progress.set_streaming(false);
-        let judge_again = matches!(error, SourceError::Moved(_));
+        // What was there has to be looked at, or made, again.
+        let judge_again = matches!(error, SourceError::Moved(_)) || error.is_missing_publication();
         let fault = error.fault(&self.config);
         if fault.course == Course::Halt || judge_again {
             return Err(fault);
