@@ -130,12 +130,7 @@ fn table(id: TableId, name: &TableName, key: &Index, columns: &[&Attribute]) -> 
     Ok(Table { id, name: name.clone(), target: name.target(), columns, key })
 }
 
-fn refusal(
-    name: &TableName,
-    reason: Reason,
-    message: impl Into<String>,
-    fix: impl Into<String>,
-) -> Fault {
+fn refusal(name: &TableName, reason: Reason, message: impl Into<String>, fix: impl Into<String>) -> Fault {
     Fault::halt(Part::Table(name.clone()), reason, message, fix)
 }
 

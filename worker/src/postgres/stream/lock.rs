@@ -10,7 +10,7 @@ use crate::postgres::{
 };
 
 /// Takes the lock, or says that another session holds the slot.
-pub(super) fn take(connection: &mut Connection, slot: &str) -> Result<(), SourceError> {
+pub(in crate::postgres) fn take(connection: &mut Connection, slot: &str) -> Result<(), SourceError> {
     let name = sql::literal(&format!("dbmazz slot {slot}"));
     let rows = connection
         .query(&format!("SELECT pg_catalog.pg_try_advisory_lock(pg_catalog.hashtextextended({name}, 0))"))?;
