@@ -10,6 +10,7 @@ mod system {
     mod publications;
     mod rig;
     mod slots;
+    mod standby;
     mod takeover;
     mod torture;
     mod types;

@@ -163,6 +163,24 @@ impl Postgres {
         self.server.stop(rustix::process::Signal::QUIT)
     }
 
+    /// A standby of this server, made from a copy of its data, for which this one stops for a moment. Of the options
+    /// the settings count; they win over those of this server.
+    pub fn standby(&mut self, options: &PostgresOptions) -> Result<Self> {
+        self.stop()?;
+        let folder = Folder::copy(&self.folder);
+        self.start_again()?;
+        let folder = folder?;
+        let (address, password) = (self.address(), self.password.clone());
+        let primary = format!(
+            "host={} port={} user={SUPERUSER} password='{password}' dbname=postgres",
+            address.ip(),
+            address.port()
+        );
+        folder.follow(&primary, options)?;
+        let server = Server::start(&self.binaries, &folder, options)?;
+        Ok(Self { server, binaries: self.binaries.clone(), password, authority: None, folder })
+    }
+
     /// Starts a stopped server.
     pub fn start_again(&mut self) -> Result<()> {
         self.server.start_again()

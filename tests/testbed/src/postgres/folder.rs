@@ -55,13 +55,25 @@ pub(super) struct Folder {
 
 impl Folder {
     pub(super) fn create(binaries: &Binaries, options: &PostgresOptions) -> Result<Self> {
+        let folder = Self::empty()?;
+        folder.initialize(binaries, &options.password)?;
+        Ok(folder)
+    }
+
+    /// With the data of a server that has stopped.
+    pub(super) fn copy(other: &Self) -> Result<Self> {
+        let folder = Self::empty()?;
+        run::output(Command::new("cp").arg("-a").arg(other.data()).arg(folder.data()))?;
+        Ok(folder)
+    }
+
+    fn empty() -> Result<Self> {
         let path = tempfile::Builder::new().prefix("dbmazz-postgres-").tempdir()?.keep();
         let leash = Leash::tie(&path.join("leash"), CLEAN_UP, &[&path.to_string_lossy()])?;
         let folder = Self { path, account: Account::for_server()?, leash: Some(leash) };
         if let Some(account) = folder.account {
             account.own(&folder.path)?;
         }
-        folder.initialize(binaries, &options.password)?;
         Ok(folder)
     }
 
@@ -104,11 +116,25 @@ impl Folder {
             settings += "ssl = on\n";
         }
         for (name, value) in &options.settings {
-            settings += &format!("{name} = '{}'\n", value.replace('\'', "''"));
+            settings += &setting(name, value);
         }
         fs::write(data.join("postgresql.conf"), settings)?;
         fs::write(data.join("pg_hba.conf"), LOGINS)?;
         options.tls.then(|| self.certify(&options.listen.to_string())).transpose()
+    }
+
+    /// Makes the server of this folder a standby of the one that `primary` is the connection to.
+    pub(super) fn follow(&self, primary: &str, options: &PostgresOptions) -> Result<()> {
+        let mut settings = fs::read_to_string(self.data().join("postgresql.conf"))?;
+        settings += &format!("unix_socket_directories = '{}'\n", self.path.display());
+        settings += &setting("primary_conninfo", primary);
+        for (name, value) in &options.settings {
+            settings += &setting(name, value);
+        }
+        fs::write(self.data().join("postgresql.conf"), settings)?;
+        let signal = self.data().join("standby.signal");
+        fs::write(&signal, "")?;
+        self.account.map_or(Ok(()), |account| account.own(&signal))
     }
 
     fn certify(&self, host: &str) -> Result<String> {
@@ -139,6 +165,10 @@ impl Folder {
         command.arg(program);
         command
     }
+}
+
+fn setting(name: &str, value: &str) -> String {
+    format!("{name} = '{}'\n", value.replace('\'', "''"))
 }
 
 impl Drop for Folder {

@@ -26,6 +26,17 @@ fn every_embedded_version_starts_as_itself() {
 }
 
 #[test]
+fn a_standby_follows_and_can_be_promoted() {
+    let mut primary = start();
+    let standby = primary.standby(&PostgresOptions::default()).unwrap();
+    primary.psql("CREATE TABLE followed (id int)").unwrap();
+    let follows = || Ok(standby.psql("SELECT to_regclass('followed') IS NOT NULL")? == "t");
+    run::wait_until("the standby follows", Duration::from_secs(60), follows).unwrap();
+    assert_eq!(standby.psql("SELECT pg_promote()").unwrap(), "t");
+    standby.psql("INSERT INTO followed VALUES (1)").unwrap();
+}
+
+#[test]
 fn a_login_takes_the_password() {
     let server = start();
     let login = |password: &str| {
