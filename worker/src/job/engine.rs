@@ -34,11 +34,8 @@ pub(super) async fn run(config: JobConfig, mut intake: watch::Receiver<Intake>, 
 async fn look_at_the_slot(config: &JobConfig, progress: &Progress) {
     loop {
         let source = config.source.clone();
-        let seen = match off_the_runtime(move || health::look(&source)).await {
-            Ok(seen) => seen,
-            // The stream reports the same, and what was seen before is old.
-            Err(_) => None,
-        };
+        // When it cannot be asked, the stream reports that, and what was seen before is old.
+        let seen = off_the_runtime(move || health::look(&source)).await.unwrap_or_default();
         let pause = if seen.is_some() { BETWEEN_LOOKS } else { BEFORE_THE_SLOT };
         if progress.slot_seen(seen) {
             warn!(slot = %config.source.slot, "PostgreSQL may soon remove WAL that the slot needs");
