@@ -4,10 +4,10 @@
 //! Strict where StarRocks is strict and silent where StarRocks is silent, with faults on request.
 //!
 //! ```text
-//!  client ──► fe (8030) ── 307 ──► be (8040) ──► plan ──► reader ──► convert ──► catalog
-//!                │                     └────────── transaction ─────────┘           ▲
-//!  client ──► sql (9030) ───────────────────────────────────────────────────────────┘
-//!  test   ──► admin (8050): faults, stats, clock, down and up
+//!  client ──► fe (8030) ── 307 ──► be (8040) ──► plan ──► reader ──► convert ──► loaded ──► outcome ──► catalog
+//!                │                     └───────────────────── transaction ──────────┘                      ▲
+//!  client ──► sql (9030) ──────────────────────────────────────────────────────────────────────────────────┘
+//!  test   ──► admin (8050): faults, settings, stats, clock, leader, down and up
 //! ```
 
 mod admin;

@@ -299,6 +299,7 @@ fn assigned(expression: &Expression, column: &Column, fields: &[Field<'_>]) -> R
 
 fn cast(text: &str, column: &Column) -> Result<Value, String> {
     check_length(text.len(), column)?;
+    check_range(text, column)?;
     Ok(convert::from_text(text, &column.sql_type).unwrap_or(Value::Null))
 }
 
@@ -310,6 +311,19 @@ fn check_length(length: usize, column: &Column) -> Result<(), String> {
         )),
         _ => Ok(()),
     }
+}
+
+/// A number with too many digits for its DECIMAL; what is no number at all becomes NULL.
+fn check_range(text: &str, column: &Column) -> Result<(), String> {
+    let SqlType::Decimal { precision, scale } = column.sql_type else { return Ok(()) };
+    let fits = |precision| convert::decimal::parse(text, precision, scale).is_some();
+    if fits(precision) || !fits(u8::MAX) {
+        return Ok(());
+    }
+    Err(format!(
+        "Decimal '{text}' is out of range. The type of '{}' is DECIMAL({precision},{scale})",
+        column.name
+    ))
 }
 
 /// Bad hex is an empty value, bad or empty base64 is NULL, both silently (§4.1).

@@ -46,6 +46,9 @@ impl<'a> CsvRows<'a> {
     pub(crate) fn new(body: &'a [u8], format: &'a CsvFormat) -> Self {
         let mut rows = Self { format, rest: body };
         for _ in 0..format.skip_header {
+            if rows.rest.is_empty() {
+                break;
+            }
             rows.plain_line();
         }
         rows
@@ -90,8 +93,7 @@ impl<'a> CsvRows<'a> {
             start = end + separator.len();
         }
         fields.push(text.get(start..).unwrap_or_default());
-        let trim =
-            |field: &[u8]| if self.format.trim_space { field.trim_ascii().to_vec() } else { field.to_vec() };
+        let trim = |field: &[u8]| if self.format.trim_space { trim(field).to_vec() } else { field.to_vec() };
         CsvRow { fields: fields.into_iter().map(trim).collect(), text, is_ended }
     }
 
@@ -149,14 +151,14 @@ impl<'f> Field<'f> {
 
     fn read(mut self, text: &[u8]) -> (Vec<u8>, FieldEnd) {
         if self.format.trim_space {
-            self.at = text.len() - text.trim_ascii_start().len();
+            self.at = text.len() - trim_start(text).len();
         }
         if text.get(self.at).copied() == self.format.enclose && self.format.enclose.is_some() {
             self.is_inside = true;
             self.at += 1;
         }
         let end = self.scan(text);
-        let bytes = if self.format.trim_space { self.bytes.trim_ascii_end().to_vec() } else { self.bytes };
+        let bytes = if self.format.trim_space { trim(&self.bytes).to_vec() } else { self.bytes };
         (bytes, end)
     }
 
@@ -193,6 +195,18 @@ impl<'f> Field<'f> {
             self.bytes.extend(first);
         }
     }
+}
+
+/// Blanks only: a newline may be what ends the row.
+fn trim_start(field: &[u8]) -> &[u8] {
+    let blanks = field.iter().take_while(|byte| **byte == b' ').count();
+    field.get(blanks..).unwrap_or_default()
+}
+
+fn trim(field: &[u8]) -> &[u8] {
+    let field = trim_start(field);
+    let blanks = field.iter().rev().take_while(|byte| **byte == b' ').count();
+    field.get(..field.len() - blanks).unwrap_or_default()
 }
 
 /// `\x01`, `0x0102`, `\t`, `\n` or the bytes themselves (§4).
@@ -283,6 +297,14 @@ mod tests {
             "a quote in a plain field makes the next byte plain"
         );
         assert_eq!(rows(&quoting, "1,\"never closed\n2,x\n"), ["1|never closed\n2,x\n"]);
+    }
+
+    #[test]
+    fn s27_blanks_are_trimmed_and_newlines_are_not() {
+        let trimming = CsvFormat { enclose: Some(b'"'), trim_space: true, ..commas() };
+        assert_eq!(rows(&trimming, "1 , a \n 2,\n3, \"b\"\n"), ["1|a", "2|", "3|b"]);
+        let endless = CsvFormat { skip_header: u64::MAX, ..commas() };
+        assert!(rows(&endless, "1\n2\n").is_empty());
     }
 
     #[test]

@@ -2,18 +2,18 @@
 
 use super::{
     SqlError, ddl,
-    expression::{Expression, Scope, is_like},
+    expression::Scope,
     information,
     parser::parse,
-    select::{self, Source},
+    select,
     session::Session,
-    statement::{Assignment, Statement, TableName, Tail},
+    shown,
+    statement::{Assignment, Statement, TableName},
     users,
 };
 use crate::{
-    Mode, Profile, Rights,
-    catalog::{AlterJob, Catalog, JobState, SqlType, Table},
-    clock,
+    Profile, Rights,
+    catalog::{Catalog, SqlType, Table},
     cluster::Cluster,
     grants::{Object, Privilege},
     value::Value,
@@ -47,14 +47,14 @@ pub(super) fn execute(cluster: &Cluster, session: &mut Session, text: &str) -> R
         Statement::Set(assignments) => set(cluster, session, &assignments),
         Statement::Use(name) => session.enter(&name, cluster).map(|()| Outcome::Done),
         Statement::Nothing => Ok(Outcome::Done),
-        Statement::ShowDatabases { like } => Ok(show_databases(cluster, session, like.as_deref())),
+        Statement::ShowDatabases { like } => Ok(shown::databases(cluster, session, like.as_deref())),
         Statement::ShowTables { database, is_full, like } => {
-            show_tables(cluster, session, database, is_full, like.as_deref())
+            shown::tables(cluster, session, database, is_full, like.as_deref())
         }
-        Statement::ShowVariables { like } => Ok(show_variables(session, like.as_deref())),
+        Statement::ShowVariables { like } => Ok(shown::variables(session, like.as_deref())),
         Statement::ShowNothing(names) => Ok(Outcome::Rows(Rows::of_text(names, Vec::new()))),
         Statement::ShowBackends => Ok(Outcome::Rows(information::backends(cluster))),
-        Statement::ShowAlterColumn { database, tail } => show_alter(cluster, session, database, &tail),
+        Statement::ShowAlterColumn { database, tail } => shown::alter(cluster, session, database, &tail),
         Statement::Describe(table) => {
             with_table(cluster, session, &table, SqlError::unknown_table, |table| {
                 information::describe(table, profile)
@@ -81,7 +81,7 @@ pub(super) fn execute(cluster: &Cluster, session: &mut Session, text: &str) -> R
         Statement::DropUser { name, if_exists } => {
             users::remove(cluster, &name, if_exists).map(|()| Outcome::Done)
         }
-        Statement::ShowConfig { like } => Ok(Outcome::Rows(show_config(cluster, like.as_deref()))),
+        Statement::ShowConfig { like } => Ok(Outcome::Rows(shown::config(cluster, like.as_deref()))),
         statement => {
             cluster.before_change();
             ddl::execute(cluster, session, statement).map(|()| Outcome::Done)
@@ -224,135 +224,4 @@ fn set(cluster: &Cluster, session: &mut Session, assignments: &[Assignment]) -> 
         }
     }
     Ok(Outcome::Done)
-}
-
-fn fits(name: &str, like: Option<&str>) -> bool {
-    like.is_none_or(|pattern| is_like(name, pattern))
-}
-
-fn show_databases(cluster: &Cluster, session: &Session, like: Option<&str>) -> Outcome {
-    let catalog = cluster.catalog_of(session.frontend);
-    let is_visible = |name: &&String| cluster.may_enter(&session.user, name);
-    let own = catalog.databases.keys().filter(is_visible).map(String::as_str);
-    let mut names: Vec<&str> = own.chain(["_statistics_", "information_schema", "sys"]).collect();
-    names.sort_unstable();
-    let rows =
-        names.into_iter().filter(|name| fits(name, like)).map(|name| vec![Value::text(name)]).collect();
-    Outcome::Rows(Rows::of_text(&["Database"], rows))
-}
-
-fn show_tables(
-    cluster: &Cluster,
-    session: &Session,
-    database: Option<String>,
-    is_full: bool,
-    like: Option<&str>,
-) -> Result<Outcome, SqlError> {
-    let database = database_of(session, database.as_ref())?;
-    let catalog = cluster.catalog_of(session.frontend);
-    let label = format!("Tables_in_{database}");
-    let names: Vec<&str> = if database == "information_schema" {
-        information::TABLES.to_vec()
-    } else {
-        let content = catalog.databases.get(&database);
-        let content = content.ok_or_else(|| SqlError::unknown_database(&database, cluster.profile()))?;
-        let is_visible = |name: &&String| {
-            cluster.may(&session.user, None, &Object::Table(database.clone(), (*name).clone()))
-        };
-        content.tables.keys().filter(is_visible).map(String::as_str).collect()
-    };
-    let row = |name: &str| {
-        let mut row = vec![Value::text(name)];
-        if is_full {
-            row.push(Value::text("BASE TABLE"));
-        }
-        row
-    };
-    let rows = names.into_iter().filter(|name| fits(name, like)).map(row).collect();
-    let labels: &[&str] = if is_full { &[&label, "Table_type"] } else { &[&label] };
-    Ok(Outcome::Rows(Rows::of_text(labels, rows)))
-}
-
-fn show_variables(session: &Session, like: Option<&str>) -> Outcome {
-    let variables = session.variables.iter().filter(|(name, _)| fits(name, like));
-    let rows = variables.map(|(name, value)| vec![Value::text(name.as_str()), printed(value)]).collect();
-    Outcome::Rows(Rows::of_text(&["Variable_name", "Value"], rows))
-}
-
-fn printed(value: &Value) -> Value {
-    match value {
-        Value::Boolean(value) => Value::text(if *value { "true" } else { "false" }),
-        other => other.print(true).map_or(Value::Null, |text| Value::text(String::from_utf8_lossy(&text))),
-    }
-}
-
-/// Of the frontend's many settings the one that clients ask for.
-fn show_config(cluster: &Cluster, like: Option<&str>) -> Rows {
-    let mode = match cluster.mode() {
-        Mode::Nothing => "shared_nothing",
-        Mode::Data => "shared_data",
-    };
-    let row = ["run_mode", "[]", mode, "String", "false", ""].into_iter().map(Value::text).collect();
-    let rows = if fits("run_mode", like) { vec![row] } else { Vec::new() };
-    Rows::of_text(&["Key", "AliasNames", "Value", "Type", "IsMutable", "Comment"], rows)
-}
-
-const ALTER_FIELDS: [&str; 13] = [
-    "JobId",
-    "TableName",
-    "CreateTime",
-    "FinishTime",
-    "IndexName",
-    "IndexId",
-    "OriginIndexId",
-    "SchemaVersion",
-    "TransactionId",
-    "State",
-    "Msg",
-    "Progress",
-    "Timeout",
-];
-
-fn show_alter(
-    cluster: &Cluster,
-    session: &Session,
-    database: Option<String>,
-    tail: &Tail,
-) -> Result<Outcome, SqlError> {
-    let database = database_of(session, database.as_ref())?;
-    let catalog = cluster.catalog_of(session.frontend);
-    let content = catalog.databases.get(&database);
-    let content = content.ok_or_else(|| SqlError::unknown_database(&database, cluster.profile()))?;
-    let mut rows: Vec<Vec<Value>> = content.alter_jobs.iter().map(alter_row).collect();
-    let mut names = ALTER_FIELDS.to_vec();
-    if cluster.mode() == Mode::Data {
-        names.push("Warehouse");
-        rows.iter_mut().for_each(|row| row.push(Value::text("default_warehouse")));
-    }
-    let fields = names.iter().map(|name| ((*name).to_owned(), SqlType::Varchar(30))).collect::<Vec<_>>();
-    let source = Source { fields: &fields, rows: &mut rows.iter().map(Vec::as_slice) };
-    let items = fields.iter().map(|(name, _)| (Expression::Column(name.clone()), name.clone())).collect();
-    select::over(source, items, tail, &SessionScope { session, profile: cluster.profile() })
-        .map(Outcome::Rows)
-}
-
-fn alter_row(job: &AlterJob) -> Vec<Value> {
-    let text = |text: &str| Value::text(text);
-    let number = |number: u64| Value::Integer(number.into());
-    let time = |millis: i64| Value::text(clock::print_seconds(millis));
-    vec![
-        number(job.id),
-        text(&job.table),
-        time(job.created_millis),
-        job.finished_millis.map_or(Value::Null, time),
-        text(&job.table),
-        number(job.index_id),
-        number(job.table_id),
-        text(&format!("{}:284508579", job.schema_version)),
-        number(job.transaction),
-        text(job.state.name()),
-        text(&job.message),
-        if job.state == JobState::Running { text("0/1") } else { Value::Null },
-        number(job.timeout_seconds),
-    ]
 }

@@ -13,6 +13,7 @@ mod predicate;
 mod select;
 mod session;
 mod show;
+mod shown;
 mod statement;
 mod users;
 mod variables;

@@ -56,7 +56,8 @@ async fn s28_too_frequent_loads_run_out_of_versions_until_compaction_comes() {
     for (mode, message) in
         [(Mode::Nothing, "because of too many versions"), (Mode::Data, "too large compaction score")]
     {
-        let bed = bed(mode, Settings { max_versions: 4, ..Settings::default() }).await;
+        let bed =
+            bed(mode, Settings { max_versions: 4, compaction_millis: 120_000, ..Settings::default() }).await;
         for id in 0..3 {
             assert_eq!(bed.load("", format!("{{\"id\":{id}}}")).await.field("Status"), "Success");
         }

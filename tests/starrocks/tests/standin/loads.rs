@@ -161,8 +161,8 @@ async fn s11_null_in_a_not_null_column_filters_the_row_in_both_modes() {
 }
 
 #[tokio::test]
-async fn s11_assigned_columns_are_policed_by_length_only() {
-    let bed = Bed::with_table("id BIGINT NOT NULL, n INT, v VARCHAR(2)").await;
+async fn s11_assigned_columns_are_policed_by_length_and_decimal_range_only() {
+    let bed = Bed::with_table("id BIGINT NOT NULL, n INT, v VARCHAR(2), d DECIMAL(3,1)").await;
     assert_eq!(
         bed.load("strict_mode: true\ncolumns: id, x, n=x", r#"{"id":1,"x":"no"}"#).await.field("Status"),
         "Success"
@@ -170,6 +170,10 @@ async fn s11_assigned_columns_are_policed_by_length_only() {
     assert_eq!(bed.lines("SELECT n FROM d.t").await, ["NULL"]);
     let answer = bed.load("columns: id, x, v=x", r#"{"id":1,"x":"long"}"#).await;
     assert_eq!(answer.field("Message"), "too many filtered rows");
+    for (text, status) in [("99.94", "Success"), ("no", "Success"), ("99.95", "Fail"), ("1e5", "Fail")] {
+        let answer = bed.load("columns: id, x, d=x", format!("{{\"id\":1,\"x\":\"{text}\"}}")).await;
+        assert_eq!(answer.field("Status"), status, "{text}");
+    }
 }
 
 #[tokio::test]
