@@ -75,8 +75,10 @@ impl Arguments {
         let cores = std::thread::available_parallelism().map_or(0, |cores| cores.get());
         format!(
             "Made by `make soak`: {} rounds at a time on {cores} cores, {} strokes each, workers of this checkout \
-             (release build), a real PostgreSQL and the StarRocks stand-in. `dbmazz verify` compared both sides at \
-             the end of each round, and again when everything was confirmed.",
+             (release build), a real PostgreSQL and the StarRocks stand-in. Every round has a seed, and from it its \
+             traffic, its strokes and its conditions: soft or hard deletes, a small or large buffer, streaming or \
+             reading in chunks, sizes of loads, the version and the mode of StarRocks. `dbmazz verify` compared both \
+             sides under way, at the end of each round, and again when everything was confirmed.",
             self.jobs, self.strokes
         )
     }
