@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use super::*;
-use crate::config::{Deletes, LogLevel};
+use crate::config::{Deletes, JsonNumbers, LogLevel, OnRefusedRow, TooLong, Unfit, Values};
 
 fn least() -> Value {
     let credentials = json!({"secretRef": {"name": "s"}});
@@ -143,4 +143,19 @@ fn a_description_that_is_none_is_refused() {
     for text in ["", "{", "[]", "null", &format!("{}x", least()), &" ".repeat(DESCRIPTION as usize + 1)] {
         assert!(read(mounted(text).path(), |_| None).is_err());
     }
+}
+
+#[test]
+fn rules_for_values_and_refused_rows_are_read_and_other_words_refused() {
+    let sink = "/spec/sink/starrocks";
+    let values = json!({"dates": "Text", "jsonNumbers": "Round", "tooLong": "Truncate"});
+    let job = with(&format!("{sink}/values"), values).unwrap();
+    let Values { dates, decimals, json, json_numbers, too_long } = job.sink.values;
+    assert_eq!((dates, decimals, json), (Unfit::Text, Unfit::Halt, Unfit::Halt));
+    assert_eq!((json_numbers, too_long), (JsonNumbers::Round, TooLong::Truncate));
+    let job = with(&format!("{sink}/onRefusedRow"), "DeadLetter".into()).unwrap();
+    assert_eq!(job.sink.on_refused_row, OnRefusedRow::DeadLetter);
+    assert!(with(&format!("{sink}/values"), json!({"dates": "Drop"})).is_err());
+    assert!(with(&format!("{sink}/values"), json!({"date": "Null"})).is_err());
+    assert!(with(&format!("{sink}/onRefusedRow"), "Drop".into()).is_err());
 }

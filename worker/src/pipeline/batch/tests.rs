@@ -216,6 +216,19 @@ proptest! {
     }
 }
 
+#[test]
+fn a_key_in_another_spelling_is_the_same_key() {
+    let mut numeric = Table::clone(&table());
+    numeric.columns[0].kind = Kind::Numeric;
+    let mut gathering = Accumulation::new(Arc::new(numeric), Deletes::Hard);
+    let (one, other) = (row(["1.0", "a", "-"]), row(["1.00", "b", "-"]));
+    let (old, new) = (Tuple::stored(&one), Tuple::stored(&other));
+    gathering.push(Change::Insert { new: old }, Lsn(1)).unwrap();
+    gathering.push(Change::Update { old: Some(Old::Key(old)), new }, Lsn(2)).unwrap();
+    let batches = gathering.close(SystemTime::UNIX_EPOCH);
+    assert_eq!(batches.iter().map(Batch::row_count).sum::<usize>(), 1);
+}
+
 proptest! {
     #[test]
     fn halves_hold_every_row_once_and_are_no_load_of_the_other(count in 1_usize..40) {
