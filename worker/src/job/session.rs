@@ -84,9 +84,10 @@ async fn stream(
     let loading = async {
         let loader = tokio::select! {
             loader = right_to_load(takeover, slot, start, held.clone()) => loader,
-            // Nothing was loaded, so nothing is left to do.
-            () = closed(closing) => return,
+            () = closed(closing) => None,
         };
+        // Otherwise nothing was loaded, and nothing is left to do.
+        let Some(loader) = loader else { return };
         let pipeline = pipeline(loader).halting(halted);
         tokio::join!(pipeline.run(taken), note(takeover, made_durable, noted, held));
         takeover.drained();
@@ -106,24 +107,23 @@ async fn stream(
     }
 }
 
-/// Resolves when the slot is ours and nothing of a predecessor can commit any more.
+/// Resolves when the slot is ours and nothing of a predecessor can commit any more; without a loader when the reader
+/// ended before the slot was ours.
 async fn right_to_load(
     takeover: &mut Takeover,
     slot: SlotIdentity,
     durable: Lsn,
     mut held: watch::Receiver<Hold>,
-) -> Loader {
+) -> Option<Loader> {
     let right = Right::new(held.clone());
     let timeline = loop {
         let hold = *held.borrow_and_update();
         if let Hold::Held { timeline } = hold {
             break timeline;
         }
-        if held.changed().await.is_err() {
-            std::future::pending::<()>().await;
-        }
+        held.changed().await.ok()?;
     };
-    takeover.run(slot, Position { timeline, durable }).await.with_right(right)
+    Some(takeover.run(slot, Position { timeline, durable }).await.with_right(right))
 }
 
 /// Passes on what is durable when a successor would find it noted, until the pipeline ends. So PostgreSQL is never
