@@ -51,7 +51,7 @@ impl Plan {
             strokes,
             writers: 3,
             means: Means::ALL,
-            switches: Switches::default(),
+            switches: Switches { truncate: true, columns: false },
             conditions: Conditions::of(seed),
             logs: crate::cluster::root().join("target/torture"),
         }

@@ -39,9 +39,6 @@ struct Arguments {
     /// Never let a load go on whose sender was killed
     #[arg(long)]
     no_orphans: bool,
-    /// Truncate tables, too
-    #[arg(long)]
-    truncate: bool,
     /// Add and drop columns, too
     #[arg(long)]
     columns: bool,
@@ -60,7 +57,7 @@ impl Arguments {
         plan.conditions.variables.extend(variables.map(|(name, value)| (name.to_owned(), value.to_owned())));
         Plan {
             means: Means { orphans: !self.no_orphans, ..Means::ALL },
-            switches: Switches { truncate: self.truncate, columns: self.columns },
+            switches: Switches { columns: self.columns, ..plan.switches },
             ..plan
         }
     }
