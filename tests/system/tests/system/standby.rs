@@ -45,6 +45,7 @@ async fn a_standby_is_read_and_its_promotion_survived() -> Result<()> {
     rig.source.run("SELECT pg_promote()").await?;
     rig.source.run("INSERT INTO t VALUES (2, 2)").await?;
     rig.until_table_equal("t").await?;
+    rig.until_confirmed().await?;
     worker.process().kill()?;
     rig.source.run("INSERT INTO t VALUES (3, 3)").await?;
     let _successor = rig.worker().await?;
@@ -75,6 +76,20 @@ async fn pair() -> Result<(Rig, Postgres)> {
     Ok((rig, standby))
 }
 
+/// Waits until the standby keeps the slot for good, which it does once the slot has moved past its own first note.
+async fn until_kept(rig: &Rig, standby: &Source) -> Result<()> {
+    let sql =
+        "SELECT 1 FROM pg_replication_slots WHERE slot_name = 'dbmazz_slot' AND synced AND NOT temporary";
+    let kept = async || {
+        rig.source.run("INSERT INTO t SELECT max(id) + 1, 0 FROM t").await?;
+        rig.source.run("SELECT pg_log_standby_snapshot()").await?;
+        standby.value(sql).await
+    };
+    wait::until("the slot is kept on the standby", kept).await?;
+    rig.until_table_equal("t").await?;
+    rig.until_confirmed().await
+}
+
 /// Waits until the standby has what the primary has, its slots too.
 async fn until_followed(rig: &Rig, standby: &Source) -> Result<()> {
     let at = rig.slot("confirmed_flush_lsn").await?.unwrap_or_default();
@@ -91,15 +106,14 @@ async fn a_failover_with_a_synchronised_slot_loses_nothing() -> Result<()> {
     let (mut rig, standby) = pair().await?;
     let mut worker = rig.worker().await?;
     rig.source.run("INSERT INTO t VALUES (1, 1)").await?;
-    rig.until_table_equal("t").await?;
-    rig.until_confirmed().await?;
-    worker.process().terminate().await?;
     let there = Source::connect(&standby.url("postgres")).await?;
+    until_kept(&rig, &there).await?;
+    worker.process().terminate().await?;
     until_followed(&rig, &there).await?;
     rig.postgres.stop_immediate()?;
     turn_to(&mut rig, &standby).await?;
     rig.source.run("SELECT pg_promote()").await?;
-    rig.source.run("INSERT INTO t VALUES (2, 2)").await?;
+    rig.source.run("INSERT INTO t VALUES (0, 2)").await?;
     let _successor = rig.worker().await?;
     rig.until_table_equal("t").await?;
     Ok(())
@@ -110,10 +124,9 @@ async fn a_failover_behind_a_killed_worker_cannot_be_proven_and_stops() -> Resul
     let (mut rig, standby) = pair().await?;
     let mut worker = rig.worker().await?;
     rig.source.run("INSERT INTO t VALUES (1, 1)").await?;
-    rig.until_table_equal("t").await?;
-    rig.until_confirmed().await?;
-    worker.process().kill()?;
     let there = Source::connect(&standby.url("postgres")).await?;
+    until_kept(&rig, &there).await?;
+    worker.process().kill()?;
     until_followed(&rig, &there).await?;
     rig.postgres.stop_immediate()?;
     turn_to(&mut rig, &standby).await?;

@@ -37,7 +37,7 @@ pub(super) fn check(
             &format!("it does not exist, and this job has replicated from it up to {}", past.reached),
         ));
     };
-    check_timeline(config, past, now, left)?;
+    check_timeline(config, past, now, left, confirmed)?;
     match past.told() {
         Some(told) if confirmed > told => Err(gap(
             config,
@@ -49,10 +49,19 @@ pub(super) fn check(
     }
 }
 
-/// A promoted server holds what was replicated when it left the old timeline behind all of it.
-fn check_timeline(config: &SourceConfig, past: &Past, now: Origin, left: Option<Lsn>) -> Result<(), Fault> {
+/// A promoted server holds what was replicated when it left the old timeline behind all of it, or when this job has
+/// already confirmed something of its new one: a stream goes on through a promotion of its own server.
+fn check_timeline(
+    config: &SourceConfig,
+    past: &Past,
+    now: Origin,
+    left: Option<Lsn>,
+    confirmed: Lsn,
+) -> Result<(), Fault> {
+    let went_along = past.told().is_some() && left.is_some_and(|left| confirmed > left);
     match (past.timeline, past.end) {
         (Some(timeline), _) if timeline == now.timeline => Ok(()),
+        (Some(_), _) if went_along => Ok(()),
         (Some(_), End::Orderly) if left.is_some_and(|left| left >= past.reached) => Ok(()),
         (known, end) => {
             let known = known.map_or("another timeline".to_owned(), |known| format!("timeline {known}"));
@@ -124,6 +133,10 @@ mod tests {
             (old(End::Cut { told: Lsn(50) }), Some(999), Some(Reason::ReplicationGap)),
             (old(End::Unknown), Some(999), Some(Reason::ReplicationGap)),
             (Past { timeline: None, ..past(End::Orderly) }, Some(999), Some(Reason::ReplicationGap)),
+            // Confirmed beyond the fork, by nobody but this job.
+            (old(End::Orderly), Some(9), None),
+            (old(End::Cut { told: Lsn(10) }), Some(9), None),
+            (old(End::Unknown), Some(9), Some(Reason::ReplicationGap)),
         ] {
             assert_eq!(reason(&past, left, Some(10)), expected, "{past:?} {left:?}");
         }
