@@ -5,7 +5,10 @@ use std::{sync::Arc, time::Duration};
 use tokio::{sync::watch, time::sleep};
 use tracing::{error, info, warn};
 
-use super::{off_the_runtime, session};
+use super::{
+    off_the_runtime,
+    session::{self, Outcome},
+};
 use crate::{
     config::JobConfig,
     fault::{Fault, Part},
@@ -52,8 +55,11 @@ async fn until_closed(
 ) {
     let mut pause = FIRST_PAUSE;
     while *intake.borrow() != Intake::Closed {
-        let Err(fault) = session::run(config, intake.clone(), progress, takeover).await else { return };
-        report(progress, fault);
+        match session::run(config, intake.clone(), progress, takeover).await {
+            Ok(Outcome::Drained) => return,
+            Ok(Outcome::Again) => continue,
+            Err(fault) => report(progress, fault),
+        }
         tokio::select! {
             () = sleep(pause) => {}
             _ = intake.wait_for(|intake| *intake == Intake::Closed) => return,

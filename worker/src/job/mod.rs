@@ -11,6 +11,7 @@
 
 mod desk;
 mod engine;
+mod mend;
 mod session;
 
 use std::{sync::Arc, time::Duration};

@@ -1,6 +1,9 @@
 //! One stretch of replication: set up both ends, then stream until the intake is closed or a fault ends it.
 
-use std::{pin::pin, sync::Arc};
+use std::{
+    pin::pin,
+    sync::{Arc, atomic::Ordering::Relaxed},
+};
 
 use tokio::{
     sync::{mpsc, watch},
@@ -8,7 +11,10 @@ use tokio::{
 };
 use tracing::{error, info};
 
-use super::off_the_runtime;
+use super::{
+    mend::{Relay, Standing},
+    off_the_runtime,
+};
 use crate::{
     change::Block,
     config::JobConfig,
@@ -26,13 +32,13 @@ use crate::{
 /// beside the buffer.
 const BLOCKS: usize = 8;
 
-/// Streams until the intake is closed and everything received is durable and confirmed.
+/// Streams until the intake is closed or a table was mended, and then until everything received is durable and confirmed.
 pub(super) async fn run(
     config: &JobConfig,
     intake: watch::Receiver<Intake>,
     progress: &Arc<Progress>,
     takeover: &mut Takeover,
-) -> Result<(), Fault> {
+) -> Result<Outcome, Fault> {
     progress.set_stage(Stage::Setup);
     let (prepared, halted) = prepare(config, progress, takeover).await?;
     progress.clear_all();
@@ -42,7 +48,24 @@ pub(super) async fn run(
     }
     progress.set_stage(Stage::Cdc);
     info!(job = %config.job, slot = %config.source.slot, lsn = %prepared.confirmed, "streaming began");
-    stream(config, prepared, halted, intake, progress, takeover).await
+    let relay = Relay::new(&intake);
+    let (closing, again) = (relay.seen.subscribe(), Arc::clone(&relay.again));
+    let standing = Standing { refused: prepared.refused.clone(), halted: halted.len() };
+    let (source, sink, tables) = (&config.source, &config.sink, prepared.tables.clone());
+    tokio::select! {
+        ended = stream(config, prepared, halted, closing, progress, takeover) => ended?,
+        () = relay.run(intake, standing.mended(source, sink, &tables)) => {}
+    }
+    Ok(if again.load(Relaxed) { Outcome::Again } else { Outcome::Drained })
+}
+
+/// Why a session ended in order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Outcome {
+    /// The intake was closed, and everything received is confirmed.
+    Drained,
+    /// A table that stood still can be followed now.
+    Again,
 }
 
 /// Tables that stand still from the start, and why.

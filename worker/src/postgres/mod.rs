@@ -28,5 +28,5 @@ mod slot;
 pub(crate) mod sql;
 pub mod stream;
 
-pub use setup::{DropObjects, Prepared, drop_objects, prepare};
+pub use setup::{DropObjects, Prepared, drop_objects, prepare, refused};
 pub use stream::{Intake, Reader, ReaderEnds};

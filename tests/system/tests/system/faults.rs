@@ -53,6 +53,20 @@ async fn a_missing_table_and_a_missing_key_are_named_and_heal() -> Result<()> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_table_that_is_mended_is_followed_without_a_restart() -> Result<()> {
+    let rig = Rig::of("CREATE TABLE t (id int PRIMARY KEY); CREATE TABLE late (id int)", "t,late").await?;
+    let mut worker = Worker::start(&rig.settings)?;
+    worker.until_fault("PrimaryKeyMissing").await?;
+    rig.source.run("INSERT INTO t VALUES (1)").await?;
+    assert_eq!(rig.until_table_equal("t").await?, 1, "the other table flows meanwhile");
+    rig.source.run("ALTER TABLE late ADD PRIMARY KEY (id)").await?;
+    worker.until_ready().await?;
+    rig.source.run("INSERT INTO late VALUES (1), (2)").await?;
+    assert_eq!(rig.until_table_equal("late").await?, 2);
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn starrocks_that_is_down_at_the_start_is_named_and_heals() -> Result<()> {
     let rig = Rig::of("CREATE TABLE t (id int PRIMARY KEY)", "t").await?;
     rig.sink.down()?;

@@ -33,6 +33,7 @@ async fn rule_10_a_worker_that_drained_makes_nobody_wait() -> Result<()> {
     let mut rig = Rig::of(ROWS, "t").await?;
     let mut worker = rig.worker().await?;
     rig.source.run("INSERT INTO t VALUES (1, 1)").await?;
+    rig.until_table_equal("t").await?;
     worker.process().terminate().await?;
     let standing = format!("SELECT standing FROM {DATABASE}.dbmazz_jobs WHERE lsn <> ''");
     assert_eq!(rig.sink.rows(&standing).await?, [[Some("ended".to_owned())]]);

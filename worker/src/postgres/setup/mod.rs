@@ -108,6 +108,21 @@ fn try_prepare(config: &SourceConfig, past: &[Past]) -> Result<Prepared, SourceE
     })
 }
 
+/// What is in the way of tables now. Makes nothing; blocks.
+pub fn refused(config: &SourceConfig) -> Result<Vec<Fault>, Fault> {
+    try_refused(config).map_err(|error| error.fault(config))
+}
+
+fn try_refused(config: &SourceConfig) -> Result<Vec<Fault>, SourceError> {
+    let mut connection = Connection::open(config)?;
+    let version = Server::read(&mut connection)?.version;
+    let catalogue = Catalogue::read(&mut connection, &config.tables)?;
+    let publication = Publication::find(&mut connection, &config.publication, version)?;
+    connection.close();
+    let (_, refused) = shape::tables(config, &catalogue, publication.as_ref());
+    Ok(refused.into_iter().map(|refused| refused.fault).collect())
+}
+
 /// Nothing can be followed: what is in the way of every table.
 fn none_left(refused: Vec<Refused>) -> Fault {
     let mut faults = refused.into_iter().map(|refused| refused.fault);

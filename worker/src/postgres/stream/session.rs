@@ -33,6 +33,8 @@ pub(super) struct Session<'a> {
     /// Something was read since the last pause.
     fresh: bool,
     closing_since: Option<Instant>,
+    /// What arrives was committed long ago.
+    behind: bool,
 }
 
 /// Why a stream ended in order.
@@ -66,6 +68,7 @@ impl<'a> Session<'a> {
             feedback: Feedback::new(interval),
             fresh: true,
             closing_since: None,
+            behind: false,
         }
     }
 
@@ -106,7 +109,7 @@ impl<'a> Session<'a> {
         }
         let intake = *self.reader.intake.borrow();
         match intake {
-            Intake::Open if self.reader.fell_behind() => Step::LookBehind,
+            Intake::Open if self.behind => Step::LookBehind,
             Intake::Open => Step::Read,
             _ if self.gather.has_events() && !self.is_cut_short(intake) => Step::HandOn,
             Intake::Paused => Step::Hold,
@@ -166,7 +169,10 @@ impl<'a> Session<'a> {
     }
 
     fn digest(&mut self) -> Result<(), SourceError> {
+        let before = self.reader.router.committed();
         let heard = self.gather.digest(&mut self.reader.router)?;
+        // A quiet stream is not behind, however old its last commit.
+        self.behind |= self.reader.router.committed() > before && self.reader.fell_behind();
         self.reader.progress.received(heard.received);
         self.feedback.received(heard.received);
         if heard.asked {
