@@ -3,9 +3,6 @@
 //! One server for all tests, one database and slot for each.
 
 #[cfg(test)]
-#[path = "source/bench.rs"]
-mod bench;
-#[cfg(test)]
 #[path = "source/catch_up.rs"]
 mod catch_up;
 #[cfg(test)]

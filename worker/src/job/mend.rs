@@ -26,14 +26,14 @@ const BETWEEN_LOOKS: Duration = Duration::from_secs(5);
 
 /// What stands still, as it was found at the start of the session.
 #[derive(Debug)]
-pub(super) struct Standing {
+pub(super) struct Still {
     /// In the way at the source.
     pub(super) refused: Vec<Fault>,
     /// Tables whose target does not fit.
     pub(super) halted: usize,
 }
 
-impl Standing {
+impl Still {
     /// Resolves when something of it has changed; never when nothing stands still.
     pub(super) async fn mended(self, source: &SourceConfig, sink: &SinkConfig, tables: &[Table]) {
         if self.refused.is_empty() && self.halted == 0 {

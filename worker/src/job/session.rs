@@ -12,7 +12,7 @@ use tokio::{
 use tracing::{error, info};
 
 use super::{
-    mend::{Relay, Standing},
+    mend::{Relay, Still},
     off_the_runtime,
 };
 use crate::{
@@ -50,11 +50,11 @@ pub(super) async fn run(
     info!(job = %config.job, slot = %config.source.slot, lsn = %prepared.confirmed, "streaming began");
     let relay = Relay::new(&intake);
     let (closing, again) = (relay.seen.subscribe(), Arc::clone(&relay.again));
-    let standing = Standing { refused: prepared.refused.clone(), halted: halted.len() };
+    let still = Still { refused: prepared.refused.clone(), halted: halted.len() };
     let (source, sink, tables) = (&config.source, &config.sink, prepared.tables.clone());
     tokio::select! {
         ended = stream(config, prepared, halted, closing, progress, takeover) => ended?,
-        () = relay.run(intake, standing.mended(source, sink, &tables)) => {}
+        () = relay.run(intake, still.mended(source, sink, &tables)) => {}
     }
     Ok(if again.load(Relaxed) { Outcome::Again } else { Outcome::Drained })
 }
