@@ -4,9 +4,14 @@
 //! reads and, for each thing that happened in them, an entry that points into the bytes: nothing is
 //! copied or allocated for a row.
 
-use std::{ops::Range, time::SystemTime};
+use std::{ops::Range, sync::Arc, time::SystemTime};
 
-use crate::{fault::Fault, lsn::Lsn, table::TableId};
+use crate::{
+    fault::Fault,
+    history::Shape,
+    lsn::Lsn,
+    table::{Table, TableId},
+};
 
 /// Routed events of one stretch of WAL, in WAL order.
 #[derive(Debug, Default)]
@@ -14,6 +19,7 @@ pub struct Block {
     bytes: Vec<u8>,
     entries: Vec<Entry>,
     faults: Vec<Fault>,
+    reshapes: Vec<Reshape>,
 }
 
 /// One thing that happened, with its values borrowed from the block.
@@ -32,6 +38,11 @@ pub enum Event<'a> {
     Truncate {
         table: TableId,
     },
+    /// From here on the rows of the table have other columns.
+    Reshape {
+        table: TableId,
+        reshape: &'a Reshape,
+    },
     /// The transaction is complete; `end` is the position after its commit record.
     Commit {
         end: Lsn,
@@ -45,6 +56,24 @@ pub enum Event<'a> {
         table: TableId,
         fault: &'a Fault,
     },
+}
+
+/// The columns of a table's rows from one point of the stream on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Reshape {
+    /// The table as its next rows have it.
+    pub rows: Arc<Table>,
+    /// What the target must have before it takes them, when that is not known to be so.
+    pub target: Option<Arc<Aim>>,
+}
+
+/// What a target has to become.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Aim {
+    /// The table as the source has it now.
+    pub table: Table,
+    /// The shapes of its rows that were seen.
+    pub shapes: Vec<Shape>,
 }
 
 /// What happened to one row.
@@ -159,6 +188,7 @@ enum Entry {
     Update { table: TableId, old: OldEntry, new: Range<u32> },
     Delete { table: TableId, old: OldEntry },
     Truncate { table: TableId },
+    Reshape { table: TableId, reshape: u32 },
     Commit { end: Lsn },
     Keepalive { lsn: Lsn },
     Halt { table: TableId, fault: u32 },
@@ -205,6 +235,9 @@ impl Block {
                 Event::Change { table: *table, change: Change::Delete { old: self.old(old)? } }
             }
             Entry::Truncate { table } => Event::Truncate { table: *table },
+            Entry::Reshape { table, reshape } => {
+                Event::Reshape { table: *table, reshape: self.reshapes.get(*reshape as usize)? }
+            }
             Entry::Commit { end } => Event::Commit { end: *end },
             Entry::Keepalive { lsn } => Event::Keepalive { lsn: *lsn },
             Entry::Halt { table, fault } => {
@@ -277,6 +310,11 @@ impl BlockBuilder {
 
     pub fn truncate(&mut self, table: TableId) {
         self.block.entries.push(Entry::Truncate { table });
+    }
+
+    pub fn reshape(&mut self, table: TableId, reshape: Reshape) {
+        self.block.entries.push(Entry::Reshape { table, reshape: self.block.reshapes.len() as u32 });
+        self.block.reshapes.push(reshape);
     }
 
     pub fn commit(&mut self, end: Lsn) {

@@ -7,8 +7,8 @@
 //! └──── postgres (a thread) ──┘ └─ pipeline ─┘ └──── starrocks, one load a table ────┘ └ pipeline ┘ └─ postgres ─┘
 //! ```
 //!
-//! The vocabulary ([`lsn`], [`table`], [`change`], [`fault`], [`hold`], [`past`], [`progress`]) imports nothing
-//! else.
+//! The vocabulary ([`lsn`], [`table`], [`history`], [`change`], [`fault`], [`hold`], [`past`], [`progress`])
+//! imports nothing else.
 //! [`postgres`] knows nothing of [`pipeline`] or [`starrocks`]; [`pipeline`] knows neither end and
 //! names what it needs in the trait [`pipeline::Load`]; [`starrocks`] never imports [`postgres`];
 //! [`verify`] reads both ends and knows neither [`starrocks`] nor [`pipeline`], so that its judgement is its own;
@@ -19,6 +19,7 @@ pub mod change;
 pub mod config;
 pub mod control;
 pub mod fault;
+pub mod history;
 pub mod hold;
 pub mod job;
 pub mod lsn;

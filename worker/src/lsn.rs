@@ -2,8 +2,11 @@
 
 use std::{fmt, str::FromStr};
 
+use serde::{Deserialize, Serialize};
+
 /// A WAL position, printed as PostgreSQL prints it: `16/B374D848`.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
 pub struct Lsn(pub u64);
 
 impl Lsn {
@@ -26,6 +29,20 @@ impl FromStr for Lsn {
         let (high, low) = text.split_once('/').ok_or(NotAnLsn)?;
         let half = |digits: &str| u32::from_str_radix(digits, 16).map_err(|_| NotAnLsn);
         Ok(Self(u64::from(half(high)?) << 32 | u64::from(half(low)?)))
+    }
+}
+
+impl TryFrom<String> for Lsn {
+    type Error = NotAnLsn;
+
+    fn try_from(text: String) -> Result<Self, NotAnLsn> {
+        text.parse()
+    }
+}
+
+impl From<Lsn> for String {
+    fn from(lsn: Lsn) -> Self {
+        lsn.to_string()
     }
 }
 

@@ -47,10 +47,35 @@ pub struct Table {
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Column {
+    /// Its name in the target, which is the source's latest.
     pub name: String,
     pub kind: Kind,
     /// The type as PostgreSQL names it, for messages.
     pub source_type: String,
+    /// `attnum`: the same for as long as the column lives, whatever it is called.
+    pub number: i32,
+    /// What rows hold that were there before the column was.
+    pub fill: Fill,
+    /// The target has it. Not so a column that the source dropped before the target could get it.
+    pub stored: bool,
+}
+
+/// What the rows of a table hold in a column that is added to it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Fill {
+    Null,
+    /// One value, as text.
+    Value(String),
+    /// A value of its own for each row, which only the rows themselves tell.
+    Unknown,
+}
+
+impl Column {
+    /// A column that is there from the start.
+    pub fn new(name: impl Into<String>, kind: Kind, source_type: impl Into<String>) -> Self {
+        let (name, source_type) = (name.into(), source_type.into());
+        Self { name, kind, source_type, number: 0, fill: Fill::Null, stored: true }
+    }
 }
 
 /// What a source type means for the target: types of one kind are stored and written alike.

@@ -12,14 +12,15 @@ use std::{
 
 use source::paths;
 
-const VOCABULARY: [&str; 7] = ["change", "fault", "hold", "lsn", "past", "progress", "table"];
+const VOCABULARY: [&str; 8] = ["change", "fault", "history", "hold", "lsn", "past", "progress", "table"];
 const ABOVE_VOCABULARY: &[&str] =
     &["config", "control", "job", "pipeline", "postgres", "starrocks", "verify"];
 
 /// A room, and the rooms that it must not know.
-const FORBIDDEN: [(&str, &[&str]); 13] = [
+const FORBIDDEN: [(&str, &[&str]); 14] = [
     ("change", ABOVE_VOCABULARY),
     ("fault", ABOVE_VOCABULARY),
+    ("history", ABOVE_VOCABULARY),
     ("hold", ABOVE_VOCABULARY),
     ("lsn", ABOVE_VOCABULARY),
     ("past", ABOVE_VOCABULARY),

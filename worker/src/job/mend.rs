@@ -15,10 +15,10 @@ use tracing::info;
 
 use super::off_the_runtime;
 use crate::{
-    config::{SinkConfig, SourceConfig},
+    config::{JobConfig, SourceConfig},
     fault::Fault,
     postgres::{self, Intake},
-    starrocks,
+    starrocks::{self, Targets},
     table::Table,
 };
 
@@ -35,11 +35,11 @@ pub(super) struct Still {
 
 impl Still {
     /// Resolves when something of it has changed; never when nothing stands still.
-    pub(super) async fn mended(self, source: &SourceConfig, sink: &SinkConfig, tables: &[Table]) {
+    pub(super) async fn mended(self, config: &JobConfig, tables: &[Table]) {
         if self.refused.is_empty() && self.halted == 0 {
             std::future::pending::<()>().await;
         }
-        while !(self.source_changed(source).await || self.sink_changed(sink, tables).await) {
+        while !(self.source_changed(&config.source).await || self.sink_changed(config, tables).await) {
             sleep(BETWEEN_LOOKS).await;
         }
         info!("a table that stood still may be followed now; beginning again");
@@ -51,8 +51,9 @@ impl Still {
         !self.refused.is_empty() && now.is_ok_and(|now| now != self.refused)
     }
 
-    async fn sink_changed(&self, sink: &SinkConfig, tables: &[Table]) -> bool {
-        self.halted > 0 && starrocks::prepare(sink, tables).await.is_ok_and(|now| now.len() < self.halted)
+    async fn sink_changed(&self, config: &JobConfig, tables: &[Table]) -> bool {
+        let fewer = |now: Targets| now.halted.len() < self.halted;
+        self.halted > 0 && starrocks::prepare(&config.sink, &config.job, tables).await.is_ok_and(fewer)
     }
 }
 

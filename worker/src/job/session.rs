@@ -22,10 +22,10 @@ use crate::{
     hold::{GRACE, Hold, Right},
     lsn::Lsn,
     pipeline::{Pipeline, Settings},
-    postgres::{self, Intake, Prepared, Reader, ReaderEnds},
+    postgres::{self, Intake, Prepared, Reader, ReaderEnds, Router},
     progress::{Progress, Stage},
-    starrocks::{self, Loader, Position, SlotIdentity, Takeover},
-    table::TableId,
+    starrocks::{self, Loader, Position, SlotIdentity, Takeover, Targets},
+    table::Table,
 };
 
 /// Blocks between the reader and the pipeline: enough that neither waits for the other, and little
@@ -40,7 +40,7 @@ pub(super) async fn run(
     takeover: &mut Takeover,
 ) -> Result<Outcome, Fault> {
     progress.set_stage(Stage::Setup);
-    let (prepared, halted) = prepare(config, progress, takeover).await?;
+    let (prepared, targets) = prepare(config, progress, takeover).await?;
     progress.clear_all();
     for fault in &prepared.refused {
         progress.raise(fault.clone());
@@ -50,11 +50,11 @@ pub(super) async fn run(
     info!(job = %config.job, slot = %config.source.slot, lsn = %prepared.confirmed, "streaming began");
     let relay = Relay::new(&intake);
     let (closing, again) = (relay.seen.subscribe(), Arc::clone(&relay.again));
-    let still = Still { refused: prepared.refused.clone(), halted: halted.len() };
-    let (source, sink, tables) = (&config.source, &config.sink, prepared.tables.clone());
+    let still = Still { refused: prepared.refused.clone(), halted: targets.halted.len() };
+    let tables = prepared.tables.clone();
     tokio::select! {
-        ended = stream(config, prepared, halted, closing, progress, takeover) => ended?,
-        () = relay.run(intake, still.mended(source, sink, &tables)) => {}
+        ended = stream(config, prepared, targets, closing, progress, takeover) => ended?,
+        () = relay.run(intake, still.mended(config, &tables)) => {}
     }
     Ok(if again.load(Relaxed) { Outcome::Again } else { Outcome::Drained })
 }
@@ -68,32 +68,29 @@ pub(super) enum Outcome {
     Again,
 }
 
-/// Tables that stand still from the start, and why.
-type Halted = Vec<(TableId, Fault)>;
-
 async fn prepare(
     config: &JobConfig,
     progress: &Progress,
     takeover: &Takeover,
-) -> Result<(Prepared, Halted), Fault> {
+) -> Result<(Prepared, Targets), Fault> {
     let source = config.source.clone();
     // Before the slot is touched: a slot that is missing is made only for a job without a past.
     let past = takeover.past(&source.slot).await?;
     let prepared = off_the_runtime(move || postgres::prepare(&source, &past)).await?;
     progress.clear(&crate::fault::Part::Source);
-    let halted = starrocks::prepare(&config.sink, &prepared.tables).await?;
-    Ok((prepared, halted))
+    let targets = starrocks::prepare(&config.sink, &config.job, &prepared.tables).await?;
+    Ok((prepared, targets))
 }
 
 async fn stream(
     config: &JobConfig,
     prepared: Prepared,
-    halted: Halted,
+    mut targets: Targets,
     intake: watch::Receiver<Intake>,
     progress: &Arc<Progress>,
     takeover: &mut Takeover,
 ) -> Result<(), Fault> {
-    let Prepared { tables, holds_wal, confirmed: start, system_identifier, .. } = prepared;
+    let Prepared { tables, holds_wal, confirmed: start, system_identifier, visibility, .. } = prepared;
     let slot = SlotIdentity { system_identifier, slot: config.source.slot.clone() };
     let (blocks, taken) = mpsc::channel::<Block>(BLOCKS);
     let (durable, made_durable) = watch::channel(start);
@@ -103,6 +100,7 @@ async fn stream(
     let settings = Settings { batch, buffer, deletes, holds_wal };
     let board = Arc::clone(progress);
     let closing = intake.clone();
+    let halted = std::mem::take(&mut targets.halted);
     let pipeline = |loader| Pipeline::new(settings, &tables, start, Arc::new(loader), durable, board);
     let loading = async {
         let loader = tokio::select! {
@@ -110,18 +108,28 @@ async fn stream(
             () = closed(closing) => None,
         };
         // Otherwise nothing was loaded, and nothing is left to do.
-        let Some(loader) = loader else { return };
+        let Some(loader) = loader else { return Ok(()) };
+        loader.keep_all(&targets, &tables).await?;
         let pipeline = pipeline(loader).halting(halted);
         tokio::join!(pipeline.run(taken), note(takeover, made_durable, noted, held));
         takeover.drained();
+        Ok(())
     };
     let ends = ReaderEnds { blocks, durable: confirmable, intake, hold };
-    let reader = Reader::new(config.source.clone(), tables.clone().into(), start, ends, Arc::clone(progress));
+    let shapes = |table: &Table| {
+        let history = targets.history(table.id).cloned().unwrap_or_default();
+        (table.clone(), history.shapes)
+    };
+    let router = Router::new(tables.iter().map(shapes), visibility);
+    let reader = Reader::new(config.source.clone(), router, start, ends, Arc::clone(progress));
     // The reader outlives the pipeline, to confirm what it made durable last; it ends when the pipeline
     // has ended or was dropped, because that closes the watch.
     let (mut loading, mut reading) = (pin!(loading), pin!(off_the_runtime(move || reader.run())));
     tokio::select! {
-        () = &mut loading => reading.await,
+        loaded = &mut loading => {
+            let read = reading.await;
+            loaded.and(read)
+        }
         read = &mut reading => {
             // Without the slot nothing more is sent; what is in the air then is noted.
             let _ = timeout(GRACE, loading).await;

@@ -13,7 +13,12 @@ use super::{
     batch::{Accumulation, Batch, Deletes, IncompleteKeyChange},
     ledger::{Ledger, Ticket},
 };
-use crate::{change::Change, config::BatchConfig, lsn::Lsn, table::Table};
+use crate::{
+    change::{Aim, Change, Reshape},
+    config::BatchConfig,
+    lsn::Lsn,
+    table::Table,
+};
 
 #[derive(Debug)]
 pub(super) struct Lane {
@@ -43,9 +48,11 @@ enum Step {
 }
 
 /// What happens to a table as a whole.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Barrier {
     Truncate,
+    /// The target becomes what its next rows need.
+    Reshape(Arc<Aim>),
 }
 
 /// What is under way for a table, until its ticket is settled.
@@ -119,6 +126,18 @@ impl Lane {
         if !self.halted {
             self.close_gathering();
             self.waiting.push_back(Step::Barrier(barrier, ledger.open()));
+        }
+    }
+
+    /// Takes in that rows have other columns from here on.
+    pub(super) fn reshape(&mut self, reshape: &Reshape, ledger: &mut Ledger) {
+        if self.halted {
+            return;
+        }
+        self.close_gathering();
+        self.table = Arc::clone(&reshape.rows);
+        if let Some(aim) = &reshape.target {
+            self.push_barrier(Barrier::Reshape(Arc::clone(aim)), ledger);
         }
     }
 

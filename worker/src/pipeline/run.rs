@@ -22,7 +22,7 @@ use super::{
     ledger::{Ledger, Ticket},
 };
 use crate::{
-    change::{Block, Change, Event},
+    change::{Block, Change, Event, Reshape},
     config::BatchConfig,
     fault::{Fault, Part},
     lsn::Lsn,
@@ -131,6 +131,7 @@ impl<L: Load> Pipeline<L> {
                 }
                 Event::Change { table, change } => self.push(table, change),
                 Event::Truncate { table } => self.barrier(table, Barrier::Truncate),
+                Event::Reshape { table, reshape } => self.reshape(table, reshape),
                 Event::Commit { end } => self.ledger.commit(end),
                 Event::Keepalive { lsn } => self.ledger.keepalive(lsn),
                 Event::Halt { table, fault } => self.halt(table, fault.clone()),
@@ -158,6 +159,12 @@ impl<L: Load> Pipeline<L> {
     fn barrier(&mut self, table: TableId, barrier: Barrier) {
         if let Some(lane) = self.lanes.get_mut(table.0 as usize) {
             lane.push_barrier(barrier, &mut self.ledger);
+        }
+    }
+
+    fn reshape(&mut self, table: TableId, reshape: &Reshape) {
+        if let Some(lane) = self.lanes.get_mut(table.0 as usize) {
+            lane.reshape(reshape, &mut self.ledger);
         }
     }
 
@@ -243,6 +250,7 @@ async fn fly<L: Load>(table: Arc<Table>, flight: Flight, load: Arc<L>, progress:
             load_all(&table, batches, (changes, oldest_commit), &*load, &progress).await
         }
         Cargo::Barrier(Barrier::Truncate) => load.truncate(&table).await,
+        Cargo::Barrier(Barrier::Reshape(aim)) => load.reshape(&aim).await,
     };
     Landed { table: table.id, ticket, result }
 }

@@ -27,6 +27,8 @@ pub mod setup;
 mod slot;
 pub(crate) mod sql;
 pub mod stream;
+pub mod visibility;
 
+pub use route::Router;
 pub use setup::{DropObjects, Prepared, drop_objects, prepare, refused};
 pub use stream::{Intake, Reader, ReaderEnds};

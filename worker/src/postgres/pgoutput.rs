@@ -18,6 +18,8 @@ pub enum Message {
     Begin {
         commit: Lsn,
         time: SystemTime,
+        /// The low half of the transaction's number.
+        xid: u32,
     },
     /// `end` is the position after the commit record.
     Commit {
@@ -122,8 +124,8 @@ struct Reading<'a> {
 
 impl Reading<'_> {
     fn begin(&mut self) -> Option<Message> {
-        let (commit, time, _xid) = (self.cursor.u64()?, self.cursor.i64()?, self.cursor.u32()?);
-        Some(Message::Begin { commit: Lsn(commit), time: postgres_time(time) })
+        let (commit, time, xid) = (self.cursor.u64()?, self.cursor.i64()?, self.cursor.u32()?);
+        Some(Message::Begin { commit: Lsn(commit), time: postgres_time(time), xid })
     }
 
     fn commit(&mut self) -> Option<Message> {
@@ -261,8 +263,8 @@ mod tests {
         );
         let old = proptest::option::of((any::<bool>(), values()));
         prop_oneof![
-            (any::<u64>(), 0..1_000_000_000_000_000i64)
-                .prop_map(|(commit, micros)| Written::Begin { commit: Lsn(commit), micros }),
+            (any::<u64>(), 0..1_000_000_000_000_000i64, any::<u32>())
+                .prop_map(|(commit, micros, xid)| Written::Begin { commit: Lsn(commit), micros, xid }),
             any::<u64>().prop_map(|end| Written::Commit { end: Lsn(end) }),
             (any::<u32>(), name(), name(), vec(column, 0..4)).prop_map(|(oid, schema, name, columns)| {
                 Written::Relation(Relation { oid, schema, name, columns })

@@ -1,19 +1,24 @@
 //! Gives each change to its table: messages in, events of a block out.
 //!
-//! Pure. The rule: a change belongs to one selected table and one transaction. A table whose shape is no longer
-//! the one the job was set up with is halted, once, and nothing of it is handed on afterwards; the pipeline then
-//! holds the confirmed position, so nothing of it is lost.
+//! Pure. The rule: a change belongs to one selected table and one transaction. An announcement is compared with a
+//! look at the catalogue that is sure to see its transaction; where there was none yet, the router asks for one
+//! before it goes on. A table that cannot be followed is halted, once, and nothing of it is handed on afterwards;
+//! the pipeline then holds the confirmed position, so nothing of it is lost.
 
+mod followed;
 mod shape;
 
 use std::{collections::HashMap, ops::Range, sync::Arc, time::SystemTime};
 
-use crds::Reason;
-
-use super::pgoutput::{Message, OldRow, Relation, Row, TypeName};
+use self::followed::Followed;
+use super::{
+    pgoutput::{Message, OldRow, Relation, Row, TypeName},
+    visibility::Visibility,
+};
 use crate::{
     change::{BlockBuilder, OldPlace, Place},
-    fault::{Fault, Part},
+    fault::Fault,
+    history::Shape,
     lsn::Lsn,
     table::{Table, TableId},
 };
@@ -21,13 +26,17 @@ use crate::{
 /// Knows what has been announced, and the place in the stream.
 #[derive(Debug)]
 pub struct Router {
-    tables: Arc<[Table]>,
+    /// In the order of their ids.
+    tables: Vec<Followed>,
+    /// What the last look at the catalogue saw.
+    visibility: Visibility,
     relations: HashMap<u32, Standing>,
     type_names: HashMap<u32, TypeName>,
-    halted: Vec<bool>,
     /// The relation of the last change: most changes are of the same table as the one before.
-    latest: Option<(u32, Followed)>,
+    latest: Option<(u32, Rows)>,
     in_transaction: bool,
+    /// The transaction at hand: its number and where it commits.
+    transaction: (u32, Lsn),
     committed: Lsn,
     /// When the latest transaction was committed.
     commit_time: Option<SystemTime>,
@@ -37,13 +46,23 @@ pub struct Router {
 /// What a relation is to this job.
 #[derive(Debug, Clone, Copy)]
 enum Standing {
-    Followed(Followed),
+    Followed(Rows),
     /// Published, and not selected: somebody else's.
     Ignored,
 }
 
+/// What became of a message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[must_use]
+pub enum Routed {
+    Done,
+    /// It has to come again, after [`Router::learn`].
+    NotBeforeALook,
+}
+
+/// The rows of a relation.
 #[derive(Debug, Clone, Copy)]
-struct Followed {
+struct Rows {
     table: TableId,
     columns: usize,
 }
@@ -64,14 +83,16 @@ pub enum Contradiction {
 }
 
 impl Router {
-    pub fn new(tables: Arc<[Table]>) -> Self {
+    /// Of tables whose targets are as they are, as they were found with this visibility.
+    pub fn new(tables: impl IntoIterator<Item = (Table, Vec<Shape>)>, visibility: Visibility) -> Self {
         Self {
-            halted: vec![false; tables.len()],
-            tables,
+            tables: tables.into_iter().map(|(table, shapes)| Followed::new(table, shapes)).collect(),
+            visibility,
             relations: HashMap::new(),
             type_names: HashMap::new(),
             latest: None,
             in_transaction: false,
+            transaction: (0, Lsn::default()),
             committed: Lsn::default(),
             commit_time: None,
             changes: 0,
@@ -102,140 +123,161 @@ impl Router {
         self.in_transaction = false;
     }
 
+    /// The selected tables, in the order of their ids.
+    pub fn tables(&self) -> impl Iterator<Item = &Arc<Table>> {
+        self.tables.iter().map(Followed::rows)
+    }
+
+    /// Whether a look at the catalogue was sure to see the transaction at hand.
+    pub fn sees(&self) -> bool {
+        self.visibility.sees(self.transaction.0)
+    }
+
+    /// The tables as the catalogue shows them, in the order of their ids.
+    pub fn learn(&mut self, tables: Vec<Result<Table, Fault>>, visibility: Visibility) {
+        self.tables.iter_mut().zip(tables).for_each(|(table, now)| table.learn(now));
+        self.visibility = visibility;
+    }
+
     /// Hands on what `message` says. Its rows are at `at` and beyond in the block's bytes.
     pub fn route(
         &mut self,
         message: Message,
         at: usize,
         block: &mut BlockBuilder,
-    ) -> Result<(), Contradiction> {
+    ) -> Result<Routed, Contradiction> {
         match message {
             Message::Insert { relation, new } => {
-                let Some(followed) = self.followed(relation)? else { return Ok(()) };
-                block.insert(followed.table, place(relation, followed, &new, at)?);
+                let Some(rows) = self.rows(relation)? else { return Ok(Routed::Done) };
+                block.insert(rows.table, place(relation, rows, &new, at)?);
+                self.changes += 1;
             }
             Message::Update { relation, old, new } => {
-                let Some(followed) = self.followed(relation)? else { return Ok(()) };
-                let old = old.map(|old| old_place(relation, followed, &old, at)).transpose()?;
-                block.update(followed.table, old, place(relation, followed, &new, at)?);
+                let Some(rows) = self.rows(relation)? else { return Ok(Routed::Done) };
+                let old = old.map(|old| old_place(relation, rows, &old, at)).transpose()?;
+                block.update(rows.table, old, place(relation, rows, &new, at)?);
+                self.changes += 1;
             }
             Message::Delete { relation, old } => {
-                let Some(followed) = self.followed(relation)? else { return Ok(()) };
-                block.delete(followed.table, old_place(relation, followed, &old, at)?);
+                let Some(rows) = self.rows(relation)? else { return Ok(Routed::Done) };
+                block.delete(rows.table, old_place(relation, rows, &old, at)?);
+                self.changes += 1;
             }
-            Message::Begin { commit, time } => {
+            Message::Begin { commit, time, xid } => {
                 self.expect_transaction(false).map_err(|_| Contradiction::InsideTransaction)?;
                 (self.in_transaction, self.commit_time) = (true, Some(time));
+                self.transaction = (xid, commit);
                 block.begin(commit, time);
-                return Ok(());
             }
             Message::Commit { end } => {
                 self.expect_transaction(true)?;
                 (self.in_transaction, self.committed) = (false, end);
                 block.commit(end);
-                return Ok(());
             }
-            Message::Relation(relation) => {
-                self.announce(*relation, block);
-                return Ok(());
-            }
+            Message::Relation(relation) => return self.announce(&relation, block),
             Message::Type(name) => {
                 self.type_names.insert(name.oid, *name);
-                return Ok(());
             }
-            Message::Truncate { relations } => return self.truncate(&relations, block),
-            Message::Aside => return Ok(()),
+            Message::Truncate { relations } => self.truncate(&relations, block)?,
+            Message::Aside => {}
         }
-        self.changes += 1;
-        Ok(())
+        Ok(Routed::Done)
     }
 
     fn expect_transaction(&self, open: bool) -> Result<(), Contradiction> {
         if self.in_transaction == open { Ok(()) } else { Err(Contradiction::OutsideTransaction) }
     }
 
-    /// The table that a change belongs to; none when it is not ours or no longer followed.
-    fn followed(&mut self, relation: u32) -> Result<Option<Followed>, Contradiction> {
+    /// The rows that a change is of; none when they are not ours or no longer followed.
+    fn rows(&mut self, relation: u32) -> Result<Option<Rows>, Contradiction> {
         self.expect_transaction(true)?;
-        if let Some((oid, followed)) = self.latest
+        if let Some((oid, rows)) = self.latest
             && oid == relation
         {
-            return Ok(Some(followed));
+            return Ok(Some(rows));
         }
-        let Standing::Followed(followed) = self.standing(relation)? else { return Ok(None) };
-        if self.is_halted(followed.table) {
+        let Standing::Followed(rows) = self.standing(relation)? else { return Ok(None) };
+        if self.is_halted(rows.table) {
             return Ok(None);
         }
-        self.latest = Some((relation, followed));
-        Ok(Some(followed))
+        self.latest = Some((relation, rows));
+        Ok(Some(rows))
     }
 
     fn standing(&self, relation: u32) -> Result<Standing, Contradiction> {
         self.relations.get(&relation).copied().ok_or(Contradiction::Unannounced(relation))
     }
 
-    fn announce(&mut self, relation: Relation, block: &mut BlockBuilder) {
+    fn announce(&mut self, relation: &Relation, block: &mut BlockBuilder) -> Result<Routed, Contradiction> {
+        self.expect_transaction(true)?;
         self.latest = None;
-        let tables = Arc::clone(&self.tables);
-        let selected = tables.iter().find(|table| is_named(table, &relation));
-        self.check_identity(&relation, selected, block);
-        let standing = match selected {
-            None => Standing::Ignored,
-            Some(table) => {
-                if let Some(difference) = shape::difference(table, &relation, &self.type_names) {
-                    self.halt_changed(table, &difference, block);
-                } else if !shape::identity_holds_key(table, &relation) {
-                    self.halt(table, identity_fault(table), block);
-                }
-                Standing::Followed(Followed { table: table.id, columns: relation.columns.len() })
-            }
-        };
+        let selected = self.selected(relation);
+        self.check_identity(relation, selected, block);
+        if selected.is_some_and(|table| !self.is_halted(table)) && !self.sees() {
+            return Ok(Routed::NotBeforeALook);
+        }
+        let columns = relation.columns.len();
+        let standing =
+            selected.map_or(Standing::Ignored, |table| Standing::Followed(Rows { table, columns }));
         self.relations.insert(relation.oid, standing);
+        if let Some(table) = selected {
+            self.reshape(table, relation, block);
+        }
+        Ok(Routed::Done)
+    }
+
+    fn reshape(&mut self, id: TableId, relation: &Relation, block: &mut BlockBuilder) {
+        let Some(table) = self.tables.get_mut(id.0 as usize).filter(|table| !table.halted) else { return };
+        match table.announced(relation, self.transaction.1, &self.type_names) {
+            Ok(Some(reshape)) => block.reshape(id, reshape),
+            Ok(None) => {}
+            Err(fault) => self.halt(id, fault, block),
+        }
+    }
+
+    fn selected(&self, relation: &Relation) -> Option<TableId> {
+        self.tables().find(|table| is_named(table, relation)).map(|table| table.id)
     }
 
     /// A name that moved to another relation, or a relation that took another name, is not the table we followed.
-    fn check_identity(&mut self, relation: &Relation, selected: Option<&Table>, block: &mut BlockBuilder) {
+    fn check_identity(&mut self, relation: &Relation, selected: Option<TableId>, block: &mut BlockBuilder) {
         let was = match self.relations.get(&relation.oid) {
-            Some(Standing::Followed(followed)) => Some(followed.table),
+            Some(Standing::Followed(rows)) => Some(rows.table),
             Some(Standing::Ignored) | None => None,
         };
-        let renamed = was.filter(|was| selected.is_none_or(|table| table.id != *was));
-        let moved = selected.filter(|table| was != Some(table.id) && self.is_announced(table.id));
-        let tables = Arc::clone(&self.tables);
-        for table in renamed.and_then(|id| tables.get(id.0 as usize)).into_iter().chain(moved) {
-            self.halt_changed(table, "it was renamed or replaced by another table", block);
+        let renamed = was.filter(|was| selected != Some(*was));
+        let moved = selected.filter(|table| was != Some(*table) && self.is_announced(*table));
+        for id in renamed.into_iter().chain(moved) {
+            let Some(table) = self.tables.get(id.0 as usize) else { continue };
+            let fault = followed::changed(table.rows(), "it was renamed or replaced by another table");
+            self.halt(id, fault, block);
         }
     }
 
     fn is_announced(&self, table: TableId) -> bool {
-        let is_it =
-            |standing: &Standing| matches!(standing, Standing::Followed(followed) if followed.table == table);
+        let is_it = |standing: &Standing| matches!(standing, Standing::Followed(rows) if rows.table == table);
         self.relations.values().any(is_it)
     }
 
     fn truncate(&mut self, relations: &[u32], block: &mut BlockBuilder) -> Result<(), Contradiction> {
         for relation in relations {
-            if let Some(followed) = self.followed(*relation)? {
-                block.truncate(followed.table);
+            if let Some(rows) = self.rows(*relation)? {
+                block.truncate(rows.table);
             }
         }
         Ok(())
     }
 
-    fn halt_changed(&mut self, table: &Table, difference: &str, block: &mut BlockBuilder) {
-        self.halt(table, schema_fault(table, difference), block);
-    }
-
-    fn halt(&mut self, table: &Table, fault: Fault, block: &mut BlockBuilder) {
+    fn halt(&mut self, id: TableId, fault: Fault, block: &mut BlockBuilder) {
         self.latest = None;
-        let Some(halted) = self.halted.get_mut(table.id.0 as usize) else { return };
-        if !std::mem::replace(halted, true) {
-            block.halt(table.id, fault);
+        let Some(table) = self.tables.get_mut(id.0 as usize) else { return };
+        if !std::mem::replace(&mut table.halted, true) {
+            block.halt(id, fault);
         }
     }
 
     fn is_halted(&self, table: TableId) -> bool {
-        self.halted.get(table.0 as usize).copied().unwrap_or(true)
+        self.tables.get(table.0 as usize).is_none_or(|table| table.halted)
     }
 }
 
@@ -243,44 +285,20 @@ fn is_named(table: &Table, relation: &Relation) -> bool {
     table.name.schema == relation.schema && table.name.name == relation.name
 }
 
-fn old_place(relation: u32, followed: Followed, old: &OldRow, at: usize) -> Result<OldPlace, Contradiction> {
+fn old_place(relation: u32, rows: Rows, old: &OldRow, at: usize) -> Result<OldPlace, Contradiction> {
     Ok(match old {
-        OldRow::Key(row) => OldPlace::Key(place(relation, followed, row, at)?),
-        OldRow::Full(row) => OldPlace::Full(place(relation, followed, row, at)?),
+        OldRow::Key(row) => OldPlace::Key(place(relation, rows, row, at)?),
+        OldRow::Full(row) => OldPlace::Full(place(relation, rows, row, at)?),
     })
 }
 
-fn place(relation: u32, followed: Followed, row: &Row, at: usize) -> Result<Place, Contradiction> {
-    if row.columns != followed.columns {
+fn place(relation: u32, rows: Rows, row: &Row, at: usize) -> Result<Place, Contradiction> {
+    if row.columns != rows.columns {
         return Err(Contradiction::Width(relation));
     }
     let Range { start, end } = row.place;
     let beyond = |offset: usize| u32::try_from(at + offset).map_err(|_| Contradiction::TooFar);
     Ok(beyond(start)?..beyond(end)?)
-}
-
-fn schema_fault(table: &Table, difference: &str) -> Fault {
-    Fault::halt(
-        Part::Table(table.name.clone()),
-        Reason::SourceSchemaChanged,
-        format!("{} is not the table this job was set up with: {difference}", table.name),
-        format!(
-            "make the target {} fit and restart the job; if it halts again, recreate the job",
-            table.target
-        ),
-    )
-}
-
-fn identity_fault(table: &Table) -> Fault {
-    Fault::halt(
-        Part::Table(table.name.clone()),
-        Reason::ReplicaIdentityInsufficient,
-        format!("the replica identity of {} does not hold its whole primary key", table.name),
-        format!(
-            "run ALTER TABLE {} REPLICA IDENTITY DEFAULT and recreate the job",
-            super::sql::table(&table.name)
-        ),
-    )
 }
 
 #[cfg(test)]

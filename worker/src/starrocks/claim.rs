@@ -148,11 +148,7 @@ async fn of_job(session: &mut Session, database: &str, job: &str) -> Result<Rows
 
 /// The table of claims, in the form of every other.
 pub(super) fn table() -> Table {
-    let text = |name: &str, characters| Column {
-        name: name.to_owned(),
-        kind: Kind::ShortText { characters },
-        source_type: "text".to_owned(),
-    };
+    let text = |name: &str, characters| Column::new(name, Kind::ShortText { characters }, "text");
     let columns = vec![
         text("slot", 32),
         text("job", 512),

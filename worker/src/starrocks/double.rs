@@ -18,16 +18,15 @@ use crate::{
 
 /// The table `public.t`, whose key is its first column.
 pub(crate) fn table(columns: &[(&str, Kind)]) -> Table {
-    let column = |(name, kind): &(&str, Kind)| Column {
-        name: (*name).to_owned(),
-        kind: *kind,
-        source_type: "a type".to_owned(),
+    let column = |(place, (name, kind)): (usize, &(&str, Kind))| Column {
+        number: place as i32 + 1,
+        ..Column::new(*name, *kind, "a type")
     };
     Table {
         id: TableId(0),
         name: TableName::parse("public.t").unwrap(),
         target: "t".to_owned(),
-        columns: columns.iter().map(column).collect(),
+        columns: columns.iter().enumerate().map(column).collect(),
         key: vec![0],
     }
 }

@@ -109,7 +109,7 @@ fn letter(job: &str, of: &Table, refused: &Refused) -> Vec<u8> {
 
 /// The table of letters, in the form of every other.
 pub(super) fn table() -> Table {
-    let column = |name: &str, kind| Column { name: name.to_owned(), kind, source_type: "text".to_owned() };
+    let column = |name: &str, kind| Column::new(name, kind, "text");
     let short = |name: &str| column(name, Kind::ShortText { characters: 512 });
     let columns = vec![
         column("id", Kind::ShortText { characters: 32 }),

@@ -11,7 +11,10 @@
 //! A load keeps its label and its bytes through all attempts. Faults that pass are reported while they
 //! last; only what concerns the data or the shape of this one table ends the load.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
 
 use tokio::time::{Instant, sleep};
 use tracing::{debug, info, warn};
@@ -19,19 +22,22 @@ use tracing::{debug, info, warn};
 use super::{
     answer::{Trouble, Verdict, judge, judge_error},
     body::Body,
+    histories,
     journal::Journal,
     label::Label,
     life::Life,
     load::{Frontend, LOAD_TIMEOUT, Order},
     parked::Parked,
     patience::Patience,
-    schema,
+    schema::{self, Targets},
     state::LoadState,
     takeover::unusable,
 };
 use crate::{
+    change::Aim,
     config::{Deletes, OnRefusedRow, SinkConfig, Values},
-    fault::{Fault, Part},
+    fault::{Course, Fault, Part},
+    history::History,
     hold::Right,
     pipeline::{Batch, Load, Loaded},
     progress::Progress,
@@ -183,6 +189,25 @@ impl Loader {
     }
 }
 
+impl Loader {
+    /// Keeps the histories that were found not to be kept as they are. Before the first load.
+    pub async fn keep_all(&self, targets: &Targets, tables: &[Table]) -> Result<(), Fault> {
+        for table in tables.iter().filter(|table| targets.unkept.contains(&table.id)) {
+            if let Some(history) = targets.history(table.id) {
+                self.keep(table, history).await?;
+            }
+        }
+        Ok(())
+    }
+
+    async fn keep(&self, table: &Table, history: &History) -> Result<(), Fault> {
+        match histories::batch(&self.job, &table.target, history, SystemTime::now()) {
+            Some(batch) => self.load(&batch).await.map(|_| ()),
+            None => Ok(()),
+        }
+    }
+}
+
 impl Load for Loader {
     async fn load(&self, batch: &Batch) -> Result<Loaded, Fault> {
         if batch.row_count() == 0 {
@@ -196,6 +221,26 @@ impl Load for Loader {
             Err(Failure::Table(fault)) => Err(fault),
             Err(Failure::Rows(fault)) => self.sift(batch, fault).await,
         }
+    }
+
+    async fn reshape(&self, aim: &Aim) -> Result<(), Fault> {
+        let mut reports = Reports::new(&self.progress, &aim.table);
+        let target = &aim.table.target;
+        let mut attempt = 0;
+        let history = loop {
+            if let Some(right) = &self.right {
+                right.granted().await;
+            }
+            match schema::reshape(&self.sink, &self.job, aim).await {
+                Ok(history) => break history,
+                Err(fault) if fault.course == Course::Halt => return Err(fault),
+                Err(fault) => reports.raise(fault, target, attempt),
+            }
+            attempt += 1;
+            self.wait(Patience::USUAL, attempt, target).await;
+        };
+        info!(table = %aim.table.name, %target, "target table has the columns of the source");
+        self.keep(&aim.table, &history).await
     }
 
     async fn truncate(&self, table: &Table) -> Result<(), Fault> {

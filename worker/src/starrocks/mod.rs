@@ -14,6 +14,7 @@ mod answer;
 mod body;
 mod claim;
 pub mod encode;
+mod histories;
 mod journal;
 mod label;
 mod letter;
@@ -37,7 +38,7 @@ mod double;
 pub use self::{
     claim::SlotIdentity,
     loader::Loader,
-    schema::prepare,
+    schema::{Targets, prepare},
     takeover::{Position, Takeover},
 };
 

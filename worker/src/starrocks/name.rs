@@ -6,7 +6,7 @@
 
 use crds::Reason;
 
-use super::{AUDIT_COLUMNS, HEX_PREFIX, claim::CLAIMS, letter::LETTERS};
+use super::{AUDIT_COLUMNS, HEX_PREFIX, claim::CLAIMS, histories::HISTORIES, letter::LETTERS};
 use crate::{
     fault::{Fault, Part},
     table::Table,
@@ -42,7 +42,7 @@ pub(super) fn check_table(table: &Table) -> Result<(), Fault> {
             "rename the table so that its name has only letters, digits and _ - . ~ $",
         ));
     }
-    if [CLAIMS, LETTERS].contains(&table.target.as_str()) {
+    if [CLAIMS, HISTORIES, LETTERS].contains(&table.target.as_str()) {
         let message =
             format!("the target name of table {} is that of a table of the worker's own", table.name);
         return Err(refusal(part(), message, "rename the table"));

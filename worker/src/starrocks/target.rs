@@ -167,6 +167,19 @@ impl TargetType {
         }
     }
 
+    /// Whether StarRocks turns a column of this type into one of `wider`, and no value changes by it.
+    pub(crate) fn widens_to(self, wider: Self) -> bool {
+        match (self, wider) {
+            (Self::Varchar(found), Self::Varchar(length)) => found < length,
+            (Self::Decimal { precision, scale }, Self::Decimal { precision: digits, scale: places }) => {
+                scale <= places && precision - scale <= digits - places && precision < digits
+            }
+            (found, wider) => {
+                found.integer_width().is_some() && found.integer_width() < wider.integer_width()
+            }
+        }
+    }
+
     fn integer_width(self) -> Option<u8> {
         match self {
             Self::TinyInt => Some(1),

@@ -11,10 +11,11 @@ use worker::{
     change::{Block, Change, Event, Old, Tuple, Value},
     config::SourceConfig,
     fault::Fault,
+    history::History,
     lsn::Lsn,
-    postgres::{Intake, Prepared, Reader, ReaderEnds, prepare},
+    postgres::{Intake, Prepared, Reader, ReaderEnds, Router, prepare},
     progress::Progress,
-    table::TableName,
+    table::{Table, TableName},
 };
 
 #[derive(Debug)]
@@ -48,12 +49,13 @@ impl Follow {
         let (sender, blocks) = mpsc::channel(room);
         let (durable, durable_seen) = watch::channel(prepared.confirmed);
         let (intake, intake_seen) = watch::channel(Intake::Open);
-        let tables = prepared.tables.clone().into();
+        let shapes = |table: &Table| (table.clone(), History::beginning(table, Vec::new()).shapes);
+        let router = Router::new(prepared.tables.iter().map(shapes), prepared.visibility.clone());
         let start = prepared.confirmed;
         let board = Arc::clone(&progress);
         let (hold, _) = watch::channel(worker::hold::Hold::Sought);
         let ends = ReaderEnds { blocks: sender, durable: durable_seen, intake: intake_seen, hold };
-        let reader = Reader::new(config.clone(), tables, start, ends, board);
+        let reader = Reader::new(config.clone(), router, start, ends, board);
         let reader = std::thread::spawn(move || reader.run());
         let settled = prepared.confirmed;
         Self {
@@ -89,6 +91,10 @@ impl Follow {
                 Event::Keepalive { .. } => {}
                 Event::Change { change, .. } => self.seen.push(describe(change)),
                 Event::Truncate { .. } => self.seen.push("0".to_owned()),
+                Event::Reshape { reshape, .. } => {
+                    let names = reshape.rows.columns.iter().map(|column| column.name.as_str());
+                    self.seen.push(format!("({})", names.collect::<Vec<_>>().join(",")));
+                }
                 Event::Halt { fault, .. } => self.seen.push(format!("!{}", fault.reason)),
             }
         }

@@ -11,7 +11,7 @@ use crate::{
 };
 
 fn table() -> Arc<Table> {
-    let column = |name: &str| Column { name: name.into(), kind: Kind::Text, source_type: "text".into() };
+    let column = |name: &str| Column::new(name, Kind::Text, "text");
     let columns = ["id", "a", "b"].map(column).to_vec();
     let name = TableName { schema: "public".into(), name: "t".into() };
     Arc::new(Table { id: TableId(0), target: "t".into(), name, columns, key: vec![0] })

@@ -16,7 +16,7 @@ struct Rig {
 
 impl Rig {
     fn new() -> Self {
-        let columns = vec![Column { name: "id".into(), kind: Kind::Text, source_type: "text".into() }];
+        let columns = vec![Column::new("id", Kind::Text, "text")];
         let name = TableName { schema: "public".into(), name: "t".into() };
         let table = Table { id: TableId(0), target: "t".into(), name, columns, key: vec![0] };
         let limits = BatchConfig { max_rows: 2, max_bytes: 1 << 20, min_interval: Duration::from_secs(1) };

@@ -12,7 +12,7 @@ pub(crate) enum Cell {
 
 #[derive(Debug, Clone)]
 pub(crate) enum Written {
-    Begin { commit: Lsn, micros: i64 },
+    Begin { commit: Lsn, micros: i64, xid: u32 },
     Commit { end: Lsn },
     Relation(Relation),
     Insert { relation: u32, new: Vec<Cell> },
@@ -25,11 +25,11 @@ impl Written {
     pub(crate) fn encode(&self) -> Vec<u8> {
         let mut out = Vec::new();
         match self {
-            Self::Begin { commit, micros } => {
+            Self::Begin { commit, micros, xid } => {
                 out.push(b'B');
                 out.extend(commit.0.to_be_bytes());
                 out.extend(micros.to_be_bytes());
-                out.extend(7u32.to_be_bytes());
+                out.extend(xid.to_be_bytes());
             }
             Self::Commit { end } => {
                 out.extend(*b"C\0");
@@ -70,8 +70,8 @@ impl Written {
             OldRow::Full(old) => full && row(cells, old),
         };
         match (self, message) {
-            (Self::Begin { commit, micros }, Message::Begin { commit: read, time }) => {
-                commit == read && postgres_micros(*time) == *micros
+            (Self::Begin { commit, micros, xid }, Message::Begin { commit: at, time, xid: by }) => {
+                commit == at && postgres_micros(*time) == *micros && xid == by
             }
             (Self::Commit { end }, Message::Commit { end: read }) => end == read,
             (Self::Relation(relation), Message::Relation(read)) => *relation == **read,

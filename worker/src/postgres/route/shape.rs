@@ -1,39 +1,125 @@
-//! Compares the shape that PostgreSQL announces with the one the job was set up with.
+//! Which columns the rows of an announced relation have.
+//!
+//! In: the relation, which has names and no numbers; the table as the catalogue shows it, which may be ahead of the
+//! stream; the shapes that were seen before. Out: the table as the next rows have it, or why that cannot be told.
 
 use std::collections::HashMap;
 
 use crate::{
+    history::{Known, Shape, known, number_of, seen_at},
+    lsn::Lsn,
     postgres::{
         kind,
         pgoutput::{Relation, RelationColumn, TypeName},
     },
-    table::{Column, Kind, Table},
+    table::{Column, Fill, Kind, Table},
 };
 
-/// What is different, in words; nothing when rows of `relation` are rows of `table`.
-pub(super) fn difference(
-    table: &Table,
+/// A column that has gone, and of which nothing is known but its name.
+const GONE: i32 = 0;
+
+/// Why rows cannot be read.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub(super) enum Unclear {
+    #[error("column {0} was dropped, and another took its name")]
+    Reused(String),
+    #[error("column {0} has another name or none by now, and which one cannot be told")]
+    Renamed(String),
+    #[error("the order of its columns cannot be told")]
+    Order,
+    #[error("column {column} is no longer of type {was}")]
+    Type { column: String, was: String },
+    #[error("column {0} is part of the key and was dropped")]
+    Key(String),
+}
+
+/// The columns of the relation, as they were called then.
+pub(super) fn columns(
     relation: &Relation,
-    type_names: &HashMap<u32, TypeName>,
-) -> Option<String> {
-    let has = |name: &str| relation.columns.iter().any(|column| column.name == name);
-    let had = |name: &str| table.columns.iter().any(|column| column.name == name);
-    if let Some(column) = relation.columns.iter().find(|column| !had(&column.name)) {
-        return Some(format!("column {} is not one of the job's", column.name));
+    now: &Table,
+    shapes: &[Shape],
+    commit: Lsn,
+) -> Result<Vec<Known>, Unclear> {
+    let now = known(now);
+    let is_called_so = |columns: &&[Known]| {
+        columns.len() == relation.columns.len()
+            && columns.iter().zip(&relation.columns).all(|(Known(_, name), column)| *name == column.name)
+    };
+    let seen: Vec<&[Known]> = seen_at(shapes, commit).map(|shape| shape.columns.as_slice()).collect();
+    let then = seen.iter().copied().find(is_called_so);
+    if shapes.last().is_some_and(|latest| latest.since > commit) {
+        // It was seen before, when the catalogue was not as it is now.
+        return then.map_or_else(|| merged(relation, &seen, &now), |then| Ok(then.to_vec()));
     }
-    if let Some(column) = table.columns.iter().find(|column| !has(&column.name)) {
-        return Some(format!("column {} is missing", column.name));
+    match (then, Some(now.as_slice()).filter(is_called_so)) {
+        (Some(then), Some(now)) if then != now => Err(reused(then, now)),
+        (Some(columns), _) | (None, Some(columns)) => Ok(columns.to_vec()),
+        (None, None) => merged(relation, &seen, &now),
     }
-    if table.columns.len() != relation.columns.len() {
-        return Some("a column comes twice".to_owned());
+}
+
+fn reused(then: &[Known], now: &[Known]) -> Unclear {
+    let other = then.iter().zip(now).find(|(then, now)| then != now);
+    Unclear::Reused(other.map_or_else(String::new, |(Known(_, name), _)| name.clone()))
+}
+
+/// A shape between those that are known: several changes came in a row.
+fn merged(relation: &Relation, seen: &[&[Known]], now: &[Known]) -> Result<Vec<Known>, Unclear> {
+    let latest = seen.first().copied().unwrap_or_default();
+    let mut columns = Vec::with_capacity(relation.columns.len());
+    for RelationColumn { name, .. } in &relation.columns {
+        let number = match (number_of(latest, name), number_of(now, name)) {
+            (Some(then), Some(now)) if then != now => return Err(Unclear::Reused(name.clone())),
+            (Some(number), _) | (None, Some(number)) => number,
+            (None, None) => GONE,
+        };
+        columns.push(Known(number, name.clone()));
     }
-    table.columns.iter().zip(&relation.columns).find_map(|(column, announced)| {
-        if column.name != announced.name {
-            return Some("its columns come in another order".to_owned());
+    check_gone(&columns, now)?;
+    let numbers: Vec<i32> = columns.iter().map(|column| column.0).filter(|number| *number != GONE).collect();
+    if numbers.is_sorted_by(|one, other| one < other) { Ok(columns) } else { Err(Unclear::Order) }
+}
+
+/// A name that nobody knows is that of a column that was dropped, unless one is there now that it may have become.
+fn check_gone(columns: &[Known], now: &[Known]) -> Result<(), Unclear> {
+    for (place, Known(_, name)) in columns.iter().enumerate().filter(|(_, column)| column.0 == GONE) {
+        let is_told = |column: &&Known| column.0 != GONE;
+        let (before, after) = (columns.get(..place), columns.get(place..));
+        let above = before.unwrap_or_default().iter().rev().find(is_told).map_or(0, |column| column.0);
+        let below = after.unwrap_or_default().iter().find(is_told).map_or(i32::MAX, |column| column.0);
+        if now.iter().any(|Known(number, _)| above < *number && *number < below) {
+            return Err(Unclear::Renamed(name.clone()));
         }
-        let same = is_same_type(column, announced, type_names);
-        (!same).then(|| format!("column {} is no longer of type {}", column.name, column.source_type))
-    })
+    }
+    Ok(())
+}
+
+/// The table with the rows of the relation, by what its columns are called now.
+pub(super) fn table(
+    relation: &Relation,
+    columns: &[Known],
+    now: &Table,
+    type_names: &HashMap<u32, TypeName>,
+) -> Result<Table, Unclear> {
+    let column = |(Known(number, name), announced): (&Known, &RelationColumn)| {
+        let Some(column) = now.columns.iter().find(|column| column.number == *number) else {
+            return Ok(gone(*number, name));
+        };
+        if is_same_type(column, announced, type_names) {
+            return Ok(column.clone());
+        }
+        Err(Unclear::Type { column: name.clone(), was: column.source_type.clone() })
+    };
+    let columns = columns.iter().zip(&relation.columns).map(column).collect::<Result<Vec<_>, _>>()?;
+    let place = |key: &Column| columns.iter().position(|column| column.number == key.number);
+    let keys = now.key.iter().filter_map(|place| now.columns.get(*place));
+    let key = keys.map(|key| place(key).ok_or_else(|| Unclear::Key(key.name.clone())));
+    let key = key.collect::<Result<_, _>>()?;
+    Ok(Table { columns, key, ..now.clone() })
+}
+
+fn gone(number: i32, name: &str) -> Column {
+    Column { number, fill: Fill::Null, stored: false, ..Column::new(name, Kind::Text, "") }
 }
 
 fn is_same_type(column: &Column, announced: &RelationColumn, type_names: &HashMap<u32, TypeName>) -> bool {
@@ -62,4 +148,117 @@ fn is_own_type(column: &Column, name: &TypeName) -> bool {
 /// Whether the old row of an update or a delete names the row by its primary key.
 pub(super) fn identity_holds_key(table: &Table, relation: &Relation) -> bool {
     table.key.iter().all(|place| relation.columns.get(*place).is_some_and(|column| column.identity))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        history::see,
+        table::{TableId, TableName},
+    };
+
+    fn relation(names: &[&str]) -> Relation {
+        let column = |name: &&str| RelationColumn {
+            identity: true,
+            name: (*name).to_owned(),
+            type_oid: 25,
+            typmod: -1,
+        };
+        let (schema, name) = ("public".to_owned(), "t".to_owned());
+        Relation { oid: 7, schema, name, columns: names.iter().map(column).collect() }
+    }
+
+    fn now(columns: &[(i32, &str)]) -> Table {
+        let column = |(number, name): &(i32, &str)| Column {
+            number: *number,
+            ..Column::new(*name, Kind::Text, "text")
+        };
+        Table {
+            id: TableId(0),
+            name: TableName::parse("t").unwrap(),
+            target: "t".to_owned(),
+            columns: columns.iter().map(column).collect(),
+            key: vec![0],
+        }
+    }
+
+    /// The numbers that rows of `names` have, where the shape of `seen` was seen at 10 and the catalogue shows `now`.
+    fn numbers(seen: &[(i32, &str)], now_is: &[(i32, &str)], names: &[&str]) -> Result<Vec<i32>, Unclear> {
+        let mut shapes = Vec::new();
+        see(&mut shapes, Lsn(10), known(&now(seen)));
+        let columns = columns(&relation(names), &now(now_is), &shapes, Lsn(20));
+        columns.map(|columns| columns.into_iter().map(|column| column.0).collect())
+    }
+
+    #[test]
+    fn a_shape_is_told_by_its_names() {
+        let seen = [(1, "id"), (2, "a")];
+        for (now, names, expected) in [
+            // Nothing happened; ADD; DROP; RENAME; DROP and ADD.
+            (&[(1, "id"), (2, "a")][..], &["id", "a"][..], &[1, 2][..]),
+            (&[(1, "id"), (2, "a"), (3, "b")], &["id", "a", "b"], &[1, 2, 3]),
+            (&[(1, "id")], &["id"], &[1]),
+            (&[(1, "id"), (2, "b")], &["id", "b"], &[1, 2]),
+            (&[(1, "id"), (3, "b")], &["id", "b"], &[1, 3]),
+        ] {
+            assert_eq!(numbers(&seen, now, names).as_deref(), Ok(expected), "{now:?}");
+            assert_eq!(numbers(&seen, now, &["id", "a"]).as_deref(), Ok(&[1, 2][..]), "before {now:?}");
+        }
+    }
+
+    #[test]
+    fn a_name_may_move_on_when_no_row_could_mean_either() {
+        // As tables are changed without a pause: fill a second column, then swap the names.
+        let (seen, now) = ([(1, "id"), (2, "a"), (3, "a2")], [(1, "id"), (2, "old"), (3, "a")]);
+        assert_eq!(numbers(&seen, &now, &["id", "old", "a"]), Ok(vec![1, 2, 3]));
+        assert_eq!(numbers(&seen, &now, &["id", "a", "a2"]), Ok(vec![1, 2, 3]));
+    }
+
+    #[test]
+    fn a_column_of_the_same_name_is_another_column() {
+        let reused = Err(Unclear::Reused("a".to_owned()));
+        assert_eq!(numbers(&[(1, "id"), (2, "a")], &[(1, "id"), (3, "a")], &["id", "a"]), reused);
+        let now = [(1, "id"), (3, "a"), (4, "b")];
+        assert_eq!(numbers(&[(1, "id"), (2, "a")], &now, &["id", "a"]), Ok(vec![1, 2]));
+        assert_eq!(numbers(&[(1, "id"), (2, "a"), (9, "x")], &now, &["id", "a"]), reused);
+    }
+
+    #[test]
+    fn a_shape_between_two_that_are_known_is_told_from_both() {
+        // ADD b, RENAME a TO c: rows between have both.
+        let seen = [(1, "id"), (2, "a")];
+        let now = [(1, "id"), (2, "c"), (3, "b")];
+        assert_eq!(numbers(&seen, &now, &["id", "a", "b"]), Ok(vec![1, 2, 3]));
+        // ADD b, DROP b, ADD c.
+        let now = [(1, "id"), (2, "a")];
+        assert_eq!(numbers(&seen, &now, &["id", "a", "b"]), Ok(vec![1, 2, GONE]));
+        let now = [(1, "id"), (2, "a"), (4, "c")];
+        assert_eq!(numbers(&seen, &now, &["id", "a", "b"]), Err(Unclear::Renamed("b".to_owned())));
+    }
+
+    #[test]
+    fn what_comes_again_has_the_numbers_it_had() {
+        let mut shapes = Vec::new();
+        see(&mut shapes, Lsn(10), known(&now(&[(1, "id"), (2, "a"), (3, "b")])));
+        see(&mut shapes, Lsn(20), known(&now(&[(1, "id"), (3, "a")])));
+        let now = now(&[(1, "id"), (3, "a")]);
+        let at = |commit, names: &[&str]| columns(&relation(names), &now, &shapes, Lsn(commit)).unwrap();
+        assert_eq!(at(15, &["id", "a", "b"]), known(&self::now(&[(1, "id"), (2, "a"), (3, "b")])));
+        assert_eq!(at(20, &["id", "a", "b"]), known(&self::now(&[(1, "id"), (2, "a"), (3, "b")])));
+        assert_eq!(at(20, &["id", "a"]), known(&now));
+    }
+
+    #[test]
+    fn rows_from_before_a_drop_have_a_column_that_is_not_stored() {
+        let (relation, now) = (relation(&["id", "a", "b"]), now(&[(1, "id"), (3, "c")]));
+        let columns = [(1, "id"), (2, "a"), (3, "b")].map(|(number, name)| Known(number, name.to_owned()));
+        let table = table(&relation, &columns, &now, &HashMap::new()).unwrap();
+        let told: Vec<_> = table.columns.iter().map(|column| (column.name.as_str(), column.stored)).collect();
+        assert_eq!(told, [("id", true), ("a", false), ("c", true)]);
+        let keyless = self::now(&[(2, "a")]);
+        let columns = [Known(1, "id".to_owned())];
+        let table = super::table(&self::relation(&["id"]), &columns, &keyless, &HashMap::new());
+        assert_eq!(table, Err(Unclear::Key("a".to_owned())));
+    }
 }

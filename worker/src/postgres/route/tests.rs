@@ -1,6 +1,9 @@
+use crds::Reason;
+
 use super::*;
 use crate::{
     change::{Block, Change, Event, Old, Value},
+    history::History,
     postgres::pgoutput::{
         RelationColumn, TypeName, decode,
         writer::{Cell, Written},
@@ -11,18 +14,17 @@ use crate::{
 const ORDERS: u32 = 16_400;
 
 fn orders() -> Table {
-    let column = |name: &str, kind, source_type: &str| Column {
-        name: name.to_owned(),
-        kind,
-        source_type: source_type.to_owned(),
+    let column = |number, name: &str, kind, source_type: &str| Column {
+        number,
+        ..Column::new(name, kind, source_type)
     };
     Table {
         id: TableId(0),
         name: TableName { schema: "public".into(), name: "orders".into() },
         target: "orders".into(),
         columns: vec![
-            column("id", Kind::BigInt, "bigint"),
-            column("mood", Kind::ShortText { characters: 63 }, "public.\"Mood\""),
+            column(1, "id", Kind::BigInt, "bigint"),
+            column(2, "mood", Kind::ShortText { characters: 63 }, "public.\"Mood\""),
         ],
         key: vec![0],
     }
@@ -51,29 +53,35 @@ struct Stream {
 
 impl Stream {
     fn new() -> Self {
-        let mut router = Router::new([orders()].into());
+        let shapes = History::beginning(&orders(), Vec::new()).shapes;
+        let mut router = Router::new([(orders(), shapes)], Visibility::parse("10:10:").unwrap());
         let name = TypeName { oid: 16_500, schema: "public".into(), name: "Mood".into() };
-        router.route(Message::Type(Box::new(name)), 0, &mut Block::builder()).unwrap();
+        let routed = router.route(Message::Type(Box::new(name)), 0, &mut Block::builder());
+        assert_eq!(routed, Ok(Routed::Done));
         Self { router, block: Block::builder() }
     }
 
-    fn tell(&mut self, written: &Written) -> Result<(), Contradiction> {
+    fn tell(&mut self, written: &Written) -> Result<Routed, Contradiction> {
         let body = written.encode();
         let at = self.block.bytes().len();
         self.block.bytes_mut().extend_from_slice(&body);
         self.router.route(decode(&body).unwrap(), at, &mut self.block)
     }
 
+    fn say(&mut self, written: &Written) {
+        assert_eq!(self.tell(written), Ok(Routed::Done));
+    }
+
     fn announce(&mut self, relation: Relation) {
-        self.tell(&Written::Relation(relation)).unwrap();
+        self.say(&Written::Relation(relation));
     }
 
     fn begin(&mut self) {
-        self.tell(&Written::Begin { commit: Lsn(0x20), micros: 0 }).unwrap();
+        self.say(&Written::Begin { commit: Lsn(0x20), micros: 0, xid: 7 });
     }
 
     fn insert(&mut self, id: &str) {
-        self.tell(&Written::Insert { relation: ORDERS, new: row(id) }).unwrap();
+        self.say(&Written::Insert { relation: ORDERS, new: row(id) });
     }
 
     /// Runs two inserts with `between` in between, and says why the table was halted.
@@ -106,10 +114,10 @@ fn changes_come_with_their_table_and_in_their_transaction() {
     stream.announce(announced());
     stream.insert("1");
     let old = Some((true, row("1")));
-    stream.tell(&Written::Update { relation: ORDERS, old, new: row("2") }).unwrap();
+    stream.say(&Written::Update { relation: ORDERS, old, new: row("2") });
     let old = vec![Cell::Text(b"2".to_vec()), Cell::Null];
-    stream.tell(&Written::Delete { relation: ORDERS, full: false, old }).unwrap();
-    stream.tell(&Written::Commit { end: Lsn(0x30) }).unwrap();
+    stream.say(&Written::Delete { relation: ORDERS, full: false, old });
+    stream.say(&Written::Commit { end: Lsn(0x30) });
 
     let block = stream.block.finish();
     let events: Vec<_> = block.events().collect();
@@ -130,8 +138,8 @@ fn another_table_of_the_publication_is_ignored() {
     let mut stream = Stream::new();
     stream.begin();
     stream.announce(Relation { oid: 1, name: "others".into(), ..announced() });
-    stream.tell(&Written::Insert { relation: 1, new: row("1") }).unwrap();
-    stream.tell(&Written::Truncate { relations: vec![1] }).unwrap();
+    stream.say(&Written::Insert { relation: 1, new: row("1") });
+    stream.say(&Written::Truncate { relations: vec![1] });
     assert_eq!(stream.block.finish().events().count(), 1);
 }
 
@@ -185,7 +193,7 @@ fn rule_5_a_truncate_keeps_its_place_between_changes() {
     stream.begin();
     stream.announce(announced());
     stream.insert("1");
-    stream.tell(&Written::Truncate { relations: vec![ORDERS] }).unwrap();
+    stream.say(&Written::Truncate { relations: vec![ORDERS] });
     stream.insert("2");
     let block = stream.block.finish();
     let events: Vec<_> = block.events().skip(1).collect();
@@ -199,11 +207,10 @@ fn rule_5_a_truncate_keeps_its_place_between_changes() {
 fn a_truncate_of_others_is_not_ours_and_one_outside_of_a_transaction_is_an_error() {
     let mut stream = Stream::new();
     let truncate = Written::Truncate { relations: vec![ORDERS] };
-    stream.announce(announced());
     assert_eq!(stream.tell(&truncate), Err(Contradiction::OutsideTransaction));
-    stream.announce(Relation { oid: 7, name: "others".into(), ..announced() });
     stream.begin();
-    stream.tell(&Written::Truncate { relations: vec![7] }).unwrap();
+    stream.announce(Relation { oid: 7, name: "others".into(), ..announced() });
+    stream.say(&Written::Truncate { relations: vec![7] });
     assert!(!stream.block.finish().events().any(|event| matches!(event, Event::Truncate { .. })));
 }
 
@@ -229,10 +236,97 @@ fn a_stream_that_contradicts_itself_is_an_error() {
     stream.begin();
     assert_eq!(stream.tell(&insert), Err(Contradiction::Unannounced(ORDERS)));
     assert_eq!(
-        stream.tell(&Written::Begin { commit: Lsn(1), micros: 0 }),
+        stream.tell(&Written::Begin { commit: Lsn(1), micros: 0, xid: 7 }),
         Err(Contradiction::InsideTransaction)
     );
     stream.announce(announced());
     let narrow = Written::Insert { relation: ORDERS, new: vec![Cell::Null] };
     assert_eq!(stream.tell(&narrow), Err(Contradiction::Width(ORDERS)));
+}
+
+/// As the catalogue shows `orders` after `change`.
+fn learned(stream: &mut Stream, change: impl FnOnce(&mut Table), sees: &str) {
+    let mut table = orders();
+    change(&mut table);
+    stream.router.learn(vec![Ok(table)], Visibility::parse(sees).unwrap());
+}
+
+fn note(table: &mut Table) {
+    table.columns.push(Column { number: 3, ..Column::new("note", Kind::Text, "text") });
+}
+
+fn announced_with_note() -> Relation {
+    let mut relation = announced();
+    relation.columns.push(RelationColumn { identity: false, name: "note".into(), type_oid: 25, typmod: -1 });
+    relation
+}
+
+#[test]
+fn an_announcement_waits_for_a_look_that_sees_its_transaction() {
+    let mut stream = Stream::new();
+    stream.say(&Written::Begin { commit: Lsn(0x20), micros: 0, xid: 10 });
+    assert_eq!(stream.tell(&Written::Relation(announced())), Ok(Routed::NotBeforeALook));
+    learned(&mut stream, |_| {}, "10:11:10");
+    assert_eq!(stream.tell(&Written::Relation(announced())), Ok(Routed::NotBeforeALook));
+    learned(&mut stream, |_| {}, "11:11:");
+    assert_eq!(stream.tell(&Written::Relation(announced())), Ok(Routed::Done));
+    assert!(!stream.block.finish().events().any(|event| matches!(event, Event::Halt { .. })));
+}
+
+#[test]
+fn somebody_else_s_table_needs_no_look() {
+    let mut stream = Stream::new();
+    stream.say(&Written::Begin { commit: Lsn(0x20), micros: 0, xid: 10 });
+    let others = Relation { oid: 1, name: "others".into(), ..announced() };
+    assert_eq!(stream.tell(&Written::Relation(others)), Ok(Routed::Done));
+}
+
+#[test]
+fn rule_7_a_new_shape_keeps_its_place_between_changes() {
+    let mut stream = Stream::new();
+    stream.begin();
+    stream.announce(announced());
+    stream.insert("1");
+    learned(&mut stream, note, "10:10:");
+    stream.announce(announced_with_note());
+    let mut wide = row("2");
+    wide.push(Cell::Text(b"new".to_vec()));
+    stream.say(&Written::Insert { relation: ORDERS, new: wide });
+    let block = stream.block.finish();
+    let events: Vec<_> = block.events().skip(1).collect();
+    let [Event::Change { .. }, Event::Reshape { reshape, .. }, Event::Change { .. }] = events.as_slice()
+    else {
+        panic!("{events:?}")
+    };
+    assert_eq!(reshape.rows.columns.len(), 3);
+    let aim = reshape.target.as_ref().unwrap();
+    assert_eq!((aim.table.columns.len(), aim.shapes.len()), (3, 2));
+}
+
+#[test]
+fn rows_from_before_a_change_come_as_they_were_and_ask_nothing_of_the_target_twice() {
+    let mut stream = Stream::new();
+    stream.begin();
+    learned(&mut stream, note, "10:10:");
+    stream.announce(announced());
+    stream.insert("1");
+    stream.announce(announced_with_note());
+    let block = stream.block.finish();
+    let reshapes: Vec<_> = block
+        .events()
+        .filter_map(|event| match event {
+            Event::Reshape { reshape, .. } => Some((reshape.rows.columns.len(), reshape.target.is_some())),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(reshapes, [(2, true), (3, false)]);
+}
+
+#[test]
+fn another_key_halts_the_table() {
+    let reasons = Stream::new().halt_of(|stream| {
+        learned(stream, |table| table.key = vec![1], "10:10:");
+        stream.announce(announced());
+    });
+    assert_eq!(reasons, [Reason::SourceSchemaChanged]);
 }

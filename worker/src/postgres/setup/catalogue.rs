@@ -7,14 +7,17 @@ use crate::{
         connection::{Connection, Row},
         error::SourceError,
         sql,
+        visibility::{self, Visibility},
     },
-    table::TableName,
+    table::{Fill, TableName},
 };
 
 /// The selected tables that exist, by name.
 #[derive(Debug, Default)]
 pub(super) struct Catalogue {
     relations: HashMap<TableName, Relation>,
+    /// What it saw, at the least.
+    pub(super) visibility: Visibility,
 }
 
 #[derive(Debug, Clone, Default)]
@@ -50,6 +53,8 @@ pub(super) struct Attribute {
     pub(super) delimiter: Option<u8>,
     /// Texts that differ in their bytes may be equal.
     pub(super) folded: bool,
+    /// What rows hold that were there before the column.
+    pub(super) fill: Fill,
 }
 
 #[derive(Debug, Clone, Default)]
@@ -69,7 +74,11 @@ impl Catalogue {
         let names: Vec<_> = tables.iter().map(selected).collect();
         let with_selected =
             format!("WITH RECURSIVE selected (schema, name) AS (VALUES {}), {RELATIONS}", names.join(", "));
-        let mut catalogue = Self::default();
+        let seen = connection.query(visibility::ASK)?;
+        let visibility = seen.first().and_then(|row| Visibility::parse(row.text(0)));
+        let visibility =
+            visibility.ok_or_else(|| SourceError::protocol("the server does not tell its snapshot"))?;
+        let mut catalogue = Self { visibility, ..Self::default() };
         for row in connection.query(&format!("{with_selected} {TABLES}"))? {
             catalogue.relations.insert(name(&row), relation(&row));
         }
@@ -131,7 +140,13 @@ types AS (
 const COLUMNS: &str = "
 SELECT t.schema, t.name, t.attnum, a.attname, t.type, t.typmod, b.typtype, b.typname,
   pg_catalog.format_type(a.atttypid, a.atttypmod), a.attgenerated <> '', t.delimiter,
-  coalesce(NOT c.collisdeterministic, false)
+  coalesce(NOT c.collisdeterministic, false),
+  CASE WHEN a.atthasmissing THEN (a.attmissingval::pg_catalog.text::pg_catalog.text[])[1]
+    WHEN r.relkind = 'p' THEN (
+      SELECT (l.attmissingval::pg_catalog.text::pg_catalog.text[])[1]
+      FROM pg_catalog.pg_partition_tree(r.oid) p JOIN pg_catalog.pg_attribute l ON l.attrelid = p.relid
+      WHERE l.attname = a.attname AND l.atthasmissing LIMIT 1) END,
+  a.atthasdef OR a.attidentity <> ''
 FROM types t
 JOIN relations r ON r.schema = t.schema AND r.name = t.name
 JOIN pg_catalog.pg_attribute a ON a.attrelid = r.oid AND a.attnum = t.attnum
@@ -175,6 +190,12 @@ fn attribute(row: &Row) -> Result<Attribute, SourceError> {
         generated: row.flag(9),
         delimiter: row.value(10).and_then(|delimiter| delimiter.bytes().next()),
         folded: row.flag(11),
+        fill: match row.value(12) {
+            Some(value) => Fill::Value(value.to_owned()),
+            // A default that was evaluated for each row, or was set later, or whose rows were written anew since.
+            None if row.flag(13) => Fill::Unknown,
+            None => Fill::Null,
+        },
     })
 }
 

@@ -28,13 +28,14 @@ use super::{
     error::{SourceError, slot_in_use},
     slot::{self, Slot},
     stream::{self, Origin},
+    visibility::Visibility,
 };
 use crate::{
     config::SourceConfig,
     fault::{Fault, Part},
     lsn::Lsn,
     past::Past,
-    table::Table,
+    table::{Table, TableId, TableName},
 };
 use catalogue::Catalogue;
 use publication::Publication;
@@ -65,6 +66,8 @@ pub struct Prepared {
     pub slot_created: bool,
     pub publication_created: bool,
     pub system_identifier: u64,
+    /// What the tables' shapes were read with.
+    pub visibility: Visibility,
 }
 
 /// Checks the source and makes what is missing. Blocks; safe to repeat.
@@ -105,6 +108,7 @@ fn try_prepare(config: &SourceConfig, past: &[Past]) -> Result<Prepared, SourceE
         slot_created: slot.is_none(),
         publication_created: publication.is_none(),
         system_identifier: server.origin.system,
+        visibility: catalogue.visibility,
     })
 }
 
@@ -121,6 +125,33 @@ fn try_refused(config: &SourceConfig) -> Result<Vec<Fault>, SourceError> {
     connection.close();
     let (_, refused) = shape::tables(config, &catalogue, publication.as_ref());
     Ok(refused.into_iter().map(|refused| refused.fault).collect())
+}
+
+/// The shapes that these tables have now, and what those are sure to reflect. Makes nothing; blocks.
+pub(in crate::postgres) fn shapes(
+    config: &SourceConfig,
+    tables: &[TableName],
+) -> Result<Shapes, SourceError> {
+    let mut connection = Connection::open_for_sql(config)?;
+    let version = server_version(&mut connection)?;
+    let catalogue = Catalogue::read(&mut connection, tables)?;
+    let publication = Publication::find(&mut connection, &config.publication, version)?;
+    connection.close();
+    let judged = |(place, name)| shape::judged(TableId(place), name, &catalogue, publication.as_ref());
+    let tables = (0..).zip(tables).map(judged).collect();
+    Ok(Shapes { tables, visibility: catalogue.visibility })
+}
+
+/// Tables as the catalogue shows them, or what is in their way.
+#[derive(Debug)]
+pub(in crate::postgres) struct Shapes {
+    pub(in crate::postgres) tables: Vec<Result<Table, Fault>>,
+    pub(in crate::postgres) visibility: Visibility,
+}
+
+fn server_version(connection: &mut Connection) -> Result<u32, SourceError> {
+    let rows = connection.query("SELECT pg_catalog.current_setting('server_version_num')")?;
+    rows.first().ok_or_else(|| SourceError::protocol("the server has no version"))?.parse(0)
 }
 
 /// Nothing can be followed: what is in the way of every table.

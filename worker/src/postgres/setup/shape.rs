@@ -40,7 +40,7 @@ pub(super) struct Refused {
     pub(super) fault: Fault,
 }
 
-fn judged(
+pub(super) fn judged(
     id: TableId,
     name: &TableName,
     catalogue: &Catalogue,
@@ -125,6 +125,9 @@ fn table(id: TableId, name: &TableName, key: &Index, columns: &[&Attribute]) -> 
         name: attribute.name.clone(),
         kind: kind_of(attribute),
         source_type: attribute.declared.clone(),
+        number: attribute.number,
+        fill: attribute.fill.clone(),
+        stored: true,
     };
     let columns = columns.iter().map(column).collect();
     Ok(Table { id, name: name.clone(), target: name.target(), columns, key })

@@ -124,7 +124,7 @@ impl<'a> CatchUp<'a> {
         let mut gather = Gather::copying(self.connection.take_inbox());
         let mut messages = 0;
         loop {
-            let heard = gather.digest(&mut self.reader.router)?;
+            let heard = self.reader.digest(&mut gather)?;
             messages += heard.messages;
             if gather.is_full() || heard.ended {
                 self.hand_on(&mut gather);

@@ -13,7 +13,7 @@ use crate::{
         cursor::Cursor,
         error::SourceError,
         pgoutput,
-        route::Router,
+        route::{Routed, Router},
     },
 };
 
@@ -57,6 +57,21 @@ pub(super) struct Heard {
     pub(super) messages: u64,
     /// The session is ready for the next statement.
     pub(super) ended: bool,
+    /// The next frame cannot be routed before a look at the catalogue.
+    pub(super) wants_a_look: bool,
+}
+
+impl Heard {
+    /// What was heard first, and then this.
+    pub(super) fn and(self, next: Self) -> Self {
+        Self {
+            received: self.received.max(next.received),
+            asked: self.asked | next.asked,
+            messages: self.messages + next.messages,
+            ended: next.ended,
+            wants_a_look: next.wants_a_look,
+        }
+    }
 }
 
 impl Gather {
@@ -114,6 +129,9 @@ impl Gather {
             match split(unread, STREAM_BYTES)? {
                 Split::Whole { tag, body, length } => {
                     self.frame(tag, self.routed + body.start..self.routed + body.end, router, &mut heard)?;
+                    if heard.wants_a_look {
+                        break;
+                    }
                     self.routed += length;
                 }
                 Split::Part { length } => {
@@ -141,10 +159,12 @@ impl Gather {
             b'd' => match self.envelope.open(bytes)? {
                 CopyData::Wal { lsn, content } => {
                     heard.received = heard.received.max(lsn);
-                    heard.messages += 1;
                     let message = pgoutput::decode(content)?;
                     let at = start + bytes.len() - content.len();
-                    Ok(router.route(message, at, &mut self.builder)?)
+                    let routed = router.route(message, at, &mut self.builder)?;
+                    heard.wants_a_look = routed == Routed::NotBeforeALook;
+                    heard.messages += u64::from(routed == Routed::Done);
+                    Ok(())
                 }
                 CopyData::Trailer => Ok(()),
                 CopyData::Keepalive { lsn, asks } => {

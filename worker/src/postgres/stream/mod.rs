@@ -16,6 +16,7 @@
 //!   transaction that was handed on, so a transaction comes whole or again from its start.
 
 mod backoff;
+mod catalogue;
 mod catch_up;
 mod continuity;
 mod feedback;
@@ -41,11 +42,11 @@ use crate::{
     hold::Hold,
     lsn::Lsn,
     progress::Progress,
-    table::Table,
 };
 use backoff::Backoff;
 use catch_up::CatchUp;
 pub(super) use continuity::{Origin, identify, left};
+use gather::{Gather, Heard};
 pub(super) use lock::take as lock;
 use outlet::Outlet;
 use session::{Ended, Session};
@@ -103,7 +104,7 @@ pub struct Reader {
 impl Reader {
     pub fn new(
         config: SourceConfig,
-        tables: Arc<[Table]>,
+        router: Router,
         start: Lsn,
         ends: ReaderEnds,
         progress: Arc<Progress>,
@@ -111,7 +112,7 @@ impl Reader {
         let ReaderEnds { blocks, durable, intake, hold } = ends;
         Self {
             config,
-            router: Router::new(tables),
+            router,
             start,
             outlet: Outlet::new(blocks),
             durable,
@@ -248,6 +249,16 @@ impl Reader {
             tracing::warn!(slot = %self.config.slot, error = %fault, "stream interrupted, retrying");
         }
         Ok(())
+    }
+
+    /// Routes every whole frame, and looks at the catalogue where the router has to know more.
+    fn digest(&mut self, gather: &mut Gather) -> Result<Heard, SourceError> {
+        let mut heard = gather.digest(&mut self.router)?;
+        while heard.wants_a_look {
+            catalogue::look(&mut self.router, &self.config)?;
+            heard = heard.and(gather.digest(&mut self.router)?);
+        }
+        Ok(heard)
     }
 
     /// Between two connections: what was received is still handed on, and a drain is noticed.

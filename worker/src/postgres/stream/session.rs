@@ -170,7 +170,7 @@ impl<'a> Session<'a> {
 
     fn digest(&mut self) -> Result<(), SourceError> {
         let before = self.reader.router.committed();
-        let heard = self.gather.digest(&mut self.reader.router)?;
+        let heard = self.reader.digest(&mut self.gather)?;
         // A quiet stream is not behind, however old its last commit.
         self.behind |= self.reader.router.committed() > before && self.reader.fell_behind();
         self.reader.progress.received(heard.received);

@@ -70,7 +70,8 @@ impl Plan {
     ) -> Self {
         let mut opening = b'{';
         let slot = |place: usize| {
-            set.contains(place).then(|| slot(table, place, values, std::mem::replace(&mut opening, b',')))
+            is_carried(table, set, place)
+                .then(|| slot(table, place, values, std::mem::replace(&mut opening, b',')))
         };
         let synced_at = utc(synced_at.duration_since(UNIX_EPOCH).unwrap_or_default());
         let hard = deletes == Deletes::Hard;
@@ -103,6 +104,11 @@ impl Plan {
         out.put(itoa::Buffer::new().format(row.version.0).as_bytes());
         out.put(self.ends[place]);
     }
+}
+
+/// Whether the load writes the column: the set has it, and so has the target.
+fn is_carried(table: &Table, set: &ColumnSet, place: usize) -> bool {
+    set.contains(place) && table.columns.get(place).is_some_and(|column| column.stored)
 }
 
 fn slot(table: &Table, place: usize, values: Values, opening: u8) -> Slot {
@@ -156,7 +162,8 @@ fn key_room(table: &Table) -> usize {
 /// Names as they are, and after them what is computed from a field of the row.
 fn column_list(table: &Table, set: &ColumnSet, values: Values, hard: bool) -> String {
     let (mut names, mut computed) = (Vec::new(), Vec::new());
-    for (place, column) in table.columns.iter().enumerate().filter(|(place, _)| set.contains(*place)) {
+    let carried = table.columns.iter().enumerate().filter(|(place, _)| is_carried(table, set, *place));
+    for (place, column) in carried {
         let name = format!("`{}`", column.name);
         match target_type(column.kind, table.key.contains(&place), values) {
             Some(TargetType::Varbinary) => {

@@ -2,10 +2,15 @@
 
 use crds::Reason;
 
-use super::statement::{Needed, needed};
+use super::{
+    fill::{Filling, filling},
+    names,
+    statement::{Needed, needed},
+};
 use crate::{
     config::Values,
     fault::{Fault, Part},
+    history::Held,
     starrocks::{name::same_column, target::TargetType},
     table::Table,
 };
@@ -13,7 +18,7 @@ use crate::{
 /// A column as DESC shows it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Existing {
-    name: String,
+    pub(super) name: String,
     /// As it is printed; the types that this version knows are few.
     type_name: String,
     nullable: bool,
@@ -32,27 +37,85 @@ impl Existing {
     }
 }
 
-/// The columns that have to be added.
-pub(super) fn difference<'a>(
-    table: &'a Table,
-    values: Values,
-    existing: &[Existing],
-) -> Result<Vec<Needed<'a>>, Fault> {
-    let needed = needed(table, values)?;
-    check_strangers(table, &needed, existing)?;
-    let mut missing = Vec::new();
-    for column in needed {
-        match existing.iter().find(|existing| same_column(&existing.name, column.name)) {
-            Some(existing) => check_type(table, &column, existing)?,
-            None => missing.push(column),
-        }
-    }
-    Ok(missing)
+/// What is to be done next to an existing table.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Step<'a> {
+    Rename { from: &'a str, to: &'a str },
+    Change { added: Vec<(Needed<'a>, Filling)>, widened: Vec<Needed<'a>> },
 }
 
-fn check_type(table: &Table, needed: &Needed<'_>, existing: &Existing) -> Result<(), Fault> {
-    if TargetType::read(&existing.type_name).is_some_and(|found| found.holds(needed.target)) {
-        return Ok(());
+/// The next step on the way from what exists to what `table` needs; none when that is done. `held` is what the table
+/// had from the source when it was last looked at; nothing when that is not known.
+pub(super) fn next_step<'a>(
+    table: &'a Table,
+    values: Values,
+    existing: &'a [Existing],
+    held: &'a [Held],
+) -> Result<Option<Step<'a>>, Fault> {
+    let needed = needed(table, values)?;
+    if let Some((from, to)) = names::next_rename(table, existing, held)? {
+        return Ok(Some(Step::Rename { from, to }));
+    }
+    check_strangers(table, &needed, existing)?;
+    let (mut added, mut widened) = (Vec::new(), Vec::new());
+    for column in needed {
+        match existing.iter().find(|existing| same_column(&existing.name, column.name)) {
+            None => {
+                let filling = added_with(table, &column, values, held)?;
+                added.push((column, filling));
+            }
+            Some(existing) if is_widened(table, &column, existing, held)? => widened.push(column),
+            Some(_) => {}
+        }
+    }
+    Ok((!added.is_empty() || !widened.is_empty()).then_some(Step::Change { added, widened }))
+}
+
+/// The columns that a target has that lacks nothing.
+pub(super) fn held_now(table: &Table, values: Values, before: &[Held]) -> Result<Vec<Held>, Fault> {
+    let needed = needed(table, values)?;
+    let mut held: Vec<_> = needed
+        .iter()
+        .filter_map(|column| Some(Held(column.number?, column.name.to_owned(), column.target.to_string())))
+        .collect();
+    let is_left = |old: &&Held| !held.iter().any(|new| new.0 == old.0 || same_column(&new.1, &old.1));
+    let left: Vec<_> = before.iter().filter(is_left).cloned().collect();
+    held.extend(left);
+    Ok(held)
+}
+
+fn added_with(table: &Table, column: &Needed<'_>, values: Values, held: &[Held]) -> Result<Filling, Fault> {
+    // Numbers only grow: a column with a lower one was there before, and was not published.
+    let was_there = column.number.is_some_and(|number| held.iter().any(|held| held.0 > number));
+    let filling = filling(table, column, values).filter(|_| !was_there);
+    filling.ok_or_else(|| unfilled(table, column))
+}
+
+fn unfilled(table: &Table, column: &Needed<'_>) -> Fault {
+    let (source, name, target) = (&table.name, column.name, &table.target);
+    Fault::halt(
+        Part::Table(source.clone()),
+        Reason::SourceSchemaChanged,
+        format!("column {name} was added to {source}, and what it holds in earlier rows cannot be told"),
+        format!(
+            "run ALTER TABLE {target} ADD COLUMN {} in StarRocks; then, at the source, UPDATE {source} SET {name} = {name}, \
+             so that every row is sent again",
+            column.definition()
+        ),
+    )
+}
+
+/// Whether the column has to become wider; a fault when it does not do and cannot.
+fn is_widened(table: &Table, needed: &Needed<'_>, existing: &Existing, held: &[Held]) -> Result<bool, Fault> {
+    let found = TargetType::read(&existing.type_name);
+    // A narrower type that somebody chose stays; one that was made for a narrower source does not.
+    let was_other =
+        held.iter().any(|held| Some(held.0) == needed.number && held.2 != needed.target.to_string());
+    if was_other && !needed.key && found.is_some_and(|found| found.widens_to(needed.target)) {
+        return Ok(true);
+    }
+    if found.is_some_and(|found| found.holds(needed.target)) {
+        return Ok(false);
     }
     let (name, found, needed) = (needed.name, &existing.type_name, needed.target);
     let message =
@@ -112,7 +175,7 @@ fn key_columns(create: &str) -> Option<Vec<&str>> {
     Some(list.split('`').skip(1).step_by(2).collect())
 }
 
-fn incompatible(table: &Table, message: String, fix: &str) -> Fault {
+pub(super) fn incompatible(table: &Table, message: String, fix: &str) -> Fault {
     Fault::halt(Part::Table(table.name.clone()), Reason::TargetIncompatible, message, fix)
 }
 
@@ -120,8 +183,8 @@ fn incompatible(table: &Table, message: String, fix: &str) -> Fault {
 mod tests {
     use super::*;
     use crate::{
-        starrocks::{double::table, schema::statement::add_columns},
-        table::Kind,
+        starrocks::{double::table, schema::statement::alter_table},
+        table::{Fill, Kind},
     };
 
     fn existing(rows: &[(&str, &str)]) -> Vec<Existing> {
@@ -147,37 +210,65 @@ mod tests {
         ("dbmazz_cdc_version", "bigint"),
     ];
 
+    /// The statement that is next.
+    fn next(table: &Table, columns: &[(&str, &str)], held: &[Held]) -> Result<Option<String>, Fault> {
+        let existing = existing(columns);
+        let step = next_step(table, Values::default(), &existing, held)?;
+        Ok(step.map(|step| alter_table(table, &step)))
+    }
+
+    fn held(columns: &[(i32, &str, &str)]) -> Vec<Held> {
+        let held =
+            |(number, name, made): &(i32, &str, &str)| Held(*number, (*name).to_owned(), (*made).to_owned());
+        columns.iter().map(held).collect()
+    }
+
+    fn with_audit<'a>(columns: &[(&'a str, &'a str)]) -> Vec<(&'a str, &'a str)> {
+        [columns, &AUDIT[..]].concat()
+    }
+
     #[test]
     fn a_table_that_fits_lacks_nothing() {
-        let columns = [
-            &[("ID", "bigint"), ("name", "varchar(20)"), ("price", "decimal(12,2)"), ("mine", "int")],
-            &AUDIT[..],
-        ]
-        .concat();
-        assert_eq!(difference(&source(), Values::default(), &existing(&columns)), Ok(vec![]));
+        let columns = with_audit(&[
+            ("ID", "bigint"),
+            ("name", "varchar(20)"),
+            ("price", "decimal(12,2)"),
+            ("mine", "int"),
+        ]);
+        assert_eq!(next(&source(), &columns, &[]), Ok(None));
     }
 
     #[test]
     fn missing_columns_are_added_in_one_statement() {
-        let (table, found) = (source(), existing(&[("id", "bigint"), ("name", "varchar(65533)")]));
-        let missing = difference(&table, Values::default(), &found).unwrap();
+        let mut table = source();
+        table.columns[2].fill = Fill::Value("1.50".to_owned());
+        let statement = next(&table, &[("id", "bigint"), ("name", "varchar(65533)")], &[]);
         assert_eq!(
-            add_columns(&table, &missing).unwrap(),
-            "ALTER TABLE `t` ADD COLUMN `price` DECIMAL(10,2) NULL, ADD COLUMN `dbmazz_op_type` TINYINT NULL, \
+            statement.unwrap().unwrap(),
+            "ALTER TABLE `t` ADD COLUMN `price` DECIMAL(10,2) NULL DEFAULT \"1.50\", ADD COLUMN `dbmazz_op_type` TINYINT NULL, \
              ADD COLUMN `dbmazz_is_deleted` BOOLEAN NULL, ADD COLUMN `dbmazz_synced_at` DATETIME NULL, \
              ADD COLUMN `dbmazz_cdc_version` BIGINT NULL"
         );
-        assert_eq!(add_columns(&table, &[]), None);
+    }
+
+    #[test]
+    fn a_column_whose_earlier_rows_are_not_known_is_added_by_a_person() {
+        let mut table = source();
+        table.columns[2].fill = Fill::Unknown;
+        let columns = with_audit(&[("id", "bigint"), ("name", "varchar(20)")]);
+        let fault = next(&table, &columns, &[]).unwrap_err();
+        assert_eq!(fault.reason, Reason::SourceSchemaChanged);
+        assert!(fault.fix.contains("ADD COLUMN `price` DECIMAL(10,2) NULL"), "{}", fault.fix);
+        // It was there before, and is published only now.
+        table.columns[2].fill = Fill::Null;
+        let before = held(&[(1, "id", "BIGINT"), (2, "name", "VARCHAR(20)"), (9, "gone", "INT")]);
+        assert!(next(&table, &columns, &before).is_err());
+        assert!(next(&table, &columns, &before[..2]).is_ok());
     }
 
     #[test]
     fn a_type_that_would_lose_something_is_refused_by_name() {
-        let fault = difference(
-            &source(),
-            Values::default(),
-            &existing(&[("id", "bigint"), ("price", "decimal(10,1)")]),
-        )
-        .unwrap_err();
+        let fault = next(&source(), &[("id", "bigint"), ("price", "decimal(10,1)")], &[]).unwrap_err();
         assert_eq!(fault.reason, Reason::TargetIncompatible);
         assert_eq!(
             fault.message,
@@ -186,14 +277,39 @@ mod tests {
     }
 
     #[test]
+    fn what_was_made_for_a_narrower_source_becomes_wider() {
+        let made = held(&[(1, "id", "BIGINT"), (2, "name", "VARCHAR(80)"), (3, "price", "DECIMAL(8,2)")]);
+        let columns = with_audit(&[("id", "bigint"), ("name", "varchar(80)"), ("price", "decimal(8,2)")]);
+        assert_eq!(
+            next(&source(), &columns, &made).unwrap().unwrap(),
+            "ALTER TABLE `t` MODIFY COLUMN `name` VARCHAR(1048576) NULL, MODIFY COLUMN `price` DECIMAL(10,2) NULL"
+        );
+        // The same types, chosen by somebody for the source as it is.
+        let chosen =
+            held(&[(1, "id", "BIGINT"), (2, "name", "VARCHAR(1048576)"), (3, "price", "DECIMAL(10,2)")]);
+        assert!(next(&source(), &columns, &chosen).is_err());
+        // A key cannot.
+        let key = [("id", "int"), ("name", "varchar(80)"), ("price", "decimal(10,2)")];
+        assert!(next(&source(), &with_audit(&key), &held(&[(1, "id", "INT")])).is_err());
+    }
+
+    #[test]
+    fn what_a_target_holds_outlives_its_source() {
+        let before = held(&[(2, "old name", "INT"), (7, "dropped", "INT"), (8, "PRICE", "INT")]);
+        let now = held_now(&source(), Values::default(), &before).unwrap();
+        let names: Vec<_> = now.iter().map(|held| (held.0, held.1.as_str())).collect();
+        assert_eq!(names, [(1, "id"), (2, "name"), (3, "price"), (7, "dropped")]);
+    }
+
+    #[test]
     fn a_column_that_nobody_fills_must_be_able_to_stay_empty() {
         let column = |null: &str, default: Option<&str>| {
             let texts = [Some("mine"), Some("int"), Some(null), Some("false"), default, Some("")];
             Existing::read(texts.map(|text| text.map(str::to_owned)).to_vec()).unwrap()
         };
-        assert!(difference(&source(), Values::default(), &[column("NO", None)]).is_err());
-        assert!(difference(&source(), Values::default(), &[column("NO", Some("7"))]).is_ok());
-        assert!(difference(&source(), Values::default(), &[column("YES", None)]).is_ok());
+        let source = source();
+        let next = |column: Existing| next_step(&source, Values::default(), &[column], &[]).is_ok();
+        assert!(!next(column("NO", None)) && next(column("NO", Some("7"))) && next(column("YES", None)));
     }
 
     #[test]

@@ -1,14 +1,16 @@
-//! The target's database and tables: looked at, made when missing, completed when columns are.
+//! The target's database and tables: looked at, made when missing, brought to what the source has now.
 //!
 //! ```text
 //! database ─► each table: ─┬─ missing ─► CREATE
-//!                          └─ there ─► columns ─► difference ─► ALTER ─► columns read back
+//!                          └─ there ─► columns, history ─► next step ─► ALTER ─► columns read back ─► next step …
 //! ```
 //!
-//! A column counts as added when the columns read back show it and no change of the table's shape is
+//! A change counts as made when the columns read back show it and no change of the table's shape is
 //! unfinished, not when the statement returns. Nothing is ever dropped or narrowed.
 
 mod difference;
+mod fill;
+mod names;
 mod statement;
 
 use std::time::Duration;
@@ -18,18 +20,20 @@ use tokio::time::sleep;
 use tracing::info;
 
 use self::{
-    difference::{Existing, difference, primary_key},
-    statement::{add_columns, create_table},
+    difference::{Existing, Step, held_now, next_step, primary_key},
+    statement::{alter_table, create_table},
 };
 use super::{
-    claim, letter,
+    claim, histories, letter,
     load::Frontend,
     name::{check_database, check_table},
     sql::{Rows, Session, SqlError, literal, quoted},
 };
 use crate::{
+    change::Aim,
     config::{OnRefusedRow, SinkConfig},
     fault::{Course, Fault, Part},
+    history::{Held, History},
     table::{Table, TableId},
 };
 
@@ -39,43 +43,93 @@ const LONGEST_LOOK: Duration = Duration::from_secs(5);
 /// A change that StarRocks takes and cancels so often will not come about by itself.
 const MOST_TRIES: u32 = 5;
 
-/// Makes the target ready for `tables`; gives the tables that cannot be, with what a person has to mend.
-/// What stands in the way of all of them, or may pass by itself, is the fault of the whole. Calling again is
-/// harmless, whatever was done before.
-pub async fn prepare(config: &SinkConfig, tables: &[Table]) -> Result<Vec<(TableId, Fault)>, Fault> {
+/// What is known of the targets.
+#[derive(Debug, Default)]
+pub struct Targets {
+    /// Tables that cannot be loaded, with what a person has to mend.
+    pub halted: Vec<(TableId, Fault)>,
+    /// Of each of the others.
+    pub histories: Vec<(TableId, History)>,
+    /// Tables whose histories are not as they are kept.
+    pub(super) unkept: Vec<TableId>,
+}
+
+impl Targets {
+    pub fn history(&self, table: TableId) -> Option<&History> {
+        self.histories.iter().find(|(id, _)| *id == table).map(|(_, history)| history)
+    }
+}
+
+/// Makes the target ready for `tables` of `job`. What stands in the way of all of them, or may pass by itself, is the
+/// fault of the whole. Calling again is harmless, whatever was done before.
+pub async fn prepare(config: &SinkConfig, job: &str, tables: &[Table]) -> Result<Targets, Fault> {
     check_database(&config.database)?;
     let mut session = Session::open(config).await.map_err(|error| error.fault())?;
-    let outcome = prepare_with(&mut session, config, tables).await;
+    let outcome = prepare_with(&mut session, config, job, tables).await;
     session.close().await;
     match outcome? {
-        halted if halted.len() < tables.len() => Ok(halted),
+        targets if targets.halted.len() < tables.len() => Ok(targets),
         // With nothing to replicate the job stands, and looks again until a table is mended.
-        mut all => all.pop().map_or(Ok(Vec::new()), |(_, fault)| Err(fault)),
+        mut targets => targets.halted.pop().map_or(Ok(Targets::default()), |(_, fault)| Err(fault)),
     }
 }
 
 async fn prepare_with(
     session: &mut Session,
     config: &SinkConfig,
+    job: &str,
     tables: &[Table],
-) -> Result<Vec<(TableId, Fault)>, Fault> {
+) -> Result<Targets, Fault> {
     enter_database(session, &config.database).await.map_err(|error| error.fault())?;
     let letters = (config.on_refused_row == OnRefusedRow::DeadLetter).then(letter::table);
-    for own in std::iter::once(claim::table()).chain(letters) {
-        prepare_table(session, config, &own).await?;
+    for own in [claim::table(), histories::table()].into_iter().chain(letters) {
+        prepare_table(session, config, &own, None).await?;
     }
-    let mut halted = Vec::new();
+    let kept = histories::find(session, config, job).await?;
+    let mut targets = Targets::default();
     for table in tables {
+        let before = kept.get(&table.target);
         let prepared = match check_table(table) {
-            Ok(()) => prepare_table(session, config, table).await,
-            unusable => unusable,
+            Ok(()) => prepare_table(session, config, table, before).await,
+            Err(unusable) => Err(unusable),
         };
         match prepared {
-            Err(fault) if fault.course == Course::Halt => halted.push((table.id, fault)),
-            prepared => prepared?,
+            Err(fault) if fault.course == Course::Halt => targets.halted.push((table.id, fault)),
+            prepared => targets.add(table, prepared?, before),
         }
     }
-    Ok(halted)
+    Ok(targets)
+}
+
+impl Targets {
+    fn add(&mut self, table: &Table, history: History, before: Option<&History>) {
+        if before != Some(&history) {
+            self.unkept.push(table.id);
+        }
+        self.histories.push((table.id, history));
+    }
+}
+
+/// Brings the target of a running table to where it has to be; gives what is to be kept of it.
+pub(super) async fn reshape(config: &SinkConfig, job: &str, aim: &Aim) -> Result<History, Fault> {
+    check_table(&aim.table)?;
+    let mut session = Session::open(config).await.map_err(|error| error.fault())?;
+    let outcome = reshape_with(&mut session, config, job, aim).await;
+    session.close().await;
+    outcome
+}
+
+async fn reshape_with(
+    session: &mut Session,
+    config: &SinkConfig,
+    job: &str,
+    aim: &Aim,
+) -> Result<History, Fault> {
+    enter_database(session, &config.database).await.map_err(|error| error.fault())?;
+    let kept = histories::find(session, config, job).await?;
+    let before = kept.get(&aim.table.target);
+    let History { target, .. } = prepare_table(session, config, &aim.table, before).await?;
+    Ok(History { target, shapes: aim.shapes.clone() })
 }
 
 /// Empties the target. Calling again is harmless.
@@ -105,11 +159,23 @@ fn names(rows: &Rows, name: &str) -> bool {
     rows.iter().any(|row| row.first().and_then(Option::as_deref) == Some(name))
 }
 
-async fn prepare_table(session: &mut Session, config: &SinkConfig, table: &Table) -> Result<(), Fault> {
+/// Makes the target, or completes it; gives what is known of it then.
+async fn prepare_table(
+    session: &mut Session,
+    config: &SinkConfig,
+    table: &Table,
+    before: Option<&History>,
+) -> Result<History, Fault> {
     let show = format!("SHOW TABLES LIKE {}", literal(&table.target));
     let found = session.run(&show, "list tables").await.map_err(|error| error.fault())?;
     if names(&found, &table.target) {
-        return complete_table(session, config, table).await;
+        let held = before.map_or(&[][..], |before| &before.target);
+        let target = complete_table(session, config, table, held).await?;
+        let kept = before.filter(|_| !is_begun_anew(held, &target));
+        return Ok(match kept {
+            Some(before) => History { target, ..before.clone() },
+            None => History::beginning(table, target),
+        });
     }
     let replicas = live_backends(config).await.clamp(1, 3);
     let create = create_table(table, config.values, replicas)?;
@@ -118,7 +184,15 @@ async fn prepare_table(session: &mut Session, config: &SinkConfig, table: &Table
         .await
         .map_err(|error| of_table(&error, table))?;
     info!(table = %table.name, target = %table.target, replicas, "target table created");
-    Ok(())
+    Ok(History::beginning(table, held_now(table, config.values, &[])?))
+}
+
+/// Whether a person took away a column whose name another column of the source has now: rows of the one cannot be
+/// told from rows of the other any more, and all of them are sent again.
+fn is_begun_anew(before: &[Held], now: &[Held]) -> bool {
+    before.iter().any(|old| {
+        now.iter().any(|new| new.1 == old.1 && new.0 != old.0) && !now.iter().any(|new| new.0 == old.0)
+    })
 }
 
 /// Fewer live backends than replicas fail the statement. The health page is the only one that counts
@@ -136,39 +210,49 @@ async fn live_backends(config: &SinkConfig) -> u64 {
     health.map_or(1, |health| health.online_backend_num)
 }
 
-async fn complete_table(session: &mut Session, config: &SinkConfig, table: &Table) -> Result<(), Fault> {
-    check_key(session, table).await?;
+async fn complete_table(
+    session: &mut Session,
+    config: &SinkConfig,
+    table: &Table,
+    held: &[Held],
+) -> Result<Vec<Held>, Fault> {
     let (mut look, mut tries) = (SHORTEST_LOOK, 0);
     loop {
         let existing = columns(session, table).await?;
-        let missing = difference(table, config.values, &existing)?;
+        let step = next_step(table, config.values, &existing, held)?;
+        if !matches!(step, Some(Step::Rename { .. })) {
+            check_key(session, table).await?;
+        }
         if !is_changing(session, &config.database, table).await.map_err(|error| error.fault())? {
-            let Some(alter) = add_columns(table, &missing) else { return Ok(()) };
+            let Some(step) = step else { return held_now(table, config.values, held) };
             if tries == MOST_TRIES {
-                return Err(not_added(table));
+                return Err(not_changed(table));
             }
-            add(session, table, &alter).await?;
-            tries += 1;
-            info!(table = %table.name, columns = missing.len(), "columns being added to the target");
+            alter(session, table, &alter_table(table, &step)).await?;
+            tries += u32::from(matches!(step, Step::Change { .. }));
         }
         sleep(look).await;
         look = (look * 2).min(LONGEST_LOOK);
     }
 }
 
-fn not_added(table: &Table) -> Fault {
+fn not_changed(table: &Table) -> Fault {
     let message = format!(
-        "StarRocks took the columns that target table {} lacks, and does not show them",
+        "StarRocks took the changes that target table {} needs, and does not show them",
         table.target
     );
     let fix = "look at SHOW ALTER TABLE COLUMN for why the change was cancelled";
     Fault::retry(Part::Table(table.name.clone()), Reason::TargetIncompatible, message, fix)
 }
 
-async fn add(session: &mut Session, table: &Table, alter: &str) -> Result<(), Fault> {
-    match session.run(alter, &format!("add columns to {}", table.target)).await {
+async fn alter(session: &mut Session, table: &Table, statement: &str) -> Result<(), Fault> {
+    match session.run(statement, &format!("change the columns of {}", table.target)).await {
         Err(error) if !error.is_schema_change() => Err(of_table(&error, table)),
-        Ok(_) | Err(_) => Ok(()),
+        Ok(_) => {
+            info!(table = %table.name, target = %table.target, %statement, "target table being changed");
+            Ok(())
+        }
+        Err(_) => Ok(()),
     }
 }
 
@@ -199,8 +283,14 @@ async fn is_changing(session: &mut Session, database: &str, table: &Table) -> Re
 /// The place of `State` in SHOW ALTER TABLE COLUMN.
 const STATE: usize = 9;
 
+/// What StarRocks refuses of one table is that table's alone.
 fn of_table(error: &SqlError, table: &Table) -> Fault {
-    let mut fault = error.fault();
-    fault.message = format!("{} (table {})", fault.message, table.name);
-    fault
+    let fault = error.fault();
+    let message = format!("{} (table {})", fault.message, table.name);
+    match error {
+        SqlError::Refused { .. } => {
+            Fault::halt(Part::Table(table.name.clone()), fault.reason, message, fault.fix)
+        }
+        _ => Fault { message, ..fault },
+    }
 }

@@ -2,6 +2,7 @@
 
 use crds::Reason;
 
+use super::{difference::Step, fill::Filling};
 use crate::{
     config::Values,
     fault::{Fault, Part},
@@ -16,6 +17,8 @@ use crate::{
 /// A column of the target, as it has to be.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Needed<'a> {
+    /// The column's number at the source; none of an audit column.
+    pub(super) number: Option<i32>,
     pub(super) name: &'a str,
     pub(super) target: TargetType,
     pub(super) key: bool,
@@ -29,7 +32,7 @@ pub(super) fn needed(table: &Table, values: Values) -> Result<Vec<Needed<'_>>, F
     let mut needed =
         all.map(|(column, key)| need(table, column, key, values)).collect::<Result<Vec<_>, _>>()?;
     check_key_width(table, &needed)?;
-    needed.extend(AUDIT_COLUMNS.map(|(name, target)| Needed { name, target, key: false }));
+    needed.extend(AUDIT_COLUMNS.map(|(name, target)| Needed { number: None, name, target, key: false }));
     Ok(needed)
 }
 
@@ -42,7 +45,7 @@ fn need<'a>(table: &Table, column: &'a Column, key: bool, values: Values) -> Res
         );
         unsupported(table, message)
     })?;
-    Ok(Needed { name: &column.name, target, key })
+    Ok(Needed { number: Some(column.number), name: &column.name, target, key })
 }
 
 /// Texts are measured row by row; what has a fixed width must leave room for them.
@@ -74,15 +77,24 @@ pub(super) fn create_table(table: &Table, values: Values, replicas: u64) -> Resu
     ))
 }
 
-/// One statement, and so one job, for all of them; none when none is missing.
-pub(super) fn add_columns(table: &Table, missing: &[Needed<'_>]) -> Option<String> {
-    let clauses: Vec<_> =
-        missing.iter().map(|column| format!("ADD COLUMN {}", column.definition())).collect();
-    (!clauses.is_empty()).then(|| format!("ALTER TABLE {} {}", quoted(&table.target), clauses.join(", ")))
+/// One statement, and so one job, for all that can be done in one.
+pub(super) fn alter_table(table: &Table, step: &Step<'_>) -> String {
+    let clauses: Vec<_> = match step {
+        Step::Rename { from, to } => vec![format!("RENAME COLUMN {} TO {}", quoted(from), quoted(to))],
+        Step::Change { added, widened } => {
+            let add = |(column, filling): &(Needed<'_>, Filling)| match filling {
+                Filling::Null => format!("ADD COLUMN {}", column.definition()),
+                Filling::Text(text) => format!("ADD COLUMN {} DEFAULT \"{text}\"", column.definition()),
+            };
+            let widen = |column: &Needed<'_>| format!("MODIFY COLUMN {}", column.definition());
+            added.iter().map(add).chain(widened.iter().map(widen)).collect()
+        }
+    };
+    format!("ALTER TABLE {} {}", quoted(&table.target), clauses.join(", "))
 }
 
 impl Needed<'_> {
-    fn definition(&self) -> String {
+    pub(super) fn definition(&self) -> String {
         let null = if self.key { "NOT NULL" } else { "NULL" };
         format!("{} {} {null}", quoted(self.name), self.target)
     }

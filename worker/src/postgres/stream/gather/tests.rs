@@ -1,7 +1,10 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::{change::Event, postgres::pgoutput::writer::Written};
+use crate::{
+    change::Event,
+    postgres::{pgoutput::writer::Written, visibility::Visibility},
+};
 
 fn copy_frame(body: &[u8]) -> Vec<u8> {
     [b"d", &(body.len() as u32 + 4).to_be_bytes()[..], body].concat()
@@ -17,7 +20,8 @@ fn keepalive(lsn: u64, asks: bool) -> Vec<u8> {
 }
 
 fn feed(gather: &mut Gather, mut bytes: &[u8], step: usize) -> Result<(Heard, Vec<String>), SourceError> {
-    let (mut router, mut heard, mut events) = (Router::new([].into()), Heard::default(), Vec::new());
+    let (mut router, mut heard, mut events) =
+        (Router::new([], Visibility::default()), Heard::default(), Vec::new());
     while !bytes.is_empty() {
         let space = gather.space();
         let count = space.len().min(step).min(bytes.len());
@@ -25,12 +29,7 @@ fn feed(gather: &mut Gather, mut bytes: &[u8], step: usize) -> Result<(Heard, Ve
         bytes = &bytes[count..];
         gather.filled(count);
         let news = gather.digest(&mut router)?;
-        heard = Heard {
-            received: heard.received.max(news.received),
-            asked: heard.asked | news.asked,
-            messages: heard.messages + news.messages,
-            ended: heard.ended | news.ended,
-        };
+        heard = heard.and(news);
         let block = gather.take();
         events.extend(block.iter().flat_map(Block::events).map(|event| format!("{event:?}")));
     }
@@ -44,14 +43,23 @@ fn gather() -> Gather {
 #[test]
 fn frames_are_whole_however_they_are_cut() {
     let transaction = [
-        wal(&Written::Begin { commit: Lsn(20), micros: 0 }),
+        wal(&Written::Begin { commit: Lsn(20), micros: 0, xid: 7 }),
         wal(&Written::Commit { end: Lsn(30) }),
         keepalive(40, true),
     ]
     .concat();
     for step in 1..transaction.len() {
         let (heard, events) = feed(&mut gather(), &transaction, step).unwrap();
-        assert_eq!(heard, Heard { received: Lsn(40), asked: true, messages: heard.messages, ended: false });
+        assert_eq!(
+            heard,
+            Heard {
+                received: Lsn(40),
+                asked: true,
+                messages: heard.messages,
+                ended: false,
+                wants_a_look: false
+            }
+        );
         assert_eq!(events.len(), 3, "{events:?}");
         assert_eq!(events[2], format!("{:?}", Event::Keepalive { lsn: Lsn(40) }));
     }
@@ -72,7 +80,7 @@ fn a_giant_frame_grows_with_its_bytes_and_no_further() {
         [&b"M\0"[..], &0u64.to_be_bytes(), b"p\0", &(body.len() as u32).to_be_bytes(), &body].concat();
     let frame = copy_frame(&[&[b'w'; 25][..], &logical].concat());
     let mut rest = &frame[..];
-    let mut router = Router::new([].into());
+    let mut router = Router::new([], Visibility::default());
     while !rest.is_empty() {
         let space = gather.space();
         let count = space.len().min(rest.len());
@@ -96,7 +104,7 @@ fn a_small_block_holds_little() {
     let frame = keepalive(2, false);
     gather.space()[..frame.len()].copy_from_slice(&frame);
     gather.filled(frame.len());
-    gather.digest(&mut Router::new([].into())).unwrap();
+    gather.digest(&mut Router::new([], Visibility::default())).unwrap();
     assert!(gather.take().unwrap().held_bytes() < 1024);
 }
 
@@ -134,7 +142,7 @@ fn copied(messages: &[Written]) -> Vec<u8> {
 
 #[test]
 fn a_chunk_holds_the_same_messages_as_the_stream_however_it_is_cut() {
-    let messages = [Written::Begin { commit: Lsn(5), micros: 0 }, Written::Commit { end: Lsn(9) }];
+    let messages = [Written::Begin { commit: Lsn(5), micros: 0, xid: 7 }, Written::Commit { end: Lsn(9) }];
     let bytes = copied(&messages);
     for step in [1, 3, 7, bytes.len()] {
         let (heard, events) = feed(&mut Gather::copying(Vec::new()), &bytes, step).unwrap();

@@ -1,0 +1,140 @@
+//! The columns that a source table has had, and what its target calls them.
+//!
+//! A column is known by its number (`attnum`), which it keeps whatever it is called. The stream names columns and
+//! says no number, and after a restart it shows old shapes once more; so it is remembered which shape was seen from
+//! which position on. Kept beside the target, so that a restart on another machine knows it too.
+
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    lsn::Lsn,
+    table::{Column, Table},
+};
+
+/// What is known of one table.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct History {
+    /// Columns that the target has from the source, those too that the source has dropped since.
+    pub target: Vec<Held>,
+    /// Shapes of the source, the oldest first; rows before the second are of the first.
+    pub shapes: Vec<Shape>,
+}
+
+/// The columns that the source had, in the order of their rows.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Shape {
+    /// The commit position of the first transaction with such rows.
+    pub since: Lsn,
+    pub columns: Vec<Known>,
+}
+
+/// A column of the target: its number at the source, its name, and the type that was made for it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Held(pub i32, pub String, pub String);
+
+/// A column, as it was called at a time.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Known(pub i32, pub String);
+
+/// Shapes that are remembered: a restart goes back over few.
+const MOST_SHAPES: usize = 8;
+
+impl History {
+    /// Of a table of which nothing was seen, and whose target has these columns.
+    pub fn beginning(table: &Table, target: Vec<Held>) -> Self {
+        Self { target, shapes: vec![Shape { since: Lsn(0), columns: known(table) }] }
+    }
+}
+
+/// The columns of a table as they are called now.
+pub fn known(table: &Table) -> Vec<Known> {
+    table.columns.iter().map(|Column { number, name, .. }| Known(*number, name.clone())).collect()
+}
+
+/// The number of the column that was called so.
+pub fn number_of(columns: &[Known], name: &str) -> Option<i32> {
+    columns.iter().find(|Known(_, known)| known == name).map(|Known(number, _)| *number)
+}
+
+/// Takes note that rows of this shape come from `commit` on. A transaction may hold rows of several.
+pub fn see(shapes: &mut Vec<Shape>, commit: Lsn, columns: Vec<Known>) {
+    if shapes.last().is_some_and(|last| last.columns == columns || last.since > commit) {
+        return;
+    }
+    shapes.push(Shape { since: commit, columns });
+    let surplus = shapes.len().saturating_sub(MOST_SHAPES);
+    shapes.drain(..surplus);
+}
+
+/// The shapes that rows of a transaction may have that was seen before: the one that was in force when it
+/// committed, and the one before it, if they changed in that very transaction. None when it is the latest.
+pub fn seen_at(shapes: &[Shape], commit: Lsn) -> impl Iterator<Item = &Shape> {
+    let after = shapes.iter().position(|shape| shape.since > commit).unwrap_or(shapes.len());
+    let before = shapes.get(..after).unwrap_or_default();
+    let own = before.iter().rev().take_while(move |shape| shape.since == commit).count();
+    before.iter().rev().take(own + 1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn columns(names: &[(i32, &str)]) -> Vec<Known> {
+        names.iter().map(|(number, name)| Known(*number, (*name).to_owned())).collect()
+    }
+
+    fn shapes() -> Vec<Shape> {
+        let mut shapes = Vec::new();
+        see(&mut shapes, Lsn(0), columns(&[(1, "id")]));
+        see(&mut shapes, Lsn(10), columns(&[(1, "id"), (2, "a")]));
+        see(&mut shapes, Lsn(20), columns(&[(1, "id"), (2, "b")]));
+        shapes
+    }
+
+    fn names_at(commit: u64) -> Vec<usize> {
+        let shapes = shapes();
+        let place = |shape: &Shape| shapes.iter().position(|other| other == shape).unwrap();
+        seen_at(&shapes, Lsn(commit)).map(place).collect()
+    }
+
+    #[test]
+    fn a_transaction_that_comes_again_has_the_shape_it_had() {
+        assert_eq!(names_at(5), [0]);
+        assert_eq!(names_at(15), [1]);
+        assert_eq!(names_at(25), [2]);
+    }
+
+    #[test]
+    fn a_transaction_that_changed_the_shape_has_both() {
+        assert_eq!(names_at(10), [1, 0]);
+        assert_eq!(names_at(20), [2, 1]);
+    }
+
+    #[test]
+    fn what_comes_again_is_not_seen_anew() {
+        let mut shapes = shapes();
+        see(&mut shapes, Lsn(15), columns(&[(1, "id"), (2, "a")]));
+        see(&mut shapes, Lsn(30), columns(&[(1, "id"), (2, "b")]));
+        assert_eq!(shapes, self::shapes());
+    }
+
+    #[test]
+    fn few_shapes_are_remembered() {
+        let mut shapes = Vec::new();
+        for commit in 0..100 {
+            see(&mut shapes, Lsn(commit), columns(&[(commit as i32, "c")]));
+        }
+        assert_eq!((shapes.len(), shapes[MOST_SHAPES - 1].since), (MOST_SHAPES, Lsn(99)));
+    }
+
+    #[test]
+    fn a_history_is_read_as_it_was_written() {
+        let history =
+            History { target: vec![Held(7, "Größe \"x\"".to_owned(), "INT".to_owned())], shapes: shapes() };
+        let text = serde_json::to_string(&history).unwrap();
+        assert_eq!(serde_json::from_str::<History>(&text).unwrap(), history);
+        assert!(text.contains("\"0/A\""), "{text}");
+    }
+}

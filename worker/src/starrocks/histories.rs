@@ -1,0 +1,125 @@
+//! The histories of the job's tables, kept in the target database beside them.
+//!
+//! Rows like any others, so they are written by a load, with the right to load and before the first load that
+//! builds on them.
+
+use std::{
+    collections::HashMap,
+    sync::Arc,
+    time::{SystemTime, UNIX_EPOCH},
+};
+
+use crds::Reason;
+use xxhash_rust::xxh3::xxh3_64;
+
+use super::sql::{Session, SqlError, literal, quoted};
+use crate::{
+    change::{Change, Tuple, Value, write_value},
+    config::{Deletes, SinkConfig},
+    fault::{Fault, Part},
+    history::History,
+    lsn::Lsn,
+    pipeline::{Batch, batch::Accumulation},
+    table::{Column, Kind, Table, TableId, TableName},
+};
+
+/// The table of histories, in the target database.
+pub(super) const HISTORIES: &str = "dbmazz_tables";
+
+/// What is kept of each target of a job, by the target's name.
+pub(super) type Histories = HashMap<String, History>;
+
+/// Everything that is kept for the job. The session is in the database already.
+pub(super) async fn find(session: &mut Session, config: &SinkConfig, job: &str) -> Result<Histories, Fault> {
+    let (database, table, job) = (quoted(&config.database), quoted(HISTORIES), literal(job));
+    let select = format!("SELECT `target`, `history` FROM {database}.{table} WHERE `job` = {job}");
+    let rows = session.run(&select, "read the histories of the tables").await;
+    let rows = rows.map_err(|error| unreadable(&error))?;
+    rows.into_iter().map(|row| entry(&row)).collect()
+}
+
+fn entry(row: &[Option<String>]) -> Result<(String, History), Fault> {
+    let text = |place: usize| row.get(place).and_then(Option::as_deref).unwrap_or_default();
+    let history = serde_json::from_str(text(1)).map_err(|_| illegible(text(0)))?;
+    Ok((text(0).to_owned(), history))
+}
+
+/// The row as a batch. The moment is in it, so that no two are one load to StarRocks.
+pub(super) fn batch(job: &str, target: &str, history: &History, now: SystemTime) -> Option<Batch> {
+    let id = format!("{:016x}{:016x}", xxh3_64(job.as_bytes()), xxh3_64(target.as_bytes()));
+    let moment = now.duration_since(UNIX_EPOCH).unwrap_or_default().as_nanos().to_string();
+    let text = serde_json::to_string(history).ok()?;
+    let mut row = Vec::new();
+    for value in [id.as_str(), job, target, &text, &moment] {
+        write_value(Value::Text(value.as_bytes()), &mut row);
+    }
+    let table = Arc::new(table());
+    let mut rows = Accumulation::new(Arc::clone(&table), Deletes::Soft);
+    let new = Tuple::split(&row, table.columns.len()).ok()?.0;
+    rows.push(Change::Insert { new }, Lsn(0)).ok()?;
+    rows.close(now).pop()
+}
+
+/// The table of histories, in the form of every other.
+pub(super) fn table() -> Table {
+    let text = |name: &str, kind| Column::new(name, kind, "text");
+    let short = |characters| Kind::ShortText { characters };
+    let columns = vec![
+        text("id", short(32)),
+        text("job", short(512)),
+        text("target", short(1024)),
+        text("history", Kind::Text),
+        text("moment", short(32)),
+    ];
+    let name = TableName { schema: "dbmazz".to_owned(), name: HISTORIES.to_owned() };
+    Table { id: TableId(u32::MAX), name, target: HISTORIES.to_owned(), columns, key: vec![0] }
+}
+
+fn unreadable(error: &SqlError) -> Fault {
+    let fault = error.fault();
+    match error {
+        // A SELECT needs a backend, and says so in many ways.
+        SqlError::Refused { .. } => Fault {
+            reason: Reason::SinkUnreachable,
+            fix: format!("see that StarRocks' backends are alive, and that the user may read {HISTORIES}"),
+            ..fault
+        },
+        _ => fault,
+    }
+}
+
+fn illegible(target: &str) -> Fault {
+    Fault::retry(
+        Part::Sink,
+        Reason::TargetIncompatible,
+        format!("the row of {target} in {HISTORIES} was not written by this worker, or by a later version"),
+        format!("use the version that wrote it, or delete the row and copy {target} anew"),
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{history::Held, starrocks::double};
+
+    #[test]
+    fn a_history_is_one_row_and_is_read_as_it_was_written() {
+        let table = double::table(&[("id", Kind::BigInt), ("größe", Kind::Text)]);
+        let history = History::beginning(&table, vec![Held(1, "id".to_owned(), "BIGINT".to_owned())]);
+        let batch = batch("shop/orders", "t", &history, SystemTime::UNIX_EPOCH).unwrap();
+        let values: Vec<_> = batch.rows().next().unwrap().values.values().collect();
+        let [_, _, Value::Text(target), Value::Text(text), _] = values.as_slice() else {
+            panic!("{values:?}")
+        };
+        let row = [target, text].map(|text| Some(String::from_utf8(text.to_vec()).unwrap()));
+        assert_eq!(entry(&row), Ok(("t".to_owned(), history)));
+        assert_eq!(batch.row_count(), 1);
+    }
+
+    #[test]
+    fn what_is_no_history_is_a_fault() {
+        for text in ["", "{}", "{\"target\":[],\"shapes\":[],\"more\":1}"] {
+            assert!(entry(&["t", text].map(|text| Some(text.to_owned()))).is_err(), "{text}");
+        }
+    }
+}

@@ -1,0 +1,113 @@
+//! The default of a column that is added: what StarRocks shows in rows that were there before.
+
+use std::time::SystemTime;
+
+use super::statement::Needed;
+use crate::{
+    change::{Tuple, Value, write_value},
+    config::{Deletes, Values},
+    lsn::Lsn,
+    pipeline::{ColumnSet, Operation, Row},
+    starrocks::{
+        encode::{Count, Encoder, Plan},
+        target::TargetType,
+    },
+    table::{Column, Fill, Table},
+};
+
+/// A column can be added with what its rows hold.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Filling {
+    Null,
+    /// As it stands between the quotes of DEFAULT.
+    Text(String),
+}
+
+/// What the column is filled with, as StarRocks writes it; nothing when StarRocks cannot do that.
+pub(super) fn filling(table: &Table, needed: &Needed<'_>, values: Values) -> Option<Filling> {
+    let Some(column) = table.columns.iter().find(|column| column.name == needed.name) else {
+        return Some(Filling::Null); // an audit column
+    };
+    match &column.fill {
+        Fill::Null => Some(Filling::Null),
+        Fill::Unknown => None,
+        // A column of these types has no default.
+        Fill::Value(_) if matches!(needed.target, TargetType::Json | TargetType::Varbinary) => None,
+        Fill::Value(text) => literal(column, text, values),
+    }
+}
+
+/// The text as a load would write it, by the same rules.
+fn literal(column: &Column, text: &str, values: Values) -> Option<Filling> {
+    let alone = Table { columns: vec![column.clone()], key: Vec::new(), ..crate::starrocks::claim::table() };
+    let plan = Plan::new(&alone, &ColumnSet::All, Deletes::Soft, values, SystemTime::UNIX_EPOCH);
+    let mut bytes = Vec::new();
+    write_value(Value::Text(text.as_bytes()), &mut bytes);
+    let row = || {
+        let values = Tuple::stored(&bytes);
+        std::iter::once(Row { operation: Operation::Insert, version: Lsn(0), values })
+    };
+    Encoder::new(&plan, row()).fill(&mut Count::default(), usize::MAX).ok()?;
+    let mut line = Vec::new();
+    Encoder::new(&plan, row()).fill(&mut line, usize::MAX).ok()?;
+    let line = String::from_utf8(line).ok()?;
+    let (value, _) = line.rsplit_once(",\"dbmazz_op_type\"")?;
+    written(value.get(serde_json::to_string(&column.name).ok()?.len() + 2..)?)
+}
+
+/// What JSON says, as a literal. A text that would need escapes is left to the person who can check it.
+fn written(json: &str) -> Option<Filling> {
+    let text = match json {
+        "null" => return Some(Filling::Null),
+        "true" => "1".to_owned(),
+        "false" => "0".to_owned(),
+        text if text.starts_with('"') => serde_json::from_str(text).ok()?,
+        number => number.to_owned(),
+    };
+    let is_plain = |letter: char| !letter.is_control() && !matches!(letter, '"' | '\\');
+    text.chars().all(is_plain).then_some(Filling::Text(text))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{starrocks::target::target_type, table::Kind};
+
+    fn filled(kind: Kind, fill: Fill) -> Option<Filling> {
+        let mut table = crate::starrocks::double::table(&[("id", Kind::BigInt), ("a \"b\"", kind)]);
+        table.columns[1].fill = fill;
+        let target = target_type(kind, false, Values::default()).unwrap();
+        filling(&table, &Needed { number: None, name: "a \"b\"", target, key: false }, Values::default())
+    }
+
+    #[test]
+    fn a_default_is_what_a_load_would_write() {
+        for (kind, text, expected) in [
+            (Kind::Integer, "-7", "-7"),
+            (Kind::Boolean, "t", "1"),
+            (Kind::Text, "O'Brien é", "O'Brien é"),
+            (Kind::Text, "", ""),
+            (Kind::Decimal { precision: 10, scale: 2 }, "1.50", "1.50"),
+            (Kind::Date, "2024-02-29", "2024-02-29"),
+            (Kind::TimestampTz, "2024-02-29 12:00:00.5+00", "2024-02-29 12:00:00.5"),
+        ] {
+            let found = filled(kind, Fill::Value(text.to_owned()));
+            assert_eq!(found, Some(Filling::Text(expected.to_owned())), "{kind:?} {text}");
+        }
+    }
+
+    #[test]
+    fn what_starrocks_cannot_fill_is_left_to_a_person() {
+        for (kind, fill) in [
+            (Kind::Integer, Fill::Unknown),
+            (Kind::Jsonb, Fill::Value("{}".to_owned())),
+            (Kind::Bytes, Fill::Value("\\x00".to_owned())),
+            (Kind::Text, Fill::Value("a \"quote\"".to_owned())),
+            (Kind::Text, Fill::Value("back\\slash".to_owned())),
+            (Kind::Date, Fill::Value("infinity".to_owned())),
+        ] {
+            assert_eq!(filled(kind, fill.clone()), None, "{kind:?} {fill:?}");
+        }
+        assert_eq!(filled(Kind::Jsonb, Fill::Null), Some(Filling::Null));
+    }
+}

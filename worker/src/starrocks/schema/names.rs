@@ -1,0 +1,148 @@
+//! Renamed columns: which of the target's is to be called what.
+
+use crds::Reason;
+
+use super::difference::Existing;
+use crate::{
+    fault::{Fault, Part},
+    history::Held,
+    starrocks::name::same_column,
+    table::{Column, Table},
+};
+
+/// The next column to be renamed, from what to what. The target follows the number of a column, so that the old
+/// values stay with it; a name that is still taken is waited for until its own column was renamed.
+pub(super) fn next_rename<'a>(
+    table: &'a Table,
+    existing: &'a [Existing],
+    held: &'a [Held],
+) -> Result<Option<(&'a str, &'a str)>, Fault> {
+    let names = Names { table, existing, held };
+    let pending: Vec<_> =
+        table.columns.iter().filter_map(|column| names.pending(column).transpose()).collect();
+    let pending = pending.into_iter().collect::<Result<Vec<_>, _>>()?;
+    match pending.iter().find(|(_, to)| !names.exists(to)) {
+        None if !pending.is_empty() => Err(names.exchanged(&pending)),
+        next => Ok(next.copied()),
+    }
+}
+
+struct Names<'a> {
+    table: &'a Table,
+    existing: &'a [Existing],
+    held: &'a [Held],
+}
+
+impl<'a> Names<'a> {
+    fn exists(&self, name: &str) -> bool {
+        self.existing.iter().any(|existing| same_column(&existing.name, name))
+    }
+
+    /// What the column has to be renamed from, if it has.
+    fn pending(&self, column: &'a Column) -> Result<Option<(&'a str, &'a str)>, Fault> {
+        let name = column.name.as_str();
+        let was = self.held.iter().find(|held| held.0 == column.number).map(|held| held.1.as_str());
+        if self.exists(name) && self.is_own(column)? {
+            return Ok(None);
+        }
+        let was = was.filter(|was| !same_column(was, name) && self.exists(was));
+        Ok(was.map(|was| (was, name)))
+    }
+
+    /// Whether the target's column of this name is this column's: no other column of the source filled it.
+    fn is_own(&self, column: &Column) -> Result<bool, Fault> {
+        let is_other = |held: &&Held| held.0 != column.number && same_column(&held.1, &column.name);
+        let Some(Held(owner, ..)) = self.held.iter().find(is_other) else { return Ok(true) };
+        match self.table.columns.iter().find(|column| column.number == *owner) {
+            // It has got its own new name already, and that is nobody's old one.
+            Some(owner) => Ok(self.exists(&owner.name) && !self.was_another_s(owner)),
+            None => Err(self.reused(column)),
+        }
+    }
+
+    fn was_another_s(&self, column: &Column) -> bool {
+        self.held.iter().any(|held| held.0 != column.number && same_column(&held.1, &column.name))
+    }
+
+    fn reused(&self, column: &Column) -> Fault {
+        let (source, name, target) = (&self.table.name, &column.name, &self.table.target);
+        self.fault(
+            format!("column {name} of {source} was dropped, and another took its name: target table {target} holds the old values"),
+            format!(
+                "run ALTER TABLE {target} DROP COLUMN {name} in StarRocks; then, at the source, UPDATE {source} SET \
+                 {name} = {name}, so that every row is sent again"
+            ),
+        )
+    }
+
+    fn exchanged(&self, pending: &[(&str, &str)]) -> Fault {
+        let names: Vec<_> = pending.iter().map(|(from, to)| format!("{from} to {to}")).collect();
+        self.fault(
+            format!("columns of {} exchanged their names ({})", self.table.name, names.join(", ")),
+            format!("drop the target table {}: it is made anew, and has to be filled anew", self.table.target),
+        )
+    }
+
+    fn fault(&self, message: String, fix: String) -> Fault {
+        Fault::halt(Part::Table(self.table.name.clone()), Reason::SourceSchemaChanged, message, fix)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{starrocks::double::table, table::Kind};
+
+    /// Of a source whose columns are these, numbered from 1; the target has `existing`, and had `held`.
+    fn next(source: &[&str], existing: &[&str], held: &[(i32, &str)]) -> Result<Option<String>, Reason> {
+        let columns: Vec<_> = source.iter().map(|name| (*name, Kind::Text)).collect();
+        let column = |name: &&str| {
+            let texts = [*name, "int", "YES", "false"].map(|text| Some(text.to_owned()));
+            Existing::read(texts.into_iter().chain([None, None]).collect()).unwrap()
+        };
+        let existing: Vec<_> = existing.iter().map(column).collect();
+        let held = held.iter().map(|(number, name)| Held(*number, (*name).to_owned(), "INT".to_owned()));
+        let (table, held) = (table(&columns), held.collect::<Vec<_>>());
+        let next = next_rename(&table, &existing, &held).map_err(|fault| fault.reason)?;
+        Ok(next.map(|(from, to)| format!("{from} to {to}")))
+    }
+
+    fn renamed(from_to: &str) -> Result<Option<String>, Reason> {
+        Ok(Some(from_to.to_owned()))
+    }
+
+    #[test]
+    fn a_column_follows_its_number() {
+        let held = [(1, "id"), (2, "a")];
+        assert_eq!(next(&["id", "b"], &["id", "a"], &held), renamed("a to b"));
+        assert_eq!(next(&["id", "b"], &["id", "b"], &held), Ok(None));
+        assert_eq!(next(&["id", "A"], &["id", "a"], &held), Ok(None));
+        // Nothing is known, or somebody dropped it: it is added.
+        assert_eq!(next(&["id", "b"], &["id", "a"], &[]), Ok(None));
+        assert_eq!(next(&["id", "b"], &["id"], &held), Ok(None));
+        // Somebody made it beside the old one.
+        assert_eq!(next(&["id", "b"], &["id", "a", "b"], &held), Ok(None));
+    }
+
+    #[test]
+    fn a_name_that_moves_on_is_free_before_it_is_taken() {
+        let held = [(1, "id"), (2, "a"), (3, "a2")];
+        let source = ["id", "old", "a"];
+        assert_eq!(next(&source, &["id", "a", "a2"], &held), renamed("a to old"));
+        assert_eq!(next(&source, &["id", "old", "a2"], &held), renamed("a2 to a"));
+        assert_eq!(next(&source, &["id", "old", "a"], &held), Ok(None));
+    }
+
+    #[test]
+    fn an_exchange_of_names_is_left_to_a_person() {
+        let held = [(1, "id"), (2, "a"), (3, "b")];
+        assert_eq!(next(&["id", "b", "a"], &["id", "a", "b"], &held), Err(Reason::SourceSchemaChanged));
+    }
+
+    #[test]
+    fn another_column_of_a_dropped_one_s_name_is_refused_until_the_old_values_are_gone() {
+        let held = [(1, "id"), (9, "a")];
+        assert_eq!(next(&["id", "a"], &["id", "a"], &held), Err(Reason::SourceSchemaChanged));
+        assert_eq!(next(&["id", "a"], &["id"], &held), Ok(None));
+    }
+}
