@@ -34,6 +34,9 @@ pub struct Shape {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Held(pub i32, pub String, pub String);
 
+/// A column that has gone, and of which nothing is known but its name.
+pub const GONE: i32 = 0;
+
 /// A column, as it was called at a time.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Known(pub i32, pub String);
@@ -45,6 +48,22 @@ impl History {
     /// Of a table of which nothing was seen, and whose target has these columns.
     pub fn beginning(table: &Table, target: Vec<Held>) -> Self {
         Self { target, shapes: vec![Shape { since: Lsn(0), columns: known(table) }] }
+    }
+}
+
+impl History {
+    /// As it goes on with these columns in the target. A person may have taken away a column whose name another has at
+    /// the source now: what the old one held is of no use any more.
+    #[must_use]
+    pub fn with_target(&self, target: Vec<Held>) -> Self {
+        let is_replaced = |Known(number, name): &Known| {
+            target.iter().any(|held| held.1 == *name && held.0 != *number)
+                && !target.iter().any(|held| held.0 == *number)
+        };
+        let mut shapes = self.shapes.clone();
+        let columns = shapes.iter_mut().flat_map(|shape| &mut shape.columns);
+        columns.filter(|column| is_replaced(column)).for_each(|column| column.0 = GONE);
+        Self { target, shapes }
     }
 }
 
@@ -127,6 +146,17 @@ mod tests {
             see(&mut shapes, Lsn(commit), columns(&[(commit as i32, "c")]));
         }
         assert_eq!((shapes.len(), shapes[MOST_SHAPES - 1].since), (MOST_SHAPES, Lsn(99)));
+    }
+
+    #[test]
+    fn a_column_that_a_person_took_away_makes_room_for_another_of_its_name() {
+        let held = |number, name: &str| Held(number, name.to_owned(), "INT".to_owned());
+        let history = History { target: vec![held(1, "id"), held(2, "b")], shapes: shapes() };
+        let next = history.with_target(vec![held(1, "id"), held(4, "b")]);
+        assert_eq!(next.shapes[2].columns, columns(&[(1, "id"), (GONE, "b")]));
+        assert_eq!(next.shapes[1].columns, columns(&[(1, "id"), (2, "a")]));
+        let renamed = history.with_target(vec![held(1, "id"), held(2, "c"), held(4, "b")]);
+        assert_eq!(renamed.shapes, shapes());
     }
 
     #[test]

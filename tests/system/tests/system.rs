@@ -4,6 +4,7 @@
 
 mod system {
     mod changes;
+    mod columns;
     mod delivery;
     mod faults;
     mod operations;

@@ -50,11 +50,11 @@ pub(super) async fn run(
     info!(job = %config.job, slot = %config.source.slot, lsn = %prepared.confirmed, "streaming began");
     let relay = Relay::new(&intake);
     let (closing, again) = (relay.seen.subscribe(), Arc::clone(&relay.again));
-    let still = Still { refused: prepared.refused.clone(), halted: targets.halted.len() };
-    let tables = prepared.tables.clone();
+    let (refused, halted) = (prepared.refused.clone(), targets.halted.len());
+    let still = Still { config, progress, refused, halted, tables: prepared.tables.clone() };
     tokio::select! {
         ended = stream(config, prepared, targets, closing, progress, takeover) => ended?,
-        () = relay.run(intake, still.mended(config, &tables)) => {}
+        () = relay.run(intake, still.mended()) => {}
     }
     Ok(if again.load(Relaxed) { Outcome::Again } else { Outcome::Drained })
 }

@@ -30,5 +30,5 @@ pub mod stream;
 pub mod visibility;
 
 pub use route::Router;
-pub use setup::{DropObjects, Prepared, drop_objects, prepare, refused};
+pub use setup::{DropObjects, Prepared, drop_objects, prepare, refused, shapes_of};
 pub use stream::{Intake, Reader, ReaderEnds};

@@ -38,7 +38,7 @@ mod double;
 pub use self::{
     claim::SlotIdentity,
     loader::Loader,
-    schema::{Targets, prepare},
+    schema::{Shown, Targets, prepare, show},
     takeover::{Position, Takeover},
 };
 

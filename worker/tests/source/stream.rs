@@ -62,7 +62,7 @@ fn a_lone_change_does_not_wait_for_others() {
 }
 
 #[test]
-fn rule_5_a_truncate_comes_in_its_place_and_changed_columns_halt_their_table_only() {
+fn rule_5_and_7_a_truncate_and_new_columns_come_in_their_place() {
     let source = Source::new("halts");
     source.sql("CREATE TABLE emptied (id int PRIMARY KEY)");
     source.sql("CREATE TABLE grown (id int PRIMARY KEY)");
@@ -72,9 +72,29 @@ fn rule_5_a_truncate_comes_in_its_place_and_changed_columns_halt_their_table_onl
     source.sql("INSERT INTO emptied VALUES (2)");
     source.sql("ALTER TABLE grown ADD COLUMN note text");
     source.sql("INSERT INTO grown VALUES (3)");
+    source.sql("BEGIN; INSERT INTO grown VALUES (4); ALTER TABLE grown RENAME note TO remark; INSERT INTO grown VALUES (5); COMMIT");
+    source.sql("ALTER TABLE grown DROP COLUMN remark");
+    source.sql("INSERT INTO grown VALUES (6)");
+    follow.until_seen(10);
+    let grown = ["(id,note)", "+3,null", "+4,null", "(id,remark)", "+5,null", "(id)", "+6"];
+    assert_eq!(follow.seen, [&["+1", "0", "+2"][..], &grown].concat());
+    follow.drain();
+}
+
+#[test]
+fn a_table_that_takes_another_name_or_another_key_is_halted_alone() {
+    let source = Source::new("halts");
+    source.sql("CREATE TABLE renamed (id int PRIMARY KEY)");
+    source.sql("CREATE TABLE rekeyed (id int PRIMARY KEY, other int NOT NULL UNIQUE)");
+    let mut follow = Follow::start(&source.config(&["orders", "renamed", "rekeyed"]));
+    source.sql("INSERT INTO renamed VALUES (1)");
+    source.sql("ALTER TABLE renamed RENAME TO another");
+    source.sql("INSERT INTO another VALUES (2)");
+    source.sql("ALTER TABLE rekeyed DROP CONSTRAINT rekeyed_pkey, ADD PRIMARY KEY (other)");
+    source.sql("INSERT INTO rekeyed VALUES (3, 3)");
     source.sql("INSERT INTO orders VALUES (4)");
-    follow.until_seen(5);
-    assert_eq!(follow.seen, ["+1", "0", "+2", "!SourceSchemaChanged", "+4,null"]);
+    follow.until_seen(4);
+    assert_eq!(follow.seen, ["+1", "!SourceSchemaChanged", "!SourceSchemaChanged", "+4,null"]);
     follow.drain();
 }
 

@@ -1,19 +1,16 @@
 //! One table, as the stream and the catalogue know it.
 
-use std::{collections::HashMap, sync::Arc};
+use std::sync::Arc;
 
 use crds::Reason;
 
-use super::shape::{self, Unclear};
+use super::shape::{self, TypeNames, Unclear};
 use crate::{
     change::{Aim, Reshape},
     fault::{Fault, Part},
     history::{Shape, see},
     lsn::Lsn,
-    postgres::{
-        pgoutput::{Relation, TypeName},
-        sql,
-    },
+    postgres::{pgoutput::Relation, sql},
     table::Table,
 };
 
@@ -49,14 +46,14 @@ impl Followed {
         &mut self,
         relation: &Relation,
         commit: Lsn,
-        type_names: &HashMap<u32, TypeName>,
+        type_names: &TypeNames,
     ) -> Result<Option<Reshape>, Fault> {
         let now = self.now.clone()?;
         if key_numbers(&now) != key_numbers(&self.target) {
             return Err(changed(&self.target, "its primary key is another"));
         }
         let unclear = |unclear: Unclear| unclear_fault(&now, &unclear);
-        let columns = shape::columns(relation, &now, &self.shapes, commit).map_err(unclear)?;
+        let columns = shape::columns(relation, &now, &self.shapes, commit, type_names).map_err(unclear)?;
         let rows = shape::table(relation, &columns, &now, type_names).map_err(unclear)?;
         if !shape::identity_holds_key(&rows, relation) {
             return Err(identity_fault(&now));

@@ -6,7 +6,7 @@
 use std::collections::HashMap;
 
 use crate::{
-    history::{Known, Shape, known, number_of, seen_at},
+    history::{GONE, Known, Shape, known, number_of, seen_at},
     lsn::Lsn,
     postgres::{
         kind,
@@ -15,8 +15,8 @@ use crate::{
     table::{Column, Fill, Kind, Table},
 };
 
-/// A column that has gone, and of which nothing is known but its name.
-const GONE: i32 = 0;
+/// Types that are not built in, by oid.
+pub(super) type TypeNames = HashMap<u32, TypeName>;
 
 /// Why rows cannot be read.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -36,31 +36,42 @@ pub(super) enum Unclear {
 /// The columns of the relation, as they were called then.
 pub(super) fn columns(
     relation: &Relation,
-    now: &Table,
+    table: &Table,
     shapes: &[Shape],
     commit: Lsn,
+    type_names: &TypeNames,
 ) -> Result<Vec<Known>, Unclear> {
-    let now = known(now);
+    let now = known(table);
     let is_called_so = |columns: &&[Known]| {
         columns.len() == relation.columns.len()
             && columns.iter().zip(&relation.columns).all(|(Known(_, name), column)| *name == column.name)
+    };
+    let merged = |seen: &[&[Known]]| {
+        merged(relation, seen, &now).and_then(|columns| {
+            check_gone(relation, &columns, table, type_names)?;
+            Ok(columns)
+        })
     };
     let seen: Vec<&[Known]> = seen_at(shapes, commit).map(|shape| shape.columns.as_slice()).collect();
     let then = seen.iter().copied().find(is_called_so);
     if shapes.last().is_some_and(|latest| latest.since > commit) {
         // It was seen before, when the catalogue was not as it is now.
-        return then.map_or_else(|| merged(relation, &seen, &now), |then| Ok(then.to_vec()));
+        return then.map_or_else(|| merged(&seen), |then| Ok(then.to_vec()));
     }
     match (then, Some(now.as_slice()).filter(is_called_so)) {
-        (Some(then), Some(now)) if then != now => Err(reused(then, now)),
-        (Some(columns), _) | (None, Some(columns)) => Ok(columns.to_vec()),
-        (None, None) => merged(relation, &seen, &now),
+        (Some(then), Some(now)) => match reused(then, now) {
+            Some(name) => Err(Unclear::Reused(name)),
+            None => Ok(now.to_vec()),
+        },
+        (Some(columns), None) | (None, Some(columns)) => Ok(columns.to_vec()),
+        (None, None) => merged(&seen),
     }
 }
 
-fn reused(then: &[Known], now: &[Known]) -> Unclear {
-    let other = then.iter().zip(now).find(|(then, now)| then != now);
-    Unclear::Reused(other.map_or_else(String::new, |(Known(_, name), _)| name.clone()))
+/// The name that one column had and another has.
+fn reused(then: &[Known], now: &[Known]) -> Option<String> {
+    let other = then.iter().zip(now).find(|(then, now)| then != now && then.0 != GONE);
+    other.map(|(Known(_, name), _)| name.clone())
 }
 
 /// A shape between those that are known: several changes came in a row.
@@ -75,19 +86,28 @@ fn merged(relation: &Relation, seen: &[&[Known]], now: &[Known]) -> Result<Vec<K
         };
         columns.push(Known(number, name.clone()));
     }
-    check_gone(&columns, now)?;
     let numbers: Vec<i32> = columns.iter().map(|column| column.0).filter(|number| *number != GONE).collect();
     if numbers.is_sorted_by(|one, other| one < other) { Ok(columns) } else { Err(Unclear::Order) }
 }
 
-/// A name that nobody knows is that of a column that was dropped, unless one is there now that it may have become.
-fn check_gone(columns: &[Known], now: &[Known]) -> Result<(), Unclear> {
-    for (place, Known(_, name)) in columns.iter().enumerate().filter(|(_, column)| column.0 == GONE) {
+/// A name that nobody knows is that of a column that was dropped, unless one is there now that it may have become:
+/// between its neighbours, and of its type.
+fn check_gone(
+    relation: &Relation,
+    columns: &[Known],
+    now: &Table,
+    type_names: &TypeNames,
+) -> Result<(), Unclear> {
+    let gone = columns.iter().zip(&relation.columns).enumerate().filter(|(_, (column, _))| column.0 == GONE);
+    for (place, (Known(_, name), announced)) in gone {
         let is_told = |column: &&Known| column.0 != GONE;
         let (before, after) = (columns.get(..place), columns.get(place..));
         let above = before.unwrap_or_default().iter().rev().find(is_told).map_or(0, |column| column.0);
         let below = after.unwrap_or_default().iter().find(is_told).map_or(i32::MAX, |column| column.0);
-        if now.iter().any(|Known(number, _)| above < *number && *number < below) {
+        let became = |column: &Column| {
+            above < column.number && column.number < below && is_same_type(column, announced, type_names)
+        };
+        if now.columns.iter().any(became) {
             return Err(Unclear::Renamed(name.clone()));
         }
     }
@@ -99,7 +119,7 @@ pub(super) fn table(
     relation: &Relation,
     columns: &[Known],
     now: &Table,
-    type_names: &HashMap<u32, TypeName>,
+    type_names: &TypeNames,
 ) -> Result<Table, Unclear> {
     let column = |(Known(number, name), announced): (&Known, &RelationColumn)| {
         let Some(column) = now.columns.iter().find(|column| column.number == *number) else {
@@ -122,7 +142,7 @@ fn gone(number: i32, name: &str) -> Column {
     Column { number, fill: Fill::Null, stored: false, ..Column::new(name, Kind::Text, "") }
 }
 
-fn is_same_type(column: &Column, announced: &RelationColumn, type_names: &HashMap<u32, TypeName>) -> bool {
+fn is_same_type(column: &Column, announced: &RelationColumn, type_names: &TypeNames) -> bool {
     match kind::builtin(announced.type_oid, announced.typmod) {
         Some(kind) => kind::fits(kind, column.kind),
         None => type_names.get(&announced.type_oid).is_some_and(|name| is_own_type(column, name)),
@@ -187,7 +207,7 @@ mod tests {
     fn numbers(seen: &[(i32, &str)], now_is: &[(i32, &str)], names: &[&str]) -> Result<Vec<i32>, Unclear> {
         let mut shapes = Vec::new();
         see(&mut shapes, Lsn(10), known(&now(seen)));
-        let columns = columns(&relation(names), &now(now_is), &shapes, Lsn(20));
+        let columns = columns(&relation(names), &now(now_is), &shapes, Lsn(20), &HashMap::new());
         columns.map(|columns| columns.into_iter().map(|column| column.0).collect())
     }
 
@@ -238,12 +258,24 @@ mod tests {
     }
 
     #[test]
+    fn a_column_does_not_become_one_of_another_type() {
+        let mut shapes = Vec::new();
+        see(&mut shapes, Lsn(10), known(&now(&[(1, "id")])));
+        let mut now = now(&[(1, "id"), (3, "c")]);
+        now.columns[1].kind = Kind::Integer;
+        let columns = columns(&relation(&["id", "b"]), &now, &shapes, Lsn(20), &HashMap::new());
+        assert_eq!(columns, Ok(vec![Known(1, "id".to_owned()), Known(GONE, "b".to_owned())]));
+    }
+
+    #[test]
     fn what_comes_again_has_the_numbers_it_had() {
         let mut shapes = Vec::new();
         see(&mut shapes, Lsn(10), known(&now(&[(1, "id"), (2, "a"), (3, "b")])));
         see(&mut shapes, Lsn(20), known(&now(&[(1, "id"), (3, "a")])));
         let now = now(&[(1, "id"), (3, "a")]);
-        let at = |commit, names: &[&str]| columns(&relation(names), &now, &shapes, Lsn(commit)).unwrap();
+        let at = |commit, names: &[&str]| {
+            columns(&relation(names), &now, &shapes, Lsn(commit), &HashMap::new()).unwrap()
+        };
         assert_eq!(at(15, &["id", "a", "b"]), known(&self::now(&[(1, "id"), (2, "a"), (3, "b")])));
         assert_eq!(at(20, &["id", "a", "b"]), known(&self::now(&[(1, "id"), (2, "a"), (3, "b")])));
         assert_eq!(at(20, &["id", "a"]), known(&now));

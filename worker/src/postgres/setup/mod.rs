@@ -142,6 +142,11 @@ pub(in crate::postgres) fn shapes(
     Ok(Shapes { tables, visibility: catalogue.visibility })
 }
 
+/// The shapes that these tables have now, or what is in their way. Blocks.
+pub fn shapes_of(config: &SourceConfig, tables: &[TableName]) -> Result<Vec<Result<Table, Fault>>, Fault> {
+    shapes(config, tables).map(|shapes| shapes.tables).map_err(|error| error.fault(config))
+}
+
 /// Tables as the catalogue shows them, or what is in their way.
 #[derive(Debug)]
 pub(in crate::postgres) struct Shapes {

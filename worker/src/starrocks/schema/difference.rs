@@ -71,6 +71,15 @@ pub(super) fn next_step<'a>(
     Ok((!added.is_empty() || !widened.is_empty()).then_some(Step::Change { added, widened }))
 }
 
+/// Without what the source has dropped and a person has taken away since.
+pub(super) fn still_held(table: &Table, existing: &[Existing], held: &[Held]) -> Vec<Held> {
+    let is_there = |held: &&Held| {
+        table.columns.iter().any(|column| column.number == held.0)
+            || existing.iter().any(|existing| same_column(&existing.name, &held.1))
+    };
+    held.iter().filter(is_there).cloned().collect()
+}
+
 /// The columns that a target has that lacks nothing.
 pub(super) fn held_now(table: &Table, values: Values, before: &[Held]) -> Result<Vec<Held>, Fault> {
     let needed = needed(table, values)?;

@@ -20,7 +20,7 @@ use tokio::time::sleep;
 use tracing::info;
 
 use self::{
-    difference::{Existing, Step, held_now, next_step, primary_key},
+    difference::{Existing, Step, held_now, next_step, primary_key, still_held},
     statement::{alter_table, create_table},
 };
 use super::{
@@ -171,9 +171,8 @@ async fn prepare_table(
     if names(&found, &table.target) {
         let held = before.map_or(&[][..], |before| &before.target);
         let target = complete_table(session, config, table, held).await?;
-        let kept = before.filter(|_| !is_begun_anew(held, &target));
-        return Ok(match kept {
-            Some(before) => History { target, ..before.clone() },
+        return Ok(match before {
+            Some(before) => before.with_target(target),
             None => History::beginning(table, target),
         });
     }
@@ -185,14 +184,6 @@ async fn prepare_table(
         .map_err(|error| of_table(&error, table))?;
     info!(table = %table.name, target = %table.target, replicas, "target table created");
     Ok(History::beginning(table, held_now(table, config.values, &[])?))
-}
-
-/// Whether a person took away a column whose name another column of the source has now: rows of the one cannot be
-/// told from rows of the other any more, and all of them are sent again.
-fn is_begun_anew(before: &[Held], now: &[Held]) -> bool {
-    before.iter().any(|old| {
-        now.iter().any(|new| new.1 == old.1 && new.0 != old.0) && !now.iter().any(|new| new.0 == old.0)
-    })
 }
 
 /// Fewer live backends than replicas fail the statement. The health page is the only one that counts
@@ -217,14 +208,15 @@ async fn complete_table(
     held: &[Held],
 ) -> Result<Vec<Held>, Fault> {
     let (mut look, mut tries) = (SHORTEST_LOOK, 0);
+    let mut existing = columns(session, table).await?;
+    let held = still_held(table, &existing, held);
     loop {
-        let existing = columns(session, table).await?;
-        let step = next_step(table, config.values, &existing, held)?;
+        let step = next_step(table, config.values, &existing, &held)?;
         if !matches!(step, Some(Step::Rename { .. })) {
             check_key(session, table).await?;
         }
         if !is_changing(session, &config.database, table).await.map_err(|error| error.fault())? {
-            let Some(step) = step else { return held_now(table, config.values, held) };
+            let Some(step) = step else { return held_now(table, config.values, &held) };
             if tries == MOST_TRIES {
                 return Err(not_changed(table));
             }
@@ -233,6 +225,7 @@ async fn complete_table(
         }
         sleep(look).await;
         look = (look * 2).min(LONGEST_LOOK);
+        existing = columns(session, table).await?;
     }
 }
 
@@ -264,10 +257,44 @@ async fn check_key(session: &mut Session, table: &Table) -> Result<(), Fault> {
 }
 
 async fn columns(session: &mut Session, table: &Table) -> Result<Vec<Existing>, Fault> {
-    let describe = format!("DESC {}", quoted(&table.target));
-    let rows =
-        session.run(&describe, "describe the target table").await.map_err(|error| of_table(&error, table))?;
+    describe(session, table).await.map_err(|error| of_table(&error, table))
+}
+
+async fn describe(session: &mut Session, table: &Table) -> Result<Vec<Existing>, SqlError> {
+    let rows = session.run(&format!("DESC {}", quoted(&table.target)), "describe the target table").await?;
     Ok(rows.into_iter().filter_map(Existing::read).collect())
+}
+
+/// A target and its columns, as StarRocks shows them; no columns when it is not there.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Shown {
+    target: String,
+    columns: Vec<Existing>,
+}
+
+/// Looks at the targets, and does nothing to them.
+pub async fn show(config: &SinkConfig, tables: &[Table]) -> Result<Vec<Shown>, Fault> {
+    let mut session = Session::open(config).await.map_err(|error| error.fault())?;
+    let shown = show_with(&mut session, config, tables).await;
+    session.close().await;
+    shown.map_err(|error| error.fault())
+}
+
+async fn show_with(
+    session: &mut Session,
+    config: &SinkConfig,
+    tables: &[Table],
+) -> Result<Vec<Shown>, SqlError> {
+    session.run(&format!("USE {}", quoted(&config.database)), "use the database").await?;
+    let mut shown = Vec::new();
+    for table in tables {
+        let columns = match describe(session, table).await {
+            Err(SqlError::Refused { .. }) => Vec::new(),
+            columns => columns?,
+        };
+        shown.push(Shown { target: table.target.clone(), columns });
+    }
+    Ok(shown)
 }
 
 /// Whether a change of the table's shape is unfinished.

@@ -79,7 +79,10 @@ impl<'a> Names<'a> {
         let names: Vec<_> = pending.iter().map(|(from, to)| format!("{from} to {to}")).collect();
         self.fault(
             format!("columns of {} exchanged their names ({})", self.table.name, names.join(", ")),
-            format!("drop the target table {}: it is made anew, and has to be filled anew", self.table.target),
+            format!(
+                "drop the target table {}: it is made anew, and has to be filled anew",
+                self.table.target
+            ),
         )
     }
 

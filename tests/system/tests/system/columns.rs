@@ -1,0 +1,159 @@
+//! Columns that come, go, change their names and grow while rows flow.
+
+use anyhow::{Context, Result};
+
+use super::rig::{DATABASE, Rig};
+
+const TABLES: &str =
+    "CREATE TABLE t (id int PRIMARY KEY, a int, s varchar(5)); CREATE TABLE u (id int PRIMARY KEY)";
+
+/// Every change that is followed, with rows before and after it, alone and inside of a transaction.
+const CHANGES: [&str; 9] = [
+    "INSERT INTO t SELECT i, i, 'old' FROM generate_series(1, 5) i",
+    "ALTER TABLE t ADD COLUMN b text",
+    "INSERT INTO t VALUES (6, 6, 'six', 'b'); UPDATE t SET b = 'set' WHERE id = 1",
+    "BEGIN; INSERT INTO t VALUES (7, 7, 'in', 'b'); ALTER TABLE t RENAME a TO amount; \
+     INSERT INTO t VALUES (8, 8, 'out', 'b'); UPDATE t SET amount = 70 WHERE id = 7; COMMIT",
+    "ALTER TABLE t ALTER amount TYPE bigint, ALTER s TYPE varchar(40)",
+    "INSERT INTO t VALUES (9, 9000000000, 'a text of many more letters', NULL)",
+    "ALTER TABLE t DROP COLUMN b",
+    "INSERT INTO t VALUES (10, 10, 'ten'); DELETE FROM t WHERE id = 2",
+    "BEGIN; ALTER TABLE t ADD COLUMN c int DEFAULT 7; ALTER TABLE t RENAME s TO label; UPDATE t SET c = 8 WHERE id = 3; \
+     ALTER TABLE t ADD COLUMN d numeric(8,2) NOT NULL DEFAULT 1.5; INSERT INTO t VALUES (11, 11, 'l', NULL, 2); COMMIT",
+];
+
+async fn columns_of(rig: &Rig, table: &str) -> Result<Vec<String>> {
+    let rows = rig.sink.rows(&format!("DESC {DATABASE}.{table}")).await?;
+    let names = rows.into_iter().filter_map(|row| row.into_iter().next().flatten());
+    Ok(names.filter(|name| !name.starts_with("dbmazz_")).collect())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn rule_7_columns_are_followed_in_their_place() -> Result<()> {
+    let rig = Rig::of(TABLES, "t,u").await?;
+    let _worker = rig.worker().await?;
+    for change in CHANGES {
+        rig.source.run(change).await?;
+        if change.contains("INSERT") {
+            rig.until_table_equal("t").await?;
+        }
+    }
+    assert_eq!(columns_of(&rig, "t").await?, ["id", "amount", "label", "b", "c", "d"]);
+    rig.until_confirmed().await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn rule_7_columns_are_followed_across_restarts() -> Result<()> {
+    let rig = Rig::of(TABLES, "t,u").await?;
+    let mut worker = rig.worker().await?;
+    rig.until_table_equal("t").await?;
+    for change in CHANGES {
+        worker.process().kill()?;
+        rig.source.run(change).await?;
+        rig.source.run("UPDATE t SET id = id").await?;
+        worker.crash()?;
+    }
+    rig.until_table_equal("t").await?;
+    worker.crash()?;
+    rig.source.run("UPDATE t SET id = id").await?;
+    rig.until_table_equal("t").await?;
+    rig.until_confirmed().await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn rule_7_a_backlog_of_changed_columns_is_followed() -> Result<()> {
+    let rig = Rig::of(TABLES, "t,u").await?;
+    let mut worker = rig.worker().await?;
+    rig.until_table_equal("t").await?;
+    worker.process().kill()?;
+    for change in CHANGES {
+        rig.source.run(change).await?;
+        rig.source.run("UPDATE t SET id = id").await?;
+    }
+    worker.crash()?;
+    rig.until_table_equal("t").await.with_context(|| worker.process().said())?;
+    rig.until_confirmed().await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn earlier_rows_have_the_default_of_a_column_that_is_added() -> Result<()> {
+    let rig = Rig::of(TABLES, "t,u").await?;
+    let _worker = rig.worker().await?;
+    rig.source.run("INSERT INTO t SELECT i, i, 'old' FROM generate_series(1, 5) i").await?;
+    rig.until_table_equal("t").await?;
+    let add = "ALTER TABLE t ADD b boolean DEFAULT true, ADD n numeric(10,2) NOT NULL DEFAULT -1.50, \
+               ADD x text DEFAULT 'O''Brien é', ADD e text DEFAULT '', ADD d date DEFAULT '2024-02-29', \
+               ADD ts timestamptz DEFAULT now(), ADD f double precision DEFAULT 1e300, ADD nothing int DEFAULT NULL";
+    rig.source.run(add).await?;
+    rig.source.run("INSERT INTO t (id) VALUES (6); UPDATE t SET x = NULL WHERE id = 2").await?;
+    assert_eq!(rig.until_table_equal("t").await?, 6);
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn names_may_move_from_column_to_column() -> Result<()> {
+    let rig = Rig::of(TABLES, "t,u").await?;
+    let _worker = rig.worker().await?;
+    rig.source.run("INSERT INTO t VALUES (1, 1, 'x'), (2, 2, 'y')").await?;
+    for change in [
+        "ALTER TABLE t ADD COLUMN a_new bigint",
+        "UPDATE t SET a_new = a * 10",
+        "BEGIN; ALTER TABLE t RENAME a TO a_old; ALTER TABLE t RENAME a_new TO a; COMMIT",
+        "INSERT INTO t VALUES (3, 3, 'z', 30)",
+        "ALTER TABLE t DROP COLUMN a_old",
+        "INSERT INTO t VALUES (4, 'z', 40)",
+    ] {
+        rig.source.run(change).await?;
+        rig.source.run("UPDATE t SET id = id").await?;
+        rig.until_table_equal("t").await?;
+    }
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_value_of_its_own_in_every_earlier_row_halts_the_table_until_a_person_acts() -> Result<()> {
+    let rig = Rig::of(TABLES, "t,u").await?;
+    let worker = rig.worker().await?;
+    rig.source.run("INSERT INTO t SELECT i, i, 'old' FROM generate_series(1, 5) i").await?;
+    rig.until_table_equal("t").await?;
+    rig.source.run("ALTER TABLE t ADD COLUMN r double precision DEFAULT random()").await?;
+    rig.source.run("INSERT INTO t VALUES (6); INSERT INTO u VALUES (1)").await?;
+    let fault = worker.until_fault("SourceSchemaChanged").await?;
+    assert!(fault.halted && fault.fix.contains("ADD COLUMN `r` DOUBLE NULL"), "{}", fault.fix);
+    rig.until_table_equal("u").await?;
+    rig.sink.rows(&format!("ALTER TABLE {DATABASE}.t ADD COLUMN `r` DOUBLE NULL")).await?;
+    rig.source.run("UPDATE t SET r = r").await?;
+    rig.until_table_equal("t").await?;
+    rig.until_confirmed().await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn another_column_of_the_same_name_halts_the_table_until_a_person_acts() -> Result<()> {
+    let rig = Rig::of(TABLES, "t,u").await?;
+    let mut worker = rig.worker().await?;
+    rig.source.run("INSERT INTO t VALUES (1, 1, 'x'), (2, 2, 'y')").await?;
+    rig.until_table_equal("t").await?;
+    rig.source.run("ALTER TABLE t DROP COLUMN a; ALTER TABLE t ADD COLUMN a int").await?;
+    rig.source.run("INSERT INTO t VALUES (3, 'z', 3); INSERT INTO u VALUES (1)").await?;
+    let fault = worker.until_fault("SourceSchemaChanged").await?;
+    assert!(fault.halted && fault.fix.contains("DROP COLUMN a"), "{}", fault.fix);
+    rig.until_table_equal("u").await?;
+    rig.sink.rows(&format!("ALTER TABLE {DATABASE}.t DROP COLUMN `a`")).await?;
+    rig.source.run("UPDATE t SET a = a").await?;
+    rig.until_table_equal("t").await.with_context(|| worker.process().said())?;
+    rig.until_confirmed().await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn another_type_halts_its_table_only() -> Result<()> {
+    let rig = Rig::of(TABLES, "t,u").await?;
+    let worker = rig.worker().await?;
+    rig.source.run("INSERT INTO t VALUES (1, 1, 'x')").await?;
+    rig.until_table_equal("t").await?;
+    rig.source.run("ALTER TABLE t ALTER a TYPE text; INSERT INTO t VALUES (2, 'two', 'y')").await?;
+    rig.source.run("INSERT INTO u VALUES (1)").await?;
+    let fault = worker.until_fault("TargetIncompatible").await?;
+    assert!(fault.halted && fault.message.contains("column a"), "{}", fault.message);
+    rig.until_table_equal("u").await?;
+    Ok(())
+}
