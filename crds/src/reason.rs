@@ -75,7 +75,7 @@ reasons! {
     SinkProtocolViolation,
     /// A value has no loss-free form in the target column.
     ValueNotRepresentable,
-    /// The columns of a source table changed while streaming.
+    /// A source table changed in a way that cannot be followed.
     SourceSchemaChanged,
     /// A key changed while a large value stayed, and the source does not send that value.
     ReplicaIdentityInsufficient,

@@ -43,6 +43,8 @@ pub struct Table {
     pub columns: Vec<Column>,
     /// Places in `columns` of the primary key, in key order; never empty.
     pub key: Vec<usize>,
+    /// The highest number that a column of it ever had, dropped ones too.
+    pub last_number: i32,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -28,6 +28,7 @@ pub(crate) fn table(columns: &[(&str, Kind)]) -> Table {
         target: "t".to_owned(),
         columns: columns.iter().enumerate().map(column).collect(),
         key: vec![0],
+        last_number: columns.len() as i32,
     }
 }
 

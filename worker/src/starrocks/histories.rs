@@ -72,7 +72,7 @@ pub(super) fn table() -> Table {
         text("moment", short(32)),
     ];
     let name = TableName { schema: "dbmazz".to_owned(), name: HISTORIES.to_owned() };
-    Table { id: TableId(u32::MAX), name, target: HISTORIES.to_owned(), columns, key: vec![0] }
+    Table { id: TableId(u32::MAX), name, target: HISTORIES.to_owned(), columns, key: vec![0], last_number: 0 }
 }
 
 fn unreadable(error: &SqlError) -> Fault {

@@ -151,16 +151,32 @@ impl Traffic {
         format!("TRUNCATE small_{table}; INSERT INTO small_{table} VALUES (1, 'after'); {after}")
     }
 
-    /// Rows before and after in one transaction.
+    /// Rows before and after in one transaction. No two columns of a table that the worker may miss together have one
+    /// type: of those it could not tell whether one became the other.
     fn change_columns(&mut self) -> String {
+        const TYPES: [&str; 8] = [
+            "int",
+            "text DEFAULT 'given'",
+            "boolean NOT NULL DEFAULT true",
+            "numeric(9,3) DEFAULT -1.5",
+            "date",
+            "double precision DEFAULT 0.1",
+            "timestamptz DEFAULT now()",
+            "jsonb",
+        ];
         self.columns += 1;
-        let (table, name) = (self.random.u32(..SMALL), format!("c{}", self.random.u32(..)));
+        let turn = self.columns / SMALL;
+        let (table, name) = (self.columns % SMALL, format!("c{}", self.random.u32(..)));
+        let column_type = TYPES[turn as usize % TYPES.len()];
         let (before, after) = (self.several(1, 2), self.several(1, 2));
-        let change = match self.columns % 3 {
-            0 => format!("ALTER TABLE small_{table} ADD COLUMN {name} int"),
-            1 => format!("ALTER TABLE small_{table} ADD COLUMN {name} text DEFAULT 'given'"),
+        let change = match turn % 4 {
+            0 => format!("ALTER TABLE small_{table} ADD COLUMN {name} {column_type}"),
+            1 => format!("ALTER TABLE small_{table} RENAME v TO w; ALTER TABLE small_{table} RENAME w TO v"),
+            2 => format!(
+                "ALTER TABLE small_{table} ADD COLUMN {name} {column_type}; ALTER TABLE small_{table} RENAME {name} TO r{name}"
+            ),
             _ => format!(
-                "ALTER TABLE small_{table} ADD COLUMN {name} int; ALTER TABLE small_{table} DROP COLUMN {name}"
+                "ALTER TABLE small_{table} ADD COLUMN {name} {column_type}; ALTER TABLE small_{table} DROP COLUMN {name}"
             ),
         };
         let touch = format!(

@@ -3,7 +3,7 @@
 //! In: the relation, which has names and no numbers; the table as the catalogue shows it, which may be ahead of the
 //! stream; the shapes that were seen before. Out: the table as the next rows have it, or why that cannot be told.
 
-use std::collections::HashMap;
+use std::{collections::HashMap, ops::Range};
 
 use crate::{
     history::{GONE, Known, Shape, known, number_of, seen_at},
@@ -46,17 +46,12 @@ pub(super) fn columns(
         columns.len() == relation.columns.len()
             && columns.iter().zip(&relation.columns).all(|(Known(_, name), column)| *name == column.name)
     };
-    let merged = |seen: &[&[Known]]| {
-        merged(relation, seen, &now).and_then(|columns| {
-            check_gone(relation, &columns, table, type_names)?;
-            Ok(columns)
-        })
-    };
     let seen: Vec<&[Known]> = seen_at(shapes, commit).map(|shape| shape.columns.as_slice()).collect();
     let then = seen.iter().copied().find(is_called_so);
+    let merged = || with_unknown(relation, merged(relation, &seen, &now)?, table, type_names);
     if shapes.last().is_some_and(|latest| latest.since > commit) {
         // It was seen before, when the catalogue was not as it is now.
-        return then.map_or_else(|| merged(&seen), |then| Ok(then.to_vec()));
+        return then.map_or_else(merged, |then| Ok(then.to_vec()));
     }
     match (then, Some(now.as_slice()).filter(is_called_so)) {
         (Some(then), Some(now)) => match reused(then, now) {
@@ -64,7 +59,7 @@ pub(super) fn columns(
             None => Ok(now.to_vec()),
         },
         (Some(columns), None) | (None, Some(columns)) => Ok(columns.to_vec()),
-        (None, None) => merged(&seen),
+        (None, None) => merged(),
     }
 }
 
@@ -90,28 +85,43 @@ fn merged(relation: &Relation, seen: &[&[Known]], now: &[Known]) -> Result<Vec<K
     if numbers.is_sorted_by(|one, other| one < other) { Ok(columns) } else { Err(Unclear::Order) }
 }
 
-/// A name that nobody knows is that of a column that was dropped, unless one is there now that it may have become:
-/// between its neighbours, and of its type.
-fn check_gone(
+/// A name that nobody knows is that of a column that was dropped since, or that was renamed since. Its number lies
+/// between those of its neighbours, and where only columns that are there now have such numbers, it is the lowest.
+fn with_unknown(
     relation: &Relation,
-    columns: &[Known],
+    mut columns: Vec<Known>,
     now: &Table,
     type_names: &TypeNames,
-) -> Result<(), Unclear> {
-    let gone = columns.iter().zip(&relation.columns).enumerate().filter(|(_, (column, _))| column.0 == GONE);
-    for (place, (Known(_, name), announced)) in gone {
-        let is_told = |column: &&Known| column.0 != GONE;
-        let (before, after) = (columns.get(..place), columns.get(place..));
-        let above = before.unwrap_or_default().iter().rev().find(is_told).map_or(0, |column| column.0);
-        let below = after.unwrap_or_default().iter().find(is_told).map_or(i32::MAX, |column| column.0);
-        let became = |column: &Column| {
-            above < column.number && column.number < below && is_same_type(column, announced, type_names)
-        };
-        if now.columns.iter().any(became) {
-            return Err(Unclear::Renamed(name.clone()));
-        }
+) -> Result<Vec<Known>, Unclear> {
+    for (place, announced) in relation.columns.iter().enumerate() {
+        let (before, after) = columns.split_at(place);
+        let Some((Known(GONE, name), after)) = after.split_first() else { continue };
+        let above = before.iter().rev().find(|column| column.0 != GONE).map_or(0, |column| column.0);
+        let below = after.iter().find(|column| column.0 != GONE).map_or(i32::MAX, |column| column.0);
+        let number = unknown(now, above..below, announced, type_names)
+            .ok_or_else(|| Unclear::Renamed(name.clone()))?;
+        columns[place].0 = number;
     }
-    Ok(())
+    Ok(columns)
+}
+
+/// The number of a column of the type in question; none when that is not certain.
+fn unknown(
+    now: &Table,
+    between: Range<i32>,
+    announced: &RelationColumn,
+    type_names: &TypeNames,
+) -> Option<i32> {
+    let (first, end) = (between.start + 1, between.end.min(now.last_number.saturating_add(1)));
+    let there: Vec<&Column> =
+        now.columns.iter().filter(|column| (first..end).contains(&column.number)).collect();
+    let of_type = there.iter().filter(|column| is_same_type(column, announced, type_names));
+    let some_have_gone = i64::from(end) - i64::from(first) > there.len() as i64;
+    match (some_have_gone, of_type.count()) {
+        (true, 0) => Some(GONE),
+        (false, 1..) => there.first().map(|column| column.number),
+        _ => None,
+    }
 }
 
 /// The table with the rows of the relation, by what its columns are called now.
@@ -200,6 +210,7 @@ mod tests {
             target: "t".to_owned(),
             columns: columns.iter().map(column).collect(),
             key: vec![0],
+            last_number: 9,
         }
     }
 
@@ -250,11 +261,16 @@ mod tests {
         let seen = [(1, "id"), (2, "a")];
         let now = [(1, "id"), (2, "c"), (3, "b")];
         assert_eq!(numbers(&seen, &now, &["id", "a", "b"]), Ok(vec![1, 2, 3]));
-        // ADD b, DROP b, ADD c.
+        // ADD b, DROP b.
         let now = [(1, "id"), (2, "a")];
         assert_eq!(numbers(&seen, &now, &["id", "a", "b"]), Ok(vec![1, 2, GONE]));
+        // ADD x, DROP x, ADD b, RENAME b TO c; or ADD b, DROP b, ADD c.
         let now = [(1, "id"), (2, "a"), (4, "c")];
         assert_eq!(numbers(&seen, &now, &["id", "a", "b"]), Err(Unclear::Renamed("b".to_owned())));
+        // Nothing was ever dropped: ADD b, ADD y, RENAME b TO c, RENAME y TO z.
+        let full =
+            [(1, "id"), (2, "a"), (3, "c"), (4, "z"), (5, "5"), (6, "6"), (7, "7"), (8, "8"), (9, "9")];
+        assert_eq!(numbers(&seen, &full, &["id", "a", "b", "y"]), Ok(vec![1, 2, 3, 4]));
     }
 
     #[test]

@@ -27,6 +27,7 @@ fn orders() -> Table {
             column(2, "mood", Kind::ShortText { characters: 63 }, "public.\"Mood\""),
         ],
         key: vec![0],
+        last_number: 3,
     }
 }
 

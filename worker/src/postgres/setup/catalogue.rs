@@ -30,6 +30,8 @@ pub(super) struct Relation {
     pub(super) identity: String,
     /// A partition without replica identity, if there is one.
     pub(super) partition_without_identity: Option<String>,
+    /// The highest number that a column ever had.
+    pub(super) last_number: i32,
     /// Without dropped ones, in order.
     pub(super) columns: Vec<Attribute>,
     pub(super) primary_key: Option<Index>,
@@ -80,7 +82,7 @@ impl Catalogue {
             visibility.ok_or_else(|| SourceError::protocol("the server does not tell its snapshot"))?;
         let mut catalogue = Self { visibility, ..Self::default() };
         for row in connection.query(&format!("{with_selected} {TABLES}"))? {
-            catalogue.relations.insert(name(&row), relation(&row));
+            catalogue.relations.insert(name(&row), relation(&row)?);
         }
         for row in connection.query(&format!("{with_selected}, {TYPES} {COLUMNS}"))? {
             let attribute = attribute(&row)?;
@@ -107,7 +109,7 @@ impl Relation {
 
 const RELATIONS: &str = "
 relations AS (
-  SELECT s.schema, s.name, c.oid, c.relkind, c.relpersistence, c.relreplident
+  SELECT s.schema, s.name, c.oid, c.relkind, c.relpersistence, c.relreplident, c.relnatts
   FROM selected s
   JOIN pg_catalog.pg_namespace n ON n.nspname = s.schema
   JOIN pg_catalog.pg_class c ON c.relnamespace = n.oid AND c.relname = s.name)";
@@ -117,7 +119,8 @@ SELECT schema, name, relkind, relpersistence, relreplident,
   CASE relkind WHEN 'p' THEN (
     SELECT p.relid::pg_catalog.regclass FROM pg_catalog.pg_partition_tree(r.oid) p
     JOIN pg_catalog.pg_class c ON c.oid = p.relid
-    WHERE p.isleaf AND c.relreplident = 'n' LIMIT 1) END
+    WHERE p.isleaf AND c.relreplident = 'n' LIMIT 1) END,
+  relnatts
 FROM relations r";
 
 /// Follows domains down to what they are made of, and one array to its elements; the innermost modifier
@@ -168,14 +171,15 @@ fn name(row: &Row) -> TableName {
     TableName { schema: row.text(0).to_owned(), name: row.text(1).to_owned() }
 }
 
-fn relation(row: &Row) -> Relation {
-    Relation {
+fn relation(row: &Row) -> Result<Relation, SourceError> {
+    Ok(Relation {
         kind: row.text(2).to_owned(),
         persistence: row.text(3).to_owned(),
         identity: row.text(4).to_owned(),
         partition_without_identity: row.value(5).map(str::to_owned),
+        last_number: row.parse(6)?,
         ..Relation::default()
-    }
+    })
 }
 
 fn attribute(row: &Row) -> Result<Attribute, SourceError> {

@@ -56,8 +56,7 @@ pub(super) fn judged(
     if relation.kind == "p" && publication.is_some_and(|publication| !publication.is_via_root()) {
         return Err(not_via_root(name));
     }
-    let key = key(name, relation)?;
-    table(id, name, key, &columns_of(name, relation, publication))
+    table(id, name, relation, &columns_of(name, relation, publication))
 }
 
 /// What it is instead of a table with its changes in the WAL.
@@ -117,7 +116,8 @@ fn kind_of(column: &Attribute) -> Kind {
     }
 }
 
-fn table(id: TableId, name: &TableName, key: &Index, columns: &[&Attribute]) -> Result<Table, Fault> {
+fn table(id: TableId, name: &TableName, relation: &Relation, columns: &[&Attribute]) -> Result<Table, Fault> {
+    let key = key(name, relation)?;
     let place = |number: &i32| columns.iter().position(|column| column.number == *number);
     let key = key.columns.iter().map(place).collect::<Option<Vec<_>>>();
     let key = key.filter(|key| !key.is_empty()).ok_or_else(|| unpublished_key(name))?;
@@ -130,7 +130,8 @@ fn table(id: TableId, name: &TableName, key: &Index, columns: &[&Attribute]) -> 
         stored: true,
     };
     let columns = columns.iter().map(column).collect();
-    Ok(Table { id, name: name.clone(), target: name.target(), columns, key })
+    let (name, target) = (name.clone(), name.target());
+    Ok(Table { id, name, target, columns, key, last_number: relation.last_number })
 }
 
 fn refusal(name: &TableName, reason: Reason, message: impl Into<String>, fix: impl Into<String>) -> Fault {
