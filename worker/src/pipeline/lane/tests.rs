@@ -36,13 +36,26 @@ impl Rig {
         self.lane.push_barrier(Barrier::Truncate, &mut self.ledger);
     }
 
+    /// Rows have another column from here on, which the target has to get first, or has already.
+    fn reshape(&mut self, name: &str, asks: bool) {
+        let mut table = Table::clone(self.lane.table());
+        table.columns[0].name = name.to_owned();
+        let aim = Aim { table: table.clone(), shapes: Vec::new() };
+        let reshape = Reshape { rows: Arc::new(table), target: asks.then(|| Arc::new(aim)) };
+        self.lane.reshape(&reshape, &mut self.ledger);
+    }
+
     /// What leaves now: so many rows, or a barrier.
     fn depart(&mut self, urgent: bool) -> Option<String> {
         let flight = self.lane.depart(self.now, SystemTime::UNIX_EPOCH, urgent)?;
         self.ledger.settle(flight.ticket);
         Some(match flight.cargo {
-            Cargo::Batches { batches, .. } => batches.iter().map(Batch::row_count).sum::<usize>().to_string(),
-            Cargo::Barrier(barrier) => format!("{barrier:?}"),
+            Cargo::Batches { batches, .. } => batches
+                .iter()
+                .map(|batch| format!("{} {}", batch.row_count(), batch.table().columns[0].name))
+                .collect(),
+            Cargo::Barrier(Barrier::Truncate) => "truncate".to_owned(),
+            Cargo::Barrier(Barrier::Reshape(aim)) => format!("becomes {}", aim.table.columns[0].name),
         })
     }
 }
@@ -51,11 +64,11 @@ impl Rig {
 fn rule_4_a_table_has_one_load_in_flight() {
     let mut rig = Rig::new();
     rig.insert("a");
-    assert_eq!(rig.depart(false).as_deref(), Some("1"));
+    assert_eq!(rig.depart(false).as_deref(), Some("1 id"));
     rig.insert("b");
     assert_eq!(rig.depart(true), None);
     rig.lane.landed();
-    assert_eq!(rig.depart(true).as_deref(), Some("1"));
+    assert_eq!(rig.depart(true).as_deref(), Some("1 id"));
 }
 
 #[test]
@@ -67,7 +80,7 @@ fn loads_of_a_table_begin_an_interval_apart_unless_they_are_full() {
     rig.insert("b");
     assert_eq!(rig.depart(false), None);
     rig.insert("c");
-    assert_eq!(rig.depart(false).as_deref(), Some("2"));
+    assert_eq!(rig.depart(false).as_deref(), Some("2 id"));
 }
 
 #[test]
@@ -76,13 +89,40 @@ fn rule_5_a_truncate_waits_for_what_came_before_and_holds_what_comes_after() {
     rig.insert("a");
     rig.truncate();
     rig.insert("b");
-    assert_eq!(rig.depart(false).as_deref(), Some("1"));
+    assert_eq!(rig.depart(false).as_deref(), Some("1 id"));
     assert_eq!(rig.depart(false), None, "the load before is still under way");
     rig.lane.landed();
-    assert_eq!(rig.depart(false).as_deref(), Some("Truncate"));
+    assert_eq!(rig.depart(false).as_deref(), Some("truncate"));
     assert_eq!(rig.depart(true), None, "nothing passes it");
     rig.lane.landed();
-    assert_eq!(rig.depart(true).as_deref(), Some("1"));
+    assert_eq!(rig.depart(true).as_deref(), Some("1 id"));
+}
+
+#[test]
+fn rule_7_a_new_shape_waits_for_what_came_before_and_holds_what_comes_after() {
+    let mut rig = Rig::new();
+    rig.insert("a");
+    rig.reshape("key", true);
+    rig.insert("b");
+    assert_eq!(rig.depart(false).as_deref(), Some("1 id"));
+    assert_eq!(rig.depart(true), None, "the load before is still under way");
+    rig.lane.landed();
+    assert_eq!(rig.depart(false).as_deref(), Some("becomes key"));
+    assert_eq!(rig.depart(true), None, "nothing passes it");
+    rig.lane.landed();
+    assert_eq!(rig.depart(true).as_deref(), Some("1 key"));
+}
+
+#[test]
+fn rows_of_another_shape_that_the_target_has_already_go_on_at_once_and_never_in_one_load() {
+    let mut rig = Rig::new();
+    rig.insert("a");
+    rig.reshape("key", false);
+    rig.insert("b");
+    for expected in ["1 id", "1 key"] {
+        assert_eq!(rig.depart(true).as_deref(), Some(expected));
+        rig.lane.landed();
+    }
 }
 
 #[test]
