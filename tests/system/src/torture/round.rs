@@ -51,7 +51,7 @@ impl Plan {
             strokes,
             writers: 3,
             means: Means::ALL,
-            switches: Switches { truncate: true, columns: false },
+            switches: Switches { truncate: true, columns: true },
             conditions: Conditions::of(seed),
             logs: crate::cluster::root().join("target/torture"),
         }

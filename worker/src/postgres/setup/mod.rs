@@ -133,6 +133,8 @@ pub(in crate::postgres) fn shapes(
     tables: &[TableName],
 ) -> Result<Shapes, SourceError> {
     let mut connection = Connection::open_for_sql(config)?;
+    // Whoever changes a partition holds it; the stream is not kept waiting for that.
+    connection.query("SET lock_timeout = '5s'")?;
     let version = server_version(&mut connection)?;
     let catalogue = Catalogue::read(&mut connection, tables)?;
     let publication = Publication::find(&mut connection, &config.publication, version)?;

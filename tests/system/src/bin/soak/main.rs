@@ -39,9 +39,9 @@ struct Arguments {
     /// Never let a load go on whose sender was killed
     #[arg(long)]
     no_orphans: bool,
-    /// Add and drop columns, too
+    /// Leave the columns of tables as they are
     #[arg(long)]
-    columns: bool,
+    no_columns: bool,
     /// More variables for the worker: NAME=VALUE
     #[arg(long)]
     with: Vec<String>,
@@ -57,7 +57,7 @@ impl Arguments {
         plan.conditions.variables.extend(variables.map(|(name, value)| (name.to_owned(), value.to_owned())));
         Plan {
             means: Means { orphans: !self.no_orphans, ..Means::ALL },
-            switches: Switches { columns: self.columns, ..plan.switches },
+            switches: Switches { columns: !self.no_columns, ..plan.switches },
             ..plan
         }
     }
