@@ -29,7 +29,7 @@ pub struct Settings {
 impl Settings {
     /// Replicates `tables` of the database at `url` into `database` of the sink.
     pub fn new(url: &str, sink: &Sink, database: &str, tables: &str) -> Result<Self> {
-        let (grpc_port, http_port) = (free_port()?, free_port()?);
+        let (grpc_port, http_port) = free_ports()?;
         let state = Arc::new(tempfile::tempdir()?);
         let directory = state.path().display().to_string();
         let settings = Self { variables: Vec::new(), grpc_port, http_port, _state: state }
@@ -59,7 +59,7 @@ impl Settings {
 
     /// The same settings for a worker beside the first.
     pub fn on_free_ports(self) -> Result<Self> {
-        let (grpc_port, http_port) = (free_port()?, free_port()?);
+        let (grpc_port, http_port) = free_ports()?;
         let settings = Self { grpc_port, http_port, ..self };
         Ok(settings.with("GRPC_PORT", &grpc_port.to_string()).with("HTTP_API_PORT", &http_port.to_string()))
     }
@@ -181,6 +181,8 @@ async fn channel(port: u16) -> Result<Channel> {
     Ok(Channel::from_shared(format!("http://127.0.0.1:{port}"))?.connect().await?)
 }
 
-fn free_port() -> Result<u16> {
-    Ok(TcpListener::bind(("127.0.0.1", 0))?.local_addr()?.port())
+/// Two that differ: both are held until both are known.
+fn free_ports() -> Result<(u16, u16)> {
+    let (one, other) = (TcpListener::bind("127.0.0.1:0")?, TcpListener::bind("127.0.0.1:0")?);
+    Ok((one.local_addr()?.port(), other.local_addr()?.port()))
 }
