@@ -31,4 +31,7 @@ pub mod visibility;
 
 pub use route::Router;
 pub use setup::{DropObjects, Prepared, drop_objects, prepare, refused, shapes_of};
+#[cfg(feature = "fuzz")]
+#[doc(hidden)]
+pub use connection::fuzz as session_fuzz;
 pub use stream::{Intake, Reader, ReaderEnds};

@@ -15,6 +15,9 @@ mod body;
 mod claim;
 pub mod encode;
 mod histories;
+#[cfg(feature = "fuzz")]
+#[doc(hidden)]
+pub mod fuzz;
 mod journal;
 mod label;
 mod letter;

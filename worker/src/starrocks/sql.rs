@@ -19,6 +19,8 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 const STATEMENT_TIMEOUT: Duration = Duration::from_secs(120);
 /// The catalogue of one table is far smaller; a larger packet is not from StarRocks.
 const LARGEST_PACKET: usize = 16 * 1024 * 1024;
+/// A session lives as long as its statements: this is the default of StarRocks, and has no effect.
+const IDLE_SECONDS: usize = 28_800;
 
 /// An identifier in quotes. Names with a backtick were refused before.
 pub(super) fn quoted(name: &str) -> String {
@@ -104,6 +106,8 @@ impl Session {
             .pass(Some(config.password.reveal()))
             .prefer_socket(false)
             .max_allowed_packet(Some(LARGEST_PACKET))
+            // What is not given here the driver asks the server for, and takes no answer but a number.
+            .wait_timeout(Some(IDLE_SECONDS))
             .stmt_cache_size(0);
         let opened = timeout(CONNECT_TIMEOUT, Conn::new(options)).await;
         let opened = opened.map_err(|_| SqlError::TimedOut { at: at.clone() })?;

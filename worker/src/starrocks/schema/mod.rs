@@ -11,6 +11,8 @@
 mod difference;
 mod fill;
 mod names;
+#[cfg(feature = "fuzz")]
+pub(super) mod fuzz;
 mod statement;
 
 use std::time::Duration;
