@@ -10,7 +10,15 @@ use worker::{
 
 use super::{Fuzzed, source::contains};
 
-const PASSWORD: &str = "hunter2";
+pub(super) const PASSWORD: &str = "hunter2";
+
+/// The least that describes a job, and a little more.
+pub(super) fn least(more: &[(&str, &str)]) -> JobConfig {
+    let source = format!("postgres://repl:{PASSWORD}@pg/app");
+    let least = [("SOURCE_URL", source.as_str()), ("SINK_URL", "127.0.0.1"), ("SINK_DATABASE", "app")];
+    let of = |name: &str| least.iter().chain(more).find(|(known, _)| *known == name).map(|(_, value)| *value);
+    environment::read(|name| of(name).map(str::to_owned)).expect("it describes a job")
+}
 
 fn directory(files: &[(&str, &[u8])]) -> TempDir {
     let directory = tempfile::tempdir().expect("a directory can be made");

@@ -8,12 +8,9 @@ use tokio::{
     net::{TcpListener, TcpStream},
     runtime::{Builder, Runtime},
 };
-use worker::{
-    config::{Deletes, OnRefusedRow, Secret, SinkConfig, Values},
-    starrocks::fuzz as door,
-};
+use worker::{config::SinkConfig, starrocks::fuzz as door};
 
-use super::{Fuzzed, chosen, tables};
+use super::{Fuzzed, chosen, files, tables};
 
 const SENT: u64 = 7;
 
@@ -22,17 +19,7 @@ pub(super) fn runtime() -> Runtime {
 }
 
 fn config(query_port: u16) -> SinkConfig {
-    SinkConfig {
-        host: "127.0.0.1".to_owned(),
-        http_port: 8030,
-        query_port,
-        database: "app".to_owned(),
-        user: "writer".to_owned(),
-        password: Secret::new("hunter2"),
-        deletes: Deletes::Soft,
-        values: Values::default(),
-        on_refused_row: OnRefusedRow::Halt,
-    }
+    files::least(&[("SINK_PORT", &query_port.to_string())]).sink
 }
 
 /// An answer to a load, head and body.

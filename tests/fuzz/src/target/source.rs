@@ -4,15 +4,18 @@ use std::sync::Arc;
 
 use worker::{
     change::{Block, Event},
-    config::{Secret, SourceConfig, TlsConfig, TlsMode},
     postgres::{
         session_fuzz::{self, Doing, Mute},
         stream::fuzz::blocks,
     },
-    table::{Table, TableName},
+    table::Table,
 };
 
-use super::{Fuzzed, batch, chosen, tables};
+use super::{
+    Fuzzed, batch, chosen,
+    files::{self, PASSWORD},
+    tables,
+};
 
 /// Bytes as they come from the socket: however they are cut, the same happened, and it can be written.
 pub(super) fn stream() -> Fuzzed {
@@ -73,7 +76,7 @@ fn events(blocks: &[Block]) -> impl Iterator<Item = Event<'_>> {
 
 /// Frames of the query protocol: login, rows, refusals.
 pub(super) fn session() -> Fuzzed {
-    let (mut server, config) = (Mute::new().expect("loopback has ports"), config());
+    let (mut server, config) = (Mute::new().expect("loopback has ports"), files::least(&[]).source);
     Box::new(move |bytes| {
         let (choice, bytes) = chosen(bytes);
         let doing = match choice % 5 {
@@ -89,25 +92,8 @@ pub(super) fn session() -> Fuzzed {
     })
 }
 
-const PASSWORD: &str = "hunter2";
-
 pub(super) fn contains(bytes: &[u8], part: &[u8]) -> bool {
     bytes.windows(part.len()).any(|window| window == part)
-}
-
-fn config() -> SourceConfig {
-    SourceConfig {
-        host: "pg".to_owned(),
-        port: 5432,
-        database: "app".to_owned(),
-        user: "repl".to_owned(),
-        password: Secret::new(PASSWORD),
-        tls: TlsConfig { mode: TlsMode::Disable, ca_file: None },
-        slot: "orders".to_owned(),
-        publication: "orders".to_owned(),
-        catch_up: None,
-        tables: vec![TableName { schema: "public".to_owned(), name: "every".to_owned() }],
-    }
 }
 
 /// A certificate, as far as channel binding reads it.
