@@ -10,8 +10,11 @@ mod tables;
 /// Takes one input after the other.
 pub type Fuzzed = Box<dyn FnMut(&[u8])>;
 
-/// Every target, and how it is made.
-pub const TARGETS: [(&str, fn() -> Fuzzed); 14] = [
+/// A name, and how the target is made.
+type Named = (&'static str, fn() -> Fuzzed);
+
+/// Every target.
+pub const TARGETS: [Named; 14] = [
     ("stream", source::stream),
     ("messages", source::messages),
     ("session", source::session),

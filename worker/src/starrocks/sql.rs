@@ -167,7 +167,7 @@ mod tests {
 
     /// Everything that a server says in a session whose first statement is answered with an empty packet.
     fn conversation() -> Vec<u8> {
-        let greeting = b"\x0A5.1.0\0\x07\0\0\012345678\0\x8D\xA6\x21\x02\0\x08\0\x15\0\0\0\0\0\0\0\0\0\0\
+        let greeting = b"\x0A5.1.0\0\x07\0\0\x0012345678\0\x8D\xA6\x21\x02\0\x08\0\x15\0\0\0\0\0\0\0\0\0\0\
                          901234567890\0mysql_native_password\0";
         let column = b"\x03def\0\0\0\x01c\x01c\x0C\x21\0\xFF\0\0\0\xFD\0\0\0\0\0";
         let packets: [(u8, &[u8]); 6] = [

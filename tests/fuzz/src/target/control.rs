@@ -10,6 +10,7 @@ use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
     sync::mpsc,
+    task::JoinSet,
     time::timeout,
 };
 use tokio_util::sync::CancellationToken;
@@ -28,8 +29,9 @@ const LIMIT: Duration = Duration::from_secs(10);
 /// Bytes to the HTTP server, or with an odd choice to the gRPC server, which lives on whatever they are.
 pub(super) fn control() -> Fuzzed {
     let runtime = runtime();
-    let (http, grpc) = runtime.block_on(serve());
+    let (http, grpc, servers) = runtime.block_on(serve());
     Box::new(move |bytes| {
+        assert_eq!(servers.len(), 2, "the server lives");
         let (choice, bytes) = chosen(bytes);
         let at = if choice & 1 == 0 { http } else { grpc };
         runtime.block_on(async { timeout(LIMIT, talk(at, bytes)).await.expect("the server lets go of us") });
@@ -44,7 +46,7 @@ async fn talk(at: SocketAddr, bytes: &[u8]) {
     let _heard = stream.read_to_end(&mut answer).await.is_ok();
 }
 
-async fn serve() -> (SocketAddr, SocketAddr) {
+async fn serve() -> (SocketAddr, SocketAddr, JoinSet<()>) {
     let tables = vec![TableName { schema: "public".to_owned(), name: "every".to_owned() }];
     let any = SocketAddr::new(Ipv4Addr::LOCALHOST.into(), 0);
     let listen = ListenConfig { grpc: any, http: any, http_commands: true };
@@ -53,13 +55,13 @@ async fn serve() -> (SocketAddr, SocketAddr) {
     let info = JobInfo { slot: "orders".to_owned(), tables, version: "0" };
     let server = control::serve(&listen, progress, commands, info, CancellationToken::new()).await;
     let server = server.expect("loopback has ports");
-    let addresses = (server.http_address, server.grpc_address);
-    tokio::spawn(server.run());
-    tokio::spawn(async move {
+    let (http, grpc, mut servers) = (server.http_address, server.grpc_address, JoinSet::new());
+    servers.spawn(server.run());
+    servers.spawn(async move {
         while let Some(Request { answer, .. }) = requests.recv().await {
             // Who asked may have left.
             let _told = answer.send(Answer { success: true, message: String::new() }).is_ok();
         }
     });
-    addresses
+    (http, grpc, servers)
 }
