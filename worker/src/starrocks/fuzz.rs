@@ -7,6 +7,7 @@ use tokio::net::TcpStream;
 use super::{
     answer::{Verdict, judge},
     claim::Claim,
+    histories,
     journal::Journal,
     load::{Answer, Frontend, redirect},
     schema,
@@ -14,7 +15,7 @@ use super::{
     state::{LoadState, read_state},
     wire::{Connection, Head, WireError},
 };
-use crate::{config::SinkConfig, table::Table};
+use crate::{config::SinkConfig, history::Held, table::Table};
 
 /// What an answer was taken for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -66,11 +67,18 @@ pub fn answer(status: u16, body: Vec<u8>, table: &Table, sent: u64) -> Taken {
 /// What the catalogue and the table of claims may hold.
 pub fn catalogue(table: &Table, create: &str, rows: Rows, notes: &Path) {
     for row in &rows {
+        // A history that cannot be read is a fault.
+        let _history = histories::entry(row).is_ok();
         let (key, claim) = Claim::read(row);
         claim.past(&key, "s", Some(notes));
     }
+    let held = |row: &Vec<Option<String>>| {
+        let text = |place: usize| row.get(place).cloned().flatten();
+        Some(Held(text(2)?.parse().ok()?, text(0)?, text(1)?))
+    };
+    let held: Vec<_> = rows.iter().filter_map(held).collect();
     // A refusal is as good as a statement here.
-    let _completed = schema::fuzz::completed(table, create, rows).is_ok();
+    let _completed = schema::fuzz::completed(table, create, rows, &held).is_ok();
 }
 
 /// Opens a session, runs a statement and counts its rows.

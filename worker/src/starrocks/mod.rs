@@ -14,10 +14,10 @@ mod answer;
 mod body;
 mod claim;
 pub mod encode;
-mod histories;
 #[cfg(feature = "fuzz")]
 #[doc(hidden)]
 pub mod fuzz;
+mod histories;
 mod journal;
 mod label;
 mod letter;

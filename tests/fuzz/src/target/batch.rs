@@ -34,17 +34,22 @@ pub(super) fn values() -> Fuzzed {
     })
 }
 
-/// The changes of every block, batched and written.
+/// The changes of every block, batched and written, each as its table was at that time.
 pub(super) fn write_all(blocks: &[Block], tables: &[Table], choice: u8) {
     let Some(table) = tables.first() else { return };
-    let mut version = Lsn::default();
-    let changes = blocks.iter().flat_map(Block::events).filter_map(|event| {
-        if let Event::Begin { commit, .. } = event {
-            version = commit;
+    let (mut table, mut version, mut changes) = (Arc::new(table.clone()), Lsn::default(), Vec::new());
+    for event in blocks.iter().flat_map(Block::events) {
+        match event {
+            Event::Begin { commit, .. } => version = commit,
+            Event::Change { change, .. } => changes.push((change, version)),
+            Event::Reshape { reshape, .. } => {
+                write(&table, changes.drain(..), choice);
+                table = Arc::clone(&reshape.rows);
+            }
+            _ => {}
         }
-        if let Event::Change { change, .. } = event { Some((change, version)) } else { None }
-    });
-    write(&Arc::new(table.clone()), changes, choice);
+    }
+    write(&table, changes, choice);
 }
 
 /// Everything that is gathered is measured, and what is not refused is written: as long as it was measured,

@@ -1,14 +1,11 @@
 //! What PostgreSQL sends: frames, messages, answers, certificates.
 
-use std::sync::Arc;
-
 use worker::{
     change::{Block, Event},
     postgres::{
         session_fuzz::{self, Doing, Mute},
         stream::fuzz::blocks,
     },
-    table::Table,
 };
 
 use super::{
@@ -19,12 +16,12 @@ use super::{
 
 /// Bytes as they come from the socket: however they are cut, the same happened, and it can be written.
 pub(super) fn stream() -> Fuzzed {
-    let tables: Arc<[Table]> = [tables::every()].into();
+    let tables = [tables::every()];
     Box::new(move |bytes| {
         let (choice, bytes) = chosen(bytes);
         let copied = choice & 1 == 1;
-        let whole = blocks(bytes, usize::MAX, copied, Arc::clone(&tables));
-        let pieces = blocks(bytes, 1 + usize::from(choice), copied, Arc::clone(&tables));
+        let whole = blocks(bytes, usize::MAX, copied, &tables);
+        let pieces = blocks(bytes, 1 + usize::from(choice), copied, &tables);
         match (&whole, &pieces) {
             (Ok(whole), Ok(pieces)) => {
                 assert!(events(whole).eq(events(pieces)), "cut otherwise, read otherwise")
@@ -38,7 +35,7 @@ pub(super) fn stream() -> Fuzzed {
 /// Messages of pgoutput in frames that are right: a length of two bytes stands before each. The first bit of
 /// the choice has a table announced before.
 pub(super) fn messages() -> Fuzzed {
-    let tables: Arc<[Table]> = [tables::every()].into();
+    let tables = [tables::every()];
     Box::new(move |bytes| {
         let (choice, bytes) = chosen(bytes);
         let mut framed = Vec::new();
@@ -47,7 +44,7 @@ pub(super) fn messages() -> Fuzzed {
             frame(&[&b"B"[..], &[0; 20]].concat(), &mut framed);
         }
         split(bytes).for_each(|message| frame(message, &mut framed));
-        let routed = blocks(&framed, usize::MAX, false, Arc::clone(&tables)).unwrap_or_default();
+        let routed = blocks(&framed, usize::MAX, false, &tables).unwrap_or_default();
         batch::write_all(&routed, &tables, choice);
     })
 }

@@ -41,17 +41,17 @@ pub(super) fn every() -> Table {
 }
 
 pub(super) fn of(name: &str, columns: &[(&str, Kind)]) -> Table {
-    let column = |(name, kind): &(&str, Kind)| Column {
-        name: (*name).to_owned(),
-        kind: *kind,
-        source_type: format!("{kind:?}").to_lowercase(),
+    let column = |(number, (name, kind)): (i32, &(&str, Kind))| Column {
+        number,
+        ..Column::new(*name, *kind, format!("{kind:?}").to_lowercase())
     };
     Table {
         id: TableId(0),
         name: TableName { schema: "public".to_owned(), name: name.to_owned() },
         target: name.to_owned(),
-        columns: columns.iter().map(column).collect(),
+        columns: (1..).zip(columns).map(column).collect(),
         key: vec![0],
+        last_number: columns.len() as i32,
     }
 }
 

@@ -10,9 +10,9 @@
 
 mod difference;
 mod fill;
-mod names;
 #[cfg(feature = "fuzz")]
 pub(super) mod fuzz;
+mod names;
 mod statement;
 
 use std::time::Duration;
