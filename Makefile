@@ -9,7 +9,7 @@ JOBS ?= 2
 REPORT ?= target/soak.md
 TESTBED = $(RELEASE) --quiet && target/release/testbed
 
-.PHONY: help demo test bench soak check cluster-up cluster-down images crd
+.PHONY: help demo test bench soak fuzz check cluster-up cluster-down images crd
 
 help:            ## this list
 	@sed -n 's/^\([a-z-]*\): .*## */\1\t/p' Makefile | expand -t 16
@@ -33,13 +33,31 @@ soak:            ## torture until KILLS, MINUTES or SEEDS are through, JOBS roun
 	target/release/soak $(if $(KILLS),--kills $(KILLS)) $(if $(MINUTES),--minutes $(MINUTES)) \
 	  $(if $(SEEDS),--seeds $(SEEDS)) --jobs $(JOBS) --report $(REPORT) $(SOAK)
 
-check:           ## formatting, lints, the chart, licences
+# Stable Rust writes coverage where libFuzzer looks for it. With --target, build scripts stay as they are.
+FUZZ_FLAGS = --cfg fuzzing -C passes=sancov-module -C llvm-args=-sanitizer-coverage-level=4 \
+  -C llvm-args=-sanitizer-coverage-inline-8bit-counters -C llvm-args=-sanitizer-coverage-pc-table \
+  -C llvm-args=-sanitizer-coverage-trace-compares
+HOST = $(shell rustc -vV | sed -n 's/^host: //p')
+FUZZER = target/fuzz/$(HOST)/fuzz/fuzz
+CORPUS = tests/fuzz/corpus
+TARGETS = $(or $(TARGET),$(notdir $(wildcard $(CORPUS)/*)))
+
+fuzz:            ## hostile bytes for TARGET, or for every target in turn, for SECONDS each; what is found stays in target/fuzz
+	RUSTFLAGS="$(FUZZ_FLAGS)" $(CARGO) build --profile fuzz --package fuzz --target $(HOST) --target-dir target/fuzz
+	@for target in $(TARGETS); do \
+	  mkdir -p target/fuzz/found/$$target && echo "fuzzing $$target" && \
+	  TARGET=$$target TMPDIR=$(or $(wildcard /dev/shm),/tmp) $(FUZZER) -max_total_time=$(or $(SECONDS),60) -timeout=10 -rss_limit_mb=1024 \
+	    -artifact_prefix=target/fuzz/$$target- -verbosity=0 -print_final_stats=1 \
+	    target/fuzz/found/$$target $(CORPUS)/$$target || exit 1; done
+
+check:           ## formatting, lints, the chart, licences, and five seconds of fuzzing for every target
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --workspace --all-targets -- -D warnings
 	$(TESTBED) helm lint charts/dbmazz-operator
 	$(TESTBED) helm template dbmazz charts/dbmazz-operator --namespace dbmazz-system > /dev/null
 	@if command -v cargo-deny > /dev/null; then $(CARGO) deny check licenses bans sources; \
 	 else echo "cargo-deny is not installed: licences were not checked (cargo install cargo-deny)"; fi
+	$(MAKE) fuzz TARGET= SECONDS=5
 
 cluster-up:      ## start the test cluster and leave it running
 	$(TESTBED) cluster-up

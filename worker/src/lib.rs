@@ -13,6 +13,7 @@
 //! names what it needs in the trait [`pipeline::Load`]; [`starrocks`] never imports [`postgres`];
 //! [`verify`] reads both ends and knows neither [`starrocks`] nor [`pipeline`], so that its judgement is its own;
 //! [`control`] only reads progress and sends commands; [`job`] owns every task and holds no data.
+//! Behind the feature `fuzz` stand the doors of the fuzzer, which hands bytes to rooms that are closed otherwise.
 //! `tests/layering.rs` reads the `use` lines and fails when one of these sentences is broken.
 
 pub mod change;

@@ -3,7 +3,7 @@
 //! Exit codes: 0 after a drain or for equal sides, 1 for a fault or a difference, 2 for a description or arguments that cannot be used.
 
 use std::{
-    env, fs,
+    env,
     io::{self, IsTerminal, Write},
     path::Path,
     process::ExitCode,
@@ -92,7 +92,7 @@ fn start(task: Task) -> ExitCode {
 /// The job, and logging as it asks for.
 fn described() -> Result<JobConfig, ConfigError> {
     let directory = env::var_os("DBMAZZ_JOB_DIR").filter(|directory| !directory.is_empty());
-    let file = if directory.is_none() { dotenv_file()? } else { Default::default() };
+    let file = if directory.is_none() { dotenv::load(Path::new(".env"))? } else { Default::default() };
     let variables = |name: &str| {
         let set = env::var_os(name).map(|value| value.to_string_lossy().into_owned());
         set.or_else(|| file.get(name).cloned())
@@ -103,17 +103,6 @@ fn described() -> Result<JobConfig, ConfigError> {
     };
     log(variables("RUST_LOG").filter(|filter| !filter.is_empty()), config.log_level)?;
     Ok(config)
-}
-
-fn dotenv_file() -> Result<std::collections::BTreeMap<String, String>, ConfigError> {
-    match fs::read_to_string(".env") {
-        Ok(text) => dotenv::read(&text),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Default::default()),
-        Err(error) => {
-            let problem = format!("cannot be read ({})", error.kind());
-            Err(ConfigError { field: ".env".to_owned(), problem })
-        }
-    }
 }
 
 fn log(asked: Option<String>, level: LogLevel) -> Result<(), ConfigError> {

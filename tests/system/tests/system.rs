@@ -10,6 +10,7 @@ mod system {
     mod operations;
     mod publications;
     mod rig;
+    mod secrets;
     mod slots;
     mod standby;
     mod takeover;

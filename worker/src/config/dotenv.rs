@@ -3,9 +3,20 @@
 //! A value may stand in single or double quotes; nothing is substituted in it, so a password keeps
 //! its dollar signs. The environment itself goes before the file.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, io, path::Path};
 
-use super::ConfigError;
+use super::{ConfigError, file};
+
+/// No description is longer.
+const LONGEST: u64 = 1 << 20;
+
+/// Reads the file, if there is one.
+pub fn load(path: &Path) -> Result<BTreeMap<String, String>, ConfigError> {
+    match path.metadata() {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(BTreeMap::new()),
+        _ => read(&file::text(".env", path, LONGEST)?),
+    }
+}
 
 /// Reads the text of a `.env` file. Refusals name the line and do not quote it.
 pub fn read(text: &str) -> Result<BTreeMap<String, String>, ConfigError> {
@@ -48,6 +59,13 @@ mod tests {
         let expected =
             [("A", "1"), ("B", "two words"), ("C", "a # b"), ("D", "$x"), ("E", ""), ("F", "a#b=c")];
         assert_eq!(pairs, expected);
+    }
+
+    #[test]
+    fn a_missing_file_is_empty_and_an_endless_one_is_refused() {
+        assert_eq!(load(Path::new("/nowhere/.env")), Ok(BTreeMap::new()));
+        let error = load(Path::new("/dev/zero")).unwrap_err().to_string();
+        assert!(error.contains("is longer than"), "{error}");
     }
 
     #[test]

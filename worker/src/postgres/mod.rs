@@ -29,6 +29,9 @@ pub(crate) mod sql;
 pub mod stream;
 pub mod visibility;
 
+#[cfg(feature = "fuzz")]
+#[doc(hidden)]
+pub use connection::fuzz as session_fuzz;
 pub use route::Router;
 pub use setup::{DropObjects, Prepared, drop_objects, prepare, refused, shapes_of};
 pub use stream::{Intake, Reader, ReaderEnds};

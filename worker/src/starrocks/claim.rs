@@ -80,7 +80,7 @@ impl Claim {
     }
 
     /// What is not known to have ended may be loading.
-    fn read(row: &[Option<String>]) -> (String, Self) {
+    pub(super) fn read(row: &[Option<String>]) -> (String, Self) {
         let text = |place: usize| row.get(place).and_then(Option::as_deref).unwrap_or_default();
         let standing = match text(2) {
             ENDED => Standing::Ended,

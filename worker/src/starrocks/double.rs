@@ -3,7 +3,10 @@
 use std::{
     io::{BufRead, BufReader, Read, Write},
     net::{TcpListener, TcpStream},
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
     thread::JoinHandle,
     time::SystemTime,
 };
@@ -65,13 +68,18 @@ pub(crate) fn changes_of<'a>(
     gathered.close(SystemTime::UNIX_EPOCH)
 }
 
+/// Neither a count of rows nor a load under that label.
+const BEYOND: &str = r#"{"Status":"Success","state":"UNKNOWN"}"#;
+
 /// What the server does with one connection.
 pub(crate) type Turn = Box<dyn FnOnce(&mut Conversation) + Send>;
 
-/// A server that takes one connection for each turn, in order, and tells what it was sent.
+/// A server that takes one connection for each turn, in order, and tells what it was sent. Who asks for more gets
+/// an answer that ends every load, so that a test fails instead of trying for ever.
 #[derive(Debug)]
 pub(crate) struct Double {
     pub(crate) port: u16,
+    over: Arc<AtomicBool>,
     thread: JoinHandle<Vec<String>>,
 }
 
@@ -79,13 +87,27 @@ impl Double {
     pub(crate) fn start(turns: Vec<Turn>) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let port = listener.local_addr().unwrap().port();
-        let serve =
-            move || turns.into_iter().map(|turn| Conversation::accept(&listener, port).hold(turn)).collect();
-        Self { port, thread: std::thread::spawn(serve) }
+        let over = Arc::new(AtomicBool::new(false));
+        let ends = Arc::clone(&over);
+        let serve = move || {
+            let hold = |turn| Conversation::accept(&listener, port).hold(turn);
+            let heard = turns.into_iter().map(hold).collect();
+            loop {
+                let mut beyond = Conversation::accept(&listener, port);
+                if ends.load(Ordering::SeqCst) {
+                    return heard;
+                }
+                beyond.head();
+                beyond.answer(BEYOND);
+            }
+        };
+        Self { port, over, thread: std::thread::spawn(serve) }
     }
 
     /// What was sent, a text for each turn: heads and bodies as they came.
     pub(crate) fn heard(self) -> Vec<String> {
+        self.over.store(true, Ordering::SeqCst);
+        drop(TcpStream::connect(("127.0.0.1", self.port)));
         self.thread.join().unwrap()
     }
 }

@@ -38,7 +38,7 @@ pub(super) async fn find(session: &mut Session, config: &SinkConfig, job: &str) 
     rows.into_iter().map(|row| entry(&row)).collect()
 }
 
-fn entry(row: &[Option<String>]) -> Result<(String, History), Fault> {
+pub(super) fn entry(row: &[Option<String>]) -> Result<(String, History), Fault> {
     let text = |place: usize| row.get(place).and_then(Option::as_deref).unwrap_or_default();
     let history = serde_json::from_str(text(1)).map_err(|_| illegible(text(0)))?;
     Ok((text(0).to_owned(), history))

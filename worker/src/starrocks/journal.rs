@@ -12,7 +12,8 @@
 
 use std::{
     collections::BTreeSet,
-    fs, io,
+    fs,
+    io::{self, Read},
     os::unix::fs::FileExt,
     path::{Path, PathBuf},
     sync::{Mutex, MutexGuard, PoisonError},
@@ -24,6 +25,7 @@ use crate::lsn::Lsn;
 /// Labels and names are short; what is longer is not ours.
 const LONGEST_NAME: usize = 128;
 const DURABLE: &str = "durable";
+const LSN_DIGITS: usize = 16;
 
 /// Notes of one worker and its predecessors in the same directory.
 #[derive(Debug)]
@@ -64,14 +66,16 @@ impl Journal {
 
     /// What was left in `directory`; nothing when nobody noted anything there.
     pub(super) fn left(directory: &Path) -> Option<Left> {
-        let name = fs::read_to_string(directory.join("name")).ok()?;
-        let durable = fs::read_to_string(directory.join(DURABLE)).ok()?;
-        Some(Left { name, durable: Lsn(u64::from_str_radix(&durable, 16).ok()?) })
+        let name = short(&directory.join("name")).ok()?;
+        let durable = short(&directory.join(DURABLE)).ok()?;
+        let digits = durable.len() == LSN_DIGITS && durable.bytes().all(|byte| byte.is_ascii_hexdigit());
+        let durable = digits.then(|| u64::from_str_radix(&durable, 16).ok()).flatten()?;
+        Some(Left { name, durable: Lsn(durable) })
     }
 
     /// PostgreSQL may be told `lsn` after this. One write of a fixed length: it is there whole or not at all.
     pub(super) fn durable(&self, lsn: Lsn) -> io::Result<()> {
-        let text = format!("{:016x}", lsn.0);
+        let text = format!("{:0LSN_DIGITS$x}", lsn.0);
         self.durable.as_ref().map_or(Ok(()), |file| file.write_all_at(text.as_bytes(), 0))
     }
 
@@ -109,7 +113,7 @@ impl Journal {
 }
 
 fn kept_name(file: &Path) -> io::Result<String> {
-    let known = match fs::read_to_string(file) {
+    let known = match short(file) {
         Ok(name) => name,
         Err(error) if error.kind() == io::ErrorKind::NotFound => String::new(),
         Err(error) => return Err(error),
@@ -122,6 +126,13 @@ fn kept_name(file: &Path) -> io::Result<String> {
     fs::write(&beside, &name)?;
     fs::rename(&beside, file)?;
     Ok(name)
+}
+
+/// The text of a small file, whatever is in it: what is longer than a name is not read to its end.
+fn short(file: &Path) -> io::Result<String> {
+    let mut bytes = Vec::new();
+    fs::File::open(file)?.take(LONGEST_NAME as u64 + 1).read_to_end(&mut bytes)?;
+    Ok(String::from_utf8_lossy(&bytes).into_owned())
 }
 
 #[cfg(test)]
@@ -155,6 +166,24 @@ mod tests {
             let left = Left { name: journal.name().to_owned(), durable: lsn };
             assert_eq!(Journal::left(directory.path()), Some(left));
         }
+    }
+
+    #[test]
+    fn what_no_worker_has_written_is_no_position() {
+        let directory = tempfile::tempdir().unwrap();
+        drop(Journal::open(directory.path()).unwrap());
+        for content in [&b""[..], b"7", b"+00000000000000f", b"\xFF\xFF", &[b'0'; 1000]] {
+            fs::write(directory.path().join(DURABLE), content).unwrap();
+            assert_eq!(Journal::left(directory.path()), None, "{content:?}");
+        }
+    }
+
+    #[test]
+    fn a_name_that_is_no_text_is_made_anew() {
+        let directory = tempfile::tempdir().unwrap();
+        fs::write(directory.path().join("name"), b"\xFF\xFE").unwrap();
+        let journal = Journal::open(directory.path()).unwrap();
+        assert_eq!(Journal::open(directory.path()).unwrap().name(), journal.name());
     }
 
     #[test]

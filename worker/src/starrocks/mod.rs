@@ -14,6 +14,9 @@ mod answer;
 mod body;
 mod claim;
 pub mod encode;
+#[cfg(feature = "fuzz")]
+#[doc(hidden)]
+pub mod fuzz;
 mod histories;
 mod journal;
 mod label;

@@ -4,10 +4,11 @@
 //! session names none and says `USE` later. Only SHOW and DESC read the catalogue: the frontend answers
 //! them alone, while `information_schema` needs a backend.
 
-use std::time::Duration;
+use std::{panic::AssertUnwindSafe, time::Duration};
 
 use crds::Reason;
-use mysql_async::{Conn, OptsBuilder, prelude::Queryable};
+use futures::FutureExt;
+use mysql_async::{Conn, DriverError, OptsBuilder, prelude::Queryable};
 use tokio::time::timeout;
 
 use crate::{
@@ -19,6 +20,8 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 const STATEMENT_TIMEOUT: Duration = Duration::from_secs(120);
 /// The catalogue of one table is far smaller; a larger packet is not from StarRocks.
 const LARGEST_PACKET: usize = 16 * 1024 * 1024;
+/// A session lives as long as its statements: this is the default of StarRocks, and has no effect.
+const IDLE_SECONDS: usize = 28_800;
 
 /// An identifier in quotes. Names with a backtick were refused before.
 pub(super) fn quoted(name: &str) -> String {
@@ -104,8 +107,10 @@ impl Session {
             .pass(Some(config.password.reveal()))
             .prefer_socket(false)
             .max_allowed_packet(Some(LARGEST_PACKET))
+            // What is not given here the driver asks the server for, and takes no answer but a number.
+            .wait_timeout(Some(IDLE_SECONDS))
             .stmt_cache_size(0);
-        let opened = timeout(CONNECT_TIMEOUT, Conn::new(options)).await;
+        let opened = timeout(CONNECT_TIMEOUT, guarded(Conn::new(options))).await;
         let opened = opened.map_err(|_| SqlError::TimedOut { at: at.clone() })?;
         let connection = opened.map_err(|error| classify(error, &at, "connect"))?;
         Ok(Self { connection, at })
@@ -113,8 +118,8 @@ impl Session {
 
     /// Runs a statement that does `doing`, and gives its rows.
     pub(super) async fn run(&mut self, statement: &str, doing: &str) -> Result<Rows, SqlError> {
-        let answer =
-            timeout(STATEMENT_TIMEOUT, self.connection.query::<mysql_async::Row, _>(statement)).await;
+        let query = guarded(self.connection.query::<mysql_async::Row, _>(statement));
+        let answer = timeout(STATEMENT_TIMEOUT, query).await;
         let answer = answer.map_err(|_| SqlError::TimedOut { at: self.at.clone() })?;
         let rows = answer.map_err(|error| classify(error, &self.at, doing))?;
         Ok(rows.into_iter().map(|row| row.unwrap_raw().into_iter().map(text_of).collect()).collect())
@@ -123,8 +128,14 @@ impl Session {
     /// Ends the connection, so that none is held while the job runs.
     pub(super) async fn close(self) {
         // The work is done; a farewell that fails changes nothing.
-        let _ = timeout(CONNECT_TIMEOUT, self.connection.disconnect()).await;
+        let _ = timeout(CONNECT_TIMEOUT, guarded(self.connection.disconnect())).await;
     }
+}
+
+/// The driver panics at a packet without content. What a server sends must not end the worker.
+async fn guarded<T>(talk: impl Future<Output = mysql_async::Result<T>>) -> mysql_async::Result<T> {
+    let caught = AssertUnwindSafe(talk).catch_unwind().await;
+    caught.unwrap_or_else(|_| Err(DriverError::UnexpectedPacket { payload: Vec::new() }.into()))
 }
 
 fn text_of(value: Option<mysql_async::Value>) -> Option<String> {
@@ -153,6 +164,45 @@ fn classify(error: mysql_async::Error, at: &str, doing: &str) -> SqlError {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// Everything that a server says in a session whose first statement is answered with an empty packet.
+    fn conversation() -> Vec<u8> {
+        let greeting = b"\x0A5.1.0\0\x07\0\0\x0012345678\0\x8D\xA6\x21\x02\0\x08\0\x15\0\0\0\0\0\0\0\0\0\0\
+                         901234567890\0mysql_native_password\0";
+        let column = b"\x03def\0\0\0\x01c\x01c\x0C\x21\0\xFF\0\0\0\xFD\0\0\0\0\0";
+        let packets: [(u8, &[u8]); 6] = [
+            (0, greeting),
+            (2, b"\0\0\0\x02\0\0\0"),
+            (1, b"\x01"),
+            (2, column),
+            (3, b"\xFE\0\0\x02\0"),
+            (4, b""),
+        ];
+        let framed = packets.map(|(number, body)| [&[body.len() as u8, 0, 0, number], body].concat());
+        framed.concat()
+    }
+
+    #[tokio::test]
+    async fn a_packet_without_content_is_a_fault_and_not_the_end() {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let port = listener.local_addr().unwrap().port().to_string();
+        let config = crate::config::environment::read(|name| match name {
+            "SOURCE_URL" => Some("postgres://u@h/d".to_owned()),
+            "SINK_URL" => Some("127.0.0.1".to_owned()),
+            "SINK_DATABASE" => Some("d".to_owned()),
+            "SINK_PORT" => Some(port.clone()),
+            _ => None,
+        });
+        let server = async {
+            let (mut client, _) = listener.accept().await.unwrap();
+            tokio::io::AsyncWriteExt::write_all(&mut client, &conversation()).await.unwrap();
+            client
+        };
+        let config = config.unwrap().sink;
+        let (session, _client) = tokio::join!(Session::open(&config), server);
+        let error = session.unwrap().run("SHOW TABLES", "list tables").await.unwrap_err();
+        assert_eq!(error.fault().reason, Reason::SinkUnreachable);
+    }
 
     #[test]
     fn a_literal_stays_one_literal() {

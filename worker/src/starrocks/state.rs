@@ -66,7 +66,7 @@ struct Reply {
     state: Option<String>,
 }
 
-fn read_state(status: u16, body: &[u8]) -> Result<LoadState, Trouble> {
+pub(super) fn read_state(status: u16, body: &[u8]) -> Result<LoadState, Trouble> {
     let reply = serde_json::from_slice::<Reply>(body).ok();
     let state = reply.and_then(|reply| reply.state).unwrap_or_default();
     match (status, state.as_str()) {

@@ -61,6 +61,12 @@ impl Connection {
         Ok(Self { stream, received: Vec::new() })
     }
 
+    /// As if these bytes had been received.
+    #[cfg(feature = "fuzz")]
+    pub(super) fn having_received(stream: TcpStream, received: Vec<u8>) -> Self {
+        Self { stream, received }
+    }
+
     pub(super) async fn send(&mut self, bytes: &[u8]) -> Result<(), WireError> {
         Ok(self.stream.write_all(bytes).await?)
     }

@@ -17,6 +17,9 @@ mod array;
 mod compare;
 mod doubt;
 mod fault;
+#[cfg(feature = "fuzz")]
+#[doc(hidden)]
+pub mod fuzz;
 mod json;
 mod key;
 mod plan;

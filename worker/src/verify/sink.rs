@@ -19,6 +19,8 @@ const CONNECT_LIMIT: Duration = Duration::from_secs(20);
 const PAGE_LIMIT: Duration = Duration::from_secs(600);
 /// A row of several of the longest texts.
 const LARGEST_PACKET: usize = 64 << 20;
+/// The default of StarRocks, and without effect: a session ends with its comparison.
+const IDLE_SECONDS: usize = 28_800;
 /// Keys in one question.
 const KEYS: usize = 50;
 
@@ -43,6 +45,8 @@ impl Sink {
             .pass(Some(config.password.reveal()))
             .prefer_socket(false)
             .max_allowed_packet(Some(LARGEST_PACKET))
+            // What is not given here the driver asks the server for, and takes no answer but a number.
+            .wait_timeout(Some(IDLE_SECONDS))
             .stmt_cache_size(0);
         let opened = timeout(CONNECT_LIMIT, Conn::new(options)).await;
         let opened = opened.map_err(|_| fault::sink_silent(config))?;

@@ -150,7 +150,9 @@ async fn rule_2_a_quiet_job_does_not_hold_back_the_wal_of_a_busy_neighbour() -> 
 
 #[tokio::test(flavor = "multi_thread")]
 async fn rule_2_nothing_is_confirmed_while_a_load_is_open() -> Result<()> {
-    let rig = Rig::new().await?;
+    // Status updates every second.
+    let options = PostgresOptions::default().with("wal_sender_timeout", "3s");
+    let rig = Rig::with(options, system::workload::SCHEMA, "orders,customers").await?;
     let worker = rig.worker().await?;
     rig.until_confirmed().await?;
     rig.inject("commit", json!("hold"), 1)?;
@@ -164,6 +166,12 @@ async fn rule_2_nothing_is_confirmed_while_a_load_is_open() -> Result<()> {
     })
     .await?;
     // A whole round of status updates later, the position is still before the open load.
+    let loaded = rig.source.value("SELECT clock_timestamp() + interval '1 second'").await?.unwrap_or_default();
+    wait::until("another status update has come", async || {
+        let told = format!("SELECT reply_time > '{loaded}' FROM pg_stat_replication");
+        Ok((rig.source.value(&told).await?.as_deref() == Some("t")).then_some(()))
+    })
+    .await?;
     let current = worker.status().await?.current_lsn;
     let confirmed = rig.slot(&format!("confirmed_flush_lsn <= '{before}'")).await?;
     assert!(current > 0);

@@ -20,7 +20,7 @@ pub(super) fn tls_server_end_point(tls: &ClientConnection) -> Option<Vec<u8>> {
 }
 
 /// `Certificate ::= SEQUENCE { tbsCertificate, signatureAlgorithm SEQUENCE { OID, … }, … }`.
-fn signature_algorithm(certificate: &[u8]) -> Option<&[u8]> {
+pub(super) fn signature_algorithm(certificate: &[u8]) -> Option<&[u8]> {
     const SEQUENCE: u8 = 0x30;
     const OBJECT_IDENTIFIER: u8 = 0x06;
     let (content, _) = element(certificate, SEQUENCE)?;

@@ -9,6 +9,8 @@
 mod answer;
 mod channel_binding;
 mod frame;
+#[cfg(feature = "fuzz")]
+pub mod fuzz;
 mod login;
 mod settings;
 mod socket;
@@ -161,8 +163,7 @@ impl Connection {
 
     /// Collects rows until the session is ready for the next statement.
     fn until_ready(&mut self, deadline: Instant) -> Result<Vec<Row>, SourceError> {
-        let mut rows = Vec::new();
-        let mut refused = None;
+        let (mut rows, mut refused, mut room) = (Vec::new(), None, ANSWER_BYTES);
         loop {
             let (tag, body) = match (self.receive(deadline), refused.take()) {
                 // A fatal refusal is the last word: the server closes after it.
@@ -173,7 +174,11 @@ impl Connection {
                 }
             };
             match tag {
-                b'D' => rows.push(answer::row(&body)?),
+                b'D' => {
+                    let endless = || SourceError::protocol("an answer does not end");
+                    room = room.checked_sub(body.len()).ok_or_else(endless)?;
+                    rows.push(answer::row(&body)?);
+                }
                 b'E' => refused = Some(server_error(&body)?),
                 b'Z' => return refused.map_or(Ok(rows), |error| Err(SourceError::Server(error))),
                 b'T' | b'C' | b'N' | b'S' | b'K' | b'I' | b'A' => {}
@@ -215,4 +220,33 @@ impl Connection {
 
 fn unexpected(tag: u8) -> SourceError {
     SourceError::protocol(format!("message {:?} at the wrong time", char::from(tag)))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        io::Write,
+        net::{TcpListener, TcpStream},
+        thread,
+    };
+
+    use super::*;
+
+    #[test]
+    fn an_answer_without_an_end_is_an_error() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let tcp = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        tcp.set_nonblocking(true).unwrap();
+        let (mut server, _) = listener.accept().unwrap();
+        let row = frame::message(b'D', |body| {
+            body.extend(*b"\0\x01\0\x20\0\0");
+            body.resize(body.len() + 0x20_0000, b'x');
+        });
+        let rows = thread::spawn(move || while server.write_all(&row).is_ok() {});
+        let mut connection = Connection { socket: Socket::plain(tcp), inbox: Vec::new() };
+        let error = connection.query("SELECT 1").unwrap_err();
+        assert!(error.to_string().contains("does not end"), "{error}");
+        drop(connection);
+        rows.join().unwrap();
+    }
 }

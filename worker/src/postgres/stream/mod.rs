@@ -20,6 +20,9 @@ mod catalogue;
 mod catch_up;
 mod continuity;
 mod feedback;
+#[cfg(feature = "fuzz")]
+#[doc(hidden)]
+pub mod fuzz;
 mod gather;
 mod lock;
 mod outlet;

@@ -42,7 +42,9 @@ pub(super) fn check_money(text: &[u8]) -> Result<(), Problem> {
     let (whole, [point, cents @ ..]) = amount.ok_or(Problem::Misspelled)?;
     let mut groups = whole.split(|byte| *byte == b',');
     let first = groups.next().is_some_and(|first| is_whole(first) && first.len() <= 3);
-    let right = first && groups.all(|group| group.len() == 3 && all_digits(group));
+    // A zero stands alone: with groups behind it, it would lead the number.
+    let alone = !whole.starts_with(b"0,");
+    let right = first && alone && groups.all(|group| group.len() == 3 && all_digits(group));
     if right && *point == b'.' && all_digits(cents) { Ok(()) } else { Err(Problem::Misspelled) }
 }
 
@@ -134,6 +136,7 @@ mod tests {
             "$,123.00",
             "1,00 \u{20ac}",
             "$01.00",
+            "$0,123.00",
             "$1.00\"",
         ] {
             assert_eq!(check_money(text.as_bytes()), Err(Problem::Misspelled), "{text}");

@@ -10,6 +10,8 @@
 
 mod difference;
 mod fill;
+#[cfg(feature = "fuzz")]
+pub(super) mod fuzz;
 mod names;
 mod statement;
 

@@ -1,0 +1,42 @@
+//! The targets by name. Each is made once, with whatever it needs beside the bytes.
+
+mod batch;
+mod control;
+mod files;
+mod sink;
+mod source;
+mod tables;
+
+/// Takes one input after the other.
+pub type Fuzzed = Box<dyn FnMut(&[u8])>;
+
+/// A name, and how the target is made.
+type Named = (&'static str, fn() -> Fuzzed);
+
+/// Every target.
+pub const TARGETS: [Named; 14] = [
+    ("stream", source::stream),
+    ("messages", source::messages),
+    ("session", source::session),
+    ("certificate", source::certificate),
+    ("values", batch::values),
+    ("spelled", batch::spelled),
+    ("http", sink::http),
+    ("answer", sink::answer),
+    ("catalogue", sink::catalogue),
+    ("mysql", sink::mysql),
+    ("job", files::job),
+    ("environment", files::environment),
+    ("notes", files::notes),
+    ("control", control::control),
+];
+
+/// The target of this name, ready for its first input.
+pub fn named(name: &str) -> Option<Fuzzed> {
+    TARGETS.iter().find(|(known, _)| *known == name).map(|(_, make)| make())
+}
+
+/// The first byte, which chooses, and the rest, which is read.
+fn chosen(bytes: &[u8]) -> (u8, &[u8]) {
+    bytes.split_first().map_or((0, bytes), |(first, rest)| (*first, rest))
+}

@@ -1,0 +1,95 @@
+//! What StarRocks sends: answers over HTTP and over the MySQL protocol.
+
+use std::path::Path;
+
+use serde_json::Value;
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::{TcpListener, TcpStream},
+    runtime::{Builder, Runtime},
+};
+use worker::{config::SinkConfig, starrocks::fuzz as door};
+
+use super::{Fuzzed, chosen, files, tables};
+
+const SENT: u64 = 7;
+
+pub(super) fn runtime() -> Runtime {
+    Builder::new_current_thread().enable_all().build().expect("a thread of ours can wait")
+}
+
+fn config(query_port: u16) -> SinkConfig {
+    files::least(&[("SINK_PORT", &query_port.to_string())]).sink
+}
+
+/// An answer to a load, head and body.
+pub(super) fn http() -> Fuzzed {
+    let (runtime, table, config) = (runtime(), tables::every(), config(9030));
+    let listener = runtime.block_on(TcpListener::bind("127.0.0.1:0")).expect("loopback has ports");
+    let at = listener.local_addr().expect("it listens");
+    Box::new(move |bytes| {
+        runtime.block_on(async {
+            let stream = TcpStream::connect(at).await.expect("it listens");
+            drop(listener.accept().await.expect("somebody connected"));
+            // An error is a good answer to bad bytes.
+            let _taken = door::exchange(stream, bytes, &config, &table, SENT).await.is_ok();
+        });
+    })
+}
+
+/// The body of an answer: rows count as loaded only where the words say so.
+pub(super) fn answer() -> Fuzzed {
+    let table = tables::every();
+    Box::new(move |bytes| {
+        let (choice, body) = chosen(bytes);
+        let status = [200, 200, 200, 401, 403, 404, 500, 307][usize::from(choice) % 8];
+        let taken = door::answer(status, body.to_vec(), &table, SENT);
+        // What nobody looks at may be a number beyond all bounds, or no text.
+        let Ok(said) = serde_json::from_slice::<Value>(body) else { return };
+        assert!(!taken.committed || (status == 200 && says_committed(&said)), "{said}");
+        let known = matches!(said["state"].as_str(), Some("VISIBLE" | "COMMITTED"));
+        assert!(!taken.known || (status == 200 && known), "{said}");
+    })
+}
+
+fn says_committed(said: &Value) -> bool {
+    let status = said["Status"].as_str().or(said["status"].as_str());
+    match status {
+        Some("Success" | "Publish Timeout") => said["NumberLoadedRows"] == SENT,
+        Some("Label Already Exists") => said["ExistingJobStatus"] == "FINISHED",
+        _ => false,
+    }
+}
+
+/// What SHOW CREATE TABLE says, a zero, and rows of tab-separated values.
+pub(super) fn catalogue() -> Fuzzed {
+    let table = tables::every();
+    Box::new(move |bytes| {
+        let text = String::from_utf8_lossy(bytes);
+        let (create, rows) = text.split_once('\0').unwrap_or((&text, ""));
+        let value = |text: &str| (text != "\\N").then(|| text.to_owned());
+        let rows = rows.lines().map(|line| line.split('\t').map(value).collect()).collect();
+        door::catalogue(&table, create, rows, Path::new("/nowhere"));
+    })
+}
+
+/// A server of the MySQL protocol that has said everything beforehand.
+pub(super) fn mysql() -> Fuzzed {
+    let runtime = runtime();
+    let listener = runtime.block_on(TcpListener::bind("127.0.0.1:0")).expect("loopback has ports");
+    let config = config(listener.local_addr().expect("it listens").port());
+    Box::new(move |bytes| {
+        runtime.block_on(async {
+            // A fault is a good answer to bad bytes.
+            let (_rows, ()) = tokio::join!(door::session(&config), say(&listener, bytes));
+        });
+    })
+}
+
+async fn say(listener: &TcpListener, bytes: &[u8]) {
+    let (mut stream, _) = listener.accept().await.expect("somebody connects");
+    let mut heard = Vec::new();
+    // A client that has had enough closes at any time.
+    let _said = stream.write_all(bytes).await.is_ok() && stream.shutdown().await.is_ok();
+    let _heard = stream.read_to_end(&mut heard).await.is_ok();
+}

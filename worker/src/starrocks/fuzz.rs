@@ -1,0 +1,96 @@
+//! A door for the fuzzer: everything that StarRocks, or a directory left by others, may say.
+
+use std::path::Path;
+
+use tokio::net::TcpStream;
+
+use super::{
+    answer::{Verdict, judge},
+    claim::Claim,
+    histories,
+    journal::Journal,
+    load::{Answer, Frontend, redirect},
+    schema,
+    sql::{Rows, Session},
+    state::{LoadState, read_state},
+    wire::{Connection, Head, WireError},
+};
+use crate::{config::SinkConfig, history::Held, table::Table};
+
+/// What an answer was taken for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Taken {
+    /// A load of so many rows is durable.
+    pub committed: bool,
+    /// A label is known to be committed.
+    pub known: bool,
+}
+
+/// What comes of an answer in these bytes to a load of `sent` rows. `stream` is at its end.
+pub async fn exchange(
+    stream: TcpStream,
+    bytes: &[u8],
+    config: &SinkConfig,
+    table: &Table,
+    sent: u64,
+) -> Result<Taken, String> {
+    let mut connection = Connection::having_received(stream, bytes.to_vec());
+    let (head, body) = read(&mut connection).await.map_err(|error| error.to_string())?;
+    if let Some(location) = redirect(&head) {
+        let frontend = Frontend::anonymous(config);
+        let next = frontend.follow(&frontend.address(), location).map_err(|error| error.to_string())?;
+        return Err(format!("to {next}"));
+    }
+    Ok(answer(head.status, body, table, sent))
+}
+
+async fn read(connection: &mut Connection) -> Result<(Head, Vec<u8>), WireError> {
+    loop {
+        let head = connection.read_head().await?;
+        if head.status >= 200 {
+            let body = connection.read_body(&head).await?;
+            return Ok((head, body));
+        }
+    }
+}
+
+/// What an answer means whose HTTP is read.
+pub fn answer(status: u16, body: Vec<u8>, table: &Table, sent: u64) -> Taken {
+    let known = read_state(status, &body) == Ok(LoadState::Committed);
+    let verdict = judge(&Answer { status, body }, table, sent);
+    if let Verdict::Again(trouble) | Verdict::Unclear(trouble) = &verdict {
+        trouble.fault(table);
+    }
+    Taken { committed: verdict == Verdict::Committed, known }
+}
+
+/// What the catalogue and the table of claims may hold.
+pub fn catalogue(table: &Table, create: &str, rows: Rows, notes: &Path) {
+    for row in &rows {
+        // A history that cannot be read is a fault.
+        let _history = histories::entry(row).is_ok();
+        let (key, claim) = Claim::read(row);
+        claim.past(&key, "s", Some(notes));
+    }
+    let held = |row: &Vec<Option<String>>| {
+        let text = |place: usize| row.get(place).cloned().flatten();
+        Some(Held(text(2)?.parse().ok()?, text(0)?, text(1)?))
+    };
+    let held: Vec<_> = rows.iter().filter_map(held).collect();
+    // A refusal is as good as a statement here.
+    let _completed = schema::fuzz::completed(table, create, rows, &held).is_ok();
+}
+
+/// Opens a session, runs a statement and counts its rows.
+pub async fn session(config: &SinkConfig) -> Result<usize, String> {
+    let mut session = Session::open(config).await.map_err(|error| format!("{:?}", error.fault()))?;
+    let rows = session.run("SHOW DATABASES", "list databases").await;
+    session.close().await;
+    rows.map(|rows| rows.len()).map_err(|error| format!("{:?}", error.fault()))
+}
+
+/// The loads that are noted in a directory, and whether a position is.
+pub fn notes(directory: &Path) -> std::io::Result<(usize, bool)> {
+    let journal = Journal::open(directory)?;
+    Ok((journal.labels().len(), Journal::left(directory).is_some()))
+}

@@ -1,0 +1,22 @@
+//! A door for the fuzzer: what an existing table may show of itself.
+
+use super::{
+    difference::{Existing, held_now, next_step, primary_key, still_held},
+    statement::alter_table,
+};
+use crate::{config::Values, fault::Fault, history::Held, starrocks::sql::Rows, table::Table};
+
+/// The next statement on the way to a complete table from one with these columns, of which some are known.
+pub(in crate::starrocks) fn completed(
+    table: &Table,
+    create: &str,
+    columns: Rows,
+    held: &[Held],
+) -> Result<Option<String>, Fault> {
+    primary_key(table, create)?;
+    let existing: Vec<_> = columns.into_iter().filter_map(Existing::read).collect();
+    let held = still_held(table, &existing, held);
+    held_now(table, Values::default(), &held)?;
+    let step = next_step(table, Values::default(), &existing, &held)?;
+    Ok(step.map(|step| alter_table(table, &step)))
+}
