@@ -20,6 +20,7 @@ use std::{
 
 use super::{Reader, continuity::identify, gather::Gather};
 use crate::{
+    change::Block,
     lsn::Lsn,
     postgres::{connection::Connection, error::SourceError, sql},
 };
@@ -74,6 +75,9 @@ impl<'a> CatchUp<'a> {
                 self.advance()?;
             }
         }
+        if last == Chunk::Last {
+            self.pass_on_position(&copy)?;
+        }
         // A walsender decodes from there once more.
         self.advance()?;
         self.connection
@@ -102,6 +106,17 @@ impl<'a> CatchUp<'a> {
             self.reader.progress.confirmed(durable);
         }
         self.advanced = Instant::now();
+        Ok(())
+    }
+
+    /// Behind the last change there may be WAL of no interest: where the copy is, everything has been sent.
+    fn pass_on_position(&mut self, copy: &str) -> Result<(), SourceError> {
+        let rows = self.connection.query(&position_query(copy))?;
+        if let Some(row) = rows.first() {
+            let mut block = Block::builder();
+            block.keepalive(row.parse(0)?);
+            self.reader.outlet.offer(block.finish());
+        }
         Ok(())
     }
 
@@ -174,6 +189,11 @@ fn copy_command(slot: &str) -> String {
 
 fn advance_command(slot: &str, lsn: Lsn) -> String {
     format!("SELECT pg_catalog.pg_replication_slot_advance({}, '{lsn}')", sql::literal(slot))
+}
+
+fn position_query(slot: &str) -> String {
+    let slot = sql::literal(slot);
+    format!("SELECT confirmed_flush_lsn FROM pg_catalog.pg_replication_slots WHERE slot_name = {slot}")
 }
 
 /// The next messages of the copy, in the form of the stream, as rows of one binary column.

@@ -63,7 +63,7 @@ impl<'a> Session<'a> {
             connection,
             gather,
             feedback: Feedback::new(interval),
-            pace: Pace::new(),
+            pace: Pace::new(Instant::now()),
             closing_since: None,
             behind: false,
         }
@@ -146,7 +146,7 @@ impl<'a> Session<'a> {
                 if self.gather.is_full() || self.gather.age() > GATHERING_LIMIT {
                     self.hand_on();
                 }
-                self.pace.after(count, room).into_iter().for_each(thread::sleep);
+                self.pace.after(count, room, Instant::now()).into_iter().for_each(thread::sleep);
                 Ok(())
             }
             Err(error) if error.kind() == ErrorKind::WouldBlock => self.await_more(),
