@@ -9,7 +9,7 @@ use std::{
     process::ExitCode,
 };
 
-use tracing_subscriber::EnvFilter;
+use tracing_subscriber::{filter::Targets, layer::SubscriberExt, util::SubscriberInitExt};
 use worker::{
     config::{ConfigError, JobConfig, LogLevel, description, dotenv, environment},
     job,
@@ -114,10 +114,13 @@ fn log(asked: Option<String>, level: LogLevel) -> Result<(), ConfigError> {
         LogLevel::Debug => "info,worker=debug,dbmazz=debug",
     });
     let problem = "must be a level, such as info, or pairs of module and level";
-    let filter = EnvFilter::try_new(filter)
+    // Not an `EnvFilter`: it compiles regular expressions, which take a megabyte for nothing.
+    let filter: Targets = filter
+        .parse()
         .map_err(|_| ConfigError { field: "RUST_LOG".to_owned(), problem: problem.to_owned() })?;
     let terminal = io::stderr().is_terminal();
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr).with_ansi(terminal).init();
+    let lines = tracing_subscriber::fmt::layer().with_writer(io::stderr).with_ansi(terminal);
+    tracing_subscriber::registry().with(lines).with(filter).init();
     Ok(())
 }
 

@@ -100,6 +100,15 @@ impl Worker {
         Ok(worker)
     }
 
+    pub fn pid(&self) -> u32 {
+        self.process.pid()
+    }
+
+    /// The port of its HTTP server, on 127.0.0.1.
+    pub fn http_port(&self) -> u16 {
+        self.settings.http_port
+    }
+
     pub fn process(&mut self) -> &mut Process {
         &mut self.process
     }

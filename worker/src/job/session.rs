@@ -30,7 +30,7 @@ use crate::{
 
 /// Blocks between the reader and the pipeline: enough that neither waits for the other, and little
 /// beside the buffer.
-const BLOCKS: usize = 8;
+const BLOCKS: usize = 4;
 
 /// Streams until the intake is closed or a table was mended, and then until everything received is durable and confirmed.
 pub(super) async fn run(

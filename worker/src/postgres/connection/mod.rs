@@ -29,6 +29,7 @@ pub(super) use frame::{STREAM_BYTES, Split, message, split};
 use super::error::SourceError;
 use crate::config::SourceConfig;
 use socket::Socket;
+use tls::Window;
 
 /// Until TCP, TLS and login are through.
 const OPEN_LIMIT: Duration = Duration::from_secs(20);
@@ -52,17 +53,26 @@ pub(super) struct Connection {
 impl Connection {
     /// Connects, agrees on TLS as configured, logs in and waits until the session is ready.
     pub(super) fn open(config: &SourceConfig) -> Result<Self, SourceError> {
-        Self::open_with(config, settings::REPLICATION)
+        Self::open_with(config, settings::REPLICATION, Window::Wide)
+    }
+
+    /// A session whose socket is one for a long stream.
+    pub(super) fn open_for_stream(config: &SourceConfig) -> Result<Self, SourceError> {
+        Self::open_with(config, settings::REPLICATION, Window::Fitting)
     }
 
     /// A session for SQL alone, which takes no walsender of the server.
     pub(super) fn open_for_sql(config: &SourceConfig) -> Result<Self, SourceError> {
-        Self::open_with(config, &[])
+        Self::open_with(config, &[], Window::Wide)
     }
 
-    fn open_with(config: &SourceConfig, settings: &[(&str, &str)]) -> Result<Self, SourceError> {
+    fn open_with(
+        config: &SourceConfig,
+        settings: &[(&str, &str)],
+        window: Window,
+    ) -> Result<Self, SourceError> {
         let deadline = Instant::now() + OPEN_LIMIT;
-        let socket = tls::dial(config, deadline)?;
+        let socket = tls::dial(config, window, deadline)?;
         let mut connection = Self { socket, inbox: Vec::new() };
         connection.send(&settings::startup_message(config, settings))?;
         login::log_in(&mut connection, config, deadline)?;

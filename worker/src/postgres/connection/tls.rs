@@ -25,13 +25,26 @@ use crate::{
 const CONNECT_LIMIT: Duration = Duration::from_secs(5);
 /// A status update that finds no ear for so long ends the connection.
 const UNANSWERED: Duration = Duration::from_secs(30);
-/// Room for what arrives while the reader's thread pauses.
-const RECEIVE_BUFFER: usize = 4 << 20;
+/// Room for what is on its way from a distant server.
+const WIDE: usize = 4 << 20;
+/// A server that puts each message on the wire by itself is as slow as its sends. Behind a full window they wait,
+/// are put together and go in a few large pieces; so the window is one that a pause of the reader fills.
+const NARROW: usize = 32 << 10;
+/// Nearer than this a narrow window lets through all that a server can decode.
+const NEAR: Duration = Duration::from_millis(1);
 /// Asks for TLS: a message without tag, of eight bytes, with a protocol version that is none.
 const SSL_REQUEST: [u8; 8] = [0, 0, 0, 8, 0x04, 0xD2, 0x16, 0x2F];
 
-pub(super) fn dial(config: &SourceConfig, deadline: Instant) -> Result<Socket, SourceError> {
-    let tcp = connect(config).map_err(SourceError::Unreachable)?;
+/// How much may be on its way to us.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Window {
+    Wide,
+    /// Narrow when the server is near.
+    Fitting,
+}
+
+pub(super) fn dial(config: &SourceConfig, window: Window, deadline: Instant) -> Result<Socket, SourceError> {
+    let tcp = connect(config, window).map_err(SourceError::Unreachable)?;
     let mut socket = Socket::plain(tcp);
     let Some(mut tls) = client(config)? else { return Ok(socket) };
     if !accepts_tls(&mut socket, deadline).map_err(SourceError::Unreachable)? {
@@ -42,10 +55,10 @@ pub(super) fn dial(config: &SourceConfig, deadline: Instant) -> Result<Socket, S
     socket.into_tls(tls, deadline).map_err(|error| SourceError::Tls(error.to_string()))
 }
 
-fn connect(config: &SourceConfig) -> io::Result<TcpStream> {
+fn connect(config: &SourceConfig, window: Window) -> io::Result<TcpStream> {
     let mut last = io::Error::new(io::ErrorKind::NotFound, "the host name has no address");
     for address in (config.host.as_str(), config.port).to_socket_addrs()? {
-        match connect_to(address) {
+        match connect_to(address, window) {
             Ok(stream) => return Ok(stream),
             Err(error) => last = error,
         }
@@ -53,11 +66,13 @@ fn connect(config: &SourceConfig) -> io::Result<TcpStream> {
     Err(last)
 }
 
-fn connect_to(address: SocketAddr) -> io::Result<TcpStream> {
-    let socket = RawSocket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
-    // Before connecting, for it decides the window that is offered.
-    socket.set_recv_buffer_size(RECEIVE_BUFFER)?;
-    socket.connect_timeout(&address.into(), CONNECT_LIMIT)?;
+fn connect_to(address: SocketAddr, window: Window) -> io::Result<TcpStream> {
+    let begun = Instant::now();
+    let mut socket = connect_with(address, WIDE)?;
+    // How far the server is shows only now, and a window that was offered cannot be taken back: so once more.
+    if window == Window::Fitting && begun.elapsed() < NEAR {
+        socket = connect_with(address, NARROW)?;
+    }
     let stream = TcpStream::from(socket);
     let keepalive =
         TcpKeepalive::new().with_time(Duration::from_secs(30)).with_interval(Duration::from_secs(10));
@@ -67,6 +82,14 @@ fn connect_to(address: SocketAddr) -> io::Result<TcpStream> {
     stream.set_nodelay(true)?;
     stream.set_nonblocking(true)?;
     Ok(stream)
+}
+
+fn connect_with(address: SocketAddr, receive_buffer: usize) -> io::Result<RawSocket> {
+    let socket = RawSocket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+    // Before connecting, for it decides the window that is offered.
+    socket.set_recv_buffer_size(receive_buffer)?;
+    socket.connect_timeout(&address.into(), CONNECT_LIMIT)?;
+    Ok(socket)
 }
 
 /// One byte, and not more: what follows an `S` in the clear would be somebody else's.

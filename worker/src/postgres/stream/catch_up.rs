@@ -1,35 +1,39 @@
 //! Reads a long backlog round the walsender: chunk by chunk, as fast as the server can decode.
 //!
 //! ```text
-//! ┌► all handed on is durable ─► advance the slot to it ─► near the end? ─► stream
-//! └──────────────────────── peek a chunk ◄───────────────── no
+//! copy the slot ─► ┌► read a chunk of the copy ─► slot behind? advance it to what is durable ─► far from the end? ─┐
+//!                  └──────────────────────────────────── yes ◄───────────────────────────────────────────────────┘
+//!                  no ─► advance the slot, drop the copy ─► stream
 //! ```
 //!
-//! A walsender sends one message at a time and wakes its reader for each; a peek decodes a whole chunk
-//! and then sends it without a pause. The rules are those of the stream: whole transactions, in order, and the
-//! slot moves only over what is durable. The session that peeks is the one that streams afterwards, and it
-//! holds the lock of the slot all the time, so there is no moment at which another worker could begin.
+//! A walsender sends one message at a time and wakes its reader for each; here a whole chunk is decoded
+//! and then sent without a pause, and while the server decodes the next, the last is loaded. The rules are those of
+//! the stream: whole transactions, in order, and the slot moves only over what is durable. What moves on with every
+//! chunk is a copy of the slot, which is this session's own and ends with it. The session that reads the copy is
+//! the one that streams afterwards, and it holds the lock of the slot all the time, so there is no moment at which
+//! another worker could begin.
 
 use std::{
     io::ErrorKind,
     time::{Duration, Instant},
 };
 
-use super::{Reader, continuity::identify, gather::Gather, parked};
+use super::{Reader, continuity::identify, gather::Gather};
 use crate::{
+    change::Block,
     lsn::Lsn,
     postgres::{connection::Connection, error::SourceError, sql},
 };
 
 const TICK: Duration = Duration::from_millis(100);
-/// Nearer than this a stream is as fast, because a peek begins with a pause.
+/// Nearer than this a stream is as fast, because a chunk begins with a pause.
 const NEAR: u64 = 16 << 20;
-/// Messages of a chunk: the server decodes from its restart position for each, so small ones cost it twice, and
-/// it keeps a whole one before it sends the first.
+/// Messages of a chunk: the server skips again what lies between the copy's restart position and the chunk, so
+/// small ones cost it twice, and it keeps a whole one before it sends the first.
 const FIRST_CHUNK: u32 = 250_000;
 const LARGEST_CHUNK: u32 = 1_000_000;
-/// When nothing is held any more and the durable position stays behind, a table is halted.
-const STUCK: Duration = Duration::from_secs(1);
+/// Moving the slot costs the server another look at the WAL.
+const BETWEEN_ADVANCES: Duration = Duration::from_secs(10);
 /// Until the server has decoded a chunk; a transaction is never cut, however large.
 const DECODE_LIMIT: Duration = Duration::from_secs(3600);
 
@@ -37,6 +41,7 @@ pub(super) struct CatchUp<'a> {
     reader: &'a mut Reader,
     connection: Connection,
     chunk: u32,
+    advanced: Instant,
 }
 
 /// What a chunk held.
@@ -51,63 +56,66 @@ enum Chunk {
 
 impl<'a> CatchUp<'a> {
     pub(super) fn new(reader: &'a mut Reader, connection: Connection) -> Self {
-        Self { reader, connection, chunk: FIRST_CHUNK }
+        Self { reader, connection, chunk: FIRST_CHUNK, advanced: Instant::now() }
     }
 
     /// Gives the session back for the stream; nothing when it ended in the middle of a chunk.
     pub(super) fn run(mut self) -> Result<Option<Connection>, SourceError> {
-        let begun = Instant::now();
+        let begun = self.advanced;
         tracing::info!(slot = %self.reader.config.slot, lsn = %self.reader.position(), "catch-up began");
+        let copy = self.copy_slot()?;
         let mut last = Chunk::Full;
-        // The slot is moved before the stream begins, too: a walsender decodes from there once more.
-        while self.until_durable() {
-            self.advance()?;
-            if last == Chunk::Last || self.behind()? < NEAR {
-                break;
-            }
-            last = self.read_chunk()?;
+        while last == Chunk::Full && self.behind()? > NEAR {
+            last = self.read_chunk(&copy)?;
             if last == Chunk::Left {
                 return Ok(None);
             }
             self.chunk = (self.chunk * 2).min(LARGEST_CHUNK);
+            if self.advanced.elapsed() > BETWEEN_ADVANCES {
+                self.advance()?;
+            }
         }
+        if last == Chunk::Last {
+            self.pass_on_position(&copy)?;
+        }
+        // A walsender decodes from there once more.
+        self.advance()?;
+        self.connection
+            .query(&format!("SELECT pg_catalog.pg_drop_replication_slot({})", sql::literal(&copy)))?;
         tracing::info!(slot = %self.reader.config.slot, lsn = %self.reader.position(), elapsed = ?begun.elapsed(), "catch-up ended");
         Ok(Some(self.connection))
     }
 
-    /// Waits for what was handed on. False when nobody wants more, or a table is halted and it will not come.
-    fn until_durable(&mut self) -> bool {
-        let mut idle_since = None;
-        loop {
-            let reader = &mut *self.reader;
-            if !reader.outlet.is_empty() {
-                reader.outlet.wait_for_room(TICK);
-            } else if *reader.durable.borrow_and_update() >= reader.router.committed() {
-                return true;
-            } else {
-                parked::wait_for(reader.durable.changed(), TICK);
-            }
-            if !reader.wants_to_read() {
-                return false;
-            }
-            let is_idle = reader.outlet.is_empty() && reader.progress.held() == 0;
-            let since = idle_since.filter(|_| is_idle).or_else(|| is_idle.then(Instant::now));
-            if since.is_some_and(|since: Instant| since.elapsed() > STUCK) {
-                return false;
-            }
-            idle_since = since;
-        }
+    /// A slot for this session alone, from where the reader is.
+    fn copy_slot(&mut self) -> Result<String, SourceError> {
+        let rows = self.connection.query(&copy_command(&self.reader.config.slot))?;
+        let copy = rows.first().map(|row| row.text(0).to_owned());
+        let copy = copy.ok_or_else(|| SourceError::protocol("a copied slot has no name"))?;
+        // What was handed on may not be durable, and the slot then lies before it.
+        let position = self.reader.position();
+        self.connection.query(&advance_command(&copy, position))?;
+        Ok(copy)
     }
 
     /// Tells PostgreSQL to forget what is durable.
     fn advance(&mut self) -> Result<(), SourceError> {
         let durable = *self.reader.durable.borrow();
         if durable > self.reader.told {
-            let slot = sql::literal(&self.reader.config.slot);
-            self.connection
-                .query(&format!("SELECT pg_catalog.pg_replication_slot_advance({slot}, '{durable}')"))?;
+            self.connection.query(&advance_command(&self.reader.config.slot, durable))?;
             self.reader.told = durable;
             self.reader.progress.confirmed(durable);
+        }
+        self.advanced = Instant::now();
+        Ok(())
+    }
+
+    /// Behind the last change there may be WAL of no interest: where the copy is, everything has been sent.
+    fn pass_on_position(&mut self, copy: &str) -> Result<(), SourceError> {
+        let rows = self.connection.query(&position_query(copy))?;
+        if let Some(row) = rows.first() {
+            let mut block = Block::builder();
+            block.keepalive(row.parse(0)?);
+            self.reader.outlet.offer(block.finish());
         }
         Ok(())
     }
@@ -118,8 +126,8 @@ impl<'a> CatchUp<'a> {
         Ok(server.0.saturating_sub(self.reader.position().0))
     }
 
-    fn read_chunk(&mut self) -> Result<Chunk, SourceError> {
-        let command = peek_command(&self.reader.config.slot, &self.reader.config.publication, self.chunk);
+    fn read_chunk(&mut self, copy: &str) -> Result<Chunk, SourceError> {
+        let command = chunk_command(copy, &self.reader.config.publication, self.chunk);
         self.connection.start_copy_out(&command, DECODE_LIMIT)?;
         let mut gather = Gather::copying(self.connection.take_inbox());
         let mut messages = 0;
@@ -170,13 +178,36 @@ impl<'a> CatchUp<'a> {
     }
 }
 
-/// The next messages of the slot, in the form of the stream, as rows of one binary column.
-fn peek_command(slot: &str, publication: &str, messages: u32) -> String {
-    let (slot, publications) = (sql::literal(slot), sql::literal(&sql::identifier(publication)));
+/// A copy that PostgreSQL drops when the session ends, in whatever way.
+fn copy_command(slot: &str) -> String {
+    let slot = sql::literal(slot);
     format!(
-        "COPY (SELECT data FROM pg_catalog.pg_logical_slot_peek_binary_changes({slot}, NULL, {messages}, \
+        "SELECT slot_name FROM pg_catalog.pg_copy_logical_replication_slot({slot}, \
+         'dbmazz_catch_up_' || pg_catalog.pg_backend_pid(), true)"
+    )
+}
+
+fn advance_command(slot: &str, lsn: Lsn) -> String {
+    format!("SELECT pg_catalog.pg_replication_slot_advance({}, '{lsn}')", sql::literal(slot))
+}
+
+fn position_query(slot: &str) -> String {
+    let slot = sql::literal(slot);
+    format!("SELECT confirmed_flush_lsn FROM pg_catalog.pg_replication_slots WHERE slot_name = {slot}")
+}
+
+/// The next messages of the copy, in the form of the stream, as rows of one binary column.
+fn chunk_command(copy: &str, publication: &str, messages: u32) -> String {
+    let (copy, publications) = (sql::literal(copy), sql::literal(&sql::identifier(publication)));
+    format!(
+        "COPY (SELECT data FROM pg_catalog.pg_logical_slot_get_binary_changes({copy}, NULL, {messages}, \
          'proto_version', '1', 'publication_names', {publications})) TO STDOUT (FORMAT binary)"
     )
+}
+
+/// Whether the server cannot do what catch-up asks for, so that asking again is in vain.
+pub(super) fn is_refusal(code: &str) -> bool {
+    matches!(code, "0A000" | "42501" | "55000") || code.starts_with("53")
 }
 
 /// Whether a backlog is long enough for catch-up to pay.
@@ -191,8 +222,8 @@ mod tests {
     #[test]
     fn names_are_quoted_as_often_as_they_are_nested() {
         assert_eq!(
-            peek_command("orders", "it's \"p\"", 7),
-            "COPY (SELECT data FROM pg_catalog.pg_logical_slot_peek_binary_changes('orders', NULL, 7, \
+            chunk_command("orders", "it's \"p\"", 7),
+            "COPY (SELECT data FROM pg_catalog.pg_logical_slot_get_binary_changes('orders', NULL, 7, \
              'proto_version', '1', 'publication_names', '\"it''s \"\"p\"\"\"')) TO STDOUT (FORMAT binary)"
         );
     }
@@ -205,5 +236,11 @@ mod tests {
         assert!(!pays(Lsn(1000), Lsn(1000 + NEAR), Some(0)));
         assert!(!pays(Lsn(1000), Lsn(u64::MAX), None));
         assert!(!pays(behind, Lsn(1000), Some(0)));
+    }
+
+    #[test]
+    fn a_want_of_slots_or_rights_is_a_refusal_and_a_cut_session_is_none() {
+        assert!(["53400", "53100", "42501"].iter().all(|code| is_refusal(code)));
+        assert!(!["57P01", "55006", "42704", "XX000"].iter().any(|code| is_refusal(code)));
     }
 }

@@ -35,6 +35,8 @@ pub(super) struct Gather {
     /// The length of the frame that is not whole yet, as it claims.
     pending: usize,
     first_event: Option<Instant>,
+    /// As many bytes as the last block had: in full flow a block begins with room for all it will hold.
+    expected: usize,
     envelope: Envelope,
 }
 
@@ -80,7 +82,15 @@ impl Gather {
         let filled = bytes.len();
         let mut builder = BlockBuilder::default();
         *builder.bytes_mut() = bytes;
-        Self { builder, filled, routed: 0, pending: 0, first_event: None, envelope: Envelope::Stream }
+        Self {
+            builder,
+            filled,
+            routed: 0,
+            pending: 0,
+            first_event: None,
+            expected: 0,
+            envelope: Envelope::Stream,
+        }
     }
 
     /// For the rows of one COPY.
@@ -96,7 +106,7 @@ impl Gather {
         let bytes = self.builder.bytes_mut();
         if bytes.len() < self.filled + LEAST_SPACE {
             let most = LARGEST.max(self.routed + self.pending).max(self.filled + LEAST_SPACE);
-            let length = (bytes.len() * 2).clamp(SMALLEST, most.max(SMALLEST));
+            let length = (bytes.len() * 2).max(self.expected).clamp(SMALLEST, most.max(SMALLEST));
             bytes.reserve_exact(length.saturating_sub(bytes.len()));
             bytes.resize(length, 0);
         }
@@ -204,9 +214,13 @@ impl Gather {
         if bytes.capacity() > 2 * bytes.len() {
             bytes.shrink_to_fit();
         }
-        let (pending, envelope) = (self.pending, self.envelope);
-        let full = std::mem::replace(self, Self::starting_with(carried));
-        (self.pending, self.envelope) = (pending, envelope);
+        let next = Self {
+            pending: self.pending,
+            expected: self.filled,
+            envelope: self.envelope,
+            ..Self::starting_with(carried)
+        };
+        let full = std::mem::replace(self, next);
         Some(full.builder.finish())
     }
 

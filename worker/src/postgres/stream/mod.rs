@@ -26,6 +26,7 @@ pub mod fuzz;
 mod gather;
 mod lock;
 mod outlet;
+mod pace;
 mod parked;
 mod session;
 
@@ -101,6 +102,8 @@ pub struct Reader {
     slot_in_use_since: Option<Instant>,
     /// When it was last known how many bytes the stream is behind.
     looked_behind: Option<Instant>,
+    /// The server cannot do what catch-up asks for.
+    catch_up_refused: bool,
     ended_since: Option<Instant>,
 }
 
@@ -126,6 +129,7 @@ impl Reader {
             told: Lsn::default(),
             slot_in_use_since: None,
             looked_behind: None,
+            catch_up_refused: false,
             ended_since: None,
         }
     }
@@ -156,16 +160,16 @@ impl Reader {
 
     /// One connection, from its start to its end.
     fn stream(&mut self, backoff: &mut Backoff) -> Result<Ended, SourceError> {
-        let mut connection = Connection::open(&self.config)?;
+        let mut connection = Connection::open_for_stream(&self.config)?;
         let interval = feedback::interval(&mut connection)?;
         lock::take(&mut connection, &self.config.slot)?;
         let origin = self.check_continuity(&mut connection)?;
         self.looked_behind = Some(Instant::now());
-        if self.wants_to_read() && catch_up::pays(self.position(), origin.flushed, self.config.catch_up) {
+        if self.wants_to_read() && self.catch_up_pays(origin) {
             self.origin = Some(origin);
             backoff.reset();
             self.reading(origin);
-            let Some(session) = CatchUp::new(self, connection).run()? else { return Ok(Ended::Behind) };
+            let Some(session) = self.catch_up(connection)? else { return Ok(Ended::Behind) };
             connection = session;
         }
         self.start_replication(&mut connection)?;
@@ -175,11 +179,28 @@ impl Reader {
         Session::new(self, connection, interval).run()
     }
 
+    fn catch_up_pays(&self, origin: Origin) -> bool {
+        !self.catch_up_refused && catch_up::pays(self.position(), origin.flushed, self.config.catch_up)
+    }
+
+    /// Gives the session back for the stream; nothing when another has to be opened.
+    fn catch_up(&mut self, connection: Connection) -> Result<Option<Connection>, SourceError> {
+        match CatchUp::new(self, connection).run() {
+            Err(SourceError::Server(error)) if catch_up::is_refusal(&error.code) => {
+                tracing::warn!(slot = %self.config.slot, error = %error, "catch-up was refused, streaming instead");
+                self.catch_up_refused = true;
+                Ok(None)
+            }
+            ended => ended,
+        }
+    }
+
     /// Whether it is time to see if the backlog is one for catch-up.
     fn fell_behind(&self) -> bool {
         let age = self.router.commit_time().and_then(|time| time.elapsed().ok());
         let looked = self.looked_behind.is_some_and(|looked| looked.elapsed() < BETWEEN_LOOKS);
-        self.config.catch_up.is_some() && age.is_some_and(|age| age > FAR_BEHIND) && !looked
+        let wanted = self.config.catch_up.is_some() && !self.catch_up_refused;
+        wanted && age.is_some_and(|age| age > FAR_BEHIND) && !looked
     }
 
     fn wants_to_read(&self) -> bool {

@@ -11,13 +11,11 @@ use std::{
 
 use futures::future::{Either, select};
 
-use super::{Intake, Reader, feedback::Feedback, gather::Gather, parked};
+use super::{Intake, Reader, feedback::Feedback, gather::Gather, pace::Pace, parked};
 use crate::postgres::{connection::Connection, error::SourceError};
 
 /// The longest that a step waits: how late a moved durable position, a pause or a drain is noticed.
 const TICK: Duration = Duration::from_millis(100);
-/// After the socket is empty, more is likely to come: one wake-up of ours for many sends of the server.
-const GATHERING_PAUSE: Duration = Duration::from_micros(300);
 /// The longest that an event waits for others in a block.
 const GATHERING_LIMIT: Duration = Duration::from_millis(5);
 /// For the rest of an open transaction, when draining.
@@ -30,8 +28,7 @@ pub(super) struct Session<'a> {
     connection: Connection,
     gather: Gather,
     feedback: Feedback,
-    /// Something was read since the last pause.
-    fresh: bool,
+    pace: Pace,
     closing_since: Option<Instant>,
     /// What arrives was committed long ago.
     behind: bool,
@@ -66,7 +63,7 @@ impl<'a> Session<'a> {
             connection,
             gather,
             feedback: Feedback::new(interval),
-            fresh: true,
+            pace: Pace::new(Instant::now()),
             closing_since: None,
             behind: false,
         }
@@ -136,18 +133,20 @@ impl<'a> Session<'a> {
     }
 
     fn read(&mut self) -> Result<(), SourceError> {
-        match self.connection.read(self.gather.space()) {
+        let space = self.gather.space();
+        let room = space.len();
+        match self.connection.read(space) {
             Ok(0) => Err(SourceError::Lost(std::io::Error::new(
                 ErrorKind::UnexpectedEof,
                 "the server closed the connection",
             ))),
             Ok(count) => {
                 self.gather.filled(count);
-                self.fresh = true;
                 self.digest()?;
                 if self.gather.is_full() || self.gather.age() > GATHERING_LIMIT {
                     self.hand_on();
                 }
+                self.pace.after(count, room, Instant::now()).into_iter().for_each(thread::sleep);
                 Ok(())
             }
             Err(error) if error.kind() == ErrorKind::WouldBlock => self.await_more(),
@@ -155,12 +154,8 @@ impl<'a> Session<'a> {
         }
     }
 
-    /// The socket is empty: wait a moment for more, then hand on what there is, then wait for the server.
+    /// The socket is empty: hand on what there is, then wait for the server.
     fn await_more(&mut self) -> Result<(), SourceError> {
-        if std::mem::take(&mut self.fresh) {
-            thread::sleep(GATHERING_PAUSE);
-            return Ok(());
-        }
         if self.gather.has_events() {
             self.hand_on();
             return Ok(());

@@ -62,6 +62,12 @@ impl Backlog {
         Ok(Self { end: end.parse()?, end_text, runs: 0.into() })
     }
 
+    /// Its WAL is of no use any more.
+    pub(crate) async fn forget(&self, postgres: &Postgres) -> Result<()> {
+        let source = Source::connect(&postgres.url("postgres")).await?;
+        source.run(&format!("SELECT pg_drop_replication_slot('{ORIGIN}')")).await
+    }
+
     /// A slot at the beginning of the backlog, for one run.
     pub(crate) async fn slot(&self, postgres: &Postgres) -> Result<String> {
         self.runs.set(self.runs.get() + 1);
@@ -83,9 +89,10 @@ async fn create_target(postgres: &Postgres, sink: &Sink) -> Result<()> {
 }
 
 pub(crate) fn settings(postgres: &Postgres, sink: &Sink, slot: &str) -> Result<Settings> {
-    let settings = Settings::new(&postgres.url("postgres"), sink, DATABASE, "events")?;
-    Ok(settings
-        .with("SOURCE_SLOT_NAME", slot)
-        .with("SOURCE_PUBLICATION_NAME", PUBLICATION)
-        .with("FLUSH_SIZE", "200000"))
+    Ok(settings_for(postgres, sink, slot, "events")?.with("SOURCE_PUBLICATION_NAME", PUBLICATION))
+}
+
+pub(crate) fn settings_for(postgres: &Postgres, sink: &Sink, slot: &str, tables: &str) -> Result<Settings> {
+    let settings = Settings::new(&postgres.url("postgres"), sink, DATABASE, tables)?;
+    Ok(settings.with("SOURCE_SLOT_NAME", slot).with("FLUSH_SIZE", "200000"))
 }

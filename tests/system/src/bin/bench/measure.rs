@@ -7,10 +7,18 @@ use std::{
 };
 
 use anyhow::{Context, Result};
-use system::{process::Process, sink::Sink, source::Source, wait, worker::Worker};
+use system::{
+    process::Process,
+    sink::Sink,
+    source::Source,
+    wait,
+    worker::{Settings, Worker},
+};
 use testbed::postgres::Postgres;
 
 use crate::backlog::{Backlog, DATABASE, PUBLICATION, settings};
+
+const DRAIN_LIMIT: Duration = Duration::from_secs(1800);
 
 /// What one run took.
 #[derive(Debug, Clone, Copy)]
@@ -25,20 +33,6 @@ pub(crate) struct Run {
     pub(crate) rows: u64,
 }
 
-/// Resident memory of a worker that has nothing to do.
-pub(crate) async fn idle(postgres: &Postgres, sink: &Sink, backlog: &Backlog) -> Result<u64> {
-    let slot = backlog.slot(postgres).await?;
-    let source = Source::connect(&postgres.url("postgres")).await?;
-    source.run(&format!("SELECT pg_replication_slot_advance('{slot}', '{}')", backlog.end_text)).await?;
-    let worker = Worker::ready(&settings(postgres, sink, &slot)?).await?;
-    // Idle is when the position of the quiet server has been confirmed.
-    wait::until("the worker has nothing to do", async || {
-        Ok((worker.status().await?.confirmed_lsn >= backlog.end).then_some(()))
-    })
-    .await?;
-    Ok(worker.memory()?.0)
-}
-
 /// By which way the worker reads the backlog.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Way {
@@ -48,21 +42,33 @@ pub(crate) enum Way {
 
 pub(crate) async fn worker(postgres: &Postgres, sink: &Sink, backlog: &Backlog, way: Way) -> Result<Run> {
     let slot = backlog.slot(postgres).await?;
+    let run = drained(&settings(postgres, sink, &slot)?, sink, way, backlog.end).await?;
+    drop_slot(postgres, &slot).await?;
+    Ok(run)
+}
+
+/// Runs a worker until its slot is confirmed up to `end`.
+pub(crate) async fn drained(settings: &Settings, sink: &Sink, way: Way, end: u64) -> Result<Run> {
     let before = loaded(sink)?;
     let began = Instant::now();
     let above = if way == Way::Stream { "Never" } else { "16Mi" };
-    let settings = settings(postgres, sink, &slot)?.with("DBMAZZ_CATCH_UP", above);
-    let mut worker = Worker::start(&settings)?;
-    wait::until("the worker has confirmed the backlog", async || {
-        Ok((worker.status().await?.confirmed_lsn >= backlog.end).then_some(()))
-    })
-    .await?;
+    let mut worker = Worker::start(&settings.clone().with("DBMAZZ_CATCH_UP", above))?;
+    while worker.status().await.map_or(0, |status| status.confirmed_lsn) < end {
+        anyhow::ensure!(worker.process().ended()?.is_none(), "the worker ended: {}", worker.process().said());
+        anyhow::ensure!(began.elapsed() < DRAIN_LIMIT, "the worker is too slow");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
     let elapsed = began.elapsed();
-    let (cpu, peak_memory) = usage(worker.process().pid()).context("the worker has ended")?;
+    let (cpu, peak_memory) = usage(worker.pid()).context("the worker has ended")?;
     let after = loaded(sink)?;
     worker.process().terminate().await?;
-    drop_slot(postgres, &slot).await?;
     Ok(Run { elapsed, cpu, peak_memory, body_bytes: after.0 - before.0, rows: after.1 - before.1 })
+}
+
+/// Lets a worker make slot, publication and targets, and go again.
+pub(crate) async fn set_up(settings: &Settings) -> Result<()> {
+    Worker::ready(settings).await?.process().terminate().await?;
+    Ok(())
 }
 
 pub(crate) async fn reference(postgres: &Postgres, backlog: &Backlog) -> Result<Run> {
@@ -102,7 +108,7 @@ fn loaded(sink: &Sink) -> Result<(u64, u64)> {
     Ok((table["bytes_loaded"].as_u64().unwrap_or(0), table["rows_loaded"].as_u64().unwrap_or(0)))
 }
 
-async fn drop_slot(postgres: &Postgres, slot: &str) -> Result<()> {
+pub(crate) async fn drop_slot(postgres: &Postgres, slot: &str) -> Result<()> {
     let source = Source::connect(&postgres.url("postgres")).await?;
     wait::until("the slot is free", async || {
         source.run(&format!("SELECT pg_drop_replication_slot('{slot}')")).await.map(Some)
@@ -110,7 +116,7 @@ async fn drop_slot(postgres: &Postgres, slot: &str) -> Result<()> {
     .await
 }
 
-fn usage(pid: u32) -> Option<(Duration, u64)> {
+pub(crate) fn usage(pid: u32) -> Option<(Duration, u64)> {
     const TICKS_PER_SECOND: u64 = 100;
     let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
     // The name may hold blanks; what follows its bracket does not.

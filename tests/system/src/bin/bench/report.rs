@@ -20,17 +20,12 @@ pub(crate) struct Round {
 pub(crate) struct Report {
     changes: f64,
     server: u32,
-    idle_memory: u64,
     rounds: Vec<Round>,
 }
 
 impl Report {
     pub(crate) fn new(changes: u64, server: u32) -> Self {
-        Self { changes: changes as f64, server, idle_memory: 0, rounds: Vec::new() }
-    }
-
-    pub(crate) fn idle(&mut self, memory: u64) {
-        self.idle_memory = memory;
+        Self { changes: changes as f64, server, rounds: Vec::new() }
     }
 
     pub(crate) fn add(&mut self, round: Round) {
@@ -61,7 +56,6 @@ impl Report {
         let stream = self.median_ratio(|round| &round.stream);
         let catch_up = self.median_ratio(|round| &round.catch_up);
         writeln!(out, "ratio, median: streaming {stream:.2}, catch-up {catch_up:.2}")?;
-        writeln!(out, "idle resident memory of the worker: {:.1} MiB", self.idle_memory as f64 / MIB)?;
         let runs = self.rounds.iter().flat_map(|round| [&round.stream, &round.catch_up]);
         let (bytes, rows) = runs.fold((0, 0), |sum, run| (sum.0 + run.body_bytes, sum.1 + run.rows));
         writeln!(out, "body bytes per row loaded: {:.0}", bytes as f64 / (rows as f64).max(1.0))?;
@@ -81,5 +75,21 @@ impl Report {
 
     fn cpu(&self, run: &Run) -> f64 {
         run.cpu.as_secs_f64() / (self.changes / 1e6)
+    }
+}
+
+/// Single figures, each beside its goal.
+#[derive(Debug, Default)]
+pub(crate) struct Findings(Vec<String>);
+
+impl Findings {
+    pub(crate) fn add(&mut self, what: impl Into<String>, value: &str, goal: &str) {
+        self.0.push(format!("| {} | {value} | {goal} |", what.into()));
+    }
+
+    pub(crate) fn print(&self) -> Result<()> {
+        let mut out = io::stdout().lock();
+        writeln!(out, "\n| what | measured | goal |\n|---|---|---|")?;
+        Ok(self.0.iter().try_for_each(|line| writeln!(out, "{line}"))?)
     }
 }
