@@ -310,6 +310,11 @@ impl Progress {
         lock(&self.tables).entry(table.clone()).or_default().dead_letters += rows;
     }
 
+    /// Changes that need no load any more: their table was emptied, or they come again.
+    pub fn changes_settled(&self, changes: u64) {
+        self.changes_done.fetch_add(changes, Relaxed);
+    }
+
     pub fn load_done(&self, table: &TableName, done: LoadDone) {
         self.changes_done.fetch_add(done.changes, Relaxed);
         let mut loads = lock(&self.loads);

@@ -81,8 +81,9 @@ fn source(
 
 fn sink(directory: &Path, starrocks: Starrocks) -> Result<SinkConfig, ConfigError> {
     let Starrocks { host, http_port, query_port, database, credentials: _, deletes, .. } = starrocks;
-    let Starrocks { values, on_refused_row, .. } = starrocks;
+    let Starrocks { values, on_refused_row, consistency, .. } = starrocks;
     let (user, password) = credentials(&field(SINK, "credentials"), directory, SINK_USERNAME, SINK_PASSWORD)?;
+    limits::fits_together(&field(SINK, "onRefusedRow"), consistency, on_refused_row)?;
     Ok(SinkConfig {
         host: limits::host(&field(SINK, "host"), &host)?,
         http_port: port_of(&field(SINK, "httpPort"), http_port)?,
@@ -91,6 +92,7 @@ fn sink(directory: &Path, starrocks: Starrocks) -> Result<SinkConfig, ConfigErro
         user,
         password,
         deletes,
+        consistency,
         values,
         on_refused_row,
     })

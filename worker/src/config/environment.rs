@@ -15,6 +15,7 @@
 //! | `FLUSH_SIZE` | 10000 | rows of one load at most |
 //! | `FLUSH_INTERVAL_MS` | 5000 | 10 or more; an upper bound: loads of one table begin at most a second apart |
 //! | `DBMAZZ_DELETES` | Soft | or Hard |
+//! | `DBMAZZ_CONSISTENCY` | Row | or Transaction: all tables in one step (StarRocks 4.0.7 and later) |
 //! | `DBMAZZ_BUFFER` | 32Mi | bytes held between source and sink |
 //! | `DBMAZZ_VALUES_DATES`, `_DECIMALS`, `_JSON` | Halt | or Null, Text: for values that StarRocks cannot hold |
 //! | `DBMAZZ_VALUES_JSON_NUMBERS` | Exact | or Round |
@@ -36,7 +37,7 @@ use std::{
 };
 
 use super::{
-    BatchConfig, ConfigError, Deletes, JobConfig, JsonNumbers, LogLevel, OnRefusedRow, Secret, SinkConfig,
+    BatchConfig, ConfigError, Consistency, Deletes, JobConfig, JsonNumbers, LogLevel, OnRefusedRow, Secret, SinkConfig,
     SourceConfig, TooLong, Unfit, Values, file, limits, listen, sink_url, source_url,
 };
 use crate::table::TableName;
@@ -104,6 +105,15 @@ fn tables(list: &str) -> Result<Vec<TableName>, ConfigError> {
 fn sink<F: Fn(&str) -> Option<String>>(variables: &Variables<F>) -> Result<SinkConfig, ConfigError> {
     variables.one_of("SINK_TYPE", &["starrocks"])?;
     let (host, http_port) = sink_url::read(&variables.required("SINK_URL")?)?;
+    let consistency = variables.word(
+        "DBMAZZ_CONSISTENCY",
+        [("Row", Consistency::Row), ("Transaction", Consistency::Transaction)],
+    )?;
+    let on_refused_row = variables.word(
+        "DBMAZZ_ON_REFUSED_ROW",
+        [("Halt", OnRefusedRow::Halt), ("DeadLetter", OnRefusedRow::DeadLetter)],
+    )?;
+    limits::fits_together("DBMAZZ_ON_REFUSED_ROW", consistency, on_refused_row)?;
     Ok(SinkConfig {
         host,
         http_port,
@@ -112,11 +122,9 @@ fn sink<F: Fn(&str) -> Option<String>>(variables: &Variables<F>) -> Result<SinkC
         user: limits::name("SINK_USER", &variables.or("SINK_USER", "root"))?,
         password: variables.secret("SINK_PASSWORD")?.unwrap_or_default(),
         deletes: variables.word("DBMAZZ_DELETES", [("Soft", Deletes::Soft), ("Hard", Deletes::Hard)])?,
+        consistency,
         values: values(variables)?,
-        on_refused_row: variables.word(
-            "DBMAZZ_ON_REFUSED_ROW",
-            [("Halt", OnRefusedRow::Halt), ("DeadLetter", OnRefusedRow::DeadLetter)],
-        )?,
+        on_refused_row,
     })
 }
 

@@ -19,7 +19,7 @@ mod source_url;
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 pub use crds::spec::{
-    Deletes, DeletionPolicy, DesiredState, JsonNumbers, LogLevel, OnRefusedRow, TlsMode, TooLong, Unfit,
+    Consistency, Deletes, DeletionPolicy, DesiredState, JsonNumbers, LogLevel, OnRefusedRow, TlsMode, TooLong, Unfit,
     Values,
 };
 pub use secret::Secret;
@@ -77,6 +77,7 @@ pub struct SinkConfig {
     pub user: String,
     pub password: Secret,
     pub deletes: Deletes,
+    pub consistency: Consistency,
     /// What becomes of values that StarRocks cannot hold.
     pub values: Values,
     pub on_refused_row: OnRefusedRow,

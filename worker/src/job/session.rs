@@ -17,14 +17,14 @@ use super::{
 };
 use crate::{
     change::Block,
-    config::JobConfig,
+    config::{Consistency, JobConfig},
     fault::Fault,
     hold::{GRACE, Hold, Right},
     lsn::Lsn,
-    pipeline::{Pipeline, Settings},
+    pipeline::{Pipeline, Settings, Together},
     postgres::{self, Intake, Prepared, Reader, ReaderEnds},
     progress::{Progress, Stage},
-    starrocks::{self, Loader, Position, SlotIdentity, Takeover},
+    starrocks::{self, Position, SlotIdentity, Takeover, Won},
     table::TableId,
 };
 
@@ -82,7 +82,12 @@ async fn prepare(
     let prepared = off_the_runtime(move || postgres::prepare(&source, &past)).await?;
     progress.clear(&crate::fault::Part::Source);
     let halted = starrocks::prepare(&config.sink, &prepared.tables).await?;
-    Ok((prepared, halted))
+    let mut in_the_way = prepared.refused.iter().chain(halted.iter().map(|(_, fault)| fault));
+    match in_the_way.next() {
+        // A transaction cannot be followed without one of its tables.
+        Some(fault) if config.sink.consistency == Consistency::Transaction => Err(fault.clone()),
+        _ => Ok((prepared, halted)),
+    }
 }
 
 async fn stream(
@@ -103,17 +108,30 @@ async fn stream(
     let settings = Settings { batch, buffer, deletes, holds_wal };
     let board = Arc::clone(progress);
     let closing = intake.clone();
-    let pipeline = |loader| Pipeline::new(settings, &tables, start, Arc::new(loader), durable, board);
+    let consistency = config.sink.consistency;
+    let pipeline = async |won: Won| match consistency {
+        Consistency::Row => {
+            let load = Arc::new(won.loader());
+            Pipeline::new(settings, &tables, start, load, durable, board).halting(halted).run(taken).await;
+            Ok(())
+        }
+        Consistency::Transaction => {
+            let (reached, load) = (won.reached, Arc::new(won.together()));
+            Together::new(settings, &tables, reached, load, durable, board).run(taken).await
+        }
+    };
     let loading = async {
-        let loader = tokio::select! {
-            loader = right_to_load(takeover, slot, start, held.clone()) => loader,
+        let won = tokio::select! {
+            won = right_to_load(takeover, slot, start, held.clone()) => won,
             () = closed(closing) => None,
         };
         // Otherwise nothing was loaded, and nothing is left to do.
-        let Some(loader) = loader else { return };
-        let pipeline = pipeline(loader).halting(halted);
-        tokio::join!(pipeline.run(taken), note(takeover, made_durable, noted, held));
-        takeover.drained();
+        let Some(won) = won else { return Ok(()) };
+        let (ended, ()) = tokio::join!(pipeline(won), note(takeover, made_durable, noted, held));
+        if ended.is_ok() {
+            takeover.drained();
+        }
+        ended
     };
     let ends = ReaderEnds { blocks, durable: confirmable, intake, hold };
     let reader = Reader::new(config.source.clone(), tables.clone().into(), start, ends, Arc::clone(progress));
@@ -121,7 +139,7 @@ async fn stream(
     // has ended or was dropped, because that closes the watch.
     let (mut loading, mut reading) = (pin!(loading), pin!(off_the_runtime(move || reader.run())));
     tokio::select! {
-        () = &mut loading => reading.await,
+        loaded = &mut loading => reading.await.and(loaded),
         read = &mut reading => {
             // Without the slot nothing more is sent; what is in the air then is noted.
             let _ = timeout(GRACE, loading).await;
@@ -137,7 +155,7 @@ async fn right_to_load(
     slot: SlotIdentity,
     durable: Lsn,
     mut held: watch::Receiver<Hold>,
-) -> Option<Loader> {
+) -> Option<Won> {
     let right = Right::new(held.clone());
     let timeline = loop {
         let hold = *held.borrow_and_update();

@@ -24,7 +24,7 @@ use super::{
 use crate::{
     change::{Block, Change, Event},
     config::BatchConfig,
-    fault::{Fault, Part},
+    fault::Fault,
     lsn::Lsn,
     progress::{LoadDone, Progress},
     table::{Table, TableId},
@@ -141,16 +141,7 @@ impl<L: Load> Pipeline<L> {
     fn push(&mut self, table: TableId, change: Change<'_>) {
         let Some(lane) = self.lanes.get_mut(table.0 as usize) else { return };
         if let Err(incomplete) = lane.push(change, self.transaction, &mut self.ledger) {
-            let name = lane.table().name.clone();
-            let fault = Fault::halt(
-                Part::Table(name.clone()),
-                crds::Reason::ReplicaIdentityInsufficient,
-                format!("a row of {name} changed its key, and {incomplete}"),
-                format!(
-                    "run ALTER TABLE {name} REPLICA IDENTITY FULL, then copy the table anew: changes before \
-                     the ALTER stay incomplete"
-                ),
-            );
+            let fault = incomplete.fault(&lane.table().name);
             self.halt(table, fault);
         }
     }

@@ -29,6 +29,7 @@ mod sql;
 mod state;
 mod takeover;
 mod target;
+mod together;
 mod wire;
 
 #[cfg(test)]
@@ -38,7 +39,8 @@ pub use self::{
     claim::SlotIdentity,
     loader::Loader,
     schema::prepare,
-    takeover::{Position, Takeover},
+    takeover::{Position, Takeover, Won},
+    together::TogetherLoader,
 };
 
 /// What the names begin with of fields that are in a row and not in the table.
