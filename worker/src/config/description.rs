@@ -13,8 +13,8 @@ use crds::{
 };
 
 use super::{
-    BatchConfig, ConfigError, DesiredState, JobConfig, Secret, SinkConfig, SourceConfig, TlsConfig, TlsMode,
-    file, limits, listen,
+    BatchConfig, ConfigError, Consistency, DesiredState, JobConfig, Secret, SinkConfig, SourceConfig,
+    TlsConfig, TlsMode, file, limits, listen,
 };
 
 const SOURCE: &str = "spec.source.postgres";
@@ -30,7 +30,10 @@ pub fn read(directory: &Path, vars: impl Fn(&str) -> Option<String>) -> Result<J
     Ok(JobConfig {
         job: limits::name("job", &job)?,
         batch: batch(&starrocks.batch, buffer)?,
-        source: source(directory, slot, publication, spec.source.postgres)?,
+        source: SourceConfig {
+            whole_rows: starrocks.consistency == Consistency::Transaction,
+            ..source(directory, slot, publication, spec.source.postgres)?
+        },
         sink: sink(directory, starrocks)?,
         buffer,
         drain_timeout: limits::duration("spec.worker.drainTimeout", &spec.worker.drain_timeout, "1s", "1h")?,
@@ -75,6 +78,7 @@ fn source(
         slot: limits::slot("slot", &slot)?,
         publication: limits::identifier("publication", &publication)?,
         catch_up: limits::catch_up(&field(SOURCE, "catchUp"), &catch_up)?,
+        whole_rows: false,
         tables: limits::tables(&field(SOURCE, "tables"), tables.iter().map(String::as_str))?,
     })
 }

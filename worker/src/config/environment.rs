@@ -37,8 +37,8 @@ use std::{
 };
 
 use super::{
-    BatchConfig, ConfigError, Consistency, Deletes, JobConfig, JsonNumbers, LogLevel, OnRefusedRow, Secret, SinkConfig,
-    SourceConfig, TooLong, Unfit, Values, file, limits, listen, sink_url, source_url,
+    BatchConfig, ConfigError, Consistency, Deletes, JobConfig, JsonNumbers, LogLevel, OnRefusedRow, Secret,
+    SinkConfig, SourceConfig, TooLong, Unfit, Values, file, limits, listen, sink_url, source_url,
 };
 use crate::table::TableName;
 
@@ -50,11 +50,11 @@ pub fn read(vars: impl Fn(&str) -> Option<String>) -> Result<JobConfig, ConfigEr
     let listen = listen::standalone(&vars)?;
     let variables = Variables(vars);
     refuse_snapshots(&variables)?;
-    let source = source(&variables)?;
+    let (source, sink) = (source(&variables)?, sink(&variables)?);
     Ok(JobConfig {
         job: source.slot.clone(),
-        source,
-        sink: sink(&variables)?,
+        source: SourceConfig { whole_rows: sink.consistency == Consistency::Transaction, ..source },
+        sink,
         batch: batch(&variables)?,
         buffer: buffer(&variables)?,
         drain_timeout: limits::DEFAULT_DRAIN,
@@ -90,6 +90,7 @@ fn source<F: Fn(&str) -> Option<String>>(variables: &Variables<F>) -> Result<Sou
         slot: limits::slot("SOURCE_SLOT_NAME", slot.trim())?,
         publication: limits::identifier("SOURCE_PUBLICATION_NAME", publication.trim())?,
         catch_up: catch_up(variables)?,
+        whole_rows: false,
         tables: tables(&variables.or("TABLES", "orders,order_items"))?,
     })
 }
@@ -105,10 +106,8 @@ fn tables(list: &str) -> Result<Vec<TableName>, ConfigError> {
 fn sink<F: Fn(&str) -> Option<String>>(variables: &Variables<F>) -> Result<SinkConfig, ConfigError> {
     variables.one_of("SINK_TYPE", &["starrocks"])?;
     let (host, http_port) = sink_url::read(&variables.required("SINK_URL")?)?;
-    let consistency = variables.word(
-        "DBMAZZ_CONSISTENCY",
-        [("Row", Consistency::Row), ("Transaction", Consistency::Transaction)],
-    )?;
+    let consistency = variables
+        .word("DBMAZZ_CONSISTENCY", [("Row", Consistency::Row), ("Transaction", Consistency::Transaction)])?;
     let on_refused_row = variables.word(
         "DBMAZZ_ON_REFUSED_ROW",
         [("Halt", OnRefusedRow::Halt), ("DeadLetter", OnRefusedRow::DeadLetter)],

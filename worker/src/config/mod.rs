@@ -19,8 +19,8 @@ mod source_url;
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 pub use crds::spec::{
-    Consistency, Deletes, DeletionPolicy, DesiredState, JsonNumbers, LogLevel, OnRefusedRow, TlsMode, TooLong, Unfit,
-    Values,
+    Consistency, Deletes, DeletionPolicy, DesiredState, JsonNumbers, LogLevel, OnRefusedRow, TlsMode,
+    TooLong, Unfit, Values,
 };
 pub use secret::Secret;
 
@@ -58,6 +58,8 @@ pub struct SourceConfig {
     pub publication: String,
     /// Bytes of backlog above which it is read in chunks; none for never.
     pub catch_up: Option<u64>,
+    /// Every change has to come with the whole row: all tables are loaded in one step.
+    pub whole_rows: bool,
     pub tables: Vec<TableName>,
 }
 

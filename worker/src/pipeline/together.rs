@@ -76,7 +76,10 @@ struct Spilled {
 /// What waits for its turn.
 #[derive(Debug)]
 enum Step {
-    Load { gathered: Gathered, reached: Option<Lsn> },
+    Load {
+        gathered: Gathered,
+        reached: Option<Lsn>,
+    },
     /// Its transaction's load follows.
     Empty(Arc<Table>),
 }

@@ -197,7 +197,9 @@ impl Frontend {
         let (database, target, authorization) = (&self.database, order.target, &self.authorization);
         let (path, place) = match order.manner {
             Manner::Alone => (format!("/api/{database}/{target}/_stream_load"), String::new()),
-            Manner::Within(_) => ("/api/transaction/load".to_owned(), together::place(database, Some(target))),
+            Manner::Within(_) => {
+                ("/api/transaction/load".to_owned(), together::place(database, Some(target)))
+            }
         };
         format!(
             "PUT {path} HTTP/1.1\r\nHost: {at}\r\nAuthorization: {authorization}\r\n\

@@ -27,6 +27,8 @@ pub(super) struct Relation {
     pub(super) identity: String,
     /// A partition without replica identity, if there is one.
     pub(super) partition_without_identity: Option<String>,
+    /// The table or a partition of it, if its old rows do not come whole.
+    pub(super) partial_identity: Option<String>,
     /// Without dropped ones, in order.
     pub(super) columns: Vec<Attribute>,
     pub(super) primary_key: Option<Index>,
@@ -63,6 +65,11 @@ pub(super) struct Index {
 impl Catalogue {
     pub(super) fn relation(&self, name: &TableName) -> Option<&Relation> {
         self.relations.get(name)
+    }
+
+    #[cfg(test)]
+    pub(super) fn of(name: &TableName, relation: Relation) -> Self {
+        Self { relations: HashMap::from([(name.clone(), relation)]) }
     }
 
     pub(super) fn read(connection: &mut Connection, tables: &[TableName]) -> Result<Self, SourceError> {
@@ -108,7 +115,12 @@ SELECT schema, name, relkind, relpersistence, relreplident,
   CASE relkind WHEN 'p' THEN (
     SELECT p.relid::pg_catalog.regclass FROM pg_catalog.pg_partition_tree(r.oid) p
     JOIN pg_catalog.pg_class c ON c.oid = p.relid
-    WHERE p.isleaf AND c.relreplident = 'n' LIMIT 1) END
+    WHERE p.isleaf AND c.relreplident = 'n' LIMIT 1) END,
+  CASE relkind WHEN 'p' THEN (
+    SELECT p.relid::pg_catalog.regclass FROM pg_catalog.pg_partition_tree(r.oid) p
+    JOIN pg_catalog.pg_class c ON c.oid = p.relid
+    WHERE p.isleaf AND c.relreplident <> 'f' LIMIT 1)
+  ELSE CASE WHEN relreplident <> 'f' THEN r.oid::pg_catalog.regclass END END
 FROM relations r";
 
 /// Follows domains down to what they are made of, and one array to its elements; the innermost modifier
@@ -159,6 +171,7 @@ fn relation(row: &Row) -> Relation {
         persistence: row.text(3).to_owned(),
         identity: row.text(4).to_owned(),
         partition_without_identity: row.value(5).map(str::to_owned),
+        partial_identity: row.value(6).map(str::to_owned),
         ..Relation::default()
     }
 }

@@ -87,7 +87,8 @@ async fn prepare_with(
 async fn check_sink(session: &mut Session, config: &SinkConfig) -> Result<(), Fault> {
     let rows = session.run("SELECT @@version_comment", "tell its version").await;
     let rows = rows.map_err(|error| error.fault())?;
-    let version = rows.into_iter().next().and_then(|row| row.into_iter().next()).flatten().unwrap_or_default();
+    let version =
+        rows.into_iter().next().and_then(|row| row.into_iter().next()).flatten().unwrap_or_default();
     let create = show_create(session, &checkpoint::table()).await?;
     sink::check(&version, &create, config.deletes)
 }

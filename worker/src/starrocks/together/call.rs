@@ -86,8 +86,9 @@ impl Frontend {
         let headers = format!("{place}label: {label}\r\ntimeout: {}\r\n", timeout.as_secs());
         let answer = self.request_with("POST", &format!("/api/transaction/{name}"), &headers, limit).await?;
         judge_access(&answer)?;
-        serde_json::from_slice(&answer.body)
-            .map_err(|_| Trouble::new(Hurdle::Strange, "StarRocks' answer to a transaction is not the JSON expected"))
+        serde_json::from_slice(&answer.body).map_err(|_| {
+            Trouble::new(Hurdle::Strange, "StarRocks' answer to a transaction is not the JSON expected")
+        })
     }
 
     /// What became of a commit, as the label tells; nothing when it does not tell soon.

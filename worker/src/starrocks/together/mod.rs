@@ -24,10 +24,7 @@ use tokio::sync::Mutex;
 use tracing::{debug, info};
 
 pub(super) use self::call::{Ended, place};
-use self::{
-    call::Operation,
-    checkpoint::Checkpoint,
-};
+use self::{call::Operation, checkpoint::Checkpoint};
 use super::{
     answer::{Hurdle, Trouble, Verdict, judge_error, judge_words, quotable},
     body::Body,
@@ -116,7 +113,8 @@ impl TogetherLoader {
         let timeout = if cargo.part.reached.is_some() { LOAD_TIMEOUT } else { LONG };
         for attempt in 1.. {
             let reached = cargo.part.reached;
-            let label = Label::of_step(&self.loader.job, self.loader.life.turn(), reached.unwrap_or_default());
+            let label =
+                Label::of_step(&self.loader.job, self.loader.life.turn(), reached.unwrap_or_default());
             self.loader.permitted(&label, &mut reports).await;
             let began = async {
                 self.call(Operation::Begin, &label, timeout).await?;
@@ -197,7 +195,12 @@ impl TogetherLoader {
     }
 
     /// Committed, whatever the answer, if the label says so.
-    async fn commit(&self, label: &Label, tables: &BTreeSet<TableName>, timeout: Duration) -> Result<(), Failed> {
+    async fn commit(
+        &self,
+        label: &Label,
+        tables: &BTreeSet<TableName>,
+        timeout: Duration,
+    ) -> Result<(), Failed> {
         self.loader.still_permitted().await;
         // Only who could not be asked at all has certainly not committed; and the label tells that as well.
         let called = self.call(Operation::Commit, label, timeout).await;
@@ -214,7 +217,10 @@ impl TogetherLoader {
         match judge_words(reason, self.checkpoint.table(), 0) {
             Verdict::Refused(fault) => Failed::Halt(refused(&fault, tables)),
             verdict => failed(verdict, self.checkpoint.table()).err().unwrap_or_else(|| {
-                self.trouble(&Trouble::new(Hurdle::Strange, format!("StarRocks aborted a step: {}", quotable(reason))))
+                self.trouble(&Trouble::new(
+                    Hurdle::Strange,
+                    format!("StarRocks aborted a step: {}", quotable(reason)),
+                ))
             }),
         }
     }
@@ -229,9 +235,9 @@ impl TogetherLoader {
             let trouble = match self.loader.frontend.end(label).await {
                 Ok(Ended::Committed) => return true,
                 Ok(Ended::Aborted(_)) => return false,
-                Ok(Ended::Forgotten) => match self.checkpoint.read(&self.loader.sink).await {
-                    Ok(checkpoint) => return reached.is_some_and(|reached| checkpoint >= Some(reached)),
-                    Err(error) => error.fault(),
+                Ok(Ended::Forgotten) => match self.is_reached(reached).await {
+                    Ok(is_reached) => return is_reached,
+                    Err(fault) => fault,
                 },
                 Err(trouble) => of_sink(trouble.fault(self.checkpoint.table())),
             };
@@ -239,6 +245,13 @@ impl TogetherLoader {
             self.loader.wait(Patience::ASKING, attempt, label.as_str()).await;
         }
         false
+    }
+
+    /// Whether the checkpoint says that the step was committed.
+    async fn is_reached(&self, reached: Option<Lsn>) -> Result<bool, Fault> {
+        let Some(reached) = reached else { return Ok(false) };
+        let known = self.checkpoint.read(&self.loader.sink).await.map_err(|error| error.fault())?;
+        Ok(known >= Some(reached))
     }
 
     fn reports(&self) -> Reports<'_> {
