@@ -29,7 +29,7 @@ pub fn read(directory: &Path, vars: impl Fn(&str) -> Option<String>) -> Result<J
     let starrocks = spec.sink.starrocks;
     Ok(JobConfig {
         job: limits::name("job", &job)?,
-        batch: batch(&starrocks.batch, buffer)?,
+        batch: batch(&starrocks.batch)?,
         source: SourceConfig {
             whole_rows: starrocks.consistency == Consistency::Transaction,
             ..source(directory, slot, publication, spec.source.postgres)?
@@ -102,13 +102,12 @@ fn sink(directory: &Path, starrocks: Starrocks) -> Result<SinkConfig, ConfigErro
     })
 }
 
-/// A load is never larger than the buffer that it is held in, whatever `maxBytes` allows.
-fn batch(batch: &Batch, buffer: usize) -> Result<BatchConfig, ConfigError> {
+fn batch(batch: &Batch) -> Result<BatchConfig, ConfigError> {
     let Batch { max_rows, max_bytes, min_interval } = batch;
     let field = |name| field(SINK, &format!("batch.{name}"));
     Ok(BatchConfig {
         max_rows: limits::number(&field("maxRows"), &max_rows.to_string(), limits::ROWS)?,
-        max_bytes: limits::bytes(&field("maxBytes"), max_bytes, "64Ki", "1Gi")?.min(buffer),
+        max_bytes: limits::bytes(&field("maxBytes"), max_bytes, "64Ki", "1Gi")?,
         min_interval: limits::duration(&field("minInterval"), min_interval, "10ms", "5m")?,
     })
 }

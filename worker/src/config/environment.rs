@@ -43,7 +43,7 @@ use super::{
 use crate::table::TableName;
 
 /// Loads of one table begin at most this far apart, whatever `FLUSH_INTERVAL_MS` allows.
-const SOON_ENOUGH: Duration = Duration::from_secs(1);
+pub const SOON_ENOUGH: Duration = Duration::from_secs(1);
 
 /// The job as the variables describe it. Reads nothing but the variables and the files they name.
 pub fn read(vars: impl Fn(&str) -> Option<String>) -> Result<JobConfig, ConfigError> {

@@ -12,6 +12,7 @@ pub mod environment;
 mod file;
 mod limits;
 mod listen;
+mod reload;
 mod secret;
 mod sink_url;
 mod source_url;
@@ -22,6 +23,8 @@ pub use crds::spec::{
     Consistency, Deletes, DeletionPolicy, DesiredState, JsonNumbers, LogLevel, OnRefusedRow, TlsMode,
     TooLong, Unfit, Values,
 };
+pub use environment::SOON_ENOUGH;
+pub use reload::BatchChange;
 pub use secret::Secret;
 
 use crate::table::TableName;
@@ -86,7 +89,7 @@ pub struct SinkConfig {
 }
 
 /// How much one load carries, and how far apart loads of one table begin.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct BatchConfig {
     pub max_rows: usize,
     pub max_bytes: usize,

@@ -17,7 +17,7 @@ use super::{
 };
 use crate::{
     change::Block,
-    config::{Consistency, JobConfig},
+    config::{BatchConfig, Consistency, JobConfig},
     fault::Fault,
     hold::{GRACE, Hold, Right},
     lsn::Lsn,
@@ -36,6 +36,7 @@ const BLOCKS: usize = 8;
 pub(super) async fn run(
     config: &JobConfig,
     intake: watch::Receiver<Intake>,
+    batch: &watch::Receiver<BatchConfig>,
     progress: &Arc<Progress>,
     takeover: &mut Takeover,
 ) -> Result<Outcome, Fault> {
@@ -53,7 +54,7 @@ pub(super) async fn run(
     let still = Still { refused: prepared.refused.clone(), halted: halted.len() };
     let (source, sink, tables) = (&config.source, &config.sink, prepared.tables.clone());
     tokio::select! {
-        ended = stream(config, prepared, halted, closing, progress, takeover) => ended?,
+        ended = stream(config, prepared, halted, closing, batch.clone(), progress, takeover) => ended?,
         () = relay.run(intake, still.mended(source, sink, &tables)) => {}
     }
     Ok(if again.load(Relaxed) { Outcome::Again } else { Outcome::Drained })
@@ -95,6 +96,7 @@ async fn stream(
     prepared: Prepared,
     halted: Halted,
     intake: watch::Receiver<Intake>,
+    batch: watch::Receiver<BatchConfig>,
     progress: &Arc<Progress>,
     takeover: &mut Takeover,
 ) -> Result<(), Fault> {
@@ -104,7 +106,7 @@ async fn stream(
     let (durable, made_durable) = watch::channel(start);
     let (noted, confirmable) = watch::channel(start);
     let (hold, held) = watch::channel(Hold::Sought);
-    let (batch, buffer, deletes) = (config.batch, config.buffer, config.sink.deletes);
+    let (buffer, deletes) = (config.buffer, config.sink.deletes);
     let settings = Settings { batch, buffer, deletes, holds_wal };
     let board = Arc::clone(progress);
     let closing = intake.clone();

@@ -120,6 +120,3 @@ fn not_whole(table: &TableName) -> Fault {
         ),
     )
 }
-
-#[cfg(test)]
-mod tests;

@@ -7,6 +7,7 @@ pub mod batch;
 mod gathered;
 mod lane;
 mod ledger;
+mod limits;
 mod run;
 mod together;
 

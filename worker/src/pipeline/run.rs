@@ -20,6 +20,7 @@ use super::{
     batch::{Batch, Deletes},
     lane::{Barrier, Cargo, Flight, Lane, Transaction},
     ledger::{Ledger, Ticket},
+    limits::Limits,
 };
 use crate::{
     change::{Block, Change, Event},
@@ -31,9 +32,10 @@ use crate::{
 };
 
 /// How the pipeline batches.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct Settings {
-    pub batch: BatchConfig,
+    /// It may change at any time.
+    pub batch: watch::Receiver<BatchConfig>,
     /// Bytes held at most, all tables together; one row more than this still passes.
     pub buffer: usize,
     pub deletes: Deletes,
@@ -44,6 +46,7 @@ pub struct Settings {
 /// One job's pipeline, from blocks to the durable position.
 #[derive(Debug)]
 pub struct Pipeline<L> {
+    limits: Limits,
     buffer: usize,
     lanes: Vec<Lane>,
     ledger: Ledger,
@@ -71,9 +74,9 @@ impl<L: Load> Pipeline<L> {
         durable: watch::Sender<Lsn>,
         progress: Arc<Progress>,
     ) -> Self {
-        let Settings { mut batch, buffer, deletes, holds_wal } = settings;
-        // One batch gathers while another is loaded.
-        batch.max_bytes = batch.max_bytes.min(buffer / 2);
+        let Settings { batch, buffer, deletes, holds_wal } = settings;
+        let mut limits = Limits::new(batch, buffer);
+        let batch = limits.now();
         let mut ledger = Ledger::starting_at(start);
         if holds_wal {
             // Never settled, as the ticket of a table that has halted.
@@ -81,6 +84,7 @@ impl<L: Load> Pipeline<L> {
         }
         let lane = |table: &Table| Lane::new(Arc::new(table.clone()), deletes, batch);
         Self {
+            limits,
             buffer,
             lanes: tables.iter().map(lane).collect(),
             ledger,
@@ -117,9 +121,15 @@ impl<L: Load> Pipeline<L> {
                     Some(block) => self.take(&block),
                     None => draining = true,
                 },
+                () = self.limits.changed() => self.limit(),
                 () = sleep_until(due.into()) => {}
             }
         }
+    }
+
+    fn limit(&mut self) {
+        let batch = self.limits.now();
+        self.lanes.iter_mut().for_each(|lane| lane.limit(batch));
     }
 
     fn take(&mut self, block: &Block) {

@@ -28,6 +28,7 @@ use super::{
     gathered::{Closed, Gathered},
     lane::Transaction,
     ledger::{Ledger, Ticket},
+    limits::Limits,
 };
 use crate::{
     change::{Block, Change, Event},
@@ -42,6 +43,7 @@ use crate::{
 #[derive(Debug)]
 pub struct Together<L> {
     buffer: usize,
+    limits: Limits,
     batch: BatchConfig,
     deletes: Deletes,
     tables: Vec<Arc<Table>>,
@@ -103,12 +105,12 @@ impl<L: LoadTogether> Together<L> {
         durable: watch::Sender<Lsn>,
         progress: Arc<Progress>,
     ) -> Self {
-        let Settings { mut batch, buffer, deletes, holds_wal: _ } = settings;
-        // One part gathers while another is loaded.
-        batch.max_bytes = batch.max_bytes.min(buffer / 2);
+        let Settings { batch, buffer, deletes, holds_wal: _ } = settings;
+        let mut limits = Limits::new(batch, buffer);
         Self {
             buffer,
-            batch,
+            batch: limits.now(),
+            limits,
             deletes,
             tables: tables.iter().map(|table| Arc::new(table.clone())).collect(),
             ledger: Ledger::starting_at(start),
@@ -149,6 +151,7 @@ impl<L: LoadTogether> Together<L> {
                     Some(block) => ending = self.take(&block).err().map(Err),
                     None => ending = Some(Ok(())),
                 },
+                () = self.limits.changed() => self.batch = self.limits.now(),
                 () = sleep_until(due.into()) => {}
             }
             if ending.is_some() {

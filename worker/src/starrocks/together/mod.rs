@@ -331,6 +331,3 @@ fn from_the_start(fault: &Fault) -> Fault {
     let message = format!("a step that is larger than the buffer has to come again: {}", fault.message);
     Fault::retry(fault::Part::Sink, fault.reason, message, fault.fix.clone())
 }
-
-#[cfg(test)]
-mod tests;
