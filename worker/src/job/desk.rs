@@ -100,11 +100,12 @@ impl Desk {
 
     /// The engine takes up what is new at once, in whatever state it is.
     fn reload(&mut self, change: BatchChange, answer: oneshot::Sender<Answer>) {
-        match self.batch.borrow().changed(change) {
+        let before = *self.batch.borrow();
+        let batch = match before.changed(change) {
+            Ok(batch) => batch,
             Err(error) => return reply(answer, false, error.to_string()),
-            Ok(batch) => drop(self.batch.send_replace(batch)),
-        }
-        let batch = *self.batch.borrow();
+        };
+        self.batch.send_replace(batch);
         show(batch, &self.progress);
         info!(max_rows = batch.max_rows, max_bytes = batch.max_bytes, min_interval = ?batch.min_interval, "sizes of loads changed");
         reply(answer, true, "loads have the new sizes from now on".to_owned());
