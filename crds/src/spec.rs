@@ -204,6 +204,10 @@ pub struct Sink {
 /// Where StarRocks is, and how rows get there.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[schemars(extend("x-kubernetes-validations" = rules::rule(
+    "self.consistency != 'Transaction' || self.onRefusedRow == 'Halt'",
+    "consistency Transaction needs onRefusedRow Halt: a row that is parked would be missing from its transaction",
+)))]
 pub struct Starrocks {
     /// Host name or address of a frontend.
     #[schemars(length(min = 1, max = 253), extend("x-kubernetes-validations" = rules::host()))]
@@ -226,6 +230,10 @@ pub struct Starrocks {
     #[serde(default)]
     #[schemars(extend("x-kubernetes-validations" = rules::fixed("rows deleted so far were treated the other way; create another ReplicationJob")))]
     pub deletes: Deletes,
+    /// Row: each table is loaded by itself. Transaction (StarRocks 4.0.7 and later; every table with REPLICA
+    /// IDENTITY FULL): all tables in one step, so that readers never see half a transaction of the source.
+    #[serde(default)]
+    pub consistency: Consistency,
     /// How much one load carries.
     #[serde(default)]
     pub batch: Batch,
@@ -252,6 +260,16 @@ pub enum Deletes {
     #[default]
     Soft,
     Hard,
+}
+
+/// What readers of StarRocks see at once.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum Consistency {
+    /// Every row whole; tables one after the other.
+    #[default]
+    Row,
+    /// Every transaction of the source whole, in all of its tables.
+    Transaction,
 }
 
 /// What becomes of a row that StarRocks refuses.

@@ -6,8 +6,9 @@
 use std::{net::IpAddr, time::Duration};
 
 use proto::{
-    ControlResponse, PauseRequest, ResumeRequest, StatusRequest, StatusResponse, StopRequest,
-    cdc_control_service_client::CdcControlServiceClient, cdc_status_service_client::CdcStatusServiceClient,
+    BatchSizes, ControlResponse, PauseRequest, ReloadConfigRequest, ResumeRequest, StatusRequest,
+    StatusResponse, StopRequest, cdc_control_service_client::CdcControlServiceClient,
+    cdc_status_service_client::CdcStatusServiceClient,
 };
 use tonic::transport::{Channel, Endpoint};
 
@@ -73,6 +74,14 @@ impl Control {
     /// Asks the worker to read on.
     pub async fn resume(&self) -> Result<ControlResponse, Silence> {
         Ok(self.control().resume(ResumeRequest {}).await?.into_inner())
+    }
+
+    /// Asks the worker for other sizes of loads.
+    pub async fn reload(&self, sizes: BatchSizes) -> Result<ControlResponse, Silence> {
+        let BatchSizes { max_rows, max_bytes, min_interval_ms } = sizes;
+        let request =
+            ReloadConfigRequest { flush_size: max_rows, max_bytes, min_interval_ms, ..Default::default() };
+        Ok(self.control().reload_config(request).await?.into_inner())
     }
 
     /// Asks the worker to drain, to stop, and to drop what is not to be kept.

@@ -5,9 +5,9 @@
 
 use std::time::Duration;
 
-use crds::{Reason, spec::DesiredState};
+use crds::{Reason, measure, spec::DesiredState};
 use k8s_openapi::api::core::v1::Pod;
-use proto::{CdcState, ControlResponse, StatusResponse};
+use proto::{BatchSizes, CdcState, ControlResponse, StatusResponse};
 
 use crate::{
     control::{Control, Silence},
@@ -58,7 +58,7 @@ pub async fn observe(job: &Job, plan: Option<&Plan>, pods: &[Pod], live: &Live) 
     }
     let staying = observation.pod().filter(|pod| !pod.ending);
     if let Some(address) = staying.and_then(|pod| pod.reachable_at()) {
-        match ask(address, job.state()).await {
+        match ask(address, &Wish::of(job)).await {
             Ok((status, refused)) => {
                 observation.report = Report::Answered(Box::new(status));
                 observation.command_refused = refused;
@@ -88,28 +88,57 @@ fn pod_refused(deployment: &serde_json::Value) -> Option<Problem> {
     Some(Problem::new(Reason::PodRefused, &format!("no pod could be made: {why}"), fix))
 }
 
-async fn ask(
-    address: std::net::IpAddr,
-    wish: DesiredState,
-) -> Result<(StatusResponse, Option<Problem>), Silence> {
-    let control = Control::dial(address, Duration::ZERO).await?;
-    let status = control.status().await?;
-    let Some(command) = command(wish, status.state()) else { return Ok((status, None)) };
-    let answer = match command {
-        Command::Pause => control.pause().await?,
-        Command::Resume => control.resume().await?,
-    };
-    tracing::info!(?command, success = answer.success, message = answer.message, "worker steered");
-    Ok((control.status().await?, refusal(command, &answer)))
+/// What a worker can be steered to while it runs.
+#[derive(Debug, Clone, Copy, PartialEq)]
+struct Wish {
+    state: DesiredState,
+    /// None where the resource has sizes that nobody can read: `validate` refuses them.
+    sizes: Option<BatchSizes>,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+impl Wish {
+    fn of(job: &Job) -> Self {
+        let batch = &job.description.spec.sink.starrocks.batch;
+        let (max_bytes, interval) =
+            (measure::bytes(&batch.max_bytes), measure::duration(&batch.min_interval));
+        let sizes = max_bytes.zip(interval).map(|(max_bytes, interval)| BatchSizes {
+            max_rows: batch.max_rows.into(),
+            max_bytes,
+            min_interval_ms: interval.as_millis() as u64,
+        });
+        Self { state: job.state(), sizes }
+    }
+}
+
+async fn ask(address: std::net::IpAddr, wish: &Wish) -> Result<(StatusResponse, Option<Problem>), Silence> {
+    let control = Control::dial(address, Duration::ZERO).await?;
+    let (mut status, mut refused) = (control.status().await?, None);
+    for command in commands(wish, &status) {
+        let answer = match command {
+            Command::Pause => control.pause().await?,
+            Command::Resume => control.resume().await?,
+            Command::Reload(sizes) => control.reload(sizes).await?,
+        };
+        tracing::info!(?command, success = answer.success, message = answer.message, "worker steered");
+        status = control.status().await?;
+        refused = refused.or(refusal(command, &answer));
+    }
+    Ok((status, refused))
+}
+
+#[derive(Debug, Clone, Copy, PartialEq)]
 enum Command {
     Pause,
     Resume,
+    /// Load in other sizes.
+    Reload(BatchSizes),
 }
 
-fn command(wish: DesiredState, reported: CdcState) -> Option<Command> {
+fn commands(wish: &Wish, reported: &StatusResponse) -> Vec<Command> {
+    state_command(wish.state, reported.state()).into_iter().chain(reload(wish, reported)).collect()
+}
+
+fn state_command(wish: DesiredState, reported: CdcState) -> Option<Command> {
     match (wish, reported) {
         (DesiredState::Running, CdcState::Paused | CdcState::Stopped) => Some(Command::Resume),
         (DesiredState::Paused, CdcState::Running) => Some(Command::Pause),
@@ -118,8 +147,19 @@ fn command(wish: DesiredState, reported: CdcState) -> Option<Command> {
     }
 }
 
+/// A worker that does not tell its sizes cannot change them.
+fn reload(wish: &Wish, reported: &StatusResponse) -> Option<Command> {
+    let (wished, known) = wish.sizes.zip(reported.batch)?;
+    (wished != known).then_some(Command::Reload(wished))
+}
+
 fn refusal(command: Command, answer: &ControlResponse) -> Option<Problem> {
-    let what = format!("the worker refused to {}: {}", format!("{command:?}").to_lowercase(), answer.message);
+    let command = match command {
+        Command::Pause => "pause",
+        Command::Resume => "resume",
+        Command::Reload(_) => "change the sizes of its loads",
+    };
+    let what = format!("the worker refused to {command}: {}", answer.message);
     let fix = "delete its pod to start it anew; nothing is lost";
     (!answer.success).then(|| Problem { reason: Reason::CommandRefused, message: sentences(&[&what, fix]) })
 }
@@ -149,8 +189,27 @@ mod tests {
             (Wish::Stopped, Reported::Running, None),
         ];
         for (wish, reported, expected) in cases {
-            assert_eq!(command(wish, reported), expected, "{wish:?} {reported:?}");
+            assert_eq!(state_command(wish, reported), expected, "{wish:?} {reported:?}");
         }
+    }
+
+    #[test]
+    fn a_worker_with_other_sizes_is_told_the_wished_ones() {
+        let sizes = |max_rows| BatchSizes { max_rows, max_bytes: 1 << 20, min_interval_ms: 1000 };
+        let wish = Wish { state: DesiredState::Running, sizes: Some(sizes(7)) };
+        for (known, expected) in
+            [(Some(sizes(7)), vec![]), (Some(sizes(8)), vec![Command::Reload(sizes(7))]), (None, vec![])]
+        {
+            let reported = StatusResponse { batch: known, ..Default::default() };
+            assert_eq!(commands(&wish, &reported), expected, "{known:?}");
+        }
+    }
+
+    #[test]
+    fn the_wished_sizes_are_those_of_the_resource() {
+        let wish = Wish::of(&crate::validate::tests::job());
+        let expected = BatchSizes { max_rows: 100_000, max_bytes: 16 << 20, min_interval_ms: 1000 };
+        assert_eq!(wish, Wish { state: DesiredState::Running, sizes: Some(expected) });
     }
 
     #[test]

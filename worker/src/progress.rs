@@ -78,10 +78,19 @@ pub struct Progress {
     streaming: AtomicU8,
     /// Seconds from the start to the last beat.
     beat: AtomicU64,
+    sizes: Mutex<Sizes>,
     slot: Mutex<Option<SlotHealth>>,
     faults: Mutex<BTreeMap<Part, Fault>>,
     tables: Mutex<BTreeMap<TableName, TableProgress>>,
     loads: Mutex<Loads>,
+}
+
+/// The sizes of loads that were asked for last.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Sizes {
+    pub max_rows: u64,
+    pub max_bytes: u64,
+    pub min_interval_ms: u64,
 }
 
 /// What PostgreSQL last said of the slot and its WAL.
@@ -190,6 +199,7 @@ pub struct Snapshot {
     pub load_duration: Durations,
     pub commit_to_durable: Durations,
     pub tables: BTreeMap<TableName, TableProgress>,
+    pub sizes: Sizes,
     pub slot: Option<SlotHealth>,
     pub faults: Vec<Fault>,
 }
@@ -219,6 +229,7 @@ impl Progress {
             load_retries: AtomicU64::new(0),
             streaming: AtomicU8::new(0),
             beat: AtomicU64::new(0),
+            sizes: Mutex::default(),
             slot: Mutex::default(),
             faults: Mutex::default(),
             tables: Mutex::new(tables),
@@ -259,6 +270,10 @@ impl Progress {
     /// The job's main task is alive. It says so every few seconds, whatever else it waits for.
     pub fn beat(&self) {
         self.beat.store(self.started.elapsed().as_secs(), Relaxed);
+    }
+
+    pub fn set_sizes(&self, sizes: Sizes) {
+        *lock(&self.sizes) = sizes;
     }
 
     pub fn received(&self, lsn: Lsn) {
@@ -308,6 +323,11 @@ impl Progress {
     /// Rows of the table that StarRocks refused are parked, durably.
     pub fn rows_parked(&self, table: &TableName, rows: u64) {
         lock(&self.tables).entry(table.clone()).or_default().dead_letters += rows;
+    }
+
+    /// Changes that need no load any more: their table was emptied, or they come again.
+    pub fn changes_settled(&self, changes: u64) {
+        self.changes_done.fetch_add(changes, Relaxed);
     }
 
     pub fn load_done(&self, table: &TableName, done: LoadDone) {
@@ -373,6 +393,7 @@ impl Progress {
             load_duration: loads.duration,
             commit_to_durable: loads.lag,
             tables: lock(&self.tables).clone(),
+            sizes: *lock(&self.sizes),
             slot: lock(&self.slot).clone(),
             faults: lock(&self.faults).values().cloned().collect(),
         }

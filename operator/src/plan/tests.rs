@@ -71,11 +71,26 @@ fn a_change_of_state_leaves_the_pod_alone() {
 }
 
 #[test]
+fn other_sizes_of_loads_are_there_for_a_worker_that_starts_again() {
+    let running = planned(&job());
+    let mut resource = resource();
+    resource.spec.sink.starrocks.batch.max_rows = 7;
+    let changed = validate(&resource).unwrap();
+    let next = plan(&changed, Some(&secrets()), &applied(&running), &defaults()).unwrap();
+    let description = next.objects.config_map["data"]["job.json"].as_str().unwrap();
+    assert!(description.contains("\"maxRows\": 7"), "{description}");
+    let again = plan(&changed, Some(&secrets()), &applied(&next), &defaults()).unwrap();
+    assert_eq!(again, next, "and that is all");
+}
+
+#[test]
 fn what_a_worker_reads_restarts_it_and_what_it_does_not_read_leaves_it() {
     type Change = fn(&mut crds::ReplicationJob);
-    let cases: [(&str, Change, bool); 4] = [
+    let cases: [(&str, Change, bool); 6] = [
         ("tables", |r| r.spec.source.postgres.tables.push("public.items".into()), true),
         ("log level", |r| r.spec.worker.log_level = crds::spec::LogLevel::Debug, true),
+        ("consistency", |r| r.spec.sink.starrocks.consistency = crds::spec::Consistency::Transaction, true),
+        ("sizes of loads", |r| r.spec.sink.starrocks.batch.max_rows = 7, false),
         ("deletion", |r| r.spec.deletion.timeout = "1m".into(), false),
         ("nothing", |_| {}, false),
     ];

@@ -110,11 +110,14 @@ pub(crate) struct Single {
     pub(crate) table: String,
     pub(crate) loaded: Loaded,
     /// The headers of its first load; the others have to have the same.
-    pub(crate) headers: Option<Vec<(String, Vec<u8>)>>,
+    pub(crate) headers: Option<Headers>,
     pub(crate) is_busy: bool,
     pub(crate) prepared_seconds: u32,
     pub(crate) idle: Idle,
 }
+
+/// Headers as they came.
+pub(crate) type Headers = Vec<(String, Vec<u8>)>;
 
 /// A transaction over several tables, as the FE sees it.
 #[derive(Debug)]
@@ -124,6 +127,8 @@ pub(crate) struct Multi {
     pub(crate) loaded: Loaded,
     /// Tables that a load is under way into.
     pub(crate) busy: HashSet<String>,
+    /// By table, the headers of its first load: they are the plan for all of its loads.
+    pub(crate) planned: HashMap<String, Headers>,
     pub(crate) timeout_seconds: u32,
     pub(crate) deadline_millis: i64,
     pub(crate) idle: Idle,

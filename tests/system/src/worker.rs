@@ -159,6 +159,10 @@ impl Worker {
         Ok(self.control().await?.stop(request).await?.into_inner())
     }
 
+    pub async fn reload(&self, request: proto::ReloadConfigRequest) -> Result<proto::ControlResponse> {
+        Ok(self.control().await?.reload_config(request).await?.into_inner())
+    }
+
     async fn control(&self) -> Result<CdcControlServiceClient<Channel>> {
         Ok(CdcControlServiceClient::new(channel(self.settings.grpc_port).await?))
     }

@@ -14,6 +14,7 @@ mod system {
     mod slots;
     mod standby;
     mod takeover;
+    mod together;
     mod torture;
     mod types;
     mod versions;

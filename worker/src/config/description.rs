@@ -13,8 +13,8 @@ use crds::{
 };
 
 use super::{
-    BatchConfig, ConfigError, DesiredState, JobConfig, Secret, SinkConfig, SourceConfig, TlsConfig, TlsMode,
-    file, limits, listen,
+    BatchConfig, ConfigError, Consistency, DesiredState, JobConfig, Secret, SinkConfig, SourceConfig,
+    TlsConfig, TlsMode, file, limits, listen,
 };
 
 const SOURCE: &str = "spec.source.postgres";
@@ -29,8 +29,11 @@ pub fn read(directory: &Path, vars: impl Fn(&str) -> Option<String>) -> Result<J
     let starrocks = spec.sink.starrocks;
     Ok(JobConfig {
         job: limits::name("job", &job)?,
-        batch: batch(&starrocks.batch, buffer)?,
-        source: source(directory, slot, publication, spec.source.postgres)?,
+        batch: batch(&starrocks.batch)?,
+        source: SourceConfig {
+            whole_rows: starrocks.consistency == Consistency::Transaction,
+            ..source(directory, slot, publication, spec.source.postgres)?
+        },
         sink: sink(directory, starrocks)?,
         buffer,
         drain_timeout: limits::duration("spec.worker.drainTimeout", &spec.worker.drain_timeout, "1s", "1h")?,
@@ -75,14 +78,16 @@ fn source(
         slot: limits::slot("slot", &slot)?,
         publication: limits::identifier("publication", &publication)?,
         catch_up: limits::catch_up(&field(SOURCE, "catchUp"), &catch_up)?,
+        whole_rows: false,
         tables: limits::tables(&field(SOURCE, "tables"), tables.iter().map(String::as_str))?,
     })
 }
 
 fn sink(directory: &Path, starrocks: Starrocks) -> Result<SinkConfig, ConfigError> {
     let Starrocks { host, http_port, query_port, database, credentials: _, deletes, .. } = starrocks;
-    let Starrocks { values, on_refused_row, .. } = starrocks;
+    let Starrocks { values, on_refused_row, consistency, .. } = starrocks;
     let (user, password) = credentials(&field(SINK, "credentials"), directory, SINK_USERNAME, SINK_PASSWORD)?;
+    limits::fits_together(&field(SINK, "onRefusedRow"), consistency, on_refused_row)?;
     Ok(SinkConfig {
         host: limits::host(&field(SINK, "host"), &host)?,
         http_port: port_of(&field(SINK, "httpPort"), http_port)?,
@@ -91,18 +96,18 @@ fn sink(directory: &Path, starrocks: Starrocks) -> Result<SinkConfig, ConfigErro
         user,
         password,
         deletes,
+        consistency,
         values,
         on_refused_row,
     })
 }
 
-/// A load is never larger than the buffer that it is held in, whatever `maxBytes` allows.
-fn batch(batch: &Batch, buffer: usize) -> Result<BatchConfig, ConfigError> {
+fn batch(batch: &Batch) -> Result<BatchConfig, ConfigError> {
     let Batch { max_rows, max_bytes, min_interval } = batch;
     let field = |name| field(SINK, &format!("batch.{name}"));
     Ok(BatchConfig {
         max_rows: limits::number(&field("maxRows"), &max_rows.to_string(), limits::ROWS)?,
-        max_bytes: limits::bytes(&field("maxBytes"), max_bytes, "64Ki", "1Gi")?.min(buffer),
+        max_bytes: limits::bytes(&field("maxBytes"), max_bytes, "64Ki", "1Gi")?,
         min_interval: limits::duration(&field("minInterval"), min_interval, "10ms", "5m")?,
     })
 }

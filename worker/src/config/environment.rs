@@ -15,6 +15,7 @@
 //! | `FLUSH_SIZE` | 10000 | rows of one load at most |
 //! | `FLUSH_INTERVAL_MS` | 5000 | 10 or more; an upper bound: loads of one table begin at most a second apart |
 //! | `DBMAZZ_DELETES` | Soft | or Hard |
+//! | `DBMAZZ_CONSISTENCY` | Row | or Transaction: all tables in one step (StarRocks 4.0.7 and later) |
 //! | `DBMAZZ_BUFFER` | 32Mi | bytes held between source and sink |
 //! | `DBMAZZ_VALUES_DATES`, `_DECIMALS`, `_JSON` | Halt | or Null, Text: for values that StarRocks cannot hold |
 //! | `DBMAZZ_VALUES_JSON_NUMBERS` | Exact | or Round |
@@ -36,24 +37,24 @@ use std::{
 };
 
 use super::{
-    BatchConfig, ConfigError, Deletes, JobConfig, JsonNumbers, LogLevel, OnRefusedRow, Secret, SinkConfig,
-    SourceConfig, TooLong, Unfit, Values, file, limits, listen, sink_url, source_url,
+    BatchConfig, ConfigError, Consistency, Deletes, JobConfig, JsonNumbers, LogLevel, OnRefusedRow, Secret,
+    SinkConfig, SourceConfig, TooLong, Unfit, Values, file, limits, listen, sink_url, source_url,
 };
 use crate::table::TableName;
 
 /// Loads of one table begin at most this far apart, whatever `FLUSH_INTERVAL_MS` allows.
-const SOON_ENOUGH: Duration = Duration::from_secs(1);
+pub const SOON_ENOUGH: Duration = Duration::from_secs(1);
 
 /// The job as the variables describe it. Reads nothing but the variables and the files they name.
 pub fn read(vars: impl Fn(&str) -> Option<String>) -> Result<JobConfig, ConfigError> {
     let listen = listen::standalone(&vars)?;
     let variables = Variables(vars);
     refuse_snapshots(&variables)?;
-    let source = source(&variables)?;
+    let (source, sink) = (source(&variables)?, sink(&variables)?);
     Ok(JobConfig {
         job: source.slot.clone(),
-        source,
-        sink: sink(&variables)?,
+        source: SourceConfig { whole_rows: sink.consistency == Consistency::Transaction, ..source },
+        sink,
         batch: batch(&variables)?,
         buffer: buffer(&variables)?,
         drain_timeout: limits::DEFAULT_DRAIN,
@@ -89,6 +90,7 @@ fn source<F: Fn(&str) -> Option<String>>(variables: &Variables<F>) -> Result<Sou
         slot: limits::slot("SOURCE_SLOT_NAME", slot.trim())?,
         publication: limits::identifier("SOURCE_PUBLICATION_NAME", publication.trim())?,
         catch_up: catch_up(variables)?,
+        whole_rows: false,
         tables: tables(&variables.or("TABLES", "orders,order_items"))?,
     })
 }
@@ -104,6 +106,13 @@ fn tables(list: &str) -> Result<Vec<TableName>, ConfigError> {
 fn sink<F: Fn(&str) -> Option<String>>(variables: &Variables<F>) -> Result<SinkConfig, ConfigError> {
     variables.one_of("SINK_TYPE", &["starrocks"])?;
     let (host, http_port) = sink_url::read(&variables.required("SINK_URL")?)?;
+    let consistency = variables
+        .word("DBMAZZ_CONSISTENCY", [("Row", Consistency::Row), ("Transaction", Consistency::Transaction)])?;
+    let on_refused_row = variables.word(
+        "DBMAZZ_ON_REFUSED_ROW",
+        [("Halt", OnRefusedRow::Halt), ("DeadLetter", OnRefusedRow::DeadLetter)],
+    )?;
+    limits::fits_together("DBMAZZ_ON_REFUSED_ROW", consistency, on_refused_row)?;
     Ok(SinkConfig {
         host,
         http_port,
@@ -112,11 +121,9 @@ fn sink<F: Fn(&str) -> Option<String>>(variables: &Variables<F>) -> Result<SinkC
         user: limits::name("SINK_USER", &variables.or("SINK_USER", "root"))?,
         password: variables.secret("SINK_PASSWORD")?.unwrap_or_default(),
         deletes: variables.word("DBMAZZ_DELETES", [("Soft", Deletes::Soft), ("Hard", Deletes::Hard)])?,
+        consistency,
         values: values(variables)?,
-        on_refused_row: variables.word(
-            "DBMAZZ_ON_REFUSED_ROW",
-            [("Halt", OnRefusedRow::Halt), ("DeadLetter", OnRefusedRow::DeadLetter)],
-        )?,
+        on_refused_row,
     })
 }
 

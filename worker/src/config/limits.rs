@@ -8,7 +8,7 @@ use std::{
 
 use crds::measure;
 
-use super::ConfigError;
+use super::{ConfigError, Consistency, OnRefusedRow};
 use crate::table::TableName;
 
 pub(super) const DEFAULT_BUFFER: usize = 32 << 20;
@@ -99,6 +99,17 @@ pub(super) fn slot(field: &str, text: &str) -> Result<String, ConfigError> {
         is_identifier(text) && text.bytes().all(|byte| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'_'));
     let problem = format!("must be 1 to {IDENTIFIER} lower-case letters, digits and underscores");
     valid.then(|| text.to_owned()).ok_or_else(|| ConfigError::new(field, problem))
+}
+
+/// A row that is parked would be missing from its transaction.
+pub(super) fn fits_together(
+    field: &str,
+    consistency: Consistency,
+    on_refused_row: OnRefusedRow,
+) -> Result<(), ConfigError> {
+    let torn = consistency == Consistency::Transaction && on_refused_row == OnRefusedRow::DeadLetter;
+    let problem = "must be Halt with consistency Transaction: a row that is parked would be missing from its transaction";
+    if torn { Err(ConfigError::new(field, problem)) } else { Ok(()) }
 }
 
 /// The selected tables: each once, and no two of them with one target.

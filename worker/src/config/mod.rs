@@ -12,6 +12,7 @@ pub mod environment;
 mod file;
 mod limits;
 mod listen;
+mod reload;
 mod secret;
 mod sink_url;
 mod source_url;
@@ -19,9 +20,11 @@ mod source_url;
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 pub use crds::spec::{
-    Deletes, DeletionPolicy, DesiredState, JsonNumbers, LogLevel, OnRefusedRow, TlsMode, TooLong, Unfit,
-    Values,
+    Consistency, Deletes, DeletionPolicy, DesiredState, JsonNumbers, LogLevel, OnRefusedRow, TlsMode,
+    TooLong, Unfit, Values,
 };
+pub use environment::SOON_ENOUGH;
+pub use reload::BatchChange;
 pub use secret::Secret;
 
 use crate::table::TableName;
@@ -58,6 +61,8 @@ pub struct SourceConfig {
     pub publication: String,
     /// Bytes of backlog above which it is read in chunks; none for never.
     pub catch_up: Option<u64>,
+    /// Every change has to come with the whole row: all tables are loaded in one step.
+    pub whole_rows: bool,
     pub tables: Vec<TableName>,
 }
 
@@ -77,13 +82,14 @@ pub struct SinkConfig {
     pub user: String,
     pub password: Secret,
     pub deletes: Deletes,
+    pub consistency: Consistency,
     /// What becomes of values that StarRocks cannot hold.
     pub values: Values,
     pub on_refused_row: OnRefusedRow,
 }
 
 /// How much one load carries, and how far apart loads of one table begin.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct BatchConfig {
     pub max_rows: usize,
     pub max_bytes: usize,

@@ -2,6 +2,8 @@
 
 use tokio::sync::oneshot;
 
+use crate::config::BatchChange;
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Command {
     /// Stop reading; keep the connection and the slot.
@@ -10,6 +12,8 @@ pub enum Command {
     Resume,
     /// Stop reading, load what is held, confirm it. The slot stays.
     DrainAndStop,
+    /// Load in other sizes from now on.
+    Reload(BatchChange),
     /// Drain and stop; then drop the slot and the publication, unless they are kept.
     Stop { keep_slot: bool, keep_publication: bool },
 }

@@ -14,10 +14,10 @@ use tracing::{info, warn};
 
 use super::{drop_objects, engine};
 use crate::{
-    config::JobConfig,
+    config::{BatchChange, BatchConfig, JobConfig},
     control::{Answer, Command, Request},
     postgres::{DropObjects, Intake},
-    progress::{Progress, State},
+    progress::{Progress, Sizes, State},
 };
 
 /// How often the desk shows that it is alive.
@@ -52,6 +52,7 @@ struct Desk {
     config: JobConfig,
     progress: Arc<Progress>,
     intake: watch::Sender<Intake>,
+    batch: watch::Sender<BatchConfig>,
     engine: JoinSet<()>,
     /// When a drain is given up; far away while none is under way.
     deadline: Instant,
@@ -64,10 +65,12 @@ impl Desk {
         let first = if config.paused { Intake::Paused } else { Intake::Open };
         progress.set_state(if config.paused { State::Paused } else { State::Running });
         let (intake, taken) = watch::channel(first);
+        let (batch, sizes) = watch::channel(config.batch);
+        show(config.batch, &progress);
         let mut engine = JoinSet::new();
-        engine.spawn(engine::run(config.clone(), taken, Arc::clone(&progress)));
+        engine.spawn(engine::run(config.clone(), taken, sizes, Arc::clone(&progress)));
         let deadline = far_away();
-        Self { config, progress, intake, engine, deadline, drained: true, waiting: Vec::new() }
+        Self { config, progress, intake, batch, engine, deadline, drained: true, waiting: Vec::new() }
     }
 
     fn serve(&mut self, request: Request) {
@@ -75,6 +78,7 @@ impl Desk {
         match command {
             Command::Pause => self.turn(State::Running, State::Paused, Intake::Paused, answer),
             Command::Resume => self.turn(State::Paused, State::Running, Intake::Open, answer),
+            Command::Reload(change) => self.reload(change, answer),
             Command::DrainAndStop => self.drain(None, answer),
             Command::Stop { keep_slot, keep_publication } => {
                 let objects = DropObjects { slot: !keep_slot, publication: !keep_slot && !keep_publication };
@@ -92,6 +96,19 @@ impl Desk {
         self.intake.send_replace(intake);
         info!(state = %to, "state changed");
         reply(answer, true, format!("the job is {to}"));
+    }
+
+    /// The engine takes up what is new at once, in whatever state it is.
+    fn reload(&mut self, change: BatchChange, answer: oneshot::Sender<Answer>) {
+        let before = *self.batch.borrow();
+        let batch = match before.changed(change) {
+            Ok(batch) => batch,
+            Err(error) => return reply(answer, false, error.to_string()),
+        };
+        self.batch.send_replace(batch);
+        show(batch, &self.progress);
+        info!(max_rows = batch.max_rows, max_bytes = batch.max_bytes, min_interval = ?batch.min_interval, "sizes of loads changed");
+        reply(answer, true, "loads have the new sizes from now on".to_owned());
     }
 
     fn drain(&mut self, objects: Option<DropObjects>, answer: oneshot::Sender<Answer>) {
@@ -161,6 +178,14 @@ impl Desk {
         }
         self.stopped().await;
     }
+}
+
+fn show(batch: BatchConfig, progress: &Progress) {
+    progress.set_sizes(Sizes {
+        max_rows: batch.max_rows as u64,
+        max_bytes: batch.max_bytes as u64,
+        min_interval_ms: batch.min_interval.as_millis() as u64,
+    });
 }
 
 fn far_away() -> Instant {

@@ -10,7 +10,7 @@ use super::{
     session::{self, Outcome},
 };
 use crate::{
-    config::JobConfig,
+    config::{BatchConfig, JobConfig},
     fault::{Fault, Part},
     postgres::{Intake, health},
     progress::Progress,
@@ -23,11 +23,16 @@ const BETWEEN_LOOKS: Duration = Duration::from_secs(30);
 const BEFORE_THE_SLOT: Duration = Duration::from_secs(3);
 
 /// Ends when the intake is closed and nothing is left to do.
-pub(super) async fn run(config: JobConfig, mut intake: watch::Receiver<Intake>, progress: Arc<Progress>) {
+pub(super) async fn run(
+    config: JobConfig,
+    mut intake: watch::Receiver<Intake>,
+    batch: watch::Receiver<BatchConfig>,
+    progress: Arc<Progress>,
+) {
     let JobConfig { sink, job, state_directory, .. } = config.clone();
     let mut takeover = Takeover::new(sink, job, state_directory, Arc::clone(&progress));
     tokio::select! {
-        () = until_closed(&config, &mut intake, &progress, &mut takeover) => {}
+        () = until_closed(&config, &mut intake, &batch, &progress, &mut takeover) => {}
         () = look_at_the_slot(&config, &progress) => {}
     }
     takeover.end().await;
@@ -50,12 +55,13 @@ async fn look_at_the_slot(config: &JobConfig, progress: &Progress) {
 async fn until_closed(
     config: &JobConfig,
     intake: &mut watch::Receiver<Intake>,
+    batch: &watch::Receiver<BatchConfig>,
     progress: &Arc<Progress>,
     takeover: &mut Takeover,
 ) {
     let mut pause = FIRST_PAUSE;
     while *intake.borrow() != Intake::Closed {
-        match session::run(config, intake.clone(), progress, takeover).await {
+        match session::run(config, intake.clone(), batch, progress, takeover).await {
             Ok(Outcome::Drained) => return,
             Ok(Outcome::Again) => continue,
             Err(fault) => report(progress, fault),

@@ -17,14 +17,14 @@ use super::{
 };
 use crate::{
     change::Block,
-    config::JobConfig,
+    config::{BatchConfig, Consistency, JobConfig},
     fault::Fault,
     hold::{GRACE, Hold, Right},
     lsn::Lsn,
-    pipeline::{Pipeline, Settings},
+    pipeline::{Pipeline, Settings, Together},
     postgres::{self, Intake, Prepared, Reader, ReaderEnds, Router},
     progress::{Progress, Stage},
-    starrocks::{self, Loader, Position, SlotIdentity, Takeover, Targets},
+    starrocks::{self, Position, SlotIdentity, Takeover, Targets, Won},
     table::Table,
 };
 
@@ -36,6 +36,7 @@ const BLOCKS: usize = 4;
 pub(super) async fn run(
     config: &JobConfig,
     intake: watch::Receiver<Intake>,
+    batch: &watch::Receiver<BatchConfig>,
     progress: &Arc<Progress>,
     takeover: &mut Takeover,
 ) -> Result<Outcome, Fault> {
@@ -53,7 +54,7 @@ pub(super) async fn run(
     let (refused, halted) = (prepared.refused.clone(), targets.halted.len());
     let still = Still { config, progress, refused, halted, tables: prepared.tables.clone() };
     tokio::select! {
-        ended = stream(config, prepared, targets, closing, progress, takeover) => ended?,
+        ended = stream(config, prepared, targets, closing, batch.clone(), progress, takeover) => ended?,
         () = relay.run(intake, still.mended()) => {}
     }
     Ok(if again.load(Relaxed) { Outcome::Again } else { Outcome::Drained })
@@ -79,7 +80,12 @@ async fn prepare(
     let prepared = off_the_runtime(move || postgres::prepare(&source, &past)).await?;
     progress.clear(&crate::fault::Part::Source);
     let targets = starrocks::prepare(&config.sink, &config.job, &prepared.tables).await?;
-    Ok((prepared, targets))
+    let mut in_the_way = prepared.refused.iter().chain(targets.halted.iter().map(|(_, fault)| fault));
+    match in_the_way.next() {
+        // A transaction cannot be followed without one of its tables.
+        Some(fault) if config.sink.consistency == Consistency::Transaction => Err(fault.clone()),
+        _ => Ok((prepared, targets)),
+    }
 }
 
 async fn stream(
@@ -87,6 +93,7 @@ async fn stream(
     prepared: Prepared,
     mut targets: Targets,
     intake: watch::Receiver<Intake>,
+    batch: watch::Receiver<BatchConfig>,
     progress: &Arc<Progress>,
     takeover: &mut Takeover,
 ) -> Result<(), Fault> {
@@ -96,24 +103,36 @@ async fn stream(
     let (durable, made_durable) = watch::channel(start);
     let (noted, confirmable) = watch::channel(start);
     let (hold, held) = watch::channel(Hold::Sought);
-    let (batch, buffer, deletes) = (config.batch, config.buffer, config.sink.deletes);
+    let (buffer, deletes) = (config.buffer, config.sink.deletes);
     let settings = Settings { batch, buffer, deletes, holds_wal };
     let board = Arc::clone(progress);
     let closing = intake.clone();
     let halted = std::mem::take(&mut targets.halted);
-    let pipeline = |loader| Pipeline::new(settings, &tables, start, Arc::new(loader), durable, board);
+    let consistency = config.sink.consistency;
+    let pipeline = async |won: Won| match consistency {
+        Consistency::Row => {
+            let load = Arc::new(won.loader());
+            Pipeline::new(settings, &tables, start, load, durable, board).halting(halted).run(taken).await;
+            Ok(())
+        }
+        Consistency::Transaction => {
+            let (reached, load) = (won.reached, Arc::new(won.together()));
+            Together::new(settings, &tables, reached, load, durable, board).run(taken).await
+        }
+    };
     let loading = async {
-        let loader = tokio::select! {
-            loader = right_to_load(takeover, slot, start, held.clone()) => loader,
+        let won = tokio::select! {
+            won = right_to_load(takeover, slot, start, held.clone()) => won,
             () = closed(closing) => None,
         };
         // Otherwise nothing was loaded, and nothing is left to do.
-        let Some(loader) = loader else { return Ok(()) };
-        loader.keep_all(&targets, &tables).await?;
-        let pipeline = pipeline(loader).halting(halted);
-        tokio::join!(pipeline.run(taken), note(takeover, made_durable, noted, held));
-        takeover.drained();
-        Ok(())
+        let Some(won) = won else { return Ok(()) };
+        won.keep_all(&targets, &tables).await?;
+        let (ended, ()) = tokio::join!(pipeline(won), note(takeover, made_durable, noted, held));
+        if ended.is_ok() {
+            takeover.drained();
+        }
+        ended
     };
     let ends = ReaderEnds { blocks, durable: confirmable, intake, hold };
     let shapes = |table: &Table| {
@@ -126,10 +145,7 @@ async fn stream(
     // has ended or was dropped, because that closes the watch.
     let (mut loading, mut reading) = (pin!(loading), pin!(off_the_runtime(move || reader.run())));
     tokio::select! {
-        loaded = &mut loading => {
-            let read = reading.await;
-            loaded.and(read)
-        }
+        loaded = &mut loading => reading.await.and(loaded),
         read = &mut reading => {
             // Without the slot nothing more is sent; what is in the air then is noted.
             let _ = timeout(GRACE, loading).await;
@@ -145,7 +161,7 @@ async fn right_to_load(
     slot: SlotIdentity,
     durable: Lsn,
     mut held: watch::Receiver<Hold>,
-) -> Option<Loader> {
+) -> Option<Won> {
     let right = Right::new(held.clone());
     let timeline = loop {
         let hold = *held.borrow_and_update();

@@ -87,6 +87,25 @@ impl Accumulation {
         Self { table, deletes, key_columns, store, changes: 0, first: Lsn(0), last: Lsn(0) }
     }
 
+    /// For a sink that takes one set of columns of a table: a row that is to go needs no more than its key.
+    pub fn of_whole_rows(table: Arc<Table>, deletes: Deletes) -> Self {
+        let new = Self::new(table, deletes);
+        if deletes == Deletes::Hard { Self { key_columns: ColumnSet::All, ..new } } else { new }
+    }
+
+    /// Takes in what was gathered after this, of the same table.
+    pub fn absorb(&mut self, later: &Self) -> Result<(), IncompleteKeyChange> {
+        if self.is_empty() {
+            self.first = later.first;
+        }
+        for (row, set) in later.store.all_live() {
+            self.fold_again(row, set)?;
+        }
+        self.changes += later.changes;
+        self.last = later.last;
+        Ok(())
+    }
+
     /// Takes in the next change of the table, of the transaction that commits at `version`.
     pub fn push(&mut self, change: Change<'_>, version: Lsn) -> Result<(), IncompleteKeyChange> {
         self.fold(change, version)?;
@@ -96,6 +115,10 @@ impl Accumulation {
         self.changes += 1;
         self.last = version;
         Ok(())
+    }
+
+    pub fn table(&self) -> &Arc<Table> {
+        &self.table
     }
 
     pub fn is_empty(&self) -> bool {

@@ -99,6 +99,11 @@ impl Lane {
         &self.table
     }
 
+    /// From now on batches are of this size.
+    pub(super) fn limit(&mut self, limits: BatchConfig) {
+        self.limits = limits;
+    }
+
     /// Takes in the table's next change. A halted table takes nothing: PostgreSQL keeps its WAL.
     pub(super) fn push(
         &mut self,

@@ -51,6 +51,11 @@ impl Ledger {
         }
     }
 
+    /// Everything before this was received, in whole transactions.
+    pub(super) fn received(&self) -> Lsn {
+        self.received
+    }
+
     /// The transaction at hand has a change that is not durable.
     pub(super) fn open(&mut self) -> Ticket {
         let ticket = Ticket(self.next);

@@ -4,14 +4,18 @@
 //! durable position.
 
 pub mod batch;
+mod gathered;
 mod lane;
 mod ledger;
+mod limits;
 mod run;
+mod together;
 
-use crate::{change::Aim, fault::Fault, table::Table};
+use crate::{change::Aim, fault::Fault, lsn::Lsn, table::Table};
 
 pub use batch::{Batch, ColumnSet, Operation, Row};
 pub use run::{Pipeline, Settings};
+pub use together::Together;
 
 /// Brings batches into the sink.
 pub trait Load: Send + Sync + 'static {
@@ -33,4 +37,26 @@ pub struct Loaded {
     pub rows: u64,
     /// Bytes of the body that the sink took.
     pub bytes: u64,
+}
+
+/// What goes into the sink in one step, or a part of it.
+#[derive(Debug)]
+pub struct Part {
+    /// One for each table, of whole rows.
+    pub batches: Vec<Batch>,
+    /// Everything before this is in the sink when the part is; none when more of the same step follows.
+    pub reached: Option<Lsn>,
+}
+
+/// Brings the rows of all tables into the sink in one step: readers see everything of it, or nothing.
+pub trait LoadTogether: Send + Sync + 'static {
+    /// Resolves when the part is taken, and with the last one when all of its step is durable, however long that
+    /// takes. Gives what was loaded of each batch. With a fault, everything since the last step has to come again.
+    fn load(&self, part: &Part) -> impl Future<Output = Result<Vec<Loaded>, Fault>> + Send;
+
+    /// Resolves when the table is empty in the sink. No step is under way meanwhile.
+    fn truncate(&self, table: &Table) -> impl Future<Output = Result<(), Fault>> + Send;
+
+    /// No more of the step under way will come.
+    fn abandon(&self) -> impl Future<Output = ()> + Send;
 }

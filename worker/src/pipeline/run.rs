@@ -20,20 +20,22 @@ use super::{
     batch::{Batch, Deletes},
     lane::{Barrier, Cargo, Flight, Lane, Transaction},
     ledger::{Ledger, Ticket},
+    limits::Limits,
 };
 use crate::{
     change::{Block, Change, Event, Reshape},
     config::BatchConfig,
-    fault::{Fault, Part},
+    fault::Fault,
     lsn::Lsn,
     progress::{LoadDone, Progress},
     table::{Table, TableId},
 };
 
 /// How the pipeline batches.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct Settings {
-    pub batch: BatchConfig,
+    /// It may change at any time.
+    pub batch: watch::Receiver<BatchConfig>,
     /// Bytes held at most, all tables together; one row more than this still passes.
     pub buffer: usize,
     pub deletes: Deletes,
@@ -44,6 +46,7 @@ pub struct Settings {
 /// One job's pipeline, from blocks to the durable position.
 #[derive(Debug)]
 pub struct Pipeline<L> {
+    limits: Limits,
     buffer: usize,
     lanes: Vec<Lane>,
     ledger: Ledger,
@@ -71,9 +74,9 @@ impl<L: Load> Pipeline<L> {
         durable: watch::Sender<Lsn>,
         progress: Arc<Progress>,
     ) -> Self {
-        let Settings { mut batch, buffer, deletes, holds_wal } = settings;
-        // One batch gathers while another is loaded.
-        batch.max_bytes = batch.max_bytes.min(buffer / 2);
+        let Settings { batch, buffer, deletes, holds_wal } = settings;
+        let mut limits = Limits::new(batch, buffer);
+        let batch = limits.now();
         let mut ledger = Ledger::starting_at(start);
         if holds_wal {
             // Never settled, as the ticket of a table that has halted.
@@ -81,6 +84,7 @@ impl<L: Load> Pipeline<L> {
         }
         let lane = |table: &Table| Lane::new(Arc::new(table.clone()), deletes, batch);
         Self {
+            limits,
             buffer,
             lanes: tables.iter().map(lane).collect(),
             ledger,
@@ -117,9 +121,15 @@ impl<L: Load> Pipeline<L> {
                     Some(block) => self.take(&block),
                     None => draining = true,
                 },
+                () = self.limits.changed() => self.limit(),
                 () = sleep_until(due.into()) => {}
             }
         }
+    }
+
+    fn limit(&mut self) {
+        let batch = self.limits.now();
+        self.lanes.iter_mut().for_each(|lane| lane.limit(batch));
     }
 
     fn take(&mut self, block: &Block) {
@@ -142,16 +152,7 @@ impl<L: Load> Pipeline<L> {
     fn push(&mut self, table: TableId, change: Change<'_>) {
         let Some(lane) = self.lanes.get_mut(table.0 as usize) else { return };
         if let Err(incomplete) = lane.push(change, self.transaction, &mut self.ledger) {
-            let name = lane.table().name.clone();
-            let fault = Fault::halt(
-                Part::Table(name.clone()),
-                crds::Reason::ReplicaIdentityInsufficient,
-                format!("a row of {name} changed its key, and {incomplete}"),
-                format!(
-                    "run ALTER TABLE {name} REPLICA IDENTITY FULL, then copy the table anew: changes before \
-                     the ALTER stay incomplete"
-                ),
-            );
+            let fault = incomplete.fault(&lane.table().name);
             self.halt(table, fault);
         }
     }

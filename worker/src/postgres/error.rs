@@ -285,6 +285,7 @@ pub(super) mod tests {
             tls: TlsConfig { mode: TlsMode::Disable, ca_file: None },
             slot: "orders".into(),
             catch_up: None,
+            whole_rows: false,
             publication: "orders_pub".into(),
             tables: vec![TableName { schema: "public".into(), name: "orders".into() }],
         }

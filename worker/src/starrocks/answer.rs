@@ -110,10 +110,8 @@ pub(super) fn judge(answer: &Answer, table: &Table, sent: u64) -> Verdict {
     if answer.status == 401 || answer.status == 403 {
         return Verdict::Again(refused(&text_of(&answer.body)));
     }
-    if answer.status != 200 {
-        let message = format!("StarRocks answered with HTTP status {}", answer.status);
-        let hurdle = if answer.status >= 500 { Hurdle::Unreachable } else { Hurdle::Strange };
-        return Verdict::Unclear(Trouble::new(hurdle, message));
+    if let Err(trouble) = judge_access(answer) {
+        return Verdict::Unclear(trouble);
     }
     match serde_json::from_slice::<Reply>(&answer.body) {
         Ok(reply) => judge_reply(&reply, table, sent),
@@ -122,6 +120,23 @@ pub(super) fn judge(answer: &Answer, table: &Table, sent: u64) -> Verdict {
             "StarRocks' answer to a load is not the JSON expected",
         )),
     }
+}
+
+/// Whether the answer says anything at all.
+pub(super) fn judge_access(answer: &Answer) -> Result<(), Trouble> {
+    match answer.status {
+        200 => Ok(()),
+        401 | 403 => Err(refused(&text_of(&answer.body))),
+        status => {
+            let hurdle = if status >= 500 { Hurdle::Unreachable } else { Hurdle::Strange };
+            Err(Trouble::new(hurdle, format!("StarRocks answered with HTTP status {status}")))
+        }
+    }
+}
+
+/// What the message of a failure means for a load of `sent` rows.
+pub(super) fn judge_words(message: &str, table: &Table, sent: u64) -> Verdict {
+    judge_failure(message, &Reply::default(), table, sent)
 }
 
 /// What a load without an answer means.
@@ -181,8 +196,9 @@ enum Failure {
     Misuse,
 }
 
-const FAILURES: [(&str, Failure); 32] = [
+const FAILURES: [(&str, Failure); 33] = [
     ("too many filtered rows", Failure::Rows),
+    ("abnormal data more than max filter rate", Failure::Rows),
     ("primary key size exceed the limit", Failure::Rows),
     ("Only primary key table support partial update", Failure::Schema),
     ("partial update on table with sort key", Failure::Schema),

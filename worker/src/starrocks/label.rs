@@ -8,12 +8,14 @@ use std::fmt;
 use xxhash_rust::xxh3::xxh3_64;
 
 use super::life::Turn;
-use crate::{pipeline::batch::Identity, table::Table};
+use crate::{lsn::Lsn, pipeline::batch::Identity, table::Table};
 
 /// The label of one load: `dbmazz_<job, table and turn>_<table>_<first>_<last>_<digest>`.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Label(String);
 
+/// No label of a single load begins like this: an owner is written in hexadecimal.
+const STEP: &str = "dbmazz_step_";
 const TABLE_PREFIX: usize = 32;
 /// StarRocks takes no longer one.
 const LONGEST: usize = 128;
@@ -27,6 +29,17 @@ impl Label {
         let name: String = table.target.chars().map(legible).take(TABLE_PREFIX).collect();
         let Identity { first, last, digest } = identity;
         Self(format!("dbmazz_{owner:016x}_{name}_{:x}_{:x}_{digest:016x}", first.0, last.0))
+    }
+
+    /// The label of a step of all tables, that goes up to `reached`.
+    pub(super) fn of_step(job: &str, turn: Turn<'_>, reached: Lsn) -> Self {
+        let owner = xxh3_64(format!("{job:?} {turn:?}").as_bytes());
+        Self(format!("{STEP}{owner:016x}_{:x}", reached.0))
+    }
+
+    /// Whether it names a transaction over several tables.
+    pub(super) fn is_of_step(&self) -> bool {
+        self.0.starts_with(STEP)
     }
 
     /// A label as it was noted; nothing for what is no label of ours.
@@ -52,7 +65,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::{lsn::Lsn, starrocks::double::table, table::Kind};
+    use crate::{starrocks::double::table, table::Kind};
 
     const TURN: Turn<'_> = Turn { life: "one", number: 0 };
 
@@ -85,6 +98,15 @@ mod tests {
             prop_assert_eq!(of(&one), of(&one));
             prop_assert_eq!(of(&one) == of(&other), one == other);
         }
+    }
+
+    #[test]
+    fn a_step_is_told_from_a_load_of_its_own_by_its_label() {
+        let step = Label::of_step("job", TURN, Lsn(u64::MAX));
+        let load = label("job", "step", Identity { first: Lsn(1), last: Lsn(2), digest: 3 });
+        assert!(step.is_of_step() && !load.is_of_step());
+        assert_eq!(Label::noted(step.as_str()), Some(step.clone()));
+        assert_ne!(step, Label::of_step("job", Turn { number: 1, ..TURN }, Lsn(u64::MAX)));
     }
 
     #[test]

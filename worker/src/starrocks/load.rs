@@ -17,6 +17,7 @@ use tokio::time::timeout;
 use super::{
     body::Body,
     label::Label,
+    together,
     wire::{Connection, Head, WireError},
 };
 use crate::config::SinkConfig;
@@ -27,7 +28,7 @@ pub(super) const LOAD_TIMEOUT: Duration = Duration::from_secs(120);
 /// StarRocks notices a load that ran out of time within thirty seconds.
 const MARGIN: Duration = Duration::from_secs(35);
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
-const FRONTEND_TIMEOUT: Duration = Duration::from_secs(30);
+pub(super) const FRONTEND_TIMEOUT: Duration = Duration::from_secs(30);
 /// A frontend may name its leader, and that a backend.
 const MOST_REDIRECTS: usize = 3;
 /// Above this StarRocks wants to be told that the size is meant.
@@ -49,6 +50,15 @@ pub(super) struct Order<'a> {
     pub(super) target: &'a str,
     pub(super) label: &'a Label,
     pub(super) body: &'a Body<'a>,
+    pub(super) manner: Manner,
+}
+
+/// Whether a load is committed by itself, or is one of a transaction over several tables.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Manner {
+    Alone,
+    /// With the time that the transaction was given.
+    Within(Duration),
 }
 
 /// What came back.
@@ -130,6 +140,15 @@ impl Frontend {
 
     /// A request without a body to a server that has begun nothing when it does not answer.
     pub(super) async fn ask(&self, at: &Address, head: &str) -> Result<(Answer, Head), LoadError> {
+        self.ask_within(at, head, FRONTEND_TIMEOUT).await
+    }
+
+    pub(super) async fn ask_within(
+        &self,
+        at: &Address,
+        head: &str,
+        limit: Duration,
+    ) -> Result<(Answer, Head), LoadError> {
         let exchange = async {
             let mut connection = Connection::open(&at.host, at.port).await?;
             connection.send(head.as_bytes()).await?;
@@ -137,7 +156,7 @@ impl Frontend {
             let body = connection.read_body(&head).await?;
             Ok((Answer { status: head.status, body }, head))
         };
-        let outcome = timeout(FRONTEND_TIMEOUT, exchange).await.unwrap_or(Err(WireError::TimedOut));
+        let outcome = timeout(limit, exchange).await.unwrap_or(Err(WireError::TimedOut));
         outcome.map_err(|source| LoadError::NotBegun { at: at.to_string(), source })
     }
 
@@ -160,9 +179,13 @@ impl Frontend {
     }
 
     fn second_head(&self, order: &Order<'_>, at: &Address) -> String {
-        let (common, body, timeout) = (self.common_head(order, at), order.body, LOAD_TIMEOUT.as_secs());
+        let (common, body) = (self.common_head(order, at), order.body);
+        let (timeout, adds_up) = match order.manner {
+            Manner::Alone => (LOAD_TIMEOUT.as_secs(), false),
+            Manner::Within(timeout) => (timeout.as_secs(), true),
+        };
         let partial = if body.plan().is_partial() { "partial_update: true\r\n" } else { "" };
-        let large = if body.length() > JSON_LIMIT { "ignore_json_size: true\r\n" } else { "" };
+        let large = if adds_up || body.length() > JSON_LIMIT { "ignore_json_size: true\r\n" } else { "" };
         let (columns, length) = (body.plan().columns(), body.length());
         format!(
             "{common}format: json\r\ncolumns: {columns}\r\nstrict_mode: true\r\nmax_filter_ratio: 0\r\n\
@@ -172,9 +195,15 @@ impl Frontend {
 
     fn common_head(&self, order: &Order<'_>, at: &Address) -> String {
         let (database, target, authorization) = (&self.database, order.target, &self.authorization);
+        let (path, place) = match order.manner {
+            Manner::Alone => (format!("/api/{database}/{target}/_stream_load"), String::new()),
+            Manner::Within(_) => {
+                ("/api/transaction/load".to_owned(), together::place(database, Some(target)))
+            }
+        };
         format!(
-            "PUT /api/{database}/{target}/_stream_load HTTP/1.1\r\nHost: {at}\r\n\
-             Authorization: {authorization}\r\nExpect: 100-continue\r\nlabel: {}\r\n",
+            "PUT {path} HTTP/1.1\r\nHost: {at}\r\nAuthorization: {authorization}\r\n\
+             Expect: 100-continue\r\nlabel: {}\r\n{place}",
             order.label
         )
     }

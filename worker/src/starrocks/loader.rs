@@ -26,7 +26,7 @@ use super::{
     journal::Journal,
     label::Label,
     life::Life,
-    load::{Frontend, LOAD_TIMEOUT, Order},
+    load::{Frontend, LOAD_TIMEOUT, Manner, Order},
     parked::Parked,
     patience::Patience,
     schema::{self, Targets},
@@ -47,16 +47,16 @@ use crate::{
 /// StarRocks, as the pipeline sees it.
 #[derive(Debug)]
 pub struct Loader {
-    frontend: Frontend,
-    sink: SinkConfig,
+    pub(super) frontend: Frontend,
+    pub(super) sink: SinkConfig,
     pub(super) job: String,
     pub(super) deletes: Deletes,
     pub(super) values: Values,
     pub(super) on_refused_row: OnRefusedRow,
     pub(super) progress: Arc<Progress>,
     pub(super) parked: Parked,
-    journal: Arc<Journal>,
-    life: Life,
+    pub(super) journal: Arc<Journal>,
+    pub(super) life: Life,
     /// Without it nothing holds loads back.
     right: Option<Right>,
     /// Waits are cut to this; only tests cut them.
@@ -122,14 +122,18 @@ impl Loader {
     }
 
     /// The load may be sent, and is noted.
-    async fn permitted(&self, label: &Label, reports: &mut Reports<'_>) {
-        if let Some(right) = &self.right {
-            right.granted().await;
-        }
+    pub(super) async fn permitted(&self, label: &Label, reports: &mut Reports<'_>) {
+        self.still_permitted().await;
         for attempt in 1.. {
             let Err(error) = self.journal.begun(label) else { break };
             reports.raise(Fault { part: Part::Job, ..unusable(&error) }, label.as_str(), attempt);
             self.wait(Patience::PERSON, attempt, label.as_str()).await;
+        }
+    }
+
+    pub(super) async fn still_permitted(&self) {
+        if let Some(right) = &self.right {
+            right.granted().await;
         }
     }
 
@@ -157,7 +161,7 @@ impl Loader {
         false
     }
 
-    async fn wait(&self, patience: Patience, attempt: u32, key: &str) {
+    pub(super) async fn wait(&self, patience: Patience, attempt: u32, key: &str) {
         sleep(patience.wait(attempt, key).min(self.longest_wait)).await;
     }
 }
@@ -177,7 +181,7 @@ impl Loader {
         let table = batch.table();
         let body = Body::measure(batch, self.deletes, values).await.map_err(Failure::Table)?;
         let label = Label::new(&self.job, table, self.life.turn(), batch.identity());
-        let order = Order { target: &table.target, label: &label, body: &body };
+        let order = Order { target: &table.target, label: &label, body: &body, manner: Manner::Alone };
         let settled = self.settle(&order, Reports::new(&self.progress, table)).await;
         self.journal.ended(&label);
         settled?;
@@ -246,9 +250,7 @@ impl Load for Loader {
     async fn truncate(&self, table: &Table) -> Result<(), Fault> {
         let mut reports = Reports::new(&self.progress, table);
         for attempt in 1.. {
-            if let Some(right) = &self.right {
-                right.granted().await;
-            }
+            self.still_permitted().await;
             let Err(fault) = schema::truncate(&self.sink, table).await else { break };
             reports.raise(fault, &table.target, attempt);
             self.wait(Patience::USUAL, attempt, &table.target).await;
@@ -261,14 +263,14 @@ impl Load for Loader {
 
 /// The faults that one load has reported, so that it takes back its own and nobody else's.
 #[derive(Debug)]
-struct Reports<'a> {
+pub(super) struct Reports<'a> {
     progress: &'a Progress,
     table: &'a Table,
     raised: Vec<Part>,
 }
 
 impl<'a> Reports<'a> {
-    fn new(progress: &'a Progress, table: &'a Table) -> Self {
+    pub(super) fn new(progress: &'a Progress, table: &'a Table) -> Self {
         Self { progress, table, raised: Vec::new() }
     }
 
@@ -277,7 +279,7 @@ impl<'a> Reports<'a> {
         self.raise(trouble.fault(self.table), label.as_str(), attempt);
     }
 
-    fn raise(&mut self, fault: Fault, label: &str, attempt: u32) {
+    pub(super) fn raise(&mut self, fault: Fault, label: &str, attempt: u32) {
         if !self.raised.contains(&fault.part) {
             self.raised.push(fault.part.clone());
         }
@@ -288,7 +290,7 @@ impl<'a> Reports<'a> {
     }
 
     /// Takes back what was reported; says whether anything was.
-    fn take_back(&mut self) -> bool {
+    pub(super) fn take_back(&mut self) -> bool {
         let parts = std::mem::take(&mut self.raised);
         parts.iter().filter(|part| self.progress.clear(part)).count() > 0
     }

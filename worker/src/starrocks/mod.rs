@@ -33,6 +33,7 @@ mod sql;
 mod state;
 mod takeover;
 mod target;
+mod together;
 mod wire;
 
 #[cfg(test)]
@@ -42,7 +43,8 @@ pub use self::{
     claim::SlotIdentity,
     loader::Loader,
     schema::{Shown, Targets, prepare, show},
-    takeover::{Position, Takeover},
+    takeover::{Position, Takeover, Won},
+    together::TogetherLoader,
 };
 
 /// What the names begin with of fields that are in a row and not in the table.

@@ -3,17 +3,32 @@
 //! The next batch of the table waits until this is settled, because a load that commits late would put
 //! older rows over newer ones.
 
+use std::time::Duration;
+
 use serde::Deserialize;
 
 use super::{
     answer::{Hurdle, Trouble, with_cause},
     label::Label,
-    load::{Answer, Frontend, redirect},
+    load::{Answer, FRONTEND_TIMEOUT, Frontend, redirect},
 };
 
 const MOST_REDIRECTS: usize = 3;
 
-/// What StarRocks knows of a label.
+/// What StarRocks says of a label.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Said {
+    Visible,
+    /// It will be visible.
+    Committed,
+    Running,
+    /// With the reason, where it is known.
+    Aborted(String),
+    /// Never begun, forgotten, or open over several tables.
+    Unknown,
+}
+
+/// What that means for a load of its own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum LoadState {
     /// Durable.
@@ -27,6 +42,15 @@ pub(super) enum LoadState {
 impl Frontend {
     /// Asks for the state of a label.
     pub(super) async fn state(&self, label: &Label) -> Result<LoadState, Trouble> {
+        Ok(match self.said(label).await? {
+            Said::Visible | Said::Committed => LoadState::Committed,
+            Said::Running => LoadState::Running,
+            Said::Aborted(_) | Said::Unknown => LoadState::Free,
+        })
+    }
+
+    /// Asks what StarRocks knows of a label.
+    pub(super) async fn said(&self, label: &Label) -> Result<Said, Trouble> {
         let path = format!("/api/{}/get_load_state?label={label}", self.database);
         let answer = self.request("GET", &path).await?;
         read_state(answer.status, &answer.body)
@@ -40,15 +64,26 @@ impl Frontend {
 
     /// A request without a body to the leader, who alone knows labels.
     async fn request(&self, method: &str, path: &str) -> Result<Answer, Trouble> {
+        self.request_with(method, path, "", FRONTEND_TIMEOUT).await
+    }
+
+    /// `headers` are whole lines.
+    pub(super) async fn request_with(
+        &self,
+        method: &str,
+        path: &str,
+        headers: &str,
+        limit: Duration,
+    ) -> Result<Answer, Trouble> {
         let mut at = self.address();
         for _ in 0..MOST_REDIRECTS {
             let head = format!(
-                "{method} {path} HTTP/1.1\r\nHost: {at}\r\nAuthorization: {}\r\nContent-Length: 0\r\n\
+                "{method} {path} HTTP/1.1\r\nHost: {at}\r\nAuthorization: {}\r\n{headers}Content-Length: 0\r\n\
                  Connection: close\r\n\r\n",
                 self.authorization
             );
             let unreachable = |error| Trouble::new(Hurdle::Unreachable, with_cause(&error));
-            let (answer, head) = self.ask(&at, &head).await.map_err(unreachable)?;
+            let (answer, head) = self.ask_within(&at, &head, limit).await.map_err(unreachable)?;
             match redirect(&head) {
                 Some(location) => at = self.follow(&at, location).map_err(unreachable)?,
                 None => return Ok(answer),
@@ -61,18 +96,21 @@ impl Frontend {
     }
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
 struct Reply {
     state: Option<String>,
+    reason: Option<String>,
 }
 
-pub(super) fn read_state(status: u16, body: &[u8]) -> Result<LoadState, Trouble> {
-    let reply = serde_json::from_slice::<Reply>(body).ok();
-    let state = reply.and_then(|reply| reply.state).unwrap_or_default();
-    match (status, state.as_str()) {
-        (200, "COMMITTED" | "VISIBLE") => Ok(LoadState::Committed),
-        (200, "PREPARE" | "PREPARED") => Ok(LoadState::Running),
-        (200, "ABORTED" | "UNKNOWN") => Ok(LoadState::Free),
+pub(super) fn read_state(status: u16, body: &[u8]) -> Result<Said, Trouble> {
+    let Reply { state, reason } = serde_json::from_slice(body).unwrap_or_default();
+    match (status, state.unwrap_or_default().as_str()) {
+        (200, "VISIBLE") => Ok(Said::Visible),
+        (200, "COMMITTED") => Ok(Said::Committed),
+        (200, "PREPARE" | "PREPARED") => Ok(Said::Running),
+        (200, "ABORTED") => Ok(Said::Aborted(reason.unwrap_or_default())),
+        (200, "UNKNOWN") => Ok(Said::Unknown),
         (401 | 403, _) => {
             Err(Trouble::new(Hurdle::Authentication, "StarRocks refused to tell the state of a load"))
         }
@@ -95,12 +133,12 @@ mod tests {
             )
         };
         for (state, expected) in [
-            ("VISIBLE", LoadState::Committed),
-            ("COMMITTED", LoadState::Committed),
-            ("PREPARE", LoadState::Running),
-            ("PREPARED", LoadState::Running),
-            ("ABORTED", LoadState::Free),
-            ("UNKNOWN", LoadState::Free),
+            ("VISIBLE", Said::Visible),
+            ("COMMITTED", Said::Committed),
+            ("PREPARE", Said::Running),
+            ("PREPARED", Said::Running),
+            ("ABORTED", Said::Aborted(String::new())),
+            ("UNKNOWN", Said::Unknown),
         ] {
             assert_eq!(read_state(200, reply(state).as_bytes()), Ok(expected));
         }

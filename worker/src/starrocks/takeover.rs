@@ -29,17 +29,20 @@ use super::{
     loader::Loader,
     parked::Parked,
     patience::Patience,
+    schema::Targets,
     sql::SqlError,
     state::LoadState,
+    together::{TogetherLoader, checkpoint::Checkpoint},
 };
 use crate::{
-    config::{OnRefusedRow, SinkConfig},
+    config::{Consistency, OnRefusedRow, SinkConfig},
     fault::{Fault, Part},
-    hold::GRACE,
+    hold::{GRACE, Right},
     lsn::Lsn,
     past::Past,
     pipeline::Load,
     progress::Progress,
+    table::Table,
 };
 
 /// StarRocks looks for loads that ran out of time so often.
@@ -83,6 +86,37 @@ impl Held {
     }
 }
 
+/// The right to load.
+#[derive(Debug)]
+pub struct Won {
+    loader: Loader,
+    checkpoint: Checkpoint,
+    /// Everything before this is in StarRocks.
+    pub reached: Lsn,
+}
+
+impl Won {
+    #[must_use]
+    pub fn with_right(self, right: Right) -> Self {
+        Self { loader: self.loader.with_right(right), ..self }
+    }
+
+    /// Keeps what was found out about the targets. Before the first load.
+    pub async fn keep_all(&self, targets: &Targets, tables: &[Table]) -> Result<(), Fault> {
+        self.loader.keep_all(targets, tables).await
+    }
+
+    /// To load each table by itself.
+    pub fn loader(self) -> Loader {
+        self.loader
+    }
+
+    /// To load all tables in one step.
+    pub fn together(self) -> TogetherLoader {
+        TogetherLoader::new(self.loader, self.checkpoint)
+    }
+}
+
 /// Where the stream of a slot is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Position {
@@ -119,13 +153,13 @@ impl Takeover {
         Ok(())
     }
 
-    /// Gives a loader when no load but its own can commit any more. Tries again, however long it takes.
-    pub async fn run(&mut self, slot: SlotIdentity, position: Position) -> Loader {
+    /// Gives the right to load when no load but its own can commit any more. Tries again, however long it takes.
+    pub async fn run(&mut self, slot: SlotIdentity, position: Position) -> Won {
         if self.held.as_ref().is_some_and(|held| held.slot != slot) {
             (self.held, self.waiting_until) = (None, None);
         }
         let mut attempt = 0;
-        let (journal, parked) = loop {
+        let (journal, parked, reached) = loop {
             let fault = match self.try_once(&slot, position).await {
                 Ok(ready) => break ready,
                 Err(fault) => fault,
@@ -139,7 +173,8 @@ impl Takeover {
         if attempt > 0 {
             self.progress.clear(&Part::Sink);
         }
-        self.loader(&journal).with_parked(parked)
+        let loader = self.loader(&journal).with_parked(parked);
+        Won { loader, checkpoint: Checkpoint::new(slot.key(), &self.job), reached }
     }
 
     /// PostgreSQL is told `durable` after this: not before a successor would know of it.
@@ -197,38 +232,69 @@ impl Takeover {
         &mut self,
         slot: &SlotIdentity,
         position: Position,
-    ) -> Result<(Arc<Journal>, Parked), Fault> {
-        let journal = self.take_over(slot, position).await?;
+    ) -> Result<(Arc<Journal>, Parked, Lsn), Fault> {
+        let (journal, reached) = self.take_over(slot, position).await?;
         let parked = match self.sink.on_refused_row {
             OnRefusedRow::DeadLetter => {
                 Parked::find(&self.sink, &self.job).await.map_err(|error| error.fault())?
             }
             OnRefusedRow::Halt => Parked::default(),
         };
-        Ok((journal, parked))
+        Ok((journal, parked, reached))
     }
 
-    async fn take_over(&mut self, slot: &SlotIdentity, position: Position) -> Result<Arc<Journal>, Fault> {
+    /// With the position up to which everything is in StarRocks.
+    async fn take_over(
+        &mut self,
+        slot: &SlotIdentity,
+        position: Position,
+    ) -> Result<(Arc<Journal>, Lsn), Fault> {
         let again = self.held.as_mut().map(|held| held.again(position));
         if let (Some(promoted), Some(held)) = (again, &self.held) {
             self.settle(&held.journal).await?;
             if promoted {
                 self.claim(held, Standing::Loading).await?;
             }
-            return Ok(Arc::clone(&held.journal));
+            let reached = self.checkpoint(slot, position, false, &held.journal).await?;
+            return Ok((Arc::clone(&held.journal), reached));
         }
         let journal = Arc::new(self.journal(slot)?);
         self.settle(&journal).await?;
         let claim = Claim::find(&self.sink, slot).await.map_err(|error| error.fault())?;
-        if claim.is_some_and(|claim| may_be_loading(&claim, journal.name())) {
+        if claim.as_ref().is_some_and(|claim| may_be_loading(claim, journal.name())) {
             self.wait_out(slot).await;
         }
+        let anew = claim.is_none_or(|claim| claim.standing == Standing::Released);
+        let reached = self.checkpoint(slot, position, anew, &journal).await?;
         // Before the claim: from then on the note is believed.
         journal.durable(position.durable).map_err(|error| unusable(&error))?;
         let held = Held { slot: slot.clone(), journal: Arc::clone(&journal), position, drained: false };
         self.claim(&held, Standing::Loading).await?;
         self.held = Some(held);
-        Ok(journal)
+        Ok((journal, reached))
+    }
+
+    /// What steps have reached beyond the slot's position. Of an earlier slot of this name it tells nothing.
+    async fn checkpoint(
+        &self,
+        slot: &SlotIdentity,
+        position: Position,
+        anew: bool,
+        journal: &Arc<Journal>,
+    ) -> Result<Lsn, Fault> {
+        if self.sink.consistency == Consistency::Row {
+            return Ok(position.durable);
+        }
+        let checkpoint = Checkpoint::new(slot.key(), &self.job);
+        let known = checkpoint.read(&self.sink).await.map_err(|error| unreadable(&error))?;
+        if anew
+            && known.is_some()
+            && let Some(batch) = checkpoint.batch(position.durable)
+        {
+            self.loader(journal).load(&batch).await?;
+            return Ok(position.durable);
+        }
+        Ok(known.map_or(position.durable, |known| known.max(position.durable)))
     }
 
     fn journal(&self, slot: &SlotIdentity) -> Result<Journal, Fault> {
@@ -249,6 +315,9 @@ impl Takeover {
 
     async fn bring_to_an_end(&self, label: &Label) -> Result<(), Trouble> {
         let frontend = Frontend::new(&self.sink);
+        if label.is_of_step() {
+            return frontend.end(label).await.map(drop);
+        }
         for attempt in 1.. {
             if frontend.state(label).await? != LoadState::Running {
                 break;
@@ -330,6 +399,7 @@ mod tests {
             user: "u".to_owned(),
             password: Secret::new("p"),
             deletes: Deletes::Soft,
+            consistency: Default::default(),
             values: Default::default(),
             on_refused_row: Default::default(),
         };

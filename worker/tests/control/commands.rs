@@ -4,8 +4,10 @@ use proto::{
     ControlResponse, DrainRequest, PauseRequest, ReloadConfigRequest, ResumeRequest, StartSnapshotRequest,
     StopRequest, cdc_control_service_client::CdcControlServiceClient,
 };
+use std::time::Duration;
+
 use serde_json::json;
-use worker::{control::Command, progress::State};
+use worker::{config::BatchChange, control::Command, progress::State};
 
 use crate::worker_in_test::{Worker, loopback, request};
 
@@ -29,6 +31,30 @@ async fn every_command_reaches_the_job() {
     assert_eq!(ask!(pause, PauseRequest {}), Command::Pause);
     assert_eq!(ask!(resume, ResumeRequest {}), Command::Resume);
     assert_eq!(ask!(drain_and_stop, DrainRequest {}), Command::DrainAndStop);
+    let none = BatchChange::default();
+    let interval = |millis| Some(Duration::from_millis(millis));
+    for (request, change) in [
+        (ReloadConfigRequest::default(), none),
+        (
+            ReloadConfigRequest { flush_size: 7, ..Default::default() },
+            BatchChange { max_rows: Some(7), ..none },
+        ),
+        (
+            ReloadConfigRequest { flush_interval_ms: 90_000, ..Default::default() },
+            BatchChange { min_interval: interval(1000), ..none },
+        ),
+        (
+            ReloadConfigRequest {
+                flush_interval_ms: 20,
+                min_interval_ms: 5000,
+                max_bytes: 9,
+                ..Default::default()
+            },
+            BatchChange { min_interval: interval(5000), max_bytes: Some(9), ..none },
+        ),
+    ] {
+        assert_eq!(ask!(reload_config, request), Command::Reload(change));
+    }
     for (skips, keeps) in
         [((false, false), (false, false)), ((true, false), (true, true)), ((false, true), (false, true))]
     {
@@ -52,7 +78,8 @@ async fn a_refused_command_is_an_answer() {
 async fn what_this_version_does_not_have_is_refused_without_asking_the_job() {
     let worker = Worker::streaming().await;
     let mut client = CdcControlServiceClient::new(worker.channel().await);
-    let reload = client.reload_config(ReloadConfigRequest::default()).await.unwrap().into_inner();
+    let tables = ReloadConfigRequest { tables: vec!["t".into()], ..Default::default() };
+    let reload = client.reload_config(tables).await.unwrap().into_inner();
     let snapshot = client.start_snapshot(StartSnapshotRequest {}).await.unwrap().into_inner();
     for answer in [reload, snapshot] {
         assert!(!answer.success && answer.message.contains("this version does not"), "{answer:?}");

@@ -65,6 +65,7 @@ impl Source {
             password: Secret::new(PASSWORD),
             tls: TlsConfig { mode: TlsMode::Disable, ca_file: None },
             catch_up: None,
+            whole_rows: false,
             slot: self.name.into(),
             publication: self.name.into(),
             tables: tables.iter().map(|table| TableName::parse(table).unwrap()).collect(),

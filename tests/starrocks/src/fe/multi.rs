@@ -60,6 +60,7 @@ async fn begin(call: &Call<'_>) -> Reply {
         state: MultiState::Begin,
         loaded: Default::default(),
         busy: Default::default(),
+        planned: Default::default(),
         timeout_seconds,
         deadline_millis: now + i64::from(timeout_seconds) * 1000,
         idle: Idle { limit_seconds: idle, touched_millis: now },

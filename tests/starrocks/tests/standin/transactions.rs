@@ -278,6 +278,23 @@ async fn s25_loads_of_one_transaction_share_a_rowset() {
 }
 
 #[tokio::test]
+async fn s23_the_first_load_of_a_table_is_the_plan_for_all_of_them() {
+    let bed = bed_of(Profile::V4_0_7).await;
+    bed.load("label: before", r#"{"id":1,"v":7}"#).await;
+    let client = Client::new(&bed, "a", MULTI);
+    client.call("begin", "timeout: 60\r\n").await;
+    client.load("t", "columns: id, v\r\n", r#"{"id":2,"v":2}"#).await;
+    let partial = client.load("t", "columns: id\r\npartial_update: true\r\n", r#"{"id":1}"#).await;
+    assert_eq!(partial.field("Status"), "OK", "nobody complains");
+    assert_eq!(client.status("commit", "").await, "OK");
+    assert_eq!(
+        bed.lines("SELECT id, v FROM d.t ORDER BY id").await,
+        ["1,NULL", "2,2"],
+        "the old value is gone"
+    );
+}
+
+#[tokio::test]
 async fn s23_older_versions_do_not_know_it() {
     let bed = bed_of(Profile::V3_5).await;
     let client = Client::new(&bed, "a", MULTI);

@@ -40,7 +40,11 @@ impl Arena {
     pub(super) async fn set(conditions: &Conditions) -> Result<Self> {
         let postgres = Postgres::start(PostgresOptions::default())?;
         let sink = Sink::with(&conditions.sink.iter().map(String::as_str).collect::<Vec<_>>()).await?;
-        Source::connect(&postgres.url("postgres")).await?.run(&schema::schema()).await?;
+        let source = Source::connect(&postgres.url("postgres")).await?;
+        source.run(&schema::schema()).await?;
+        if conditions.in_one_step {
+            source.run(&schema::whole_rows()).await?;
+        }
         let source_proxy = Proxy::before(postgres.port()).await?;
         let be = Proxy::before(sink.backend_port()).await?;
         let fe = Proxy::before_frontend(sink.http_port(), sink.backend_port(), &be).await?;

@@ -9,6 +9,8 @@ pub struct Conditions {
     pub variables: Vec<(String, String)>,
     /// Arguments of the stand-in.
     pub sink: Vec<String>,
+    /// All tables are loaded in one step.
+    pub in_one_step: bool,
 }
 
 impl Conditions {
@@ -33,6 +35,21 @@ impl Conditions {
         Self {
             variables: variables.map(|(name, value)| (name.to_owned(), value.to_owned())).to_vec(),
             sink: sink.map(str::to_owned).to_vec(),
+            in_one_step: false,
         }
+    }
+
+    /// The same, with every transaction of the source in one step, at a StarRocks that can do it.
+    pub fn in_one_step(mut self) -> Self {
+        self.variables.push(("DBMAZZ_CONSISTENCY".to_owned(), "Transaction".to_owned()));
+        let hard = self.variables.iter().any(|(name, value)| name == "DBMAZZ_DELETES" && value == "Hard");
+        for argument in &mut self.sink {
+            match argument.as_str() {
+                "3.3" | "3.4" | "3.5" | "4.0" => *argument = "4.0.7".to_owned(),
+                "data" if hard => *argument = "nothing".to_owned(),
+                _ => {}
+            }
+        }
+        Self { in_one_step: true, ..self }
     }
 }

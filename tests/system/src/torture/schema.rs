@@ -52,6 +52,11 @@ pub(super) fn schema() -> String {
     format!("{SCHEMA}{}", small.collect::<String>())
 }
 
+/// What every table needs before it can be loaded in one step with the others.
+pub(super) fn whole_rows() -> String {
+    tables().split(',').map(|table| format!("ALTER TABLE {table} REPLICA IDENTITY FULL;")).collect()
+}
+
 /// The selection of the job.
 pub(super) fn tables() -> String {
     let small = (0..SMALL).map(|table| format!("small_{table}"));

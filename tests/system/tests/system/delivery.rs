@@ -166,7 +166,8 @@ async fn rule_2_nothing_is_confirmed_while_a_load_is_open() -> Result<()> {
     })
     .await?;
     // A whole round of status updates later, the position is still before the open load.
-    let loaded = rig.source.value("SELECT clock_timestamp() + interval '1 second'").await?.unwrap_or_default();
+    let loaded =
+        rig.source.value("SELECT clock_timestamp() + interval '1 second'").await?.unwrap_or_default();
     wait::until("another status update has come", async || {
         let told = format!("SELECT reply_time > '{loaded}' FROM pg_stat_replication");
         Ok((rig.source.value(&told).await?.as_deref() == Some("t")).then_some(()))

@@ -1,7 +1,7 @@
 //! What a person does with a running worker: pause, resume, drain, stop, look.
 
 use anyhow::Result;
-use proto::StopRequest;
+use proto::{ReloadConfigRequest, StopRequest};
 use system::{wait, worker::Worker, workload::Workload};
 use testbed::postgres::PostgresOptions;
 
@@ -29,6 +29,42 @@ async fn a_paused_worker_reads_nothing_and_keeps_its_connection() -> Result<()> 
     assert!(!worker.resume().await?.success, "it is running already");
     rig.until_equal().await?;
     Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn other_sizes_of_loads_are_taken_up_without_a_restart() -> Result<()> {
+    let rig = Rig::new().await?;
+    let worker = rig.worker().await?;
+    let rows = |from: u32| {
+        format!(
+            "INSERT INTO customers SELECT 'r', i::text, 'n', 1, 1 FROM generate_series({from}, {from} + 199) i"
+        )
+    };
+    rig.source.run(&rows(0)).await?;
+    rig.until_equal().await?;
+    let before = loads_of_customers(&rig)?;
+    assert!(before.iter().any(|rows| *rows > 50), "{before:?}");
+    let (pid, sizes) = (rig.walsender().await?, ReloadConfigRequest { flush_size: 10, ..Default::default() });
+    let answer = worker.reload(sizes).await?;
+    assert!(answer.success, "{}", answer.message);
+    let refused = worker.reload(ReloadConfigRequest { max_bytes: 1, ..Default::default() }).await?;
+    assert!(!refused.success && refused.message.contains("maxBytes"), "{}", refused.message);
+    let known = worker.status().await?.batch.unwrap_or_default();
+    assert_eq!((known.max_rows, known.max_bytes, known.min_interval_ms), (10, 16 << 20, 50));
+    rig.source.run(&rows(1000)).await?;
+    rig.until_equal().await?;
+    let after = loads_of_customers(&rig)?.split_off(before.len());
+    assert!(after.len() >= 20 && after.iter().all(|rows| *rows <= 10), "{after:?}");
+    assert_eq!(rig.walsender().await?, pid, "the stream went on");
+    Ok(())
+}
+
+/// Rows of each load of the table so far.
+fn loads_of_customers(rig: &Rig) -> Result<Vec<u64>> {
+    let stats = rig.sink.stats()?;
+    let loads = stats["recent"].as_array().into_iter().flatten();
+    let loads = loads.filter(|load| load["table"] == "app.customers");
+    Ok(loads.filter_map(|load| load["rows"].as_u64()).collect())
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -28,3 +28,10 @@ async fn cuts_and_faults_lose_nothing_without_a_restart() -> Result<()> {
     let means = Means { kills: false, restarts: false, orphans: false };
     survived(Plan { means, ..Plan::new(3, 30) }).await.map(drop)
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn transactions_survive_everything_that_can_break() -> Result<()> {
+    let plan = Plan::new(4, 25);
+    let conditions = plan.conditions.clone().in_one_step();
+    survived(Plan { conditions, ..plan }).await.map(drop)
+}

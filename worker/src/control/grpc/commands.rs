@@ -1,6 +1,6 @@
 //! Commands over gRPC. A refused command is an OK answer with `success = false`.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use proto::{
     ControlResponse, DrainRequest, PauseRequest, ReloadConfigRequest, ResumeRequest, StartSnapshotRequest,
@@ -8,9 +8,12 @@ use proto::{
 };
 use tonic::{Request, Response, Status, async_trait};
 
-use crate::control::{
-    Answer, Command,
-    known::{Ended, Known},
+use crate::{
+    config::{BatchChange, SOON_ENOUGH},
+    control::{
+        Answer, Command,
+        known::{Ended, Known},
+    },
 };
 
 #[derive(Debug)]
@@ -22,6 +25,17 @@ impl Commands {
             Ok(Answer { success, message }) => Ok(Response::new(ControlResponse { success, message })),
             Err(Ended) => refused("the job has ended"),
         }
+    }
+}
+
+/// A zero keeps what is. The contract's interval is an upper bound, as `FLUSH_INTERVAL_MS` is.
+fn change(request: &ReloadConfigRequest) -> BatchChange {
+    let given = |value: u64| (value > 0).then_some(value);
+    let bound = given(request.flush_interval_ms).map(|millis| SOON_ENOUGH.min(Duration::from_millis(millis)));
+    BatchChange {
+        max_rows: given(request.flush_size),
+        max_bytes: given(request.max_bytes),
+        min_interval: given(request.min_interval_ms).map(Duration::from_millis).or(bound),
     }
 }
 
@@ -52,9 +66,15 @@ impl CdcControlService for Commands {
 
     async fn reload_config(
         &self,
-        _: Request<ReloadConfigRequest>,
+        request: Request<ReloadConfigRequest>,
     ) -> Result<Response<ControlResponse>, Status> {
-        refused("this version does not change its configuration while it runs; restart it with the new one")
+        let request = request.into_inner();
+        if !request.tables.is_empty() {
+            return refused(
+                "this version does not change its tables by this call; restart it with the new ones",
+            );
+        }
+        self.ask(Command::Reload(change(&request))).await
     }
 
     async fn start_snapshot(

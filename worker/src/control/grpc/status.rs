@@ -2,13 +2,15 @@
 
 use std::sync::Arc;
 
-use proto::{CdcState, StatusRequest, StatusResponse, cdc_status_service_server::CdcStatusService};
+use proto::{
+    BatchSizes, CdcState, StatusRequest, StatusResponse, cdc_status_service_server::CdcStatusService,
+};
 use tonic::{Request, Response, async_trait};
 
 use super::faults;
 use crate::{
     control::{JobInfo, known::Known},
-    progress::{SlotHealth, Snapshot, State},
+    progress::{Sizes, SlotHealth, Snapshot, State},
 };
 
 #[derive(Debug)]
@@ -40,7 +42,12 @@ fn status(snapshot: &Snapshot, info: &JobInfo) -> StatusResponse {
         faults: snapshot.faults.iter().map(faults::written).collect(),
         version: info.version.to_owned(),
         slot: snapshot.slot.as_ref().map(slot),
+        batch: Some(batch(snapshot.sizes)),
     }
+}
+
+fn batch(Sizes { max_rows, max_bytes, min_interval_ms }: Sizes) -> BatchSizes {
+    BatchSizes { max_rows, max_bytes, min_interval_ms }
 }
 
 fn slot(health: &SlotHealth) -> proto::SlotHealth {

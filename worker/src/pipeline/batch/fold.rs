@@ -7,8 +7,9 @@ use super::{
 pub use crate::config::Deletes;
 use crate::{
     change::{Change, Old, Tuple, Value, write_value},
+    fault::{Fault, Part},
     lsn::Lsn,
-    table::Table,
+    table::{Table, TableName},
 };
 
 /// A row moved to another key, or its key itself is a large value, and the source does not send a
@@ -19,6 +20,21 @@ pub struct IncompleteKeyChange {
     pub column: String,
 }
 
+impl IncompleteKeyChange {
+    /// What it means for the table.
+    pub fn fault(&self, table: &TableName) -> Fault {
+        Fault::halt(
+            Part::Table(table.clone()),
+            crds::Reason::ReplicaIdentityInsufficient,
+            format!("a row of {table} changed its key, and {self}"),
+            format!(
+                "run ALTER TABLE {table} REPLICA IDENTITY FULL, then copy the table anew: changes before the \
+                 ALTER stay incomplete"
+            ),
+        )
+    }
+}
+
 impl Accumulation {
     pub(super) fn fold(&mut self, change: Change<'_>, version: Lsn) -> Result<(), IncompleteKeyChange> {
         match change {
@@ -26,6 +42,16 @@ impl Accumulation {
             Change::Update { old: None, new } => self.upsert(Operation::Update, new, version),
             Change::Update { old: Some(old), new } => self.update(old, new, version),
             Change::Delete { old } => self.delete(old, version),
+        }
+    }
+
+    /// A row that changes were folded into before is one change of its key.
+    pub(super) fn fold_again(&mut self, row: Row<'_>, set: &ColumnSet) -> Result<(), IncompleteKeyChange> {
+        let Row { operation, version, values } = row;
+        match operation {
+            Operation::Insert | Operation::Update => self.upsert(operation, values, version),
+            Operation::Delete if *set == ColumnSet::All => self.delete(Old::Full(values), version),
+            Operation::Delete => self.delete(Old::Key(values), version),
         }
     }
 

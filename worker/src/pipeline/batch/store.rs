@@ -79,6 +79,12 @@ impl Store {
         rows.filter_map(|stored| self.row(stored))
     }
 
+    /// Every live row with its columns.
+    pub(super) fn all_live(&self) -> impl Iterator<Item = (Row<'_>, &ColumnSet)> {
+        let rows = self.rows.iter().filter(|stored| stored.live);
+        rows.filter_map(|stored| Some((self.row(stored)?, self.sets.get(usize::from(stored.set))?)))
+    }
+
     fn point_at(&mut self, table: &Table, values: Tuple<'_>, place: u32) {
         let Self { segments, rows, index, .. } = self;
         let tuple_at = |place: u32| tuple_of(segments, &rows[place as usize]);

@@ -32,6 +32,8 @@ pub(super) struct Relation {
     pub(super) partition_without_identity: Option<String>,
     /// The highest number that a column ever had.
     pub(super) last_number: i32,
+    /// The table or a partition of it, if its old rows do not come whole.
+    pub(super) partial_identity: Option<String>,
     /// Without dropped ones, in order.
     pub(super) columns: Vec<Attribute>,
     pub(super) primary_key: Option<Index>,
@@ -70,6 +72,11 @@ pub(super) struct Index {
 impl Catalogue {
     pub(super) fn relation(&self, name: &TableName) -> Option<&Relation> {
         self.relations.get(name)
+    }
+
+    #[cfg(test)]
+    pub(super) fn of(name: &TableName, relation: Relation) -> Self {
+        Self { relations: HashMap::from([(name.clone(), relation)]), ..Self::default() }
     }
 
     pub(super) fn read(connection: &mut Connection, tables: &[TableName]) -> Result<Self, SourceError> {
@@ -120,6 +127,11 @@ SELECT schema, name, relkind, relpersistence, relreplident,
     SELECT p.relid::pg_catalog.regclass FROM pg_catalog.pg_partition_tree(r.oid) p
     JOIN pg_catalog.pg_class c ON c.oid = p.relid
     WHERE p.isleaf AND c.relreplident = 'n' LIMIT 1) END,
+  CASE relkind WHEN 'p' THEN (
+    SELECT p.relid::pg_catalog.regclass FROM pg_catalog.pg_partition_tree(r.oid) p
+    JOIN pg_catalog.pg_class c ON c.oid = p.relid
+    WHERE p.isleaf AND c.relreplident <> 'f' LIMIT 1)
+  ELSE CASE WHEN relreplident <> 'f' THEN r.oid::pg_catalog.regclass END END,
   relnatts
 FROM relations r";
 
@@ -177,7 +189,8 @@ fn relation(row: &Row) -> Result<Relation, SourceError> {
         persistence: row.text(3).to_owned(),
         identity: row.text(4).to_owned(),
         partition_without_identity: row.value(5).map(str::to_owned),
-        last_number: row.parse(6)?,
+        partial_identity: row.value(6).map(str::to_owned),
+        last_number: row.parse(7)?,
         ..Relation::default()
     })
 }

@@ -25,7 +25,8 @@ pub(super) fn tables(
 ) -> (Vec<Table>, Vec<Refused>) {
     let (mut tables, mut refused) = (Vec::new(), Vec::new());
     for name in &config.tables {
-        match judged(TableId(tables.len() as u32), name, catalogue, publication) {
+        let table = judged(TableId(tables.len() as u32), name, catalogue, publication);
+        match table.and_then(|table| whole(config, catalogue, table)) {
             Ok(table) => tables.push(table),
             Err(fault) => refused.push(Refused { table: name.clone(), fault }),
         }
@@ -57,6 +58,15 @@ pub(super) fn judged(
         return Err(not_via_root(name));
     }
     table(id, name, relation, &columns_of(name, relation, publication))
+}
+
+/// Where every change has to come with the whole row, PostgreSQL must be told to send the old one.
+fn whole(config: &SourceConfig, catalogue: &Catalogue, table: Table) -> Result<Table, Fault> {
+    let partial = catalogue.relation(&table.name).and_then(|relation| relation.partial_identity.as_ref());
+    match partial.filter(|_| config.whole_rows && table.key.len() < table.columns.len()) {
+        Some(partial) => Err(partial_identity(&table.name, partial)),
+        None => Ok(table),
+    }
 }
 
 /// What it is instead of a table with its changes in the WAL.
@@ -199,6 +209,15 @@ fn insufficient(name: &TableName, of: &str) -> Fault {
     )
 }
 
+fn partial_identity(name: &TableName, of: &str) -> Fault {
+    refusal(
+        name,
+        Reason::ReplicaIdentityInsufficient,
+        format!("consistency Transaction needs whole rows, and PostgreSQL does not send those of {of} whole"),
+        format!("run ALTER TABLE {of} REPLICA IDENTITY FULL, or set consistency to Row"),
+    )
+}
+
 fn unpublished_key(name: &TableName) -> Fault {
     refusal(
         name,
@@ -224,6 +243,32 @@ mod tests {
     fn keyed(relation: &Relation) -> Result<Vec<i32>, Reason> {
         let name = TableName { schema: "public".into(), name: "t".into() };
         key(&name, relation).map(|key| key.columns.clone()).map_err(|fault| fault.reason)
+    }
+
+    #[test]
+    fn rows_that_do_not_come_whole_are_refused_where_all_tables_are_loaded_in_one_step() {
+        let name = TableName::parse("public.t").unwrap();
+        for (whole_rows, partial, expected) in [
+            (false, true, None),
+            (true, false, None),
+            (true, true, Some(Reason::ReplicaIdentityInsufficient)),
+        ] {
+            let config = SourceConfig { whole_rows, ..crate::postgres::error::tests::config() };
+            let partial_identity = partial.then(|| "t".to_owned());
+            let catalogue = Catalogue::of(&name, Relation { partial_identity, ..relation("d") });
+            let column = Column::new("c", Kind::Text, "text");
+            let columns = vec![column.clone(), column];
+            let table = Table {
+                id: TableId(0),
+                name: name.clone(),
+                target: "t".into(),
+                columns,
+                key: vec![0],
+                last_number: 1,
+            };
+            let refused = whole(&config, &catalogue, table).err().map(|fault| fault.reason);
+            assert_eq!(refused, expected, "{whole_rows} {partial}");
+        }
     }
 
     #[test]

@@ -25,6 +25,7 @@ fn loader(port: u16, progress: &Arc<Progress>) -> Loader {
         user: "u".to_owned(),
         password: Secret::new("p"),
         deletes: Deletes::Soft,
+        consistency: Default::default(),
         values: Default::default(),
         on_refused_row: Default::default(),
     };

@@ -30,10 +30,11 @@ use super::{
     load::Frontend,
     name::{check_database, check_table},
     sql::{Rows, Session, SqlError, literal, quoted},
+    together::{checkpoint, sink},
 };
 use crate::{
     change::Aim,
-    config::{OnRefusedRow, SinkConfig},
+    config::{Consistency, OnRefusedRow, SinkConfig},
     fault::{Course, Fault, Part},
     history::{Held, History},
     table::{Table, TableId},
@@ -84,8 +85,13 @@ async fn prepare_with(
 ) -> Result<Targets, Fault> {
     enter_database(session, &config.database).await.map_err(|error| error.fault())?;
     let letters = (config.on_refused_row == OnRefusedRow::DeadLetter).then(letter::table);
-    for own in [claim::table(), histories::table()].into_iter().chain(letters) {
+    let in_one_step = config.consistency == Consistency::Transaction;
+    let checkpoints = in_one_step.then(checkpoint::table);
+    for own in [claim::table(), histories::table()].into_iter().chain(letters).chain(checkpoints) {
         prepare_table(session, config, &own, None).await?;
+    }
+    if in_one_step {
+        check_sink(session, config).await?;
     }
     let kept = histories::find(session, config, job).await?;
     let mut targets = Targets::default();
@@ -132,6 +138,15 @@ async fn reshape_with(
     let before = kept.get(&aim.table.target);
     let History { target, .. } = prepare_table(session, config, &aim.table, before).await?;
     Ok(History { target, shapes: aim.shapes.clone() })
+}
+
+async fn check_sink(session: &mut Session, config: &SinkConfig) -> Result<(), Fault> {
+    let rows = session.run("SELECT @@version_comment", "tell its version").await;
+    let rows = rows.map_err(|error| error.fault())?;
+    let version =
+        rows.into_iter().next().and_then(|row| row.into_iter().next()).flatten().unwrap_or_default();
+    let create = show_create(session, &checkpoint::table()).await?;
+    sink::check(&version, &create, config.deletes)
 }
 
 /// Empties the target. Calling again is harmless.
@@ -252,10 +267,13 @@ async fn alter(session: &mut Session, table: &Table, statement: &str) -> Result<
 }
 
 async fn check_key(session: &mut Session, table: &Table) -> Result<(), Fault> {
+    primary_key(table, &show_create(session, table).await?)
+}
+
+async fn show_create(session: &mut Session, table: &Table) -> Result<String, Fault> {
     let show = format!("SHOW CREATE TABLE {}", quoted(&table.target));
     let rows = session.run(&show, "show the target table").await.map_err(|error| of_table(&error, table))?;
-    let text = rows.into_iter().next().and_then(|row| row.into_iter().nth(1)).flatten().unwrap_or_default();
-    primary_key(table, &text)
+    Ok(rows.into_iter().next().and_then(|row| row.into_iter().nth(1)).flatten().unwrap_or_default())
 }
 
 async fn columns(session: &mut Session, table: &Table) -> Result<Vec<Existing>, Fault> {

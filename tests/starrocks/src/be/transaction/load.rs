@@ -7,8 +7,8 @@ use crate::{
         stream_load::{Load, Stop},
     },
     fault::Stage,
-    http::{Body, Connection},
-    loaded::{Loaded, MultiState},
+    http::{Body, Connection, Request},
+    loaded::{Headers, Loaded, MultiState},
     locked,
     transaction::State,
 };
@@ -34,7 +34,8 @@ impl Call<'_> {
             Err(answer) => return Outcome::Answer(answer),
         };
         let (database, label) = &self.key;
-        let load = Load::new(self.cluster, self.request, (database, &self.table), label.clone());
+        let request = self.as_planned();
+        let load = Load::new(self.cluster, &request, (database, &self.table), label.clone());
         let mut load = load.in_transaction();
         let taken = self.take(&mut load, connection, body).await;
         let loaded = match taken {
@@ -132,6 +133,21 @@ impl Call<'_> {
         let mut headers: Vec<_> = headers.filter(|(name, _)| !TRANSPORT.contains(&name.as_str())).collect();
         headers.sort();
         headers
+    }
+
+    /// The first load of a table into a transaction over several is the plan for all: what later ones say of columns
+    /// and modes is not heard, and not complained of.
+    fn as_planned(&self) -> Request {
+        let mut request = self.request.clone();
+        let own = |name: &str| TRANSPORT.iter().any(|transport| name.eq_ignore_ascii_case(transport));
+        let mut open = locked(&self.cluster.open);
+        if let Some(multi) = open.multi.get_mut(&self.key).filter(|_| self.is_multi) {
+            let (transport, planned): (Headers, Headers) =
+                std::mem::take(&mut request.headers).into_iter().partition(|(name, _)| own(name));
+            let planned = multi.planned.entry(self.table.clone()).or_insert(planned);
+            request.headers = transport.into_iter().chain(planned.clone()).collect();
+        }
+        request
     }
 
     /// Tables load side by side, each one load at a time (§11.2).

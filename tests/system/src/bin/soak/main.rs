@@ -39,6 +39,9 @@ struct Arguments {
     /// Never let a load go on whose sender was killed
     #[arg(long)]
     no_orphans: bool,
+    /// Load all tables in one step: consistency Transaction
+    #[arg(long)]
+    transaction: bool,
     /// Leave the columns of tables as they are
     #[arg(long)]
     no_columns: bool,
@@ -53,6 +56,9 @@ struct Arguments {
 impl Arguments {
     fn plan(&self, seed: u64) -> Plan {
         let mut plan = Plan::new(seed, self.strokes);
+        if self.transaction {
+            plan.conditions = plan.conditions.in_one_step();
+        }
         let variables = self.with.iter().filter_map(|pair| pair.split_once('='));
         plan.conditions.variables.extend(variables.map(|(name, value)| (name.to_owned(), value.to_owned())));
         Plan {
