@@ -96,7 +96,7 @@ pub struct Postgres {
     #[serde(default = "catch_up")]
     #[schemars(length(max = 20), extend("x-kubernetes-validations" = rules::catch_up()))]
     pub catch_up: String,
-    /// The tables, each as `schema.name`, each with a primary key.
+    /// The tables, each as `schema.name`, each with a primary key. A change restarts no worker.
     #[schemars(length(min = 1, max = 1000), extend("x-kubernetes-list-type" = "set"))]
     #[schemars(inner(length(max = 127)), transform = rules::each_a_table)]
     pub tables: Vec<String>,

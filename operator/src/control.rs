@@ -76,11 +76,12 @@ impl Control {
         Ok(self.control().resume(ResumeRequest {}).await?.into_inner())
     }
 
-    /// Asks the worker for other sizes of loads.
-    pub async fn reload(&self, sizes: BatchSizes) -> Result<ControlResponse, Silence> {
+    /// Asks the worker for these sizes of loads, and these tables.
+    pub async fn reload(&self, sizes: BatchSizes, tables: &[String]) -> Result<ControlResponse, Silence> {
         let BatchSizes { max_rows, max_bytes, min_interval_ms } = sizes;
+        let (flush_size, tables) = (max_rows, tables.to_vec());
         let request =
-            ReloadConfigRequest { flush_size: max_rows, max_bytes, min_interval_ms, ..Default::default() };
+            ReloadConfigRequest { flush_size, max_bytes, min_interval_ms, tables, ..Default::default() };
         Ok(self.control().reload_config(request).await?.into_inner())
     }
 

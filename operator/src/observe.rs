@@ -3,7 +3,7 @@
 //! Level-triggered: what is wished is compared with what the worker reports, every time, so a worker that
 //! was restarted, or that missed a command, is put right by the next look.
 
-use std::time::Duration;
+use std::{collections::BTreeSet, time::Duration};
 
 use crds::{Reason, measure, spec::DesiredState};
 use k8s_openapi::api::core::v1::Pod;
@@ -89,9 +89,11 @@ fn pod_refused(deployment: &serde_json::Value) -> Option<Problem> {
 }
 
 /// What a worker can be steered to while it runs.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, PartialEq)]
 struct Wish {
     state: DesiredState,
+    /// In the form in which a worker tells them.
+    tables: BTreeSet<String>,
     /// None where the resource has sizes that nobody can read: `validate` refuses them.
     sizes: Option<BatchSizes>,
 }
@@ -106,7 +108,8 @@ impl Wish {
             max_bytes,
             min_interval_ms: interval.as_millis() as u64,
         });
-        Self { state: job.state(), sizes }
+        let tables = job.description.spec.source.postgres.tables.iter();
+        Self { state: job.state(), tables: tables.map(|name| qualified(name)).collect(), sizes }
     }
 }
 
@@ -117,7 +120,7 @@ async fn ask(address: std::net::IpAddr, wish: &Wish) -> Result<(StatusResponse, 
         let answer = match command {
             Command::Pause => control.pause().await?,
             Command::Resume => control.resume().await?,
-            Command::Reload(sizes) => control.reload(sizes).await?,
+            Command::Reload(sizes, ref tables) => control.reload(sizes, tables).await?,
         };
         tracing::info!(?command, success = answer.success, message = answer.message, "worker steered");
         status = control.status().await?;
@@ -126,12 +129,12 @@ async fn ask(address: std::net::IpAddr, wish: &Wish) -> Result<(StatusResponse, 
     Ok((status, refused))
 }
 
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, PartialEq)]
 enum Command {
     Pause,
     Resume,
-    /// Load in other sizes.
-    Reload(BatchSizes),
+    /// Load in these sizes, and these tables.
+    Reload(BatchSizes, Vec<String>),
 }
 
 fn commands(wish: &Wish, reported: &StatusResponse) -> Vec<Command> {
@@ -147,17 +150,24 @@ fn state_command(wish: DesiredState, reported: CdcState) -> Option<Command> {
     }
 }
 
-/// A worker that does not tell its sizes cannot change them.
+/// A worker that does not tell its sizes can change neither them nor its tables.
 fn reload(wish: &Wish, reported: &StatusResponse) -> Option<Command> {
     let (wished, known) = wish.sizes.zip(reported.batch)?;
-    (wished != known).then_some(Command::Reload(wished))
+    let same_tables = reported.tables.iter().cloned().collect::<BTreeSet<_>>() == wish.tables;
+    let is_other = wished != known || !same_tables;
+    is_other.then(|| Command::Reload(wished, wish.tables.iter().cloned().collect()))
+}
+
+/// A bare name is one of the schema `public`.
+fn qualified(table: &str) -> String {
+    if table.contains('.') { table.to_owned() } else { format!("public.{table}") }
 }
 
 fn refusal(command: Command, answer: &ControlResponse) -> Option<Problem> {
     let command = match command {
         Command::Pause => "pause",
         Command::Resume => "resume",
-        Command::Reload(_) => "change the sizes of its loads",
+        Command::Reload(..) => "change its tables or the sizes of its loads",
     };
     let what = format!("the worker refused to {command}: {}", answer.message);
     let fix = "delete its pod to start it anew; nothing is lost";
@@ -196,12 +206,21 @@ mod tests {
     #[test]
     fn a_worker_with_other_sizes_is_told_the_wished_ones() {
         let sizes = |max_rows| BatchSizes { max_rows, max_bytes: 1 << 20, min_interval_ms: 1000 };
-        let wish = Wish { state: DesiredState::Running, sizes: Some(sizes(7)) };
-        for (known, expected) in
-            [(Some(sizes(7)), vec![]), (Some(sizes(8)), vec![Command::Reload(sizes(7))]), (None, vec![])]
-        {
-            let reported = StatusResponse { batch: known, ..Default::default() };
-            assert_eq!(commands(&wish, &reported), expected, "{known:?}");
+        let tables = vec!["public.t".to_owned()];
+        let wish = Wish {
+            state: DesiredState::Running,
+            tables: tables.iter().cloned().collect(),
+            sizes: Some(sizes(7)),
+        };
+        let reload = vec![Command::Reload(sizes(7), tables.clone())];
+        for (known, selected, expected) in [
+            (Some(sizes(7)), &tables, vec![]),
+            (Some(sizes(8)), &tables, reload.clone()),
+            (Some(sizes(7)), &Vec::new(), reload),
+            (None, &Vec::new(), vec![]),
+        ] {
+            let reported = StatusResponse { batch: known, tables: selected.clone(), ..Default::default() };
+            assert_eq!(commands(&wish, &reported), expected, "{known:?} {selected:?}");
         }
     }
 
@@ -209,7 +228,8 @@ mod tests {
     fn the_wished_sizes_are_those_of_the_resource() {
         let wish = Wish::of(&crate::validate::tests::job());
         let expected = BatchSizes { max_rows: 100_000, max_bytes: 16 << 20, min_interval_ms: 1000 };
-        assert_eq!(wish, Wish { state: DesiredState::Running, sizes: Some(expected) });
+        assert_eq!((wish.state, wish.sizes), (DesiredState::Running, Some(expected)));
+        assert_eq!(qualified("t"), "public.t");
     }
 
     #[test]

@@ -123,12 +123,15 @@ fn image(template: &Value) -> &str {
     template["spec"]["containers"][0]["image"].as_str().unwrap_or_default()
 }
 
-/// What of a description matters to a running worker's process: pausing and other sizes of loads are asked for
-/// over gRPC, and deletion is the operator's own affair.
+/// What of a description matters to a running worker's process: pausing, other tables and other sizes of loads are
+/// asked for over gRPC, and deletion is the operator's own affair.
 fn inputs(description: &Value) -> Value {
     let mut inputs = description.clone();
     if let Some(spec) = inputs["spec"].as_object_mut() {
         spec.retain(|field, _| field != "state" && field != "deletion");
+    }
+    if let Some(source) = inputs.pointer_mut("/spec/source/postgres").and_then(Value::as_object_mut) {
+        source.remove("tables");
     }
     if let Some(sink) = inputs.pointer_mut("/spec/sink/starrocks").and_then(Value::as_object_mut) {
         sink.remove("batch");
@@ -141,8 +144,9 @@ fn service_account(job: &Job) -> Value {
 }
 
 fn config_map(job: &Job, mut description: Value) -> Value {
-    // A worker that starts again by itself starts in the state, and with the sizes, that are wished for.
+    // A worker that starts again by itself starts in the state, with the tables and the sizes, that are wished for.
     description["spec"]["state"] = json!(job.state());
+    description["spec"]["source"]["postgres"]["tables"] = json!(job.description.spec.source.postgres.tables);
     description["spec"]["sink"]["starrocks"]["batch"] = json!(job.description.spec.sink.starrocks.batch);
     object(job, "v1", "ConfigMap", json!({ "data": { "job.json": format!("{description:#}\n") } }))
 }

@@ -237,6 +237,15 @@ impl Progress {
         }
     }
 
+    /// The job has these tables from now on; what was counted of those that stay is kept.
+    pub fn set_tables(&self, names: &[TableName]) {
+        let mut tables = lock(&self.tables);
+        tables.retain(|name, _| names.contains(name));
+        for name in names {
+            tables.entry(name.clone()).or_default();
+        }
+    }
+
     pub fn set_stage(&self, stage: Stage) {
         self.stage.store(stage as u8, Relaxed);
     }

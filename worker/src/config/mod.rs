@@ -24,7 +24,7 @@ pub use crds::spec::{
     TooLong, Unfit, Values,
 };
 pub use environment::SOON_ENOUGH;
-pub use reload::BatchChange;
+pub use reload::{BatchChange, changed_tables};
 pub use secret::Secret;
 
 use crate::table::TableName;

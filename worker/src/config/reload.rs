@@ -1,8 +1,9 @@
-//! What of a job can be changed while it runs: the sizes of its loads.
+//! What of a job can be changed while it runs: its tables, and the sizes of its loads.
 
 use std::time::Duration;
 
 use super::{BatchConfig, ConfigError, limits};
+use crate::table::TableName;
 
 /// New sizes; what is none stays as it is.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -10,6 +11,14 @@ pub struct BatchChange {
     pub max_rows: Option<u64>,
     pub max_bytes: Option<u64>,
     pub min_interval: Option<Duration>,
+}
+
+/// The tables of a changed job, by the rules that hold at the start; none keeps what is.
+pub fn changed_tables(names: &[String]) -> Result<Option<Vec<TableName>>, ConfigError> {
+    if names.is_empty() {
+        return Ok(None);
+    }
+    limits::tables("tables", names.iter().map(String::as_str)).map(Some)
 }
 
 impl BatchConfig {
@@ -47,6 +56,15 @@ mod tests {
         let interval = Some(Duration::from_millis(10));
         let changed = BEFORE.changed(BatchChange { min_interval: interval, ..none });
         assert_eq!(changed.map(|batch| Some(batch.min_interval)), Ok(interval));
+    }
+
+    #[test]
+    fn tables_are_checked_as_at_the_start() {
+        let changed =
+            |names: &[&str]| changed_tables(&names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>());
+        assert_eq!(changed(&[]), Ok(None));
+        assert_eq!(changed(&["t", "s.u"]).map(|tables| tables.map(|tables| tables.len())), Ok(Some(2)));
+        assert!(changed(&["t", "public.t"]).is_err() && changed(&[""]).is_err());
     }
 
     #[test]

@@ -2,9 +2,9 @@
 
 use tokio::sync::oneshot;
 
-use crate::config::BatchChange;
+use crate::{config::BatchChange, table::TableName};
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Command {
     /// Stop reading; keep the connection and the slot.
     Pause,
@@ -12,8 +12,8 @@ pub enum Command {
     Resume,
     /// Stop reading, load what is held, confirm it. The slot stays.
     DrainAndStop,
-    /// Load in other sizes from now on.
-    Reload(BatchChange),
+    /// Load in other sizes from now on, and other tables, if any are named.
+    Reload { batch: BatchChange, tables: Option<Vec<TableName>> },
     /// Drain and stop; then drop the slot and the publication, unless they are kept.
     Stop { keep_slot: bool, keep_publication: bool },
 }

@@ -34,24 +34,18 @@ use crate::{
     config::{JobConfig, ListenConfig},
     fault::Fault,
     progress::Progress,
-    table::TableName,
 };
 
 /// What is told about a job and never changes.
 #[derive(Debug, Clone)]
 pub struct JobInfo {
     pub slot: String,
-    pub tables: Vec<TableName>,
     pub version: &'static str,
 }
 
 impl JobInfo {
     pub fn of(config: &JobConfig) -> Self {
-        Self {
-            slot: config.source.slot.clone(),
-            tables: config.source.tables.clone(),
-            version: env!("CARGO_PKG_VERSION"),
-        }
+        Self { slot: config.source.slot.clone(), version: env!("CARGO_PKG_VERSION") }
     }
 }
 

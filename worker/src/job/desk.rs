@@ -18,6 +18,7 @@ use crate::{
     control::{Answer, Command, Request},
     postgres::{DropObjects, Intake},
     progress::{Progress, Sizes, State},
+    table::TableName,
 };
 
 /// How often the desk shows that it is alive.
@@ -53,6 +54,7 @@ struct Desk {
     progress: Arc<Progress>,
     intake: watch::Sender<Intake>,
     batch: watch::Sender<BatchConfig>,
+    tables: watch::Sender<Vec<TableName>>,
     engine: JoinSet<()>,
     /// When a drain is given up; far away while none is under way.
     deadline: Instant,
@@ -66,11 +68,12 @@ impl Desk {
         progress.set_state(if config.paused { State::Paused } else { State::Running });
         let (intake, taken) = watch::channel(first);
         let (batch, sizes) = watch::channel(config.batch);
+        let (tables, selected) = watch::channel(config.source.tables.clone());
         show(config.batch, &progress);
         let mut engine = JoinSet::new();
-        engine.spawn(engine::run(config.clone(), taken, sizes, Arc::clone(&progress)));
+        engine.spawn(engine::run(config.clone(), taken, sizes, selected, Arc::clone(&progress)));
         let deadline = far_away();
-        Self { config, progress, intake, batch, engine, deadline, drained: true, waiting: Vec::new() }
+        Self { config, progress, intake, batch, tables, engine, deadline, drained: true, waiting: Vec::new() }
     }
 
     fn serve(&mut self, request: Request) {
@@ -78,7 +81,7 @@ impl Desk {
         match command {
             Command::Pause => self.turn(State::Running, State::Paused, Intake::Paused, answer),
             Command::Resume => self.turn(State::Paused, State::Running, Intake::Open, answer),
-            Command::Reload(change) => self.reload(change, answer),
+            Command::Reload { batch, tables } => self.reload(batch, tables, answer),
             Command::DrainAndStop => self.drain(None, answer),
             Command::Stop { keep_slot, keep_publication } => {
                 let objects = DropObjects { slot: !keep_slot, publication: !keep_slot && !keep_publication };
@@ -99,7 +102,12 @@ impl Desk {
     }
 
     /// The engine takes up what is new at once, in whatever state it is.
-    fn reload(&mut self, change: BatchChange, answer: oneshot::Sender<Answer>) {
+    fn reload(
+        &mut self,
+        change: BatchChange,
+        tables: Option<Vec<TableName>>,
+        answer: oneshot::Sender<Answer>,
+    ) {
         let before = *self.batch.borrow();
         let batch = match before.changed(change) {
             Ok(batch) => batch,
@@ -108,7 +116,21 @@ impl Desk {
         self.batch.send_replace(batch);
         show(batch, &self.progress);
         info!(max_rows = batch.max_rows, max_bytes = batch.max_bytes, min_interval = ?batch.min_interval, "sizes of loads changed");
-        reply(answer, true, "loads have the new sizes from now on".to_owned());
+        if let Some(tables) = tables {
+            self.select(tables);
+        }
+        reply(answer, true, "the job goes on with what is new".to_owned());
+    }
+
+    /// A new session begins with the tables, after what is held of the old ones was loaded.
+    fn select(&mut self, tables: Vec<TableName>) {
+        if tables == *self.tables.borrow() {
+            return;
+        }
+        info!(tables = tables.len(), "tables changed");
+        self.progress.set_tables(&tables);
+        self.config.source.tables.clone_from(&tables);
+        self.tables.send_replace(tables);
     }
 
     fn drain(&mut self, objects: Option<DropObjects>, answer: oneshot::Sender<Answer>) {

@@ -15,6 +15,7 @@ use crate::{
     postgres::{Intake, health},
     progress::Progress,
     starrocks::Takeover,
+    table::TableName,
 };
 
 const FIRST_PAUSE: Duration = Duration::from_millis(500);
@@ -27,12 +28,13 @@ pub(super) async fn run(
     config: JobConfig,
     mut intake: watch::Receiver<Intake>,
     batch: watch::Receiver<BatchConfig>,
+    tables: watch::Receiver<Vec<TableName>>,
     progress: Arc<Progress>,
 ) {
     let JobConfig { sink, job, state_directory, .. } = config.clone();
     let mut takeover = Takeover::new(sink, job, state_directory, Arc::clone(&progress));
     tokio::select! {
-        () = until_closed(&config, &mut intake, &batch, &progress, &mut takeover) => {}
+        () = until_closed(&config, &mut intake, &batch, tables, &progress, &mut takeover) => {}
         () = look_at_the_slot(&config, &progress) => {}
     }
     takeover.end().await;
@@ -56,18 +58,22 @@ async fn until_closed(
     config: &JobConfig,
     intake: &mut watch::Receiver<Intake>,
     batch: &watch::Receiver<BatchConfig>,
+    mut tables: watch::Receiver<Vec<TableName>>,
     progress: &Arc<Progress>,
     takeover: &mut Takeover,
 ) {
     let mut pause = FIRST_PAUSE;
+    let mut config = config.clone();
     while *intake.borrow() != Intake::Closed {
-        match session::run(config, intake.clone(), batch, progress, takeover).await {
+        config.source.tables.clone_from(&tables.borrow_and_update());
+        match session::run(&config, intake.clone(), batch, &tables, progress, takeover).await {
             Ok(Outcome::Drained) => return,
             Ok(Outcome::Again) => continue,
             Err(fault) => report(progress, fault),
         }
         tokio::select! {
             () = sleep(pause) => {}
+            Ok(()) = tables.changed() => {}
             _ = intake.wait_for(|intake| *intake == Intake::Closed) => return,
         }
         // However grave, the cause may be mended from outside: a session costs little, so it is tried again.

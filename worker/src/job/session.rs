@@ -25,7 +25,7 @@ use crate::{
     postgres::{self, Intake, Prepared, Reader, ReaderEnds, Router},
     progress::{Progress, Stage},
     starrocks::{self, Position, SlotIdentity, Takeover, Targets, Won},
-    table::Table,
+    table::{Table, TableName},
 };
 
 /// Blocks between the reader and the pipeline: enough that neither waits for the other, and little
@@ -37,6 +37,7 @@ pub(super) async fn run(
     config: &JobConfig,
     intake: watch::Receiver<Intake>,
     batch: &watch::Receiver<BatchConfig>,
+    selected: &watch::Receiver<Vec<TableName>>,
     progress: &Arc<Progress>,
     takeover: &mut Takeover,
 ) -> Result<Outcome, Fault> {
@@ -55,9 +56,18 @@ pub(super) async fn run(
     let still = Still { config, progress, refused, halted, tables: prepared.tables.clone() };
     tokio::select! {
         ended = stream(config, prepared, targets, closing, batch.clone(), progress, takeover) => ended?,
-        () = relay.run(intake, still.mended()) => {}
+        () = relay.run(intake, another(still, selected.clone())) => {}
     }
     Ok(if again.load(Relaxed) { Outcome::Again } else { Outcome::Drained })
+}
+
+/// Resolves when another session has something to do that this one cannot.
+async fn another(still: Still<'_>, mut selected: watch::Receiver<Vec<TableName>>) {
+    tokio::select! {
+        () = still.mended() => {}
+        // Nobody will select others any more when it is closed.
+        Ok(()) = selected.changed() => {}
+    }
 }
 
 /// Why a session ended in order.
@@ -65,7 +75,7 @@ pub(super) async fn run(
 pub(super) enum Outcome {
     /// The intake was closed, and everything received is confirmed.
     Drained,
-    /// A table that stood still can be followed now.
+    /// A table that stood still can be followed now, or the job has other tables.
     Again,
 }
 

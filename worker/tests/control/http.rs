@@ -149,7 +149,7 @@ async fn an_address_that_is_taken_is_named_with_its_variable() {
         (ListenConfig { grpc: worker.grpc, ..loopback(true) }, "GRPC_PORT"),
         (ListenConfig { http: worker.http, ..loopback(true) }, "HTTP_API_PORT"),
     ] {
-        let info = JobInfo { slot: "s".into(), tables: Vec::new(), version: "1" };
+        let info = JobInfo { slot: "s".into(), version: "1" };
         let (commands, _requests) = tokio::sync::mpsc::channel(1);
         let progress = std::sync::Arc::new(Progress::new(&[]));
         let fault = control::serve(&listen, progress, commands, info, worker.stop.clone()).await.unwrap_err();

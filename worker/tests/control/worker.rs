@@ -45,7 +45,7 @@ impl Worker {
         let progress = Arc::new(Progress::new(&tables));
         let (commands, requests) = mpsc::channel(4);
         let stop = CancellationToken::new();
-        let info = JobInfo { slot: "dbmazz_slot".into(), tables, version: "1.2.3" };
+        let info = JobInfo { slot: "dbmazz_slot".into(), version: "1.2.3" };
         let server =
             control::serve(&listen, Arc::clone(&progress), commands, info, stop.clone()).await.unwrap();
         let (grpc, http) = (server.grpc_address, server.http_address);

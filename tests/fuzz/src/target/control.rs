@@ -52,7 +52,7 @@ async fn serve() -> (SocketAddr, SocketAddr, JoinSet<()>) {
     let listen = ListenConfig { grpc: any, http: any, http_commands: true };
     let (commands, mut requests) = mpsc::channel::<Request>(4);
     let progress = Arc::new(Progress::new(&tables));
-    let info = JobInfo { slot: "orders".to_owned(), tables, version: "0" };
+    let info = JobInfo { slot: "orders".to_owned(), version: "0" };
     let server = control::serve(&listen, progress, commands, info, CancellationToken::new()).await;
     let server = server.expect("loopback has ports");
     let (http, grpc, mut servers) = (server.http_address, server.grpc_address, JoinSet::new());

@@ -59,6 +59,41 @@ async fn other_sizes_of_loads_are_taken_up_without_a_restart() -> Result<()> {
     Ok(())
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn tables_come_and_go_without_a_restart() -> Result<()> {
+    let rig = Rig::of("CREATE TABLE t (id int PRIMARY KEY)", "t").await?;
+    let mut worker = rig.worker().await?;
+    let select = async |names: &[&str]| {
+        let tables = names.iter().map(|name| (*name).to_owned()).collect();
+        worker.reload(ReloadConfigRequest { tables, ..Default::default() }).await
+    };
+    rig.source.run("INSERT INTO t VALUES (1)").await?;
+    rig.until_table_equal("t").await?;
+    rig.source.run("CREATE TABLE v (id int PRIMARY KEY); INSERT INTO t VALUES (2)").await?;
+    assert!(select(&["t", "v"]).await?.success);
+    // Its first row may not be written before it is published.
+    let published = "SELECT count(*) FROM pg_publication_tables WHERE tablename = 'v'";
+    let is_published =
+        async || Ok((rig.source.value(published).await?.as_deref() == Some("1")).then_some(()));
+    system::wait::until("the new table is published", is_published).await?;
+    rig.source.run("INSERT INTO v VALUES (1); INSERT INTO t VALUES (3)").await?;
+    rig.until_table_equal("t").await?;
+    rig.until_table_equal("v").await?;
+    assert_eq!(worker.status().await?.tables, ["public.t", "public.v"]);
+    assert!(!select(&["v", "public.v"]).await?.success, "one table twice");
+    assert!(select(&["v"]).await?.success);
+    system::wait::until("the other table is left", async || {
+        let status = worker.status().await?;
+        Ok((status.tables == ["public.v"] && status.ready).then_some(()))
+    })
+    .await?;
+    rig.source.run("INSERT INTO t VALUES (4); INSERT INTO v VALUES (2)").await?;
+    rig.until_table_equal("v").await?;
+    assert_eq!(rig.sink.value("SELECT COUNT(*) FROM app.t").await?.as_deref(), Some("3"));
+    assert_eq!(worker.process().said().matches("control listened").count(), 1, "it is the same process");
+    rig.until_confirmed().await
+}
+
 /// Rows of each load of the table so far.
 fn loads_of_customers(rig: &Rig) -> Result<Vec<u64>> {
     let stats = rig.sink.stats()?;

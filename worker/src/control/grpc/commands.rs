@@ -9,7 +9,7 @@ use proto::{
 use tonic::{Request, Response, Status, async_trait};
 
 use crate::{
-    config::{BatchChange, SOON_ENOUGH},
+    config::{BatchChange, SOON_ENOUGH, changed_tables},
     control::{
         Answer, Command,
         known::{Ended, Known},
@@ -69,12 +69,10 @@ impl CdcControlService for Commands {
         request: Request<ReloadConfigRequest>,
     ) -> Result<Response<ControlResponse>, Status> {
         let request = request.into_inner();
-        if !request.tables.is_empty() {
-            return refused(
-                "this version does not change its tables by this call; restart it with the new ones",
-            );
+        match changed_tables(&request.tables) {
+            Ok(tables) => self.ask(Command::Reload { batch: change(&request), tables }).await,
+            Err(error) => refused(&error.to_string()),
         }
-        self.ask(Command::Reload(change(&request))).await
     }
 
     async fn start_snapshot(
