@@ -21,7 +21,9 @@ pub(super) fn stream() -> Fuzzed {
         let (choice, bytes) = chosen(bytes);
         let copied = choice & 1 == 1;
         let whole = blocks(bytes, usize::MAX, copied, &tables);
-        let pieces = blocks(bytes, 1 + usize::from(choice), copied, &tables);
+        // A few hundred pieces at most: each costs a buffer.
+        let step = 1 + usize::from(choice) + bytes.len() / 256;
+        let pieces = blocks(bytes, step, copied, &tables);
         match (&whole, &pieces) {
             (Ok(whole), Ok(pieces)) => {
                 assert!(events(whole).eq(events(pieces)), "cut otherwise, read otherwise")
