@@ -31,7 +31,7 @@ const WIDE: usize = 4 << 20;
 /// are put together and go in a few large pieces; so the window is one that a pause of the reader fills.
 const NARROW: usize = 32 << 10;
 /// Nearer than this a narrow window lets through all that a server can decode.
-const NEAR: Duration = Duration::from_millis(1);
+const NEAR: Duration = Duration::from_millis(2);
 /// Asks for TLS: a message without tag, of eight bytes, with a protocol version that is none.
 const SSL_REQUEST: [u8; 8] = [0, 0, 0, 8, 0x04, 0xD2, 0x16, 0x2F];
 
