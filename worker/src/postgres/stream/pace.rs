@@ -8,8 +8,8 @@ use std::time::{Duration, Instant};
 
 /// For a stream that trickles: one wake-up of ours for the messages of a transaction.
 const SHORT: Duration = Duration::from_micros(300);
-/// For a stream in full flow: far less than a load takes, and enough for the server to fill the window.
-const LONG: Duration = Duration::from_millis(5);
+/// For a stream in full flow: far less than a load takes, and a server fills the window in a fraction of it.
+const LONG: Duration = Duration::from_millis(10);
 /// How fast it flows is judged so often.
 const BETWEEN_JUDGEMENTS: Duration = Duration::from_millis(50);
 /// Bytes a second of a stream in full flow: some ten thousand small changes.
@@ -18,7 +18,7 @@ const FULL_FLOW: u128 = 2_000_000;
 const LARGE: usize = 16 << 10;
 /// As many since the last pause were a whole window, and a server that is not on this machine needs a moment to send
 /// the next.
-const WINDOW: usize = 32 << 10;
+const WINDOW: usize = 24 << 10;
 
 #[derive(Debug)]
 pub(super) struct Pace {
