@@ -37,7 +37,11 @@ struct Stored {
     set: u16,
     operation: Operation,
     live: bool,
+    /// Of its key: an index that grows does not read the rows again.
+    hash: u32,
 }
+
+const _: () = assert!(size_of::<Stored>() == 24);
 
 impl Store {
     pub(super) fn rows(&self) -> usize {
@@ -46,7 +50,7 @@ impl Store {
 
     /// Memory that the store holds.
     pub(super) fn held_bytes(&self) -> usize {
-        self.reserved + self.rows.capacity() * size_of::<Stored>() + self.index.capacity() * 5
+        self.reserved + self.rows.capacity() * size_of::<Stored>() + self.index.allocation_size()
     }
 
     pub(super) fn sets(&self) -> &[ColumnSet] {
@@ -55,9 +59,11 @@ impl Store {
 
     /// The live row with the key of `values`, and its columns.
     pub(super) fn find(&self, table: &Table, values: Tuple<'_>) -> Option<(Row<'_>, &ColumnSet)> {
-        let place = self.index.find(key_hash(table, values), |place| {
-            self.tuple(&self.rows[*place as usize]).is_some_and(|stored| same_key(table, stored, values))
-        })?;
+        let hash = key_hash(table, values);
+        let is_it = |stored: &Stored| {
+            stored.hash == hash && self.tuple(stored).is_some_and(|stored| same_key(table, stored, values))
+        };
+        let place = self.index.find(spread(hash), |place| is_it(&self.rows[*place as usize]))?;
         let stored = &self.rows[*place as usize];
         Some((self.row(stored)?, self.sets.get(usize::from(stored.set))?))
     }
@@ -66,11 +72,11 @@ impl Store {
     pub(super) fn put(&mut self, table: &Table, row: Row<'_>, set: ColumnSet) {
         let set = self.set_id(set);
         let (address, length) = self.append(row.values.as_bytes());
-        let stored =
-            Stored { version: row.version, address, length, set, operation: row.operation, live: true };
+        let Row { operation, version, values } = row;
+        let hash = key_hash(table, values);
         let place = self.rows.len() as u32;
-        self.rows.push(stored);
-        self.point_at(table, row.values, place);
+        self.rows.push(Stored { version, address, length, set, operation, live: true, hash });
+        self.point_at(table, values, hash, place);
     }
 
     /// The live rows of one column set, in order of their last change.
@@ -85,18 +91,17 @@ impl Store {
         rows.filter_map(|stored| Some((self.row(stored)?, self.sets.get(usize::from(stored.set))?)))
     }
 
-    fn point_at(&mut self, table: &Table, values: Tuple<'_>, place: u32) {
+    fn point_at(&mut self, table: &Table, values: Tuple<'_>, hash: u32, place: u32) {
         let Self { segments, rows, index, .. } = self;
-        let tuple_at = |place: u32| tuple_of(segments, &rows[place as usize]);
-        let hash = key_hash(table, values);
-        let same = |other: &u32| tuple_at(*other).is_some_and(|stored| same_key(table, stored, values));
-        if let Some(found) = index.find_mut(hash, same) {
+        let is_it = |stored: &Stored| {
+            stored.hash == hash && tuple_of(segments, stored).is_some_and(|row| same_key(table, row, values))
+        };
+        if let Some(found) = index.find_mut(spread(hash), |other| is_it(&rows[*other as usize])) {
             let earlier = std::mem::replace(found, place);
             rows[earlier as usize].live = false;
             return;
         }
-        index
-            .insert_unique(hash, place, |place| tuple_at(*place).map_or(0, |stored| key_hash(table, stored)));
+        index.insert_unique(spread(hash), place, |place| spread(rows[*place as usize].hash));
     }
 
     fn set_id(&mut self, set: ColumnSet) -> u16 {
@@ -152,9 +157,15 @@ pub(super) fn same_key(table: &Table, one: Tuple<'_>, other: Tuple<'_>) -> bool 
     key(table, one).eq(key(table, other))
 }
 
-fn key_hash(table: &Table, values: Tuple<'_>) -> u64 {
-    key(table, values).fold(0, |hash, value| match value {
+fn key_hash(table: &Table, values: Tuple<'_>) -> u32 {
+    let hash = key(table, values).fold(0, |hash: u64, value| match value {
         Value::Text(text) => xxh3_64(text) ^ hash.rotate_left(23),
         Value::Null | Value::Unchanged => hash.rotate_left(23),
-    })
+    });
+    hash as u32
+}
+
+/// The index looks at the highest bits and at the lowest.
+fn spread(hash: u32) -> u64 {
+    u64::from(hash).wrapping_mul(0x9E37_79B9_7F4A_7C15)
 }

@@ -8,40 +8,48 @@ use std::time::{Duration, Instant};
 
 /// For a stream that trickles: one wake-up of ours for the messages of a transaction.
 const SHORT: Duration = Duration::from_micros(300);
-/// For a stream in full flow: far less than a load takes, and enough for the server to fill the window.
-const LONG: Duration = Duration::from_millis(5);
+/// For a stream in full flow: far less than a load takes, and a server fills the window in a fraction of it.
+const LONG: Duration = Duration::from_millis(10);
 /// How fast it flows is judged so often.
 const BETWEEN_JUDGEMENTS: Duration = Duration::from_millis(50);
 /// Bytes a second of a stream in full flow: some ten thousand small changes.
 const FULL_FLOW: u128 = 2_000_000;
 /// A read of so many bytes took what had been put together, and more of it is likely to be there.
 const LARGE: usize = 16 << 10;
+/// As many since the last pause were a whole window, and a server that is not on this machine needs a moment to send
+/// the next.
+const WINDOW: usize = 24 << 10;
 
 #[derive(Debug)]
 pub(super) struct Pace {
     pause: Duration,
     judged: Instant,
-    /// Bytes since then.
+    /// Bytes since then, and since the last pause.
     brought: usize,
+    burst: usize,
 }
 
 impl Pace {
     pub(super) fn new(now: Instant) -> Self {
-        Self { pause: SHORT, judged: now, brought: 0 }
+        Self { pause: SHORT, judged: now, brought: 0, burst: 0 }
     }
 
     /// A read gave so many bytes where there was room for so many: how long to pause before the next.
     pub(super) fn after(&mut self, bytes: usize, room: usize, now: Instant) -> Option<Duration> {
         self.brought += bytes;
+        self.burst += bytes;
         self.judge(now);
-        (bytes < LARGE && bytes < room).then_some(self.pause)
+        if bytes >= LARGE || bytes == room {
+            return None;
+        }
+        Some(if std::mem::take(&mut self.burst) >= WINDOW { SHORT } else { self.pause })
     }
 
     fn judge(&mut self, now: Instant) {
         let elapsed = now.saturating_duration_since(self.judged);
         if elapsed >= BETWEEN_JUDGEMENTS {
             let is_full = self.brought as u128 * 1_000_000 >= FULL_FLOW * elapsed.as_micros();
-            *self = Self { pause: if is_full { LONG } else { SHORT }, judged: now, brought: 0 };
+            (self.pause, self.judged, self.brought) = (if is_full { LONG } else { SHORT }, now, 0);
         }
     }
 }
@@ -72,6 +80,11 @@ mod tests {
         let begun = Instant::now();
         let mut pace = Pace::new(begun);
         assert_eq!(pace.after(LARGE * 8, ROOM, begun + BETWEEN_JUDGEMENTS), None);
+        assert_eq!(
+            pace.after(1, ROOM, begun + BETWEEN_JUDGEMENTS),
+            Some(SHORT),
+            "the next window comes at once"
+        );
         assert_eq!(pace.after(1, ROOM, begun + BETWEEN_JUDGEMENTS), Some(LONG));
         assert_eq!(pace.after(1, ROOM, begun + BETWEEN_JUDGEMENTS * 2), Some(SHORT));
     }
