@@ -155,7 +155,10 @@ async fn stream(
     // has ended or was dropped, because that closes the watch.
     let (mut loading, mut reading) = (pin!(loading), pin!(off_the_runtime(move || reader.run())));
     tokio::select! {
-        loaded = &mut loading => reading.await.and(loaded),
+        loaded = &mut loading => {
+            let read = reading.await;
+            loaded.and(read)
+        }
         read = &mut reading => {
             // Without the slot nothing more is sent; what is in the air then is noted.
             let _ = timeout(GRACE, loading).await;

@@ -70,6 +70,10 @@ impl Gathered {
         void
     }
 
+    pub(super) fn holds(&self, table: TableId) -> bool {
+        self.tables.contains_key(&table)
+    }
+
     pub(super) fn changes(&self) -> u64 {
         self.tables.values().map(Accumulation::changes).sum()
     }

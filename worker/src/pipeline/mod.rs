@@ -57,6 +57,9 @@ pub trait LoadTogether: Send + Sync + 'static {
     /// Resolves when the table is empty in the sink. No step is under way meanwhile.
     fn truncate(&self, table: &Table) -> impl Future<Output = Result<(), Fault>> + Send;
 
+    /// Resolves when the target has what the table's next rows need. No step is under way meanwhile.
+    fn reshape(&self, aim: &Aim) -> impl Future<Output = Result<(), Fault>> + Send;
+
     /// No more of the step under way will come.
     fn abandon(&self) -> impl Future<Output = ()> + Send;
 }

@@ -31,7 +31,7 @@ use super::{
     limits::Limits,
 };
 use crate::{
-    change::{Block, Change, Event, Reshape},
+    change::{Aim, Block, Change, Event, Reshape},
     config::BatchConfig,
     fault::{self, Fault},
     lsn::Lsn,
@@ -84,13 +84,14 @@ enum Step {
     },
     /// Its transaction's load follows.
     Empty(Arc<Table>),
+    Reshape(Arc<Aim>),
 }
 
 impl Step {
     fn held_bytes(&self) -> usize {
         match self {
             Self::Load { gathered, .. } => gathered.held_bytes(),
-            Self::Empty(_) => 0,
+            Self::Empty(_) | Self::Reshape(_) => 0,
         }
     }
 }
@@ -167,7 +168,7 @@ impl<L: LoadTogether> Together<L> {
                 Event::Begin { commit, time } => self.begin(Transaction { commit, time })?,
                 Event::Change { table, change } => self.push(table, change)?,
                 Event::Truncate { table } => self.truncate(table)?,
-                Event::Reshape { table, reshape } => self.reshape(table, reshape)?,
+                Event::Reshape { table, reshape } => self.reshape(table, reshape),
                 Event::Commit { end } => self.commit(end)?,
                 Event::Keepalive { lsn } => self.ledger.keepalive(lsn),
                 Event::Halt { fault, .. } => return Err(fault.clone()),
@@ -215,18 +216,32 @@ impl<L: LoadTogether> Together<L> {
         Ok(())
     }
 
-    /// Rows of one shape go together. A target that has to change first cannot do so inside of a transaction of the
-    /// sink: the job begins again, and changes it before.
-    fn reshape(&mut self, table: TableId, reshape: &Reshape) -> Result<(), Fault> {
-        if reshape.target.is_some() {
-            return Err(begun_again(&reshape.rows));
+    /// Rows of two shapes are never in one step, and no step is open while a target changes. So a transaction that
+    /// has written to the table before is cut here, and seen in two steps.
+    fn reshape(&mut self, table: TableId, reshape: &Reshape) {
+        let Some(known) = self.tables.get_mut(table.0 as usize) else { return };
+        *known = Arc::clone(&reshape.rows);
+        let holds =
+            |gathered: &Option<Gathered>| gathered.as_ref().is_some_and(|gathered| gathered.holds(table));
+        if reshape.target.is_some() || holds(&self.whole) || holds(&self.current) {
+            self.close_whole();
         }
-        self.close_whole();
-        self.spill();
-        if let Some(rows) = self.tables.get_mut(table.0 as usize) {
-            *rows = Arc::clone(&reshape.rows);
+        let went_ahead = |spilled: &Spilled| reshape.target.is_some() || spilled.tables.contains(&table);
+        if holds(&self.current) || self.spilled.as_ref().is_some_and(went_ahead) {
+            self.cut();
         }
-        Ok(())
+        self.waiting.extend(reshape.target.clone().map(Step::Reshape));
+    }
+
+    /// What there is of the transaction goes by itself; the position stays before it.
+    fn cut(&mut self) {
+        let (current, spilled) = (self.current.take(), self.spilled.take());
+        let time = self.transaction.time;
+        let gathered = current.or_else(|| spilled.map(|spilled| Gathered::new(spilled.ticket, time)));
+        if let Some(gathered) = gathered {
+            let reached = self.ledger.received();
+            self.close(gathered, Some(reached));
+        }
     }
 
     fn current(&mut self) -> &mut Gathered {
@@ -305,6 +320,11 @@ impl<L: LoadTogether> Together<L> {
             Step::Load { gathered, reached } => {
                 self.last_began = Some(now);
                 self.fly(gathered, reached)
+            }
+            Step::Reshape(aim) => {
+                let load = Arc::clone(&self.load);
+                self.landing.spawn(async move { load.reshape(&aim).await.map(|()| None) });
+                Ok(())
             }
             Step::Empty(table) => {
                 let load = Arc::clone(&self.load);
@@ -425,15 +445,6 @@ fn cut_in_two() -> Fault {
         crds::Reason::SourceUnreachable,
         "the stream was cut within a transaction that is larger than the buffer",
         "wait: it is read again from its beginning; a larger worker.buffer makes that less likely",
-    )
-}
-
-fn begun_again(table: &Table) -> Fault {
-    Fault::retry(
-        fault::Part::Table(table.name.clone()),
-        crds::Reason::SourceSchemaChanged,
-        format!("the columns of {} changed", table.name),
-        "wait: the job begins again, and changes the target first",
     )
 }
 

@@ -56,7 +56,7 @@ async fn read(connection: &mut Connection) -> Result<(Head, Vec<u8>), WireError>
 
 /// What an answer means whose HTTP is read.
 pub fn answer(status: u16, body: Vec<u8>, table: &Table, sent: u64) -> Taken {
-    let known = matches!(read_state(status, &body), Ok(Said::Visible | Said::Committed));
+    let known = matches!(read_state(status, &body), Ok(Said::Committed | Said::Visible));
     let verdict = judge(&Answer { status, body }, table, sent);
     if let Verdict::Again(trouble) | Verdict::Unclear(trouble) = &verdict {
         trouble.fault(table);

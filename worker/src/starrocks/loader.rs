@@ -232,9 +232,7 @@ impl Load for Loader {
         let target = &aim.table.target;
         let mut attempt = 0;
         let history = loop {
-            if let Some(right) = &self.right {
-                right.granted().await;
-            }
+            self.still_permitted().await;
             match schema::reshape(&self.sink, &self.job, aim).await {
                 Ok(history) => break history,
                 Err(fault) if fault.course == Course::Halt => return Err(fault),

@@ -101,7 +101,7 @@ impl Won {
         Self { loader: self.loader.with_right(right), ..self }
     }
 
-    /// Keeps what was found out about the targets. Before the first load.
+    /// Notes what was found of the targets.
     pub async fn keep_all(&self, targets: &Targets, tables: &[Table]) -> Result<(), Fault> {
         self.loader.keep_all(targets, tables).await
     }

@@ -41,6 +41,11 @@ impl LoadTogether for Notes {
         Ok(())
     }
 
+    async fn reshape(&self, aim: &Aim) -> Result<(), Fault> {
+        self.note(format!("reshape {}", aim.table.target));
+        Ok(())
+    }
+
     async fn abandon(&self) {
         self.note("abandon".to_owned());
     }
@@ -55,7 +60,7 @@ fn table(id: u32, target: &str) -> Table {
         target: target.into(),
         columns: vec![column("id"), column("v")],
         key: vec![0],
-        last_number: 0,
+        last_number: 2,
     }
 }
 
@@ -68,6 +73,11 @@ fn block(events: &str) -> Block {
             ["commit", lsn] => block.commit(Lsn(lsn.parse().unwrap())),
             ["alive", lsn] => block.keepalive(Lsn(lsn.parse().unwrap())),
             ["empty", table] => block.truncate(id(table)),
+            ["shape", table] => {
+                let rows = Arc::new(super::tests::table(id(table).0, table));
+                let aim = Aim { table: (*rows).clone(), shapes: Vec::new() };
+                block.reshape(id(table), Reshape { rows, target: Some(Arc::new(aim)) });
+            }
             ["halt", table] => block.halt(id(table), defect()),
             ["delete", table, key] => {
                 let old = OldPlace::Key(row(&mut block, key));
@@ -165,6 +175,30 @@ async fn a_table_is_emptied_after_what_was_committed_before_and_before_the_rest(
     let (asked, durable, _) = asked(&blocks).await;
     assert_eq!(asked, ["a1 b1 up to 12", "empty a", "a1 b1 up to 22", "abandon"]);
     assert_eq!(durable, 22);
+}
+
+#[tokio::test]
+async fn a_table_is_reshaped_between_two_steps() {
+    let before = "begin 10, a 1, commit 12, begin 20, b 2, shape a, a 2, commit 22";
+    let (asked_for, durable, _) = asked(&[before]).await;
+    assert_eq!(asked_for, ["a1 up to 12", "reshape a", "a1 b1 up to 22", "abandon"]);
+    assert_eq!(durable, 22);
+    let within = "begin 10, a 1, b 1, shape a, a 2, commit 12";
+    let (asked_for, durable, _) = asked(&[within]).await;
+    assert_eq!(
+        asked_for,
+        ["a1 b1 up to 5", "reshape a", "a1 up to 12", "abandon"],
+        "it is seen in two steps"
+    );
+    assert_eq!(durable, 12);
+}
+
+#[tokio::test]
+async fn a_large_transaction_is_committed_before_a_table_is_reshaped() {
+    let (asked, durable, _) =
+        played(1, Notes::default(), &["begin 10, b 1", "shape a, a 2, commit 12"]).await;
+    assert_eq!(asked, ["b1 more", "up to 5", "reshape a", "a1 up to 12", "abandon"]);
+    assert_eq!(durable, 12);
 }
 
 #[tokio::test]

@@ -127,12 +127,12 @@ SELECT schema, name, relkind, relpersistence, relreplident,
     SELECT p.relid::pg_catalog.regclass FROM pg_catalog.pg_partition_tree(r.oid) p
     JOIN pg_catalog.pg_class c ON c.oid = p.relid
     WHERE p.isleaf AND c.relreplident = 'n' LIMIT 1) END,
+  relnatts,
   CASE relkind WHEN 'p' THEN (
     SELECT p.relid::pg_catalog.regclass FROM pg_catalog.pg_partition_tree(r.oid) p
     JOIN pg_catalog.pg_class c ON c.oid = p.relid
     WHERE p.isleaf AND c.relreplident <> 'f' LIMIT 1)
-  ELSE CASE WHEN relreplident <> 'f' THEN r.oid::pg_catalog.regclass END END,
-  relnatts
+  ELSE CASE WHEN relreplident <> 'f' THEN r.oid::pg_catalog.regclass END END
 FROM relations r";
 
 /// Follows domains down to what they are made of, and one array to its elements; the innermost modifier
@@ -189,8 +189,8 @@ fn relation(row: &Row) -> Result<Relation, SourceError> {
         persistence: row.text(3).to_owned(),
         identity: row.text(4).to_owned(),
         partition_without_identity: row.value(5).map(str::to_owned),
-        partial_identity: row.value(6).map(str::to_owned),
-        last_number: row.parse(7)?,
+        last_number: row.parse(6)?,
+        partial_identity: row.value(7).map(str::to_owned),
         ..Relation::default()
     })
 }

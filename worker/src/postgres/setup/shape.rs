@@ -258,14 +258,8 @@ mod tests {
             let catalogue = Catalogue::of(&name, Relation { partial_identity, ..relation("d") });
             let column = Column::new("c", Kind::Text, "text");
             let columns = vec![column.clone(), column];
-            let table = Table {
-                id: TableId(0),
-                name: name.clone(),
-                target: "t".into(),
-                columns,
-                key: vec![0],
-                last_number: 1,
-            };
+            let (name, target) = (name.clone(), "t".to_owned());
+            let table = Table { id: TableId(0), name, target, columns, key: vec![0], last_number: 2 };
             let refused = whole(&config, &catalogue, table).err().map(|fault| fault.reason);
             assert_eq!(refused, expected, "{whole_rows} {partial}");
         }

@@ -34,6 +34,7 @@ use super::{
     patience::Patience,
 };
 use crate::{
+    change::Aim,
     fault::{self, Fault},
     lsn::Lsn,
     pipeline::{Batch, Load, LoadTogether, Loaded, Part},
@@ -281,6 +282,10 @@ impl LoadTogether for TogetherLoader {
 
     async fn truncate(&self, table: &Table) -> Result<(), Fault> {
         self.loader.truncate(table).await
+    }
+
+    async fn reshape(&self, aim: &Aim) -> Result<(), Fault> {
+        self.loader.reshape(aim).await
     }
 
     async fn abandon(&self) {
