@@ -96,6 +96,34 @@ async fn a_change_of_the_spec_drains_and_starts_anew() -> Result<()> {
     Ok(())
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn tables_and_sizes_of_loads_change_and_the_pod_is_left_alone() -> Result<()> {
+    let site = Site::new("grown").await?;
+    site.ready().await?;
+    let before = site.incarnation().await?;
+    let source = site.source().await?;
+    source.run("CREATE TABLE items (id int PRIMARY KEY)").await?;
+    let (tables, batch) = (["public.orders", "customers", "public.items"], json!({"maxRows": 7}));
+    let spec = json!({"source": {"postgres": {"tables": tables}}, "sink": {"starrocks": {"batch": batch}}});
+    site.namespace()?.patch(JOB, &json!({"spec": spec}))?;
+    let published = "SELECT count(*) FROM pg_publication_tables WHERE tablename = 'items'";
+    wait::until("the new table is published", async || {
+        Ok((source.value(published).await?.as_deref() == Some("1")).then_some(()))
+    })
+    .await?;
+    source.run("INSERT INTO items SELECT generate_series(1, 20)").await?;
+    site.write(&mut Workload::new(35, 100), 20).await?;
+    wait::until("the rows of the new table are there", async || {
+        let rows = site.sink.value("SELECT COUNT(*) FROM app.items").await?;
+        Ok((rows.as_deref() == Some("20")).then_some(()))
+    })
+    .await?;
+    site.until_equal().await?;
+    site.until_ready().await?;
+    assert_eq!(site.incarnation().await?, before, "the pod was left alone");
+    Ok(())
+}
+
 async fn until_stage(site: &Site, stage: &str) -> Result<()> {
     wait::until(&format!("the job is {stage}"), async || {
         let job = site.namespace()?.get("replicationjob", JOB)?;
