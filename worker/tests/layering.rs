@@ -35,10 +35,11 @@ const FORBIDDEN: [(&str, &[&str]); 14] = [
 ];
 
 /// Rooms that decide and do not act: no task, no socket, no file, no clock.
-const PURE: [[&str; 2]; 8] = [
+const PURE: [[&str; 2]; 9] = [
     ["postgres", "pgoutput"],
     ["postgres", "route"],
     ["pipeline", "batch"],
+    ["pipeline", "gathered"],
     ["pipeline", "lane"],
     ["pipeline", "ledger"],
     ["starrocks", "label"],
