@@ -104,6 +104,13 @@ impl Router {
         self.committed
     }
 
+    /// Nothing was handed on of what commits from here on. Rows of a transaction go on before it is whole, so this is
+    /// beyond the last whole one while another is being received.
+    pub fn reached(&self) -> Lsn {
+        let (_, commit) = self.transaction;
+        self.committed.max(Lsn(commit.0.saturating_add(u64::from(commit > Lsn(0)))))
+    }
+
     /// When the latest transaction was committed, by the server's clock.
     pub fn commit_time(&self) -> Option<SystemTime> {
         self.commit_time

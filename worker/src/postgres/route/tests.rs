@@ -331,3 +331,15 @@ fn another_key_halts_the_table() {
     });
     assert_eq!(reasons, [Reason::SourceSchemaChanged]);
 }
+
+#[test]
+fn a_transaction_of_which_a_part_was_handed_on_counts_as_reached() {
+    let mut stream = Stream::new();
+    assert_eq!(stream.router.reached(), Lsn(0));
+    stream.begin();
+    assert_eq!((stream.router.committed(), stream.router.reached()), (Lsn(0), Lsn(0x21)));
+    stream.say(&Written::Commit { end: Lsn(0x30) });
+    assert_eq!(stream.router.reached(), Lsn(0x30));
+    stream.router.reconnected();
+    assert_eq!(stream.router.reached(), Lsn(0x30));
+}

@@ -231,7 +231,7 @@ impl Reader {
             return if confirmed > self.start { Err(SourceError::Moved(confirmed)) } else { Ok(origin) };
         };
         self.progress.reconnected();
-        continuity::check_origin(connection, known, origin, self.position())?;
+        continuity::check_origin(connection, known, origin, self.position().max(self.router.reached()))?;
         continuity::check_slot(confirmed, self.start.max(*self.durable.borrow()))?;
         Ok(origin)
     }
