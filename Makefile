@@ -6,6 +6,8 @@ KILLS ?=
 MINUTES ?=
 SEEDS ?=
 JOBS ?= 2
+ONLY ?=
+GIANT ?=
 REPORT ?= target/soak.md
 TESTBED = $(RELEASE) --quiet && target/release/testbed
 
@@ -24,9 +26,9 @@ demo:            ## the main job, working, on one screen; SECONDS=60 ends it aft
 test:            ## every test: unit, property, and the whole system in a real Kubernetes
 	$(CARGO) test --workspace --no-fail-fast
 
-bench:           ## the worker against pg_recvlogical on one backlog, in turn
+bench:           ## speed against pg_recvlogical, delay, idleness, memory: ten minutes; ONLY=backlog,steady,idle,bulk for parts
 	$(RELEASE)
-	target/release/bench
+	target/release/bench $(if $(ONLY),--only $(ONLY)) $(if $(GIANT),--giant $(GIANT))
 
 soak:            ## torture until KILLS, MINUTES or SEEDS are through, JOBS rounds at a time; a report to REPORT
 	$(RELEASE)

@@ -114,7 +114,7 @@ fn log(asked: Option<String>, level: LogLevel) -> Result<(), ConfigError> {
         LogLevel::Debug => "info,worker=debug,dbmazz=debug",
     });
     let problem = "must be a level, such as info, or pairs of module and level";
-    // Not an `EnvFilter`: it compiles regular expressions, which take a megabyte for nothing.
+    // Not an `EnvFilter`, which compiles regular expressions for what is a list of names here.
     let filter: Targets = filter
         .parse()
         .map_err(|_| ConfigError { field: "RUST_LOG".to_owned(), problem: problem.to_owned() })?;

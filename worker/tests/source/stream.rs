@@ -63,7 +63,7 @@ fn a_lone_change_does_not_wait_for_others() {
 
 #[test]
 fn rule_5_and_7_a_truncate_and_new_columns_come_in_their_place() {
-    let source = Source::new("halts");
+    let source = Source::new("truncates");
     source.sql("CREATE TABLE emptied (id int PRIMARY KEY)");
     source.sql("CREATE TABLE grown (id int PRIMARY KEY)");
     let mut follow = Follow::start(&source.config(&["orders", "emptied", "grown"]));
