@@ -156,8 +156,8 @@ async fn rule_2_nothing_is_confirmed_while_a_load_is_open() -> Result<()> {
     let worker = rig.worker().await?;
     rig.until_confirmed().await?;
     rig.inject("commit", json!("hold"), 1)?;
-    let before = rig.source.value("SELECT pg_current_wal_insert_lsn()").await?.unwrap_or_default();
     rig.source.run("INSERT INTO customers VALUES ('r', 'c', 'n')").await?;
+    let between = rig.source.value("SELECT pg_current_wal_insert_lsn()").await?.unwrap_or_default();
     rig.source.run("INSERT INTO orders (id) VALUES (1)").await?;
     wait::until("the other table was loaded", async || {
         Ok((rig.sink.value("SELECT COUNT(*) FROM app.orders").await? != Some("0".into())
@@ -165,7 +165,7 @@ async fn rule_2_nothing_is_confirmed_while_a_load_is_open() -> Result<()> {
         .then_some(()))
     })
     .await?;
-    // A whole round of status updates later, the position is still before the open load.
+    // A whole round of status updates later, the position has not passed the open load.
     let loaded =
         rig.source.value("SELECT clock_timestamp() + interval '1 second'").await?.unwrap_or_default();
     wait::until("another status update has come", async || {
@@ -174,7 +174,7 @@ async fn rule_2_nothing_is_confirmed_while_a_load_is_open() -> Result<()> {
     })
     .await?;
     let current = worker.status().await?.current_lsn;
-    let confirmed = rig.slot(&format!("confirmed_flush_lsn <= '{before}'")).await?;
+    let confirmed = rig.slot(&format!("confirmed_flush_lsn <= '{between}'")).await?;
     assert!(current > 0);
     assert_eq!(confirmed.as_deref(), Some("t"));
     rig.sink.heal()?;
