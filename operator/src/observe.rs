@@ -109,7 +109,7 @@ impl Wish {
             min_interval_ms: interval.as_millis() as u64,
         });
         let tables = job.description.spec.source.postgres.tables.iter();
-        Self { state: job.state(), tables: tables.map(|name| qualified(name)).collect(), sizes }
+        Self { state: job.state(), tables: tables.cloned().collect(), sizes }
     }
 }
 
@@ -156,11 +156,6 @@ fn reload(wish: &Wish, reported: &StatusResponse) -> Option<Command> {
     let same_tables = reported.tables.iter().cloned().collect::<BTreeSet<_>>() == wish.tables;
     let is_other = wished != known || !same_tables;
     is_other.then(|| Command::Reload(wished, wish.tables.iter().cloned().collect()))
-}
-
-/// A bare name is one of the schema `public`.
-fn qualified(table: &str) -> String {
-    if table.contains('.') { table.to_owned() } else { format!("public.{table}") }
 }
 
 fn refusal(command: Command, answer: &ControlResponse) -> Option<Problem> {
@@ -229,7 +224,6 @@ mod tests {
         let wish = Wish::of(&crate::validate::tests::job());
         let expected = BatchSizes { max_rows: 100_000, max_bytes: 16 << 20, min_interval_ms: 1000 };
         assert_eq!((wish.state, wish.sizes), (DesiredState::Running, Some(expected)));
-        assert_eq!(qualified("t"), "public.t");
     }
 
     #[test]

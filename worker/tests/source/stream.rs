@@ -93,6 +93,7 @@ fn a_table_that_takes_another_name_or_another_key_is_halted_alone() {
     source.sql("CREATE TABLE rekeyed (id int PRIMARY KEY, other int NOT NULL UNIQUE)");
     let mut follow = Follow::start(&source.config(&["orders", "renamed", "rekeyed"]));
     source.sql("INSERT INTO renamed VALUES (1)");
+    follow.until_seen(1);
     source.sql("ALTER TABLE renamed RENAME TO another");
     source.sql("INSERT INTO another VALUES (2)");
     source.sql("ALTER TABLE rekeyed DROP CONSTRAINT rekeyed_pkey, ADD PRIMARY KEY (other)");

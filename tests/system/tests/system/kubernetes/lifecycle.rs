@@ -103,7 +103,7 @@ async fn tables_and_sizes_of_loads_change_and_the_pod_is_left_alone() -> Result<
     let before = site.incarnation().await?;
     let source = site.source().await?;
     source.run("CREATE TABLE items (id int PRIMARY KEY)").await?;
-    let (tables, batch) = (["public.orders", "customers", "public.items"], json!({"maxRows": 7}));
+    let (tables, batch) = (["public.orders", "public.customers", "public.items"], json!({"maxRows": 7}));
     let spec = json!({"source": {"postgres": {"tables": tables}}, "sink": {"starrocks": {"batch": batch}}});
     site.namespace()?.patch(JOB, &json!({"spec": spec}))?;
     let published = "SELECT count(*) FROM pg_publication_tables WHERE tablename = 'items'";
