@@ -8,6 +8,7 @@ mod gathered;
 mod lane;
 mod ledger;
 mod limits;
+mod publish;
 mod run;
 mod together;
 

@@ -21,6 +21,7 @@ use super::{
     lane::{Barrier, Cargo, Flight, Lane, Transaction},
     ledger::{Ledger, Ticket},
     limits::Limits,
+    publish::publish,
 };
 use crate::{
     change::{Block, Change, Event, Reshape},
@@ -217,15 +218,7 @@ impl<L: Load> Pipeline<L> {
     }
 
     fn publish(&self) {
-        let durable = self.ledger.durable();
-        self.durable.send_if_modified(|known| {
-            let moved = durable > *known;
-            *known = durable.max(*known);
-            moved
-        });
-        self.progress.durable(durable);
-        self.progress.oldest_pending(self.ledger.oldest());
-        self.progress.held_bytes(self.held_bytes());
+        publish(&self.ledger, self.held_bytes(), &self.durable, &self.progress);
     }
 
     fn has_room(&self) -> bool {

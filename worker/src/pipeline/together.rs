@@ -29,6 +29,7 @@ use super::{
     lane::Transaction,
     ledger::{Ledger, Ticket},
     limits::Limits,
+    publish::publish,
 };
 use crate::{
     change::{Aim, Block, Change, Event, Reshape},
@@ -376,15 +377,7 @@ impl<L: LoadTogether> Together<L> {
 
     fn publish(&mut self) {
         self.progress.changes_settled(std::mem::take(&mut self.skipped));
-        let durable = self.ledger.durable();
-        self.durable.send_if_modified(|known| {
-            let moved = durable > *known;
-            *known = durable.max(*known);
-            moved
-        });
-        self.progress.durable(durable);
-        self.progress.oldest_pending(self.ledger.oldest());
-        self.progress.held_bytes(self.held_bytes());
+        publish(&self.ledger, self.held_bytes(), &self.durable, &self.progress);
     }
 
     fn is_empty(&self) -> bool {
