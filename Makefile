@@ -45,6 +45,7 @@ CORPUS = tests/fuzz/corpus
 TARGETS = $(or $(TARGET),$(notdir $(wildcard $(CORPUS)/*)))
 
 fuzz:            ## hostile bytes for TARGET, or for every target in turn, for SECONDS each; what is found stays in target/fuzz
+	@command -v c++ > /dev/null || apt-get install --yes g++
 	RUSTFLAGS="$(FUZZ_FLAGS)" $(CARGO) build --profile fuzz --package fuzz --target $(HOST) --target-dir target/fuzz
 	@for target in $(TARGETS); do \
 	  mkdir -p target/fuzz/found/$$target && echo "fuzzing $$target" && \

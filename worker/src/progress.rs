@@ -81,6 +81,8 @@ pub struct Progress {
     sizes: Mutex<Sizes>,
     slot: Mutex<Option<SlotHealth>>,
     faults: Mutex<BTreeMap<Part, Fault>>,
+    /// Those of the job; what is counted may be of tables of the worker's own, or of tables that were left.
+    selected: Mutex<Vec<TableName>>,
     tables: Mutex<BTreeMap<TableName, TableProgress>>,
     loads: Mutex<Loads>,
 }
@@ -198,6 +200,7 @@ pub struct Snapshot {
     pub loads: u64,
     pub load_duration: Durations,
     pub commit_to_durable: Durations,
+    pub selected: Vec<TableName>,
     pub tables: BTreeMap<TableName, TableProgress>,
     pub sizes: Sizes,
     pub slot: Option<SlotHealth>,
@@ -213,7 +216,7 @@ impl Snapshot {
 
 impl Progress {
     pub fn new(tables: &[TableName]) -> Self {
-        let tables = tables.iter().map(|name| (name.clone(), TableProgress::default())).collect();
+        let counted = tables.iter().map(|name| (name.clone(), TableProgress::default())).collect();
         Self {
             started: Instant::now(),
             stage: AtomicU8::new(Stage::Init as u8),
@@ -232,13 +235,15 @@ impl Progress {
             sizes: Mutex::default(),
             slot: Mutex::default(),
             faults: Mutex::default(),
-            tables: Mutex::new(tables),
+            selected: Mutex::new(tables.to_vec()),
+            tables: Mutex::new(counted),
             loads: Mutex::default(),
         }
     }
 
     /// The job has these tables from now on; what was counted of those that stay is kept.
     pub fn set_tables(&self, names: &[TableName]) {
+        *lock(&self.selected) = names.to_vec();
         let mut tables = lock(&self.tables);
         tables.retain(|name, _| names.contains(name));
         for name in names {
@@ -401,6 +406,7 @@ impl Progress {
             loads: loads.count,
             load_duration: loads.duration,
             commit_to_durable: loads.lag,
+            selected: lock(&self.selected).clone(),
             tables: lock(&self.tables).clone(),
             sizes: *lock(&self.sizes),
             slot: lock(&self.slot).clone(),
@@ -428,6 +434,16 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn only_what_was_selected_is_a_table_of_the_job() {
+        let name = |text| TableName::parse(text).unwrap();
+        let progress = Progress::new(&[name("b"), name("a")]);
+        progress.set_tables(&[name("c"), name("a")]);
+        progress.load_retried(&name("dbmazz.dbmazz_jobs"));
+        progress.load_retried(&name("b"));
+        assert_eq!(progress.snapshot().selected, [name("c"), name("a")]);
+    }
 
     #[test]
     fn a_slot_is_at_risk_when_its_wal_is_going_or_most_of_what_it_may_keep_is_used() {

@@ -113,9 +113,11 @@ impl Desk {
             Ok(batch) => batch,
             Err(error) => return reply(answer, false, error.to_string()),
         };
-        self.batch.send_replace(batch);
-        show(batch, &self.progress);
-        info!(max_rows = batch.max_rows, max_bytes = batch.max_bytes, min_interval = ?batch.min_interval, "sizes of loads changed");
+        if batch != before {
+            self.batch.send_replace(batch);
+            show(batch, &self.progress);
+            info!(max_rows = batch.max_rows, max_bytes = batch.max_bytes, min_interval = ?batch.min_interval, "sizes of loads changed");
+        }
         if let Some(tables) = tables {
             self.select(tables);
         }
@@ -124,8 +126,9 @@ impl Desk {
 
     /// A new session begins with the tables, after what is held of the old ones was loaded.
     fn select(&mut self, tables: Vec<TableName>) {
-        if tables == *self.tables.borrow() {
-            return;
+        let is_known = |table: &TableName| self.config.source.tables.contains(table);
+        if tables.len() == self.config.source.tables.len() && tables.iter().all(is_known) {
+            return; // in another order they are the same
         }
         info!(tables = tables.len(), "tables changed");
         self.progress.set_tables(&tables);

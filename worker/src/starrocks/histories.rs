@@ -12,7 +12,7 @@ use std::{
 use crds::Reason;
 use xxhash_rust::xxh3::xxh3_64;
 
-use super::sql::{Session, SqlError, literal, quoted};
+use super::sql::{Session, literal, quoted};
 use crate::{
     change::{Change, Tuple, Value, write_value},
     config::{Deletes, SinkConfig},
@@ -34,7 +34,7 @@ pub(super) async fn find(session: &mut Session, config: &SinkConfig, job: &str) 
     let (database, table, job) = (quoted(&config.database), quoted(HISTORIES), literal(job));
     let select = format!("SELECT `target`, `history` FROM {database}.{table} WHERE `job` = {job}");
     let rows = session.run(&select, "read the histories of the tables").await;
-    let rows = rows.map_err(|error| unreadable(&error))?;
+    let rows = rows.map_err(|error| error.of_reading(HISTORIES))?;
     rows.into_iter().map(|row| entry(&row)).collect()
 }
 
@@ -73,19 +73,6 @@ pub(super) fn table() -> Table {
     ];
     let name = TableName { schema: "dbmazz".to_owned(), name: HISTORIES.to_owned() };
     Table { id: TableId(u32::MAX), name, target: HISTORIES.to_owned(), columns, key: vec![0], last_number: 0 }
-}
-
-fn unreadable(error: &SqlError) -> Fault {
-    let fault = error.fault();
-    match error {
-        // A SELECT needs a backend, and says so in many ways.
-        SqlError::Refused { .. } => Fault {
-            reason: Reason::SinkUnreachable,
-            fix: format!("see that StarRocks' backends are alive, and that the user may read {HISTORIES}"),
-            ..fault
-        },
-        _ => fault,
-    }
 }
 
 fn illegible(target: &str) -> Fault {

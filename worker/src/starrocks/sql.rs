@@ -78,6 +78,20 @@ impl SqlError {
         }
     }
 
+    /// The fault of a SELECT from `table`, a table of the worker's own.
+    pub(super) fn of_reading(&self, table: &str) -> Fault {
+        let fault = self.fault();
+        match self {
+            // A SELECT needs a backend, and says so in many ways.
+            Self::Refused { .. } => Fault {
+                reason: Reason::SinkUnreachable,
+                fix: format!("see that StarRocks' backends are alive, and that the user may read {table}"),
+                ..fault
+            },
+            _ => fault,
+        }
+    }
+
     /// Whether another change of the table's shape stands in the way.
     pub(super) fn is_schema_change(&self) -> bool {
         let Self::Refused { message, .. } = self else { return false };

@@ -30,9 +30,11 @@ use super::{
     parked::Parked,
     patience::Patience,
     schema::Targets,
-    sql::SqlError,
     state::LoadState,
-    together::{TogetherLoader, checkpoint::Checkpoint},
+    together::{
+        TogetherLoader,
+        checkpoint::{CHECKPOINTS, Checkpoint},
+    },
 };
 use crate::{
     config::{Consistency, OnRefusedRow, SinkConfig},
@@ -137,14 +139,14 @@ impl Takeover {
 
     /// What earlier workers of this job have left behind for slots of this name.
     pub async fn past(&self, slot: &str) -> Result<Vec<Past>, Fault> {
-        let claims = Claim::of_job(&self.sink, &self.job).await.map_err(|error| unreadable(&error))?;
+        let claims = Claim::of_job(&self.sink, &self.job).await.map_err(|error| error.of_reading(CLAIMS))?;
         let notes = self.state_directory.as_deref();
         Ok(claims.iter().filter_map(|(key, claim)| claim.past(key, slot, notes)).collect())
     }
 
     /// The slot is dropped on request: its past counts no more.
     pub async fn release(&self, slot: &str) -> Result<(), Fault> {
-        let claims = Claim::of_job(&self.sink, &self.job).await.map_err(|error| unreadable(&error))?;
+        let claims = Claim::of_job(&self.sink, &self.job).await.map_err(|error| error.of_reading(CLAIMS))?;
         let past = claims.into_iter().filter(|(key, claim)| claim.past(key, slot, None).is_some());
         for (key, claim) in past {
             let released = Claim { standing: Standing::Released, ..claim };
@@ -286,7 +288,7 @@ impl Takeover {
             return Ok(position.durable);
         }
         let checkpoint = Checkpoint::new(slot.key(), &self.job);
-        let known = checkpoint.read(&self.sink).await.map_err(|error| unreadable(&error))?;
+        let known = checkpoint.read(&self.sink).await.map_err(|error| error.of_reading(CHECKPOINTS))?;
         if anew
             && known.is_some()
             && let Some(batch) = checkpoint.batch(position.durable)
@@ -364,19 +366,6 @@ impl Takeover {
 
 fn may_be_loading(claim: &Claim, journal: &str) -> bool {
     claim.standing == Standing::Loading && claim.journal != journal
-}
-
-fn unreadable(error: &SqlError) -> Fault {
-    let fault = error.fault();
-    match error {
-        // A SELECT needs a backend, and says so in many ways.
-        SqlError::Refused { .. } => Fault {
-            reason: Reason::SinkUnreachable,
-            fix: format!("see that StarRocks' backends are alive, and that the user may read {CLAIMS}"),
-            ..fault
-        },
-        _ => fault,
-    }
 }
 
 pub(super) fn unusable(error: &std::io::Error) -> Fault {

@@ -30,7 +30,7 @@ fn status(snapshot: &Snapshot, info: &JobInfo) -> StatusResponse {
         confirmed_lsn: snapshot.confirmed.0,
         pending_events: snapshot.changes_pending,
         slot_name: info.slot.clone(),
-        tables: snapshot.tables.keys().map(ToString::to_string).collect(),
+        tables: snapshot.selected.iter().map(ToString::to_string).collect(),
         snapshot_active: false,
         snapshot_chunks_total: 0,
         snapshot_chunks_done: 0,

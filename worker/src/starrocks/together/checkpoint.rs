@@ -13,7 +13,7 @@ use crate::{
 };
 
 /// The table of checkpoints, in the target database beside the tables.
-const CHECKPOINTS: &str = "dbmazz_checkpoints";
+pub(in crate::starrocks) const CHECKPOINTS: &str = "dbmazz_checkpoints";
 
 /// Of one slot.
 #[derive(Debug)]
