@@ -1,0 +1,45 @@
+//! The source: where PostgreSQL is, and what is read there.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::{secret::Credentials, tls::Tls};
+use crate::rules;
+
+/// Where PostgreSQL is, and what is read there.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Postgres {
+    /// Host name or address. A direct connection: not a pooler.
+    #[schemars(length(min = 1, max = 253), extend("x-kubernetes-validations" = rules::host()))]
+    pub host: String,
+    /// The port of PostgreSQL.
+    #[serde(default = "postgres_port")]
+    #[schemars(range(min = 1, max = 65535))]
+    pub port: u16,
+    /// The database that holds the tables. Fixed: its replication slot belongs to it.
+    #[schemars(length(min = 1, max = 63))]
+    #[schemars(extend("x-kubernetes-validations" = rules::fixed("a slot belongs to one database; create another ReplicationJob")))]
+    pub database: String,
+    /// A role that may log in, replicate, and read the tables.
+    pub credentials: Credentials,
+    /// How the connection is protected.
+    #[serde(default)]
+    pub tls: Tls,
+    /// A longer backlog than this is read in chunks, faster than it can be streamed; `Never`: always streamed.
+    #[serde(default = "catch_up")]
+    #[schemars(length(max = 20), extend("x-kubernetes-validations" = rules::catch_up()))]
+    pub catch_up: String,
+    /// The tables, each as `schema.name`, each with a primary key. A change restarts no worker.
+    #[schemars(length(min = 1, max = 1000), extend("x-kubernetes-list-type" = "set"))]
+    #[schemars(inner(length(max = 127)), transform = rules::each_a_table)]
+    pub tables: Vec<String>,
+}
+
+fn catch_up() -> String {
+    "256Mi".into()
+}
+
+fn postgres_port() -> u16 {
+    5432
+}
