@@ -35,16 +35,17 @@ const FORBIDDEN: [(&str, &[&str]); 14] = [
 ];
 
 /// Rooms that decide and do not act: no task, no socket, no file, no clock.
-const PURE: [[&str; 2]; 9] = [
-    ["postgres", "pgoutput"],
-    ["postgres", "route"],
-    ["pipeline", "batch"],
-    ["pipeline", "gathered"],
-    ["pipeline", "lane"],
-    ["pipeline", "ledger"],
-    ["starrocks", "label"],
-    ["starrocks", "encode"],
-    ["starrocks", "answer"],
+const PURE: [&[&str]; 10] = [
+    &["postgres", "pgoutput"],
+    &["postgres", "route"],
+    &["pipeline", "batch"],
+    &["pipeline", "lane"],
+    &["pipeline", "ledger"],
+    &["pipeline", "together", "assembly"],
+    &["pipeline", "together", "gathered"],
+    &["starrocks", "label"],
+    &["starrocks", "encode"],
+    &["starrocks", "answer"],
 ];
 const ACTS: [&str; 6] = ["tokio", "std::net", "std::fs", "std::thread", "Instant::now", "SystemTime::now"];
 

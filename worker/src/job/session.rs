@@ -21,7 +21,7 @@ use crate::{
     fault::Fault,
     hold::{GRACE, Hold, Right},
     lsn::Lsn,
-    pipeline::{Pipeline, Settings, Together},
+    pipeline::{Outset, Pipeline, Settings, Together},
     postgres::{self, Intake, Prepared, Reader, ReaderEnds, Router},
     progress::{Progress, Stage},
     starrocks::{self, Position, SlotIdentity, Takeover, Targets, Won},
@@ -115,19 +115,19 @@ async fn stream(
     let (hold, held) = watch::channel(Hold::Sought);
     let (buffer, deletes) = (config.buffer, config.sink.deletes);
     let settings = Settings { batch, buffer, deletes, holds_wal };
-    let board = Arc::clone(progress);
+    let outset = Outset { settings, tables: &tables, start, durable, progress: Arc::clone(progress) };
     let closing = intake.clone();
     let halted = std::mem::take(&mut targets.halted);
     let consistency = config.sink.consistency;
     let pipeline = async |won: Won| match consistency {
         Consistency::Row => {
             let load = Arc::new(won.loader());
-            Pipeline::new(settings, &tables, start, load, durable, board).halting(halted).run(taken).await;
+            Pipeline::new(outset, load).halting(halted).run(taken).await;
             Ok(())
         }
         Consistency::Transaction => {
             let (reached, load) = (won.reached, Arc::new(won.together()));
-            Together::new(settings, &tables, reached, load, durable, board).run(taken).await
+            Together::new(Outset { start: reached, ..outset }, load).run(taken).await
         }
     };
     let loading = async {

@@ -4,10 +4,12 @@
 //! durable position.
 
 pub mod batch;
-mod gathered;
+mod departure;
+mod flight;
 mod lane;
 mod ledger;
 mod limits;
+mod outset;
 mod publish;
 mod run;
 mod together;
@@ -15,7 +17,8 @@ mod together;
 use crate::{change::Aim, fault::Fault, lsn::Lsn, table::Table};
 
 pub use batch::{Batch, ColumnSet, Operation, Row};
-pub use run::{Pipeline, Settings};
+pub use outset::{Outset, Settings};
+pub use run::Pipeline;
 pub use together::Together;
 
 /// Brings batches into the sink.

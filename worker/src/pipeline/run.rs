@@ -10,39 +10,27 @@ use std::{
 
 use tokio::{
     sync::{mpsc, watch},
-    task::JoinSet,
+    task::{JoinError, JoinSet},
     time::sleep_until,
 };
-use tracing::{debug, error};
+use tracing::error;
 
 use super::{
     Load,
-    batch::{Batch, Deletes},
-    lane::{Barrier, Cargo, Flight, Lane, Transaction},
-    ledger::{Ledger, Ticket},
+    flight::{Landed, fly},
+    lane::{Barrier, Lane, Transaction},
+    ledger::Ledger,
     limits::Limits,
+    outset::{Outset, Settings},
     publish::publish,
 };
 use crate::{
     change::{Block, Change, Event, Reshape},
-    config::BatchConfig,
     fault::Fault,
     lsn::Lsn,
-    progress::{LoadDone, Progress},
+    progress::Progress,
     table::{Table, TableId},
 };
-
-/// How the pipeline batches.
-#[derive(Debug, Clone)]
-pub struct Settings {
-    /// It may change at any time.
-    pub batch: watch::Receiver<BatchConfig>,
-    /// Bytes held at most, all tables together; one row more than this still passes.
-    pub buffer: usize,
-    pub deletes: Deletes,
-    /// A table of the job is not followed, and its changes must stay in the WAL: no position is durable.
-    pub holds_wal: bool,
-}
 
 /// One job's pipeline, from blocks to the durable position.
 #[derive(Debug)]
@@ -58,23 +46,9 @@ pub struct Pipeline<L> {
     progress: Arc<Progress>,
 }
 
-#[derive(Debug)]
-struct Landed {
-    table: TableId,
-    ticket: Ticket,
-    result: Result<(), Fault>,
-}
-
 impl<L: Load> Pipeline<L> {
-    /// `tables` in the order of their ids; everything before `start` is durable already.
-    pub fn new(
-        settings: Settings,
-        tables: &[Table],
-        start: Lsn,
-        load: Arc<L>,
-        durable: watch::Sender<Lsn>,
-        progress: Arc<Progress>,
-    ) -> Self {
+    pub fn new(outset: Outset<'_>, load: Arc<L>) -> Self {
+        let Outset { settings, tables, start, durable, progress } = outset;
         let Settings { batch, buffer, deletes, holds_wal } = settings;
         let mut limits = Limits::new(batch, buffer);
         let batch = limits.now();
@@ -199,7 +173,7 @@ impl<L: Load> Pipeline<L> {
         sizes.max_by_key(|(_, bytes)| *bytes).map(|(place, _)| place)
     }
 
-    fn settle(&mut self, landed: Result<Landed, tokio::task::JoinError>) {
+    fn settle(&mut self, landed: Result<Landed, JoinError>) {
         // A load that panicked leaves its ticket open and its table in flight: nothing is confirmed past it.
         let Landed { table, ticket, result } = match landed {
             Ok(landed) => landed,
@@ -234,42 +208,4 @@ impl<L: Load> Pipeline<L> {
         let quiet = now + Duration::from_secs(60);
         self.lanes.iter().filter_map(|lane| lane.due(now)).min().unwrap_or(quiet)
     }
-}
-
-/// Brings what a flight carries to its end.
-async fn fly<L: Load>(table: Arc<Table>, flight: Flight, load: Arc<L>, progress: Arc<Progress>) -> Landed {
-    let Flight { cargo, ticket } = flight;
-    let result = match cargo {
-        Cargo::Batches { batches, changes, oldest_commit } => {
-            load_all(&table, batches, (changes, oldest_commit), &*load, &progress).await
-        }
-        Cargo::Barrier(Barrier::Truncate) => load.truncate(&table).await,
-        Cargo::Barrier(Barrier::Reshape(aim)) => load.reshape(&aim).await,
-    };
-    Landed { table: table.id, ticket, result }
-}
-
-/// Loads the batches of one gathering, one after the other.
-async fn load_all<L: Load>(
-    table: &Table,
-    batches: Vec<Batch>,
-    (mut changes, oldest_commit): (u64, SystemTime),
-    load: &L,
-    progress: &Progress,
-) -> Result<(), Fault> {
-    for batch in batches {
-        let began = Instant::now();
-        let loaded = load.load(&batch).await?;
-        let lag = SystemTime::now().duration_since(oldest_commit).unwrap_or_default();
-        debug!(table = %table.name, rows = loaded.rows, bytes = loaded.bytes, elapsed = ?began.elapsed(), "loaded");
-        let done = LoadDone {
-            changes: std::mem::take(&mut changes),
-            rows: loaded.rows,
-            bytes: loaded.bytes,
-            seconds: began.elapsed().as_secs_f64(),
-            lag_seconds: lag.as_secs_f64(),
-        };
-        progress.load_done(&table.name, done);
-    }
-    Ok(())
 }

@@ -1,12 +1,12 @@
 //! What leaves together, in which order, and what is durable then.
 
-use std::sync::Mutex;
+use std::{sync::Mutex, time::SystemTime};
 
-use super::*;
+use super::{gathered::Gathered, *};
 use crate::{
-    change::{BlockBuilder, OldPlace, Value, write_value},
-    pipeline::Loaded,
-    table::{Column, Kind, TableName},
+    change::{Aim, BlockBuilder, Change, OldPlace, Reshape, Value, write_value},
+    pipeline::{Loaded, Part, batch::Deletes, lane::Transaction, ledger::Ledger},
+    table::{Column, Kind, Table, TableId, TableName},
 };
 
 /// Notes what it is asked, and fails at a part of this number.
@@ -30,7 +30,7 @@ impl LoadTogether for Notes {
         let reached = part.reached.map_or("more".to_owned(), |reached| format!("up to {}", reached.0));
         let number = self.note(rows.collect::<String>() + &reached);
         if self.fails_at == Some(number) {
-            Err(defect())
+            Err(fault::defect())
         } else {
             Ok(vec![Loaded::default(); part.batches.len()])
         }
@@ -78,7 +78,7 @@ fn block(events: &str) -> Block {
                 let aim = Aim { table: (*rows).clone(), shapes: Vec::new() };
                 block.reshape(id(table), Reshape { rows, target: Some(Arc::new(aim)) });
             }
-            ["halt", table] => block.halt(id(table), defect()),
+            ["halt", table] => block.halt(id(table), fault::defect()),
             ["delete", table, key] => {
                 let old = OldPlace::Key(row(&mut block, key));
                 block.delete(id(table), old);
@@ -113,7 +113,8 @@ async fn played(buffer: usize, notes: Notes, blocks: &[&str]) -> (Vec<String>, u
     let (durable, made) = watch::channel(Lsn(0));
     let (load, progress) = (Arc::new(notes), Arc::new(Progress::new(&[])));
     let tables = [table(0, "a"), table(1, "b")];
-    let together = Together::new(settings, &tables, Lsn(5), Arc::clone(&load), durable, progress);
+    let outset = Outset { settings, tables: &tables, start: Lsn(5), durable, progress };
+    let together = Together::new(outset, Arc::clone(&load));
     let (send, blocks_in) = mpsc::channel(1);
     let feed = async {
         for events in blocks {

@@ -6,7 +6,7 @@
 
 use std::{collections::HashMap, sync::Arc, time::SystemTime};
 
-use super::{
+use super::super::{
     batch::{Accumulation, Batch, ColumnSet, Deletes},
     lane::Transaction,
     ledger::Ticket,

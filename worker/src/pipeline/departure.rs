@@ -1,0 +1,34 @@
+//! Tells the board of loads that end well.
+
+use std::time::{Instant, SystemTime};
+
+use tracing::debug;
+
+use super::Loaded;
+use crate::{
+    progress::{LoadDone, Progress},
+    table::TableName,
+};
+
+/// When a load began, and the oldest commit in it.
+#[derive(Debug)]
+pub(super) struct Departure {
+    began: Instant,
+    oldest_commit: SystemTime,
+}
+
+impl Departure {
+    pub(super) fn now(oldest_commit: SystemTime) -> Self {
+        Self { began: Instant::now(), oldest_commit }
+    }
+
+    /// What it carries for the table is durable.
+    pub(super) fn arrived(&self, table: &TableName, changes: u64, loaded: Loaded, progress: &Progress) {
+        let elapsed = self.began.elapsed();
+        let lag = SystemTime::now().duration_since(self.oldest_commit).unwrap_or_default();
+        let Loaded { rows, bytes } = loaded;
+        debug!(%table, rows, bytes, ?elapsed, "loaded");
+        let (seconds, lag_seconds) = (elapsed.as_secs_f64(), lag.as_secs_f64());
+        progress.load_done(table, LoadDone { changes, rows, bytes, seconds, lag_seconds });
+    }
+}

@@ -1,0 +1,67 @@
+//! What the sink does at once, and how it is asked for.
+
+use std::{sync::Arc, time::SystemTime};
+
+use super::{
+    super::{LoadTogether, Part, departure::Departure, ledger::Ticket},
+    gathered::Gathered,
+};
+use crate::{change::Aim, fault::Fault, lsn::Lsn, progress::Progress, table::Table};
+
+/// What waits for its turn.
+#[derive(Debug)]
+pub(super) enum Step {
+    /// Everything before `reached` is in the sink then; none when more of the same transaction follows.
+    Load {
+        gathered: Gathered,
+        reached: Option<Lsn>,
+    },
+    /// Its transaction's load follows.
+    Empty(Arc<Table>),
+    Reshape(Arc<Aim>),
+}
+
+impl Step {
+    pub(super) fn held_bytes(&self) -> usize {
+        match self {
+            Self::Load { gathered, .. } => gathered.held_bytes(),
+            Self::Empty(_) | Self::Reshape(_) => 0,
+        }
+    }
+
+    /// Brings it to its end. Gives the ticket of what is durable then.
+    pub(super) async fn take<L: LoadTogether>(
+        self,
+        load: Arc<L>,
+        progress: Arc<Progress>,
+    ) -> Result<Option<Ticket>, Fault> {
+        match self {
+            Self::Load { gathered, reached } => {
+                let ticket = gathered.ticket;
+                bring(gathered, reached, &*load, &progress).await?;
+                Ok(reached.map(|_| ticket))
+            }
+            Self::Empty(table) => load.truncate(&table).await.map(|()| None),
+            Self::Reshape(aim) => load.reshape(&aim).await.map(|()| None),
+        }
+    }
+}
+
+/// Loads what has gathered, and tells what became of it.
+async fn bring<L: LoadTogether>(
+    gathered: Gathered,
+    reached: Option<Lsn>,
+    load: &L,
+    progress: &Progress,
+) -> Result<(), Fault> {
+    let oldest_commit = gathered.oldest_commit;
+    let closed = gathered.close(SystemTime::now())?;
+    let (batches, changes): (_, Vec<u64>) =
+        closed.into_iter().map(|closed| (closed.batch, closed.changes)).unzip();
+    let (part, departure) = (Part { batches, reached }, Departure::now(oldest_commit));
+    let loaded = load.load(&part).await?;
+    for ((batch, changes), loaded) in part.batches.iter().zip(changes).zip(loaded) {
+        departure.arrived(&batch.table().name, changes, loaded, progress);
+    }
+    Ok(())
+}
