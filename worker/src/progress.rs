@@ -3,14 +3,18 @@
 //! Counters are plain atomics, counted once per batch or block; nothing here takes part in a decision
 //! about delivery.
 
+mod load;
 mod loss;
+mod slot;
+mod snapshot;
+mod stage;
+mod table;
 
 use std::{
     collections::BTreeMap,
-    fmt,
     sync::{
         Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicU8, AtomicU64, Ordering::Relaxed},
+        atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering::Relaxed},
     },
     time::{Instant, SystemTime, UNIX_EPOCH},
 };
@@ -21,40 +25,15 @@ use crate::{
     table::TableName,
 };
 
-pub use self::loss::{Loss, Losses};
-
-/// What the worker is doing, in the words of the dbmazz contract.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[repr(u8)]
-pub enum Stage {
-    /// Nothing has been tried yet.
-    Init,
-    /// Connecting, checking, creating what is missing.
-    Setup,
-    /// Streaming changes.
-    Cdc,
-}
-
-/// What the worker was asked to do.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[repr(u8)]
-pub enum State {
-    Running,
-    Paused,
-    Draining,
-    Stopped,
-}
-
-impl fmt::Display for State {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Running => "running",
-            Self::Paused => "paused",
-            Self::Draining => "draining",
-            Self::Stopped => "stopped",
-        })
-    }
-}
+use self::{load::Loads, table::Tables};
+pub use self::{
+    load::{BOUNDS, Durations, LoadDone},
+    loss::{Loss, Losses},
+    slot::SlotHealth,
+    snapshot::Snapshot,
+    stage::{Stage, State},
+    table::TableProgress,
+};
 
 /// The board of one job.
 #[derive(Debug)]
@@ -75,15 +54,13 @@ pub struct Progress {
     oldest_pending: AtomicU64,
     reconnects: AtomicU64,
     load_retries: AtomicU64,
-    streaming: AtomicU8,
+    streaming: AtomicBool,
     /// Seconds from the start to the last beat.
     beat: AtomicU64,
     sizes: Mutex<Sizes>,
     slot: Mutex<Option<SlotHealth>>,
     faults: Mutex<BTreeMap<Part, Fault>>,
-    /// Those of the job; what is counted may be of tables of the worker's own, or of tables that were left.
-    selected: Mutex<Vec<TableName>>,
-    tables: Mutex<BTreeMap<TableName, TableProgress>>,
+    tables: Mutex<Tables>,
     loads: Mutex<Loads>,
 }
 
@@ -95,128 +72,10 @@ pub struct Sizes {
     pub min_interval_ms: u64,
 }
 
-/// What PostgreSQL last said of the slot and its WAL.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct SlotHealth {
-    /// `reserved`, `extended`, `unreserved` or `lost`; empty before PostgreSQL 13.
-    pub wal_status: String,
-    /// WAL that can still be written before the slot loses its own; none without a limit.
-    pub safe_wal_bytes: Option<u64>,
-    /// WAL that the server keeps for the slot.
-    pub retained_wal_bytes: u64,
-    /// Since somebody last read the slot (PostgreSQL 17); none while somebody does.
-    pub inactive_seconds: Option<u64>,
-    /// Empty for a slot that is valid.
-    pub invalidation_reason: String,
-}
-
-impl SlotHealth {
-    /// The WAL that the slot needs is going, or more than three quarters of what it may keep are used.
-    pub fn is_at_risk(&self) -> bool {
-        let is_going = matches!(self.wal_status.as_str(), "unreserved" | "lost");
-        is_going || self.safe_wal_bytes.is_some_and(|safe| safe < self.retained_wal_bytes / 3)
-    }
-}
-
-/// What one table has done since the start.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct TableProgress {
-    pub rows: u64,
-    pub bytes: u64,
-    pub loads: u64,
-    pub failed_loads: u64,
-    /// Values that were altered by the job's rules.
-    pub losses: Losses,
-    /// Rows that StarRocks refused and that are parked.
-    pub dead_letters: u64,
-}
-
-/// One load that ended well.
-#[derive(Debug, Clone, Copy)]
-pub struct LoadDone {
-    /// Changes that the load settles, those superseded within the batch included.
-    pub changes: u64,
-    pub rows: u64,
-    /// Bytes of the body.
-    pub bytes: u64,
-    pub seconds: f64,
-    /// Seconds from the oldest commit in it to its durability.
-    pub lag_seconds: f64,
-}
-
-/// Durations in seconds, counted into fixed buckets.
-#[derive(Debug, Clone)]
-pub struct Durations {
-    pub buckets: [u64; BOUNDS.len() + 1],
-    pub sum: f64,
-    pub count: u64,
-}
-
-/// Upper bounds of the buckets of [`Durations`], seconds.
-pub const BOUNDS: [f64; 12] = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 60.0];
-
-impl Default for Durations {
-    fn default() -> Self {
-        Self { buckets: [0; BOUNDS.len() + 1], sum: 0.0, count: 0 }
-    }
-}
-
-impl Durations {
-    fn observe(&mut self, seconds: f64) {
-        let bucket = BOUNDS.iter().position(|bound| seconds <= *bound).unwrap_or(BOUNDS.len());
-        self.buckets[bucket] += 1;
-        self.sum += seconds;
-        self.count += 1;
-    }
-}
-
-#[derive(Debug, Clone, Default)]
-struct Loads {
-    count: u64,
-    duration: Durations,
-    lag: Durations,
-}
-
-/// The board at one moment.
-#[derive(Debug, Clone)]
-pub struct Snapshot {
-    pub uptime_seconds: u64,
-    /// Seconds since the last beat of the job's main task.
-    pub quiet_seconds: u64,
-    pub stage: Stage,
-    pub state: State,
-    pub streaming: bool,
-    pub received: Lsn,
-    pub durable: Lsn,
-    pub confirmed: Lsn,
-    pub changes_received: u64,
-    pub changes_pending: u64,
-    pub changes_done: u64,
-    pub held_bytes: u64,
-    pub lag_bytes: u64,
-    pub lag_ms: u64,
-    pub reconnects: u64,
-    pub load_retries: u64,
-    pub loads: u64,
-    pub load_duration: Durations,
-    pub commit_to_durable: Durations,
-    pub selected: Vec<TableName>,
-    pub tables: BTreeMap<TableName, TableProgress>,
-    pub sizes: Sizes,
-    pub slot: Option<SlotHealth>,
-    pub faults: Vec<Fault>,
-}
-
-impl Snapshot {
-    /// Connected, streaming or paused by request, and without a fault.
-    pub fn is_ready(&self) -> bool {
-        self.streaming && self.faults.is_empty() && matches!(self.state, State::Running | State::Paused)
-    }
-}
-
 impl Progress {
     pub fn new(tables: &[TableName]) -> Self {
-        let counted = tables.iter().map(|name| (name.clone(), TableProgress::default())).collect();
+        let mut known = Tables::default();
+        known.select(tables);
         Self {
             started: Instant::now(),
             stage: AtomicU8::new(Stage::Init as u8),
@@ -230,25 +89,19 @@ impl Progress {
             oldest_pending: AtomicU64::new(0),
             reconnects: AtomicU64::new(0),
             load_retries: AtomicU64::new(0),
-            streaming: AtomicU8::new(0),
+            streaming: AtomicBool::new(false),
             beat: AtomicU64::new(0),
             sizes: Mutex::default(),
             slot: Mutex::default(),
             faults: Mutex::default(),
-            selected: Mutex::new(tables.to_vec()),
-            tables: Mutex::new(counted),
+            tables: Mutex::new(known),
             loads: Mutex::default(),
         }
     }
 
     /// The job has these tables from now on; what was counted of those that stay is kept.
     pub fn set_tables(&self, names: &[TableName]) {
-        *lock(&self.selected) = names.to_vec();
-        let mut tables = lock(&self.tables);
-        tables.retain(|name, _| names.contains(name));
-        for name in names {
-            tables.entry(name.clone()).or_default();
-        }
+        lock(&self.tables).select(names);
     }
 
     pub fn set_stage(&self, stage: Stage) {
@@ -260,25 +113,12 @@ impl Progress {
     }
 
     pub fn state(&self) -> State {
-        match self.state.load(Relaxed) {
-            1 => State::Paused,
-            2 => State::Draining,
-            3 => State::Stopped,
-            _ => State::Running,
-        }
-    }
-
-    fn stage(&self) -> Stage {
-        match self.stage.load(Relaxed) {
-            1 => Stage::Setup,
-            2 => Stage::Cdc,
-            _ => Stage::Init,
-        }
+        State::of(self.state.load(Relaxed))
     }
 
     /// The replication connection is up, or is not.
     pub fn set_streaming(&self, streaming: bool) {
-        self.streaming.store(u8::from(streaming), Relaxed);
+        self.streaming.store(streaming, Relaxed);
     }
 
     /// The job's main task is alive. It says so every few seconds, whatever else it waits for.
@@ -326,17 +166,17 @@ impl Progress {
 
     pub fn load_retried(&self, table: &TableName) {
         self.load_retries.fetch_add(1, Relaxed);
-        lock(&self.tables).entry(table.clone()).or_default().failed_loads += 1;
+        lock(&self.tables).of(table).failed_loads += 1;
     }
 
     /// A load is durable in which values were altered by the job's rules.
     pub fn values_altered(&self, table: &TableName, losses: &Losses) {
-        lock(&self.tables).entry(table.clone()).or_default().losses.add(losses);
+        lock(&self.tables).of(table).losses.add(losses);
     }
 
     /// Rows of the table that StarRocks refused are parked, durably.
     pub fn rows_parked(&self, table: &TableName, rows: u64) {
-        lock(&self.tables).entry(table.clone()).or_default().dead_letters += rows;
+        lock(&self.tables).of(table).dead_letters += rows;
     }
 
     /// Changes that need no load any more: their table was emptied, or they come again.
@@ -346,12 +186,9 @@ impl Progress {
 
     pub fn load_done(&self, table: &TableName, done: LoadDone) {
         self.changes_done.fetch_add(done.changes, Relaxed);
-        let mut loads = lock(&self.loads);
-        loads.count += 1;
-        loads.duration.observe(done.seconds);
-        loads.lag.observe(done.lag_seconds);
+        lock(&self.loads).add(&done);
         let mut tables = lock(&self.tables);
-        let table = tables.entry(table.clone()).or_default();
+        let table = tables.of(table);
         table.rows += done.rows;
         table.bytes += done.bytes;
         table.loads += 1;
@@ -380,46 +217,6 @@ impl Progress {
     pub fn clear_all(&self) {
         lock(&self.faults).clear();
     }
-
-    pub fn snapshot(&self) -> Snapshot {
-        let (received, durable) = (Lsn(self.received.load(Relaxed)), Lsn(self.durable.load(Relaxed)));
-        let (changes_received, done) = (self.changes_received.load(Relaxed), self.changes_done.load(Relaxed));
-        let loads = lock(&self.loads).clone();
-        let uptime_seconds = self.started.elapsed().as_secs();
-        Snapshot {
-            uptime_seconds,
-            quiet_seconds: uptime_seconds.saturating_sub(self.beat.load(Relaxed)),
-            stage: self.stage(),
-            state: self.state(),
-            streaming: self.streaming.load(Relaxed) == 1,
-            received,
-            durable,
-            confirmed: Lsn(self.confirmed.load(Relaxed)),
-            changes_received,
-            changes_pending: changes_received.saturating_sub(done),
-            changes_done: done,
-            held_bytes: self.held_bytes.load(Relaxed),
-            lag_bytes: received.since(durable),
-            lag_ms: self.lag_ms(),
-            reconnects: self.reconnects.load(Relaxed),
-            load_retries: self.load_retries.load(Relaxed),
-            loads: loads.count,
-            load_duration: loads.duration,
-            commit_to_durable: loads.lag,
-            selected: lock(&self.selected).clone(),
-            tables: lock(&self.tables).clone(),
-            sizes: *lock(&self.sizes),
-            slot: lock(&self.slot).clone(),
-            faults: lock(&self.faults).values().cloned().collect(),
-        }
-    }
-
-    fn lag_ms(&self) -> u64 {
-        match self.oldest_pending.load(Relaxed) {
-            0 => 0,
-            oldest => unix_millis(SystemTime::now()).saturating_sub(oldest),
-        }
-    }
 }
 
 fn unix_millis(time: SystemTime) -> u64 {
@@ -443,26 +240,6 @@ mod tests {
         progress.load_retried(&name("dbmazz.dbmazz_jobs"));
         progress.load_retried(&name("b"));
         assert_eq!(progress.snapshot().selected, [name("c"), name("a")]);
-    }
-
-    #[test]
-    fn a_slot_is_at_risk_when_its_wal_is_going_or_most_of_what_it_may_keep_is_used() {
-        let health = |wal_status: &str, safe_wal_bytes, retained_wal_bytes| SlotHealth {
-            wal_status: wal_status.to_owned(),
-            safe_wal_bytes,
-            retained_wal_bytes,
-            ..SlotHealth::default()
-        };
-        for (health, at_risk) in [
-            (health("reserved", None, u64::MAX), false),
-            (health("extended", Some(25), 75), false),
-            (health("extended", Some(24), 76), true),
-            (health("unreserved", None, 1), true),
-            (health("lost", None, 1), true),
-            (health("", None, 0), false),
-        ] {
-            assert_eq!(health.is_at_risk(), at_risk, "{health:?}");
-        }
     }
 
     #[test]

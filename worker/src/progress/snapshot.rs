@@ -1,0 +1,85 @@
+//! The board at one moment, for those who report it.
+
+use std::{collections::BTreeMap, sync::atomic::Ordering::Relaxed, time::SystemTime};
+
+use super::{Durations, Progress, Sizes, SlotHealth, Stage, State, TableProgress, lock, unix_millis};
+use crate::{fault::Fault, lsn::Lsn, table::TableName};
+
+/// The board at one moment.
+#[derive(Debug, Clone)]
+pub struct Snapshot {
+    pub uptime_seconds: u64,
+    /// Seconds since the last beat of the job's main task.
+    pub quiet_seconds: u64,
+    pub stage: Stage,
+    pub state: State,
+    pub streaming: bool,
+    pub received: Lsn,
+    pub durable: Lsn,
+    pub confirmed: Lsn,
+    pub changes_received: u64,
+    pub changes_pending: u64,
+    pub changes_done: u64,
+    pub held_bytes: u64,
+    pub lag_bytes: u64,
+    pub lag_ms: u64,
+    pub reconnects: u64,
+    pub load_retries: u64,
+    pub loads: u64,
+    pub load_duration: Durations,
+    pub commit_to_durable: Durations,
+    pub selected: Vec<TableName>,
+    pub tables: BTreeMap<TableName, TableProgress>,
+    pub sizes: Sizes,
+    pub slot: Option<SlotHealth>,
+    pub faults: Vec<Fault>,
+}
+
+impl Snapshot {
+    /// Connected, streaming or paused by request, and without a fault.
+    pub fn is_ready(&self) -> bool {
+        self.streaming && self.faults.is_empty() && matches!(self.state, State::Running | State::Paused)
+    }
+}
+
+impl Progress {
+    pub fn snapshot(&self) -> Snapshot {
+        let (received, durable) = (Lsn(self.received.load(Relaxed)), Lsn(self.durable.load(Relaxed)));
+        let (changes_received, done) = (self.changes_received.load(Relaxed), self.changes_done.load(Relaxed));
+        let (loads, tables) = (lock(&self.loads).clone(), lock(&self.tables).clone());
+        let uptime_seconds = self.started.elapsed().as_secs();
+        Snapshot {
+            uptime_seconds,
+            quiet_seconds: uptime_seconds.saturating_sub(self.beat.load(Relaxed)),
+            stage: Stage::of(self.stage.load(Relaxed)),
+            state: self.state(),
+            streaming: self.streaming.load(Relaxed),
+            received,
+            durable,
+            confirmed: Lsn(self.confirmed.load(Relaxed)),
+            changes_received,
+            changes_pending: changes_received.saturating_sub(done),
+            changes_done: done,
+            held_bytes: self.held_bytes.load(Relaxed),
+            lag_bytes: received.since(durable),
+            lag_ms: self.lag_ms(),
+            reconnects: self.reconnects.load(Relaxed),
+            load_retries: self.load_retries.load(Relaxed),
+            loads: loads.count,
+            load_duration: loads.duration,
+            commit_to_durable: loads.lag,
+            selected: tables.selected,
+            tables: tables.counted,
+            sizes: *lock(&self.sizes),
+            slot: lock(&self.slot).clone(),
+            faults: lock(&self.faults).values().cloned().collect(),
+        }
+    }
+
+    fn lag_ms(&self) -> u64 {
+        match self.oldest_pending.load(Relaxed) {
+            0 => 0,
+            oldest => unix_millis(SystemTime::now()).saturating_sub(oldest),
+        }
+    }
+}
