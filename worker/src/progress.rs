@@ -6,9 +6,9 @@
 mod load;
 mod loss;
 mod slot;
-mod snapshot;
 mod stage;
 mod table;
+mod view;
 
 use std::{
     collections::BTreeMap,
@@ -30,9 +30,9 @@ pub use self::{
     load::{BOUNDS, Durations, LoadDone},
     loss::{Loss, Losses},
     slot::SlotHealth,
-    snapshot::Snapshot,
     stage::{Stage, State},
     table::TableProgress,
+    view::View,
 };
 
 /// The board of one job.
@@ -239,7 +239,7 @@ mod tests {
         progress.set_tables(&[name("c"), name("a")]);
         progress.load_retried(&name("dbmazz.dbmazz_jobs"));
         progress.load_retried(&name("b"));
-        assert_eq!(progress.snapshot().selected, [name("c"), name("a")]);
+        assert_eq!(progress.view().selected, [name("c"), name("a")]);
     }
 
     #[test]

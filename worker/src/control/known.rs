@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Instant};
 use tokio::sync::{mpsc, oneshot};
 
 use super::{Answer, Command, JobInfo, Request, rate::Rate};
-use crate::progress::{Progress, Snapshot};
+use crate::progress::{Progress, View};
 
 #[derive(Debug)]
 pub(super) struct Known {
@@ -24,8 +24,8 @@ impl Known {
         Self { info, progress, commands, rate: Rate::default() }
     }
 
-    pub(super) fn snapshot(&self) -> Snapshot {
-        self.progress.snapshot()
+    pub(super) fn view(&self) -> View {
+        self.progress.view()
     }
 
     /// Changes a second that became durable, over the last ten seconds.
@@ -34,7 +34,7 @@ impl Known {
     }
 
     pub(super) fn measure(&self) {
-        self.rate.note(Instant::now(), self.progress.snapshot().changes_done);
+        self.rate.note(Instant::now(), self.progress.view().changes_done);
     }
 
     /// Asks the job, and waits for its answer as long as the one who asks does.

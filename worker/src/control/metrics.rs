@@ -36,7 +36,7 @@ use prometheus_client::{
 };
 
 use super::{known::Known, process};
-use crate::progress::{BOUNDS, Durations, Loss, SlotHealth, Snapshot, TableProgress};
+use crate::progress::{BOUNDS, Durations, Loss, SlotHealth, TableProgress, View};
 
 /// The media type of what [`text`] writes.
 pub(super) const MEDIA_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
@@ -45,7 +45,7 @@ pub(super) const MEDIA_TYPE: &str = "application/openmetrics-text; version=1.0.0
 pub(super) fn text(known: &Known) -> Result<String, fmt::Error> {
     let mut registry = Registry::default();
     registry.register_collector(Box::new(Sample {
-        snapshot: known.snapshot(),
+        view: known.view(),
         per_second: known.changes_per_second(),
         version: known.info.version,
     }));
@@ -56,7 +56,7 @@ pub(super) fn text(known: &Known) -> Result<String, fmt::Error> {
 
 #[derive(Debug)]
 struct Sample {
-    snapshot: Snapshot,
+    view: View,
     per_second: f64,
     version: &'static str,
 }
@@ -64,47 +64,35 @@ struct Sample {
 impl Collector for Sample {
     fn encode(&self, encoder: DescriptorEncoder<'_>) -> fmt::Result {
         let mut page = Page(encoder);
-        contract(&mut page, &self.snapshot, self.per_second)?;
-        positions(&mut page, &self.snapshot)?;
-        slot(&mut page, self.snapshot.slot.as_ref())?;
-        loads(&mut page, &self.snapshot)?;
-        faults(&mut page, &self.snapshot)?;
-        process(&mut page, &self.snapshot, self.version)
+        contract(&mut page, &self.view, self.per_second)?;
+        positions(&mut page, &self.view)?;
+        slot(&mut page, self.view.slot.as_ref())?;
+        loads(&mut page, &self.view)?;
+        faults(&mut page, &self.view)?;
+        process(&mut page, &self.view, self.version)
     }
 }
 
-fn contract(page: &mut Page<'_>, snapshot: &Snapshot, per_second: f64) -> fmt::Result {
-    page.counter("dbmazz_events_processed", "Changes that are durable in StarRocks", snapshot.changes_done)?;
+fn contract(page: &mut Page<'_>, view: &View, per_second: f64) -> fmt::Result {
+    page.counter("dbmazz_events_processed", "Changes that are durable in StarRocks", view.changes_done)?;
     page.gauge("dbmazz_events_per_second", "Changes a second over the last ten seconds", per_second)?;
-    page.gauge(
-        "dbmazz_replication_lag_ms",
-        "Age of the oldest commit not yet durable",
-        snapshot.lag_ms as f64,
-    )?;
-    page.counter("dbmazz_batches_sent", "Loads that are durable in StarRocks", snapshot.loads)?;
-    page.gauge(
-        "dbmazz_pending_events",
-        "Changes received and not yet durable",
-        snapshot.changes_pending as f64,
-    )
+    page.gauge("dbmazz_replication_lag_ms", "Age of the oldest commit not yet durable", view.lag_ms as f64)?;
+    page.counter("dbmazz_batches_sent", "Loads that are durable in StarRocks", view.loads)?;
+    page.gauge("dbmazz_pending_events", "Changes received and not yet durable", view.changes_pending as f64)
 }
 
-fn positions(page: &mut Page<'_>, snapshot: &Snapshot) -> fmt::Result {
-    page.position("dbmazz_received_lsn", "Everything up to here was received", snapshot.received.0)?;
-    page.position("dbmazz_durable_lsn", "Everything up to here is in StarRocks", snapshot.durable.0)?;
+fn positions(page: &mut Page<'_>, view: &View) -> fmt::Result {
+    page.position("dbmazz_received_lsn", "Everything up to here was received", view.received.0)?;
+    page.position("dbmazz_durable_lsn", "Everything up to here is in StarRocks", view.durable.0)?;
     page.position(
         "dbmazz_confirmed_lsn",
         "PostgreSQL was told that up to here all is safe",
-        snapshot.confirmed.0,
+        view.confirmed.0,
     )?;
-    page.gauge("dbmazz_lag_bytes", "WAL from received to durable", snapshot.lag_bytes as f64)?;
-    page.gauge(
-        "dbmazz_lag_seconds",
-        "Age of the oldest commit not yet durable",
-        snapshot.lag_ms as f64 / 1e3,
-    )?;
-    page.gauge("dbmazz_held_bytes", "Held in memory between socket and answer", snapshot.held_bytes as f64)?;
-    page.counter("dbmazz_reconnects", "Replication connections made again", snapshot.reconnects)
+    page.gauge("dbmazz_lag_bytes", "WAL from received to durable", view.lag_bytes as f64)?;
+    page.gauge("dbmazz_lag_seconds", "Age of the oldest commit not yet durable", view.lag_ms as f64 / 1e3)?;
+    page.gauge("dbmazz_held_bytes", "Held in memory between socket and answer", view.held_bytes as f64)?;
+    page.counter("dbmazz_reconnects", "Replication connections made again", view.reconnects)
 }
 
 /// Absent while nobody knows.
@@ -132,29 +120,29 @@ fn slot(page: &mut Page<'_>, health: Option<&SlotHealth>) -> fmt::Result {
     }
 }
 
-fn loads(page: &mut Page<'_>, snapshot: &Snapshot) -> fmt::Result {
-    page.tables("dbmazz_table_rows", "Rows loaded", snapshot, |table| table.rows)?;
-    page.tables("dbmazz_table_bytes", "Bytes sent in loads that are durable", snapshot, |table| table.bytes)?;
+fn loads(page: &mut Page<'_>, view: &View) -> fmt::Result {
+    page.tables("dbmazz_table_rows", "Rows loaded", view, |table| table.rows)?;
+    page.tables("dbmazz_table_bytes", "Bytes sent in loads that are durable", view, |table| table.bytes)?;
     let mut metric = page.metric("dbmazz_table_loads", "Loads by outcome", MetricType::Counter)?;
-    for (name, table) in &snapshot.tables {
+    for (name, table) in &view.tables {
         let name = name.to_string();
         for (outcome, loads) in [("durable", table.loads), ("retried", table.failed_loads)] {
             count(&mut metric.encode_family(&[("table", name.as_str()), ("outcome", outcome)])?, loads)?;
         }
     }
-    altered_values(page, snapshot)?;
-    page.tables("dbmazz_table_dead_letters", "Rows refused by StarRocks and parked", snapshot, |table| {
+    altered_values(page, view)?;
+    page.tables("dbmazz_table_dead_letters", "Rows refused by StarRocks and parked", view, |table| {
         table.dead_letters
     })?;
-    page.counter("dbmazz_load_retries", "Attempts of loads that were made again", snapshot.load_retries)?;
-    page.histogram("dbmazz_load_duration_seconds", "From first attempt to durable", &snapshot.load_duration)?;
-    page.histogram("dbmazz_commit_to_durable_seconds", "From commit to durable", &snapshot.commit_to_durable)
+    page.counter("dbmazz_load_retries", "Attempts of loads that were made again", view.load_retries)?;
+    page.histogram("dbmazz_load_duration_seconds", "From first attempt to durable", &view.load_duration)?;
+    page.histogram("dbmazz_commit_to_durable_seconds", "From commit to durable", &view.commit_to_durable)
 }
 
-fn altered_values(page: &mut Page<'_>, snapshot: &Snapshot) -> fmt::Result {
+fn altered_values(page: &mut Page<'_>, view: &View) -> fmt::Result {
     let help = "Values stored otherwise than they are, by the job's rules";
     let mut metric = page.metric("dbmazz_table_altered_values", help, MetricType::Counter)?;
-    for (name, table) in &snapshot.tables {
+    for (name, table) in &view.tables {
         let name = name.to_string();
         for loss in Loss::ALL {
             let labels = [("table", name.as_str()), ("rule", loss.as_str())];
@@ -165,23 +153,23 @@ fn altered_values(page: &mut Page<'_>, snapshot: &Snapshot) -> fmt::Result {
 }
 
 /// Every reason has its line, so that an alert can tell "no fault" from "no worker".
-fn faults(page: &mut Page<'_>, snapshot: &Snapshot) -> fmt::Result {
-    page.gauge("dbmazz_ready", "1 when replicating or paused, without a fault", truth(snapshot.is_ready()))?;
+fn faults(page: &mut Page<'_>, view: &View) -> fmt::Result {
+    page.gauge("dbmazz_ready", "1 when replicating or paused, without a fault", truth(view.is_ready()))?;
     let mut metric =
         page.metric("dbmazz_fault", "1 while a fault with this reason stands", MetricType::Gauge)?;
     for reason in Reason::ALL {
-        let stands = snapshot.faults.iter().any(|fault| fault.reason == *reason);
+        let stands = view.faults.iter().any(|fault| fault.reason == *reason);
         metric.encode_family(&[("reason", reason.as_str())])?.encode_gauge(&truth(stands))?;
     }
     Ok(())
 }
 
-fn process(page: &mut Page<'_>, snapshot: &Snapshot, version: &str) -> fmt::Result {
+fn process(page: &mut Page<'_>, view: &View, version: &str) -> fmt::Result {
     let memory = process::resident_bytes() as f64;
     page.gauge("process_resident_memory_bytes", "Resident memory", memory)?;
     let mut cpu = page.metric("process_cpu_seconds", "CPU time, user and kernel", MetricType::Counter)?;
     cpu.encode_counter::<NoLabels, _, f64>(&process::cpu_seconds(), None)?;
-    page.gauge("dbmazz_uptime_seconds", "Since the start", snapshot.uptime_seconds as f64)?;
+    page.gauge("dbmazz_uptime_seconds", "Since the start", view.uptime_seconds as f64)?;
     page.metric("dbmazz_build", "The worker's build", MetricType::Info)?.encode_info(&[("version", version)])
 }
 
@@ -224,11 +212,11 @@ impl Page<'_> {
         &mut self,
         name: &str,
         help: &str,
-        snapshot: &Snapshot,
+        view: &View,
         value: fn(&TableProgress) -> u64,
     ) -> fmt::Result {
         let mut metric = self.metric(name, help, MetricType::Counter)?;
-        for (name, table) in &snapshot.tables {
+        for (name, table) in &view.tables {
             count(&mut metric.encode_family(&[("table", name.to_string())])?, value(table))?;
         }
         Ok(())

@@ -2,7 +2,7 @@
 
 use crate::{
     fault::{Course, Fault, Part},
-    progress::{Snapshot, Stage, State},
+    progress::{Stage, State, View},
 };
 
 /// The main task says that it is alive every few seconds; after this long it is stuck.
@@ -18,8 +18,8 @@ pub(super) fn stage(stage: Stage) -> &'static str {
 }
 
 /// The stage in a sentence.
-pub(super) fn stage_detail(snapshot: &Snapshot) -> &'static str {
-    match (snapshot.stage, snapshot.state, snapshot.streaming) {
+pub(super) fn stage_detail(view: &View) -> &'static str {
+    match (view.stage, view.state, view.streaming) {
         (_, State::Stopped, _) => "stopped; the replication slot keeps the position",
         (_, State::Draining, _) => "loading what is held before stopping",
         (Stage::Init, ..) => "starting",
@@ -30,18 +30,18 @@ pub(super) fn stage_detail(snapshot: &Snapshot) -> &'static str {
     }
 }
 
-pub(super) fn is_alive(snapshot: &Snapshot) -> bool {
-    snapshot.quiet_seconds <= STUCK_AFTER_SECONDS
+pub(super) fn is_alive(view: &View) -> bool {
+    view.quiet_seconds <= STUCK_AFTER_SECONDS
 }
 
 /// The fault that matters most: one that waits for a person before one that passes by itself.
-pub(super) fn worst_fault(snapshot: &Snapshot) -> Option<&Fault> {
-    snapshot.faults.iter().min_by_key(|fault| fault.course != Course::Halt)
+pub(super) fn worst_fault(view: &View) -> Option<&Fault> {
+    view.faults.iter().min_by_key(|fault| fault.course != Course::Halt)
 }
 
 /// Why the job is not ready, in one word.
-pub(super) fn reason(snapshot: &Snapshot) -> &'static str {
-    match (worst_fault(snapshot), snapshot.state, snapshot.stage) {
+pub(super) fn reason(view: &View) -> &'static str {
+    match (worst_fault(view), view.state, view.stage) {
         (Some(fault), ..) => fault.reason.as_str(),
         (None, State::Stopped, _) => "Stopped",
         (None, State::Draining, _) => "Draining",

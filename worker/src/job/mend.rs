@@ -89,7 +89,7 @@ impl Still<'_> {
     }
 
     fn halted_tables(&self) -> Vec<Table> {
-        let faults = self.progress.snapshot().faults;
+        let faults = self.progress.view().faults;
         let is_halted = |table: &&Table| {
             let part = Part::Table(table.name.clone());
             faults.iter().any(|fault| fault.part == part && fault.course == Course::Halt)

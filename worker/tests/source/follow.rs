@@ -117,7 +117,7 @@ impl Follow {
     /// Waits until the reader reports such a fault.
     pub(crate) fn until_raised(&self, reason: crds::Reason) {
         let deadline = Instant::now() + Duration::from_secs(60);
-        while !self.progress.snapshot().faults.iter().any(|fault| fault.reason == reason) {
+        while !self.progress.view().faults.iter().any(|fault| fault.reason == reason) {
             assert!(Instant::now() < deadline, "waited in vain for {reason}");
             std::thread::sleep(Duration::from_millis(20));
         }

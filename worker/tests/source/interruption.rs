@@ -37,7 +37,7 @@ fn keepalives_are_answered_while_downstream_is_full() {
     });
     assert_eq!(source.walsender("pid"), walsender);
     follow.until_seen(100_000);
-    assert_eq!(follow.progress.snapshot().reconnects, 0);
+    assert_eq!(follow.progress.view().reconnects, 0);
     follow.drain();
 }
 
@@ -74,8 +74,8 @@ fn a_terminated_walsender_is_replaced_and_no_change_is_missing() {
         let rows: std::collections::HashSet<_> = follow.seen.iter().collect();
         rows.len() == 8000
     });
-    assert!(follow.progress.snapshot().reconnects > 0);
-    assert!(follow.progress.snapshot().faults.is_empty());
+    assert!(follow.progress.view().reconnects > 0);
+    assert!(follow.progress.view().faults.is_empty());
     follow.drain();
 }
 
@@ -101,7 +101,7 @@ fn nothing_is_confirmed_that_is_not_durable() {
     let follow = Follow::start(&config);
     let start = follow.prepared.confirmed;
     source.sql("INSERT INTO orders SELECT generate_series(1, 5000)");
-    eventually("everything is received", || follow.progress.snapshot().changes_received == 5000);
+    eventually("everything is received", || follow.progress.view().changes_received == 5000);
     eventually("it is told", || source.walsender("write_lsn").parse::<Lsn>().is_ok_and(|lsn| lsn > start));
     assert_eq!(source.slot("confirmed_flush_lsn").parse(), Ok(start));
     follow.abandon();
@@ -118,12 +118,12 @@ fn a_slot_in_use_is_waited_for() {
     eventually("the first streams", || source.slot("active") == "t");
     let mut second = Follow::start(&config);
     second.until("it is reported", |follow| {
-        follow.progress.snapshot().faults.iter().any(|fault| fault.reason == Reason::SlotInUse)
+        follow.progress.view().faults.iter().any(|fault| fault.reason == Reason::SlotInUse)
     });
     first.abandon();
     source.sql("INSERT INTO orders VALUES (1)");
     second.until_seen(1);
-    assert!(second.progress.snapshot().faults.is_empty());
+    assert!(second.progress.view().faults.is_empty());
     second.drain();
 }
 
@@ -208,10 +208,10 @@ fn a_restarted_server_is_found_again() {
     server.psql("INSERT INTO orders VALUES (1)").unwrap();
     follow.until_seen(1);
     server.stop_immediate().unwrap();
-    follow.until("the fault is reported", |follow| !follow.progress.snapshot().faults.is_empty());
+    follow.until("the fault is reported", |follow| !follow.progress.view().faults.is_empty());
     server.start_again().unwrap();
     server.psql("INSERT INTO orders VALUES (2)").unwrap();
     follow.until("the second row", |follow| follow.seen.last().is_some_and(|row| row == "+2,null"));
-    assert!(follow.progress.snapshot().faults.is_empty());
+    assert!(follow.progress.view().faults.is_empty());
     follow.drain();
 }

@@ -143,7 +143,7 @@ fn an_idle_job_confirms_what_others_write() {
     follow.until("the keepalive is confirmed", |_| {
         source.slot("confirmed_flush_lsn").parse::<worker::lsn::Lsn>().unwrap() >= written
     });
-    follow.until("nothing is behind", |follow| follow.progress.snapshot().lag_bytes == 0);
+    follow.until("nothing is behind", |follow| follow.progress.view().lag_bytes == 0);
     follow.drain();
 }
 

@@ -28,9 +28,9 @@ pub(super) struct Health(pub(super) Arc<Known>);
 #[async_trait]
 impl HealthService for Health {
     async fn check(&self, _: Request<HealthCheckRequest>) -> Result<Response<HealthCheckResponse>, Status> {
-        let snapshot = self.0.snapshot();
-        let status = if snapshot.is_ready() { ServingStatus::Serving } else { ServingStatus::NotServing };
-        let stage = match snapshot.stage {
+        let view = self.0.view();
+        let status = if view.is_ready() { ServingStatus::Serving } else { ServingStatus::NotServing };
+        let stage = match view.stage {
             Stage::Init => ProtoStage::Init,
             Stage::Setup => ProtoStage::Setup,
             Stage::Cdc => ProtoStage::Cdc,
@@ -38,8 +38,8 @@ impl HealthService for Health {
         Ok(Response::new(HealthCheckResponse {
             status: status.into(),
             stage: stage.into(),
-            stage_detail: words::stage_detail(&snapshot).to_owned(),
-            error_detail: faults::sentences(&snapshot.faults),
+            stage_detail: words::stage_detail(&view).to_owned(),
+            error_detail: faults::sentences(&view.faults),
         }))
     }
 }
@@ -65,7 +65,7 @@ fn named(request: &Request<pb::HealthCheckRequest>) -> Result<(), Status> {
 }
 
 fn answer(known: &Known) -> pb::HealthCheckResponse {
-    let ready = known.snapshot().is_ready();
+    let ready = known.view().is_ready();
     let status = if ready { StandardStatus::Serving } else { StandardStatus::NotServing };
     pb::HealthCheckResponse { status: status.into() }
 }

@@ -62,23 +62,23 @@ struct Reading {
 
 impl Reading {
     fn of(known: &Known) -> Self {
-        let processed = known.snapshot().changes_done;
+        let processed = known.view().changes_done;
         Self { at: Instant::now(), processed, cpu_seconds: process::cpu_seconds() }
     }
 }
 
 fn sample(known: &Known, before: Reading, now: Reading) -> MetricsResponse {
-    let snapshot = known.snapshot();
+    let view = known.view();
     MetricsResponse {
         timestamp: SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs()),
         events_per_second: rate::between((before.at, before.processed), (now.at, now.processed)),
-        lag_bytes: snapshot.lag_bytes,
-        lag_events: snapshot.changes_pending,
+        lag_bytes: view.lag_bytes,
+        lag_events: view.changes_pending,
         memory_bytes: process::resident_bytes(),
-        total_events_processed: snapshot.changes_done,
-        total_batches_sent: snapshot.loads,
+        total_events_processed: view.changes_done,
+        total_batches_sent: view.loads,
         cpu_millicores: millicores(before, now),
-        replication_lag_ms: snapshot.lag_ms,
+        replication_lag_ms: view.lag_ms,
     }
 }
 

@@ -10,7 +10,7 @@ use tonic::{Request, Response, async_trait};
 use super::faults;
 use crate::{
     control::{JobInfo, known::Known},
-    progress::{Sizes, SlotHealth, Snapshot, State},
+    progress::{Sizes, SlotHealth, State, View},
 };
 
 #[derive(Debug)]
@@ -19,30 +19,30 @@ pub(super) struct Status(pub(super) Arc<Known>);
 #[async_trait]
 impl CdcStatusService for Status {
     async fn get_status(&self, _: Request<StatusRequest>) -> Result<Response<StatusResponse>, tonic::Status> {
-        Ok(Response::new(status(&self.0.snapshot(), &self.0.info)))
+        Ok(Response::new(status(&self.0.view(), &self.0.info)))
     }
 }
 
-fn status(snapshot: &Snapshot, info: &JobInfo) -> StatusResponse {
+fn status(view: &View, info: &JobInfo) -> StatusResponse {
     StatusResponse {
-        state: state(snapshot.state).into(),
-        current_lsn: snapshot.received.0,
-        confirmed_lsn: snapshot.confirmed.0,
-        pending_events: snapshot.changes_pending,
+        state: state(view.state).into(),
+        current_lsn: view.received.0,
+        confirmed_lsn: view.confirmed.0,
+        pending_events: view.changes_pending,
         slot_name: info.slot.clone(),
-        tables: snapshot.selected.iter().map(ToString::to_string).collect(),
+        tables: view.selected.iter().map(ToString::to_string).collect(),
         snapshot_active: false,
         snapshot_chunks_total: 0,
         snapshot_chunks_done: 0,
         snapshot_rows_synced: 0,
-        durable_lsn: snapshot.durable.0,
-        lag_bytes: snapshot.lag_bytes,
-        lag_ms: snapshot.lag_ms,
-        ready: snapshot.is_ready(),
-        faults: snapshot.faults.iter().map(faults::written).collect(),
+        durable_lsn: view.durable.0,
+        lag_bytes: view.lag_bytes,
+        lag_ms: view.lag_ms,
+        ready: view.is_ready(),
+        faults: view.faults.iter().map(faults::written).collect(),
         version: info.version.to_owned(),
-        slot: snapshot.slot.as_ref().map(slot),
-        batch: Some(batch(snapshot.sizes)),
+        slot: view.slot.as_ref().map(slot),
+        batch: Some(batch(view.sizes)),
     }
 }
 

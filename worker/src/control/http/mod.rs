@@ -76,7 +76,7 @@ impl Site {
             return refused(StatusCode::FORBIDDEN, why);
         }
         let answer = self.known.ask(command).await;
-        let state = self.known.snapshot().state.to_string();
+        let state = self.known.view().state.to_string();
         match answer {
             Ok(Answer { success: true, .. }) => {
                 json(StatusCode::OK, &serde_json::json!({ "ok": true, "state": state }))

@@ -24,54 +24,54 @@ pub(super) fn of(path: &str) -> Option<Page> {
 }
 
 fn healthz(known: &Known) -> Answered {
-    let snapshot = known.snapshot();
-    let (stage, uptime) = (words::stage(snapshot.stage), snapshot.uptime_seconds);
+    let view = known.view();
+    let (stage, uptime) = (words::stage(view.stage), view.uptime_seconds);
     answer::json(StatusCode::OK, &json!({ "status": "ok", "stage": stage, "uptime_secs": uptime }))
 }
 
 fn livez(known: &Known) -> Answered {
-    let snapshot = known.snapshot();
-    let (alive, quiet) = (words::is_alive(&snapshot), snapshot.quiet_seconds);
+    let view = known.view();
+    let (alive, quiet) = (words::is_alive(&view), view.quiet_seconds);
     let status = if alive { "ok" } else { "stuck" };
     answer::json(failing_unless(alive), &json!({ "status": status, "quiet_secs": quiet }))
 }
 
 fn readyz(known: &Known) -> Answered {
-    let snapshot = known.snapshot();
-    if snapshot.is_ready() {
+    let view = known.view();
+    if view.is_ready() {
         return answer::json(StatusCode::OK, &json!({ "ready": true }));
     }
-    let fault = words::worst_fault(&snapshot);
+    let fault = words::worst_fault(&view);
     let body = json!({
         "ready": false,
-        "reason": words::reason(&snapshot),
-        "message": fault.map_or(words::stage_detail(&snapshot), |fault| &fault.message),
+        "reason": words::reason(&view),
+        "message": fault.map_or(words::stage_detail(&view), |fault| &fault.message),
         "fix": fault.map_or("wait", |fault| &fault.fix),
-        "faults": snapshot.faults.iter().map(written).collect::<Vec<_>>(),
+        "faults": view.faults.iter().map(written).collect::<Vec<_>>(),
     });
     answer::json(StatusCode::SERVICE_UNAVAILABLE, &body)
 }
 
 fn status(known: &Known) -> Answered {
-    let snapshot = known.snapshot();
+    let view = known.view();
     let body = json!({
         "engine_running": true,
-        "state": snapshot.state.to_string(),
-        "stage": words::stage(snapshot.stage),
-        "stage_detail": words::stage_detail(&snapshot),
-        "uptime_secs": snapshot.uptime_seconds,
-        "events_processed": snapshot.changes_done,
+        "state": view.state.to_string(),
+        "stage": words::stage(view.stage),
+        "stage_detail": words::stage_detail(&view),
+        "uptime_secs": view.uptime_seconds,
+        "events_processed": view.changes_done,
         "events_per_second": known.changes_per_second(),
-        "replication_lag_ms": snapshot.lag_ms,
-        "batches_sent": snapshot.loads,
-        "pending_events": snapshot.changes_pending,
-        "current_lsn": format!("0x{:X}", snapshot.received.0),
-        "confirmed_lsn": format!("0x{:X}", snapshot.confirmed.0),
+        "replication_lag_ms": view.lag_ms,
+        "batches_sent": view.loads,
+        "pending_events": view.changes_pending,
+        "current_lsn": format!("0x{:X}", view.received.0),
+        "confirmed_lsn": format!("0x{:X}", view.confirmed.0),
         "estimated_memory_bytes": process::resident_bytes(),
-        "durable_lsn": format!("0x{:X}", snapshot.durable.0),
-        "lag_bytes": snapshot.lag_bytes,
-        "ready": snapshot.is_ready(),
-        "faults": snapshot.faults.iter().map(written).collect::<Vec<_>>(),
+        "durable_lsn": format!("0x{:X}", view.durable.0),
+        "lag_bytes": view.lag_bytes,
+        "ready": view.is_ready(),
+        "faults": view.faults.iter().map(written).collect::<Vec<_>>(),
         "version": known.info.version,
     });
     answer::json(StatusCode::OK, &body)

@@ -119,7 +119,7 @@ async fn a_load_goes_to_the_frontend_by_its_head_and_to_the_backend_with_its_bod
     );
     assert_eq!(heard[1], expected);
     assert_eq!(outcome, Ok(Loaded { rows: 2, bytes: body.len() as u64 }));
-    assert_eq!(progress.snapshot().load_retries, 0);
+    assert_eq!(progress.view().load_retries, 0);
 }
 
 #[tokio::test]
@@ -139,7 +139,7 @@ async fn rule_6_a_filtered_row_is_found_and_halts_the_table_and_leaves_no_report
     let fault = outcome.unwrap_err();
     assert_eq!(fault.reason, crds::Reason::RowsRefused);
     assert!(fault.message.contains("a row of public.t, committed at 0/1234"), "{}", fault.message);
-    assert_eq!(progress.snapshot().faults, []);
+    assert_eq!(progress.view().faults, []);
     let labels: std::collections::HashSet<_> = heard.iter().map(|heard| label_of(heard)).collect();
     assert_eq!(labels.len(), 3, "each part is a load of its own");
 }
@@ -164,7 +164,7 @@ async fn rule_6_a_refused_row_is_parked_before_its_batch_is_durable() {
     let letter = heard.last().unwrap();
     assert!(letter.starts_with("PUT /api/d/dbmazz_dead_letters/_stream_load"), "{letter}");
     assert!(letter.contains("\"source_table\":\"public.t\""), "{letter}");
-    assert_eq!(progress.snapshot().tables[&table.name].dead_letters, 1);
+    assert_eq!(progress.view().tables[&table.name].dead_letters, 1);
 }
 
 #[tokio::test]
@@ -175,8 +175,8 @@ async fn a_backend_that_answers_instead_of_100_gets_no_body_and_the_same_label_a
     assert!(outcome.is_ok());
     assert!(heard[1].ends_with("\r\n\r\n"), "a body followed: {}", heard[1]);
     assert_eq!(label_of(&heard[1]), label_of(&heard[3]));
-    let snapshot = progress.snapshot();
-    assert_eq!((snapshot.load_retries, snapshot.faults), (1, vec![]));
+    let view = progress.view();
+    assert_eq!((view.load_retries, view.faults), (1, vec![]));
 }
 
 #[tokio::test]
@@ -267,17 +267,17 @@ async fn refused_credentials_are_reported_while_they_last() {
     let progress = Arc::new(Progress::new(std::slice::from_ref(&table.name)));
     let (loader, batch) = (loader(double.port, &progress), batch(&table));
     let watch = async {
-        while progress.snapshot().faults.is_empty() {
+        while progress.view().faults.is_empty() {
             tokio::task::yield_now().await;
         }
-        let reasons: Vec<_> = progress.snapshot().faults.iter().map(|fault| fault.reason).collect();
+        let reasons: Vec<_> = progress.view().faults.iter().map(|fault| fault.reason).collect();
         reported.send(()).unwrap();
         reasons
     };
     let (outcome, reasons) = tokio::join!(loader.load(&batch), watch);
     assert!(outcome.is_ok());
     assert_eq!(reasons, [crds::Reason::SinkAuthenticationFailed]);
-    assert_eq!(progress.snapshot().faults, []);
+    assert_eq!(progress.view().faults, []);
     drop(double.heard());
 }
 

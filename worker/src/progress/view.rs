@@ -7,7 +7,7 @@ use crate::{fault::Fault, lsn::Lsn, table::TableName};
 
 /// The board at one moment.
 #[derive(Debug, Clone)]
-pub struct Snapshot {
+pub struct View {
     pub uptime_seconds: u64,
     /// Seconds since the last beat of the job's main task.
     pub quiet_seconds: u64,
@@ -35,7 +35,7 @@ pub struct Snapshot {
     pub faults: Vec<Fault>,
 }
 
-impl Snapshot {
+impl View {
     /// Connected, streaming or paused by request, and without a fault.
     pub fn is_ready(&self) -> bool {
         self.streaming && self.faults.is_empty() && matches!(self.state, State::Running | State::Paused)
@@ -43,12 +43,12 @@ impl Snapshot {
 }
 
 impl Progress {
-    pub fn snapshot(&self) -> Snapshot {
+    pub fn view(&self) -> View {
         let (received, durable) = (Lsn(self.received.load(Relaxed)), Lsn(self.durable.load(Relaxed)));
         let (changes_received, done) = (self.changes_received.load(Relaxed), self.changes_done.load(Relaxed));
         let (loads, tables) = (lock(&self.loads).clone(), lock(&self.tables).clone());
         let uptime_seconds = self.started.elapsed().as_secs();
-        Snapshot {
+        View {
             uptime_seconds,
             quiet_seconds: uptime_seconds.saturating_sub(self.beat.load(Relaxed)),
             stage: Stage::of(self.stage.load(Relaxed)),
