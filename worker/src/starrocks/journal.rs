@@ -19,8 +19,13 @@ use std::{
     sync::{Mutex, MutexGuard, PoisonError},
 };
 
+use crds::Reason;
+
 use super::{label::Label, life::new_name};
-use crate::lsn::Lsn;
+use crate::{
+    fault::{Fault, Part},
+    lsn::Lsn,
+};
 
 /// Labels and names are short; what is longer is not ours.
 const LONGEST_NAME: usize = 128;
@@ -133,6 +138,13 @@ fn short(file: &Path) -> io::Result<String> {
     let mut bytes = Vec::new();
     fs::File::open(file)?.take(LONGEST_NAME as u64 + 1).read_to_end(&mut bytes)?;
     Ok(String::from_utf8_lossy(&bytes).into_owned())
+}
+
+/// The directory does not take a note, or cannot be read.
+pub(super) fn unusable(error: &io::Error, part: Part) -> Fault {
+    let message = format!("the worker's state directory cannot be used ({error})");
+    let fix = "make it a directory that the worker may write to, or name another in DBMAZZ_STATE_DIR";
+    Fault::retry(part, Reason::BadConfiguration, message, fix)
 }
 
 #[cfg(test)]

@@ -23,7 +23,7 @@ use super::{
     answer::{Trouble, Verdict, judge, judge_error},
     body::Body,
     histories,
-    journal::Journal,
+    journal::{Journal, unusable},
     label::Label,
     life::Life,
     load::{Frontend, LOAD_TIMEOUT, Manner, Order},
@@ -31,7 +31,6 @@ use super::{
     patience::Patience,
     schema::{self, Targets},
     state::LoadState,
-    takeover::unusable,
 };
 use crate::{
     change::Aim,
@@ -126,7 +125,7 @@ impl Loader {
         self.still_permitted().await;
         for attempt in 1.. {
             let Err(error) = self.journal.begun(label) else { break };
-            reports.raise(Fault { part: Part::Job, ..unusable(&error) }, label.as_str(), attempt);
+            reports.raise(unusable(&error, Part::Job), label.as_str(), attempt);
             self.wait(Patience::PERSON, attempt, label.as_str()).await;
         }
     }

@@ -1,0 +1,39 @@
+//! The right to load, and what is loaded with.
+
+use super::super::{
+    loader::Loader,
+    schema::Targets,
+    together::{TogetherLoader, checkpoint::Checkpoint},
+};
+use crate::{fault::Fault, hold::Right, lsn::Lsn, table::Table};
+
+/// The right to load.
+#[derive(Debug)]
+pub struct Won {
+    pub(super) loader: Loader,
+    pub(super) checkpoint: Checkpoint,
+    /// Everything before this is in StarRocks.
+    pub reached: Lsn,
+}
+
+impl Won {
+    #[must_use]
+    pub fn with_right(self, right: Right) -> Self {
+        Self { loader: self.loader.with_right(right), ..self }
+    }
+
+    /// Notes what was found of the targets.
+    pub async fn keep_all(&self, targets: &Targets, tables: &[Table]) -> Result<(), Fault> {
+        self.loader.keep_all(targets, tables).await
+    }
+
+    /// To load each table by itself.
+    pub fn loader(self) -> Loader {
+        self.loader
+    }
+
+    /// To load all tables in one step.
+    pub fn together(self) -> TogetherLoader {
+        TogetherLoader::new(self.loader, self.checkpoint)
+    }
+}
