@@ -1,5 +1,7 @@
 //! For tests: tables, batches, and a server that says what it is told to.
 
+pub(crate) mod turn;
+
 use std::{
     io::{BufRead, BufReader, Read, Write},
     net::{TcpListener, TcpStream},
@@ -13,7 +15,7 @@ use std::{
 
 use crate::{
     change::{Change, Old, Tuple, Value, write_value},
-    config::Deletes,
+    config::{Deletes, Secret, SinkConfig},
     lsn::Lsn,
     pipeline::{Batch, batch::Accumulation},
     table::{Column, Kind, Table, TableId, TableName},
@@ -70,6 +72,22 @@ pub(crate) fn changes_of<'a>(
 
 /// Neither a count of rows nor a load under that label.
 const BEYOND: &str = r#"{"Status":"Success","state":"UNKNOWN"}"#;
+
+/// StarRocks at this port of this machine; nothing answers its SQL.
+pub(crate) fn sink(port: u16) -> SinkConfig {
+    SinkConfig {
+        host: "127.0.0.1".to_owned(),
+        http_port: port,
+        query_port: 0,
+        database: "d".to_owned(),
+        user: "u".to_owned(),
+        password: Secret::new("p"),
+        deletes: Deletes::Soft,
+        consistency: Default::default(),
+        values: Default::default(),
+        on_refused_row: Default::default(),
+    }
+}
 
 /// What the server does with one connection.
 pub(crate) type Turn = Box<dyn FnOnce(&mut Conversation) + Send>;

@@ -189,26 +189,22 @@ impl Takeover {
         slot: &SlotIdentity,
         position: Position,
     ) -> Result<(Arc<Journal>, Lsn), Fault> {
-        let promoted = self.held.as_mut().is_some_and(|held| held.again(position));
-        match &self.held {
-            Some(held) => self.go_on(held, position, promoted).await,
+        match self.held.as_ref().map(|held| held.again(position)) {
+            Some(again) => self.go_on(again, position).await,
             None => self.begin(slot, position).await,
         }
     }
 
-    /// The right was won before.
-    async fn go_on(
-        &self,
-        held: &Held,
-        position: Position,
-        promoted: bool,
-    ) -> Result<(Arc<Journal>, Lsn), Fault> {
-        predecessor::settle(&self.sink, &held.journal).await?;
-        if promoted {
-            self.claim(held, Standing::Loading).await?;
+    /// The right was won before. What changed since is known of the claim only when the claim says it.
+    async fn go_on(&mut self, held: Held, position: Position) -> Result<(Arc<Journal>, Lsn), Fault> {
+        let journal = Arc::clone(&held.journal);
+        predecessor::settle(&self.sink, &journal).await?;
+        if self.timeline() != Some(held.position.timeline) {
+            self.claim(&held, Standing::Loading).await?;
         }
-        let reached = self.checkpoint(&held.slot, position, false, &held.journal).await?;
-        Ok((Arc::clone(&held.journal), reached))
+        let reached = self.checkpoint(&held.slot, position, false, &journal).await?;
+        self.held = Some(held);
+        Ok((journal, reached))
     }
 
     async fn begin(&mut self, slot: &SlotIdentity, position: Position) -> Result<(Arc<Journal>, Lsn), Fault> {
@@ -271,3 +267,6 @@ impl Takeover {
         Loader::new(&self.sink, &self.job, Arc::clone(&self.progress), Arc::clone(journal))
     }
 }
+
+#[cfg(test)]
+mod tests;

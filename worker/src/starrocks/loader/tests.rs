@@ -3,8 +3,7 @@
 use super::*;
 use crate::{
     change::Value,
-    config::Secret,
-    starrocks::double::{Conversation, Double, Turn, inserts, table},
+    starrocks::double::{Double, Turn, inserts, sink, table, turn::*},
     table::Kind,
 };
 
@@ -17,21 +16,9 @@ fn batch(table: &Table) -> Batch {
 }
 
 fn loader(port: u16, progress: &Arc<Progress>) -> Loader {
-    let config = SinkConfig {
-        host: "127.0.0.1".to_owned(),
-        http_port: port,
-        query_port: 0,
-        database: "d".to_owned(),
-        user: "u".to_owned(),
-        password: Secret::new("p"),
-        deletes: Deletes::Soft,
-        consistency: Default::default(),
-        values: Default::default(),
-        on_refused_row: Default::default(),
-    };
     Loader {
         longest_wait: Duration::from_millis(1),
-        ..Loader::new(&config, "job", Arc::clone(progress), Arc::new(Journal::in_memory()))
+        ..Loader::new(&sink(port), "job", Arc::clone(progress), Arc::new(Journal::in_memory()))
     }
 }
 
@@ -41,55 +28,6 @@ async fn load(turns: Vec<Turn>) -> (Result<Loaded, Fault>, Vec<String>, Arc<Prog
     let progress = Arc::new(Progress::new(std::slice::from_ref(&table.name)));
     let outcome = loader(double.port, &progress).load(&batch(&table)).await;
     (outcome, double.heard(), progress)
-}
-
-fn turn(turn: impl FnOnce(&mut Conversation) + Send + 'static) -> Turn {
-    Box::new(turn)
-}
-
-/// The frontend names a backend, and hears nothing more.
-fn redirect() -> Turn {
-    turn(|peer| {
-        peer.head();
-        let location = format!("http://127.0.0.1:{}/api/elsewhere", peer.port);
-        peer.say(&format!("HTTP/1.1 307 Temporary Redirect\r\nlocation: {location}\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"));
-        peer.expect_silence();
-    })
-}
-
-/// The backend takes the body and answers.
-fn take(json: &'static str) -> Turn {
-    turn(move |peer| {
-        let length = peer.head();
-        peer.say("HTTP/1.1 100 Continue\r\n\r\n");
-        peer.body(length);
-        peer.answer(json);
-    })
-}
-
-/// The backend answers instead of taking the body.
-fn refuse(json: &'static str) -> Turn {
-    turn(move |peer| {
-        peer.head();
-        peer.answer(json);
-        peer.expect_silence();
-    })
-}
-
-/// The backend closes before it says a word.
-fn hang_up() -> Turn {
-    turn(|peer| {
-        peer.head();
-    })
-}
-
-fn state(state: &'static str) -> Turn {
-    turn(move |peer| {
-        peer.head();
-        peer.answer(&format!(
-            r#"{{"state":"{state}","reason":"","status":"OK","code":"0","msg":"Success","message":"OK"}}"#
-        ));
-    })
 }
 
 const SUCCESS: &str =

@@ -20,12 +20,11 @@ pub(super) struct Held {
 }
 
 impl Held {
-    /// The right was won before, and is kept. Says whether the server is on another timeline.
-    pub(super) fn again(&mut self, position: Position) -> bool {
-        let promoted = self.position.timeline != position.timeline;
+    /// The right is kept, and the stream goes on from there.
+    pub(super) fn again(&self, position: Position) -> Self {
         let durable = self.position.durable.max(position.durable);
-        (self.position, self.drained) = (Position { durable, ..position }, false);
-        promoted
+        let (slot, journal) = (self.slot.clone(), Arc::clone(&self.journal));
+        Self { slot, journal, position: Position { durable, ..position }, drained: false }
     }
 
     /// Names a timeline while no other can hold what was loaded.
