@@ -25,7 +25,7 @@ pub use self::{
 };
 use self::{plan::Slot, rule::Rule, value::Rest};
 use crate::{
-    change::{Value, Values},
+    change::{TupleValues, Value},
     pipeline::Row,
     progress::Losses,
 };
@@ -44,7 +44,7 @@ pub struct Encoder<'a, R> {
 #[derive(Debug)]
 struct Open<'a> {
     row: Row<'a>,
-    values: Values<'a>,
+    values: TupleValues<'a>,
     column: usize,
     key_bytes: usize,
     rest: Rest<'a>,
