@@ -185,16 +185,3 @@ fn a_frontends_refusal_is_understood() {
     );
     assert_eq!(hurdle(&judged(200, &refused("No backend alive."))), (false, Hurdle::Busy));
 }
-
-#[test]
-fn a_quote_ends_before_a_rows_values() {
-    for (text, shown) in [
-        ("Value '4711' is out of range. The type of 'c' is INT", ""),
-        ("illegal json: {\"name\":\"Ada\"}", "illegal json:"),
-        ("Error: x. Row: [1, 2]", "Error: x"),
-        ("two\nlines.", "two lines"),
-    ] {
-        assert_eq!(quotable(text), shown);
-    }
-    assert_eq!(quotable(&"x".repeat(500)).len(), LONGEST_QUOTE);
-}
