@@ -16,7 +16,7 @@ pub(super) use self::{
     quote::{quotable, with_cause},
     trouble::{Hurdle, Trouble},
 };
-use super::load::{Answer, LoadError};
+use super::frontend::{Answer, LoadError};
 use crate::{
     fault::{Fault, Part},
     table::Table,

@@ -7,9 +7,9 @@ use tokio::net::TcpStream;
 use super::{
     answer::{Verdict, judge},
     claim::Claim,
+    frontend::{Answer, Frontend, redirect},
     histories,
     journal::Journal,
-    load::{Answer, Frontend, redirect},
     schema,
     sql::{Rows, Session},
     state::{Said, read_state},

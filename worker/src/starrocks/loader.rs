@@ -22,11 +22,12 @@ use tracing::{debug, info, warn};
 use super::{
     answer::{Trouble, Verdict, judge, judge_error},
     body::Body,
+    frontend::Frontend,
     histories,
     journal::{Journal, unusable},
     label::Label,
     life::Life,
-    load::{Frontend, LOAD_TIMEOUT, Manner, Order},
+    load::{LOAD_TIMEOUT, Manner, Order},
     parked::Parked,
     patience::Patience,
     schema::{self, Targets},

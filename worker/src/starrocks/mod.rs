@@ -7,13 +7,14 @@
 //! ```
 //!
 //! In goes a [`Batch`](crate::pipeline::Batch), out comes the certainty that its rows are in StarRocks,
-//! or the fault that says why they can never be. Everything that decides is pure; only `wire`, `load`,
-//! `state`, `schema` and `takeover` touch a socket, and only `journal` a file.
+//! or the fault that says why they can never be. Everything that decides is pure; only `wire`,
+//! `frontend`, `load`, `state`, `schema` and `takeover` touch a socket, and only `journal` a file.
 
 mod answer;
 mod body;
 mod claim;
 pub mod encode;
+mod frontend;
 #[cfg(feature = "fuzz")]
 #[doc(hidden)]
 pub mod fuzz;

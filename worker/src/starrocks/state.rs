@@ -9,8 +9,8 @@ use serde::Deserialize;
 
 use super::{
     answer::{Hurdle, Trouble, with_cause},
+    frontend::{Answer, FRONTEND_TIMEOUT, Frontend, redirect},
     label::Label,
-    load::{Answer, FRONTEND_TIMEOUT, Frontend, redirect},
 };
 
 const MOST_REDIRECTS: usize = 3;

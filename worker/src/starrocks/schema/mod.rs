@@ -26,8 +26,9 @@ use self::{
     statement::{alter_table, create_table},
 };
 use super::{
-    claim, histories, letter,
-    load::Frontend,
+    claim,
+    frontend::Frontend,
+    histories, letter,
     name::{check_database, check_table},
     sql::{Rows, Session, SqlError, literal, quoted},
     together::{checkpoint, sink},

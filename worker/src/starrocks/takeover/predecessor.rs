@@ -9,9 +9,10 @@ use tracing::{info, warn};
 use super::super::{
     answer::Trouble,
     claim::{self, Claim, SlotIdentity, Standing},
+    frontend::Frontend,
     journal::Journal,
     label::Label,
-    load::{Frontend, LOAD_TIMEOUT},
+    load::LOAD_TIMEOUT,
     patience::Patience,
     state::LoadState,
 };

@@ -11,8 +11,9 @@ use tokio::time::{Instant, sleep};
 use crate::{
     starrocks::{
         answer::{Hurdle, Trouble, Verdict, judge_access, judge_words, quotable},
+        frontend::{Answer, Frontend},
         label::Label,
-        load::{Answer, Frontend, LOAD_TIMEOUT},
+        load::LOAD_TIMEOUT,
         patience::Patience,
         state::Said,
     },
