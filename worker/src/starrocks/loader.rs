@@ -11,32 +11,33 @@
 //! A load keeps its label and its bytes through all attempts. Faults that pass are reported while they
 //! last; only what concerns the data or the shape of this one table ends the load.
 
+mod attempts;
+mod reports;
+
 use std::{
     sync::Arc,
     time::{Duration, SystemTime},
 };
 
-use tokio::time::{Instant, sleep};
-use tracing::{debug, info, warn};
+use tracing::{debug, info};
 
+pub(super) use self::{attempts::Failure, reports::Reports};
 use super::{
-    answer::{Trouble, Verdict, judge, judge_error},
     body::Body,
     frontend::Frontend,
     histories,
-    journal::{Journal, unusable},
+    journal::Journal,
     label::Label,
     life::Life,
-    load::{LOAD_TIMEOUT, Manner, Order},
+    load::{Manner, Order},
     parked::Parked,
     patience::Patience,
     schema::{self, Targets},
-    state::LoadState,
 };
 use crate::{
     change::Aim,
     config::{Deletes, OnRefusedRow, SinkConfig, Values},
-    fault::{Course, Fault, Part},
+    fault::{Course, Fault},
     history::History,
     hold::Right,
     pipeline::{Batch, Load, Loaded},
@@ -99,83 +100,6 @@ impl Loader {
         Self { right: Some(right), ..self }
     }
 
-    async fn settle(&self, order: &Order<'_>, mut reports: Reports<'_>) -> Result<(), Failure> {
-        for attempt in 1.. {
-            self.permitted(order.label, &mut reports).await;
-            let (trouble, unclear) = match self.attempt(order, reports.table).await {
-                Verdict::Committed => break,
-                Verdict::Refused(fault) => return Err(Failure::Rows(fault)),
-                Verdict::Halt(fault) => return Err(Failure::Table(fault)),
-                Verdict::Again(trouble) => (trouble, false),
-                Verdict::Unclear(trouble) => (trouble, true),
-            };
-            reports.trouble(&trouble, order.label, attempt);
-            if unclear && self.became_durable(order.label, &mut reports).await {
-                break;
-            }
-            self.wait(Patience::with(trouble.hurdle), attempt, order.label.as_str()).await;
-        }
-        if reports.take_back() {
-            info!(table = %reports.table.name, label = %order.label, "load succeeded after all");
-        }
-        Ok(())
-    }
-
-    /// The load may be sent, and is noted.
-    pub(super) async fn permitted(&self, label: &Label, reports: &mut Reports<'_>) {
-        self.still_permitted().await;
-        for attempt in 1.. {
-            let Err(error) = self.journal.begun(label) else { break };
-            reports.raise(unusable(&error, Part::Job), label.as_str(), attempt);
-            self.wait(Patience::PERSON, attempt, label.as_str()).await;
-        }
-    }
-
-    pub(super) async fn still_permitted(&self) {
-        if let Some(right) = &self.right {
-            right.granted().await;
-        }
-    }
-
-    async fn attempt(&self, order: &Order<'_>, table: &Table) -> Verdict {
-        match self.frontend.send(order).await {
-            Ok(answer) => judge(&answer, table, order.body.rows()),
-            Err(error) => judge_error(&error),
-        }
-    }
-
-    /// Asks until the load is at its end. A load that outlives its time is sent again: if it is alive
-    /// after all, its label keeps the second from beginning.
-    async fn became_durable(&self, label: &Label, reports: &mut Reports<'_>) -> bool {
-        let begun = Instant::now();
-        for attempt in 1.. {
-            match self.frontend.state(label).await {
-                Ok(LoadState::Committed) => return true,
-                Ok(LoadState::Free) => return false,
-                Ok(LoadState::Running) if begun.elapsed() > LOAD_TIMEOUT => return false,
-                Ok(LoadState::Running) => {}
-                Err(trouble) => reports.trouble(&trouble, label, attempt),
-            }
-            self.wait(Patience::ASKING, attempt, label.as_str()).await;
-        }
-        false
-    }
-
-    pub(super) async fn wait(&self, patience: Patience, attempt: u32, key: &str) {
-        sleep(patience.wait(attempt, key).min(self.longest_wait)).await;
-    }
-}
-
-/// Why a batch cannot be loaded as it is.
-#[derive(Debug)]
-pub(super) enum Failure {
-    /// Some of its rows stand in the way.
-    Rows(Fault),
-    /// Something that concerns the table as a whole.
-    Table(Fault),
-}
-
-impl Loader {
     /// Loads the batch as one, its values treated by these rules.
     pub(super) async fn load_whole(&self, batch: &Batch, values: Values) -> Result<Loaded, Failure> {
         let table = batch.table();
@@ -191,9 +115,7 @@ impl Loader {
         debug!(table = %table.name, %label, rows = body.rows(), bytes = body.length(), "load committed");
         Ok(Loaded { rows: body.rows(), bytes: body.length() })
     }
-}
 
-impl Loader {
     /// Keeps the histories that were found not to be kept as they are. Before the first load.
     pub async fn keep_all(&self, targets: &Targets, tables: &[Table]) -> Result<(), Fault> {
         for table in tables.iter().filter(|table| targets.unkept.contains(&table.id)) {
@@ -256,48 +178,6 @@ impl Load for Loader {
         self.parked.forget(table);
         info!(table = %table.name, target = %table.target, "target table truncated");
         Ok(())
-    }
-}
-
-/// The faults that one load has reported, so that it takes back its own and nobody else's.
-#[derive(Debug)]
-pub(super) struct Reports<'a> {
-    progress: &'a Progress,
-    table: &'a Table,
-    raised: Vec<Part>,
-}
-
-impl<'a> Reports<'a> {
-    pub(super) fn new(progress: &'a Progress, table: &'a Table) -> Self {
-        Self { progress, table, raised: Vec::new() }
-    }
-
-    fn trouble(&mut self, trouble: &Trouble, label: &Label, attempt: u32) {
-        self.progress.load_retried(&self.table.name);
-        self.raise(trouble.fault(self.table), label.as_str(), attempt);
-    }
-
-    pub(super) fn raise(&mut self, fault: Fault, label: &str, attempt: u32) {
-        if !self.raised.contains(&fault.part) {
-            self.raised.push(fault.part.clone());
-        }
-        let (reason, error) = (fault.reason, fault.message.clone());
-        if self.progress.raise(fault) {
-            warn!(table = %self.table.name, %label, attempt, %reason, %error, "load failed, retrying");
-        }
-    }
-
-    /// Takes back what was reported; says whether anything was.
-    pub(super) fn take_back(&mut self) -> bool {
-        let parts = std::mem::take(&mut self.raised);
-        parts.iter().filter(|part| self.progress.clear(part)).count() > 0
-    }
-}
-
-impl Drop for Reports<'_> {
-    // A load that halts or is given up leaves no report behind that nobody would take back.
-    fn drop(&mut self) {
-        self.take_back();
     }
 }
 
