@@ -36,7 +36,7 @@ use super::{
 };
 use crate::{
     change::Aim,
-    config::{Deletes, OnRefusedRow, SinkConfig, Values},
+    config::{SinkConfig, Values},
     fault::{Course, Fault},
     history::History,
     hold::Right,
@@ -51,9 +51,6 @@ pub struct Loader {
     pub(super) frontend: Frontend,
     pub(super) sink: SinkConfig,
     pub(super) job: String,
-    pub(super) deletes: Deletes,
-    pub(super) values: Values,
-    pub(super) on_refused_row: OnRefusedRow,
     pub(super) progress: Arc<Progress>,
     pub(super) parked: Parked,
     pub(super) journal: Arc<Journal>,
@@ -76,9 +73,6 @@ impl Loader {
             frontend: Frontend::new(config),
             sink: config.clone(),
             job: job.to_owned(),
-            deletes: config.deletes,
-            values: config.values,
-            on_refused_row: config.on_refused_row,
             parked: Parked::default(),
             progress,
             journal,
@@ -103,7 +97,7 @@ impl Loader {
     /// Loads the batch as one, its values treated by these rules.
     pub(super) async fn load_whole(&self, batch: &Batch, values: Values) -> Result<Loaded, Failure> {
         let table = batch.table();
-        let body = Body::measure(batch, self.deletes, values).await.map_err(Failure::Table)?;
+        let body = Body::measure(batch, self.sink.deletes, values).await.map_err(Failure::Table)?;
         let label = Label::new(&self.job, table, self.life.turn(), batch.identity());
         let order = Order { target: &table.target, label: &label, body: &body, manner: Manner::Alone };
         let settled = self.settle(&order, Reports::new(&self.progress, table)).await;
@@ -142,7 +136,7 @@ impl Load for Loader {
         if self.parked.concerns(&batch.table().name) {
             return self.load_beside_parked(batch).await;
         }
-        match self.load_whole(batch, self.values).await {
+        match self.load_whole(batch, self.sink.values).await {
             Ok(loaded) => Ok(loaded),
             Err(Failure::Table(fault)) => Err(fault),
             Err(Failure::Rows(fault)) => self.sift(batch, fault).await,

@@ -53,7 +53,7 @@ impl Loader {
                 self.divide(&part, halved(table), &mut parts, &mut refused)?;
                 continue;
             }
-            match self.load_whole(&part, self.values).await {
+            match self.load_whole(&part, self.sink.values).await {
                 Ok(more) => {
                     loaded = Loaded { rows: loaded.rows + more.rows, bytes: loaded.bytes + more.bytes };
                     answered.extend(self.parked.heal(&part));
@@ -85,7 +85,7 @@ impl Loader {
     ) -> Result<(), Fault> {
         match batch.halves() {
             Some(halves) => parts.extend(halves),
-            None if self.on_refused_row == OnRefusedRow::Halt => return Err(halted(batch, fault)),
+            None if self.sink.on_refused_row == OnRefusedRow::Halt => return Err(halted(batch, fault)),
             None if refused.len() == MOST_REFUSED => return Err(too_many(batch.table(), &fault)),
             None => refused.push(self.refused(batch, &fault)),
         }
@@ -93,7 +93,7 @@ impl Loader {
     }
 
     fn refused(&self, row: &Batch, fault: &Fault) -> Refused {
-        Refused::new(row, self.deletes, self.values, fault.message.clone())
+        Refused::new(row, self.sink.deletes, self.sink.values, fault.message.clone())
     }
 
     async fn park(&self, table: &Table, refused: &[Refused]) -> Result<(), Fault> {

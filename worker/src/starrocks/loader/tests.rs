@@ -3,6 +3,7 @@
 use super::*;
 use crate::{
     change::Value,
+    config::OnRefusedRow,
     starrocks::double::{Double, Turn, inserts, sink, table, turn::*},
     table::Kind,
 };
@@ -96,7 +97,8 @@ async fn rule_6_a_refused_row_is_parked_before_its_batch_is_durable() {
     ];
     let (double, table) = (Double::start(turns), source());
     let progress = Arc::new(Progress::new(std::slice::from_ref(&table.name)));
-    let loader = Loader { on_refused_row: OnRefusedRow::DeadLetter, ..loader(double.port, &progress) };
+    let mut loader = loader(double.port, &progress);
+    loader.sink.on_refused_row = OnRefusedRow::DeadLetter;
     assert_eq!(loader.load(&batch(&table)).await.unwrap().rows, 1);
     let heard = double.heard();
     let letter = heard.last().unwrap();

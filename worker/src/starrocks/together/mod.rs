@@ -83,7 +83,7 @@ impl TogetherLoader {
     async fn measured<'a>(&self, part: &'a Part) -> Result<Cargo<'a>, Fault> {
         let mut bodies = Vec::with_capacity(part.batches.len());
         for batch in &part.batches {
-            bodies.push(Body::measure(batch, self.loader.deletes, self.loader.values).await?);
+            bodies.push(Body::measure(batch, self.loader.sink.deletes, self.loader.sink.values).await?);
         }
         Ok(Cargo { bodies, part })
     }
@@ -170,7 +170,7 @@ impl TogetherLoader {
 
     async fn send_checkpoint(&self, label: &Label, timeout: Duration, reached: Lsn) -> Result<(), Failed> {
         let Some(batch) = self.checkpoint.batch(reached) else { return Ok(()) };
-        let body = Body::measure(&batch, self.loader.deletes, Default::default()).await;
+        let body = Body::measure(&batch, self.loader.sink.deletes, Default::default()).await;
         self.send(label, timeout, &body.map_err(Failed::Halt)?, &batch).await
     }
 
