@@ -1,7 +1,7 @@
 //! Owns every task of a worker, and holds no data.
 //!
 //! ```text
-//! control ──requests──► desk ──intake──► engine: session, session, …  (each: set up, reader ─► pipeline)
+//! control ──requests──► desk ──intake──► engine: session, session, …  (each: set up, then stream: reader ─► pipeline)
 //! signals ──────────────┘
 //! ```
 //!
@@ -12,7 +12,9 @@
 mod desk;
 mod engine;
 mod mend;
+mod right;
 mod session;
+mod stream;
 
 use std::{sync::Arc, time::Duration};
 

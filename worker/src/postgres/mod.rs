@@ -35,3 +35,4 @@ pub use connection::fuzz as session_fuzz;
 pub use route::Router;
 pub use setup::{DropObjects, Prepared, drop_objects, prepare, refused, shapes_of};
 pub use stream::{Intake, Reader, ReaderEnds};
+pub use visibility::Visibility;

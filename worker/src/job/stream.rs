@@ -1,0 +1,128 @@
+//! A reader at one end and a pipeline at the other, until the intake is closed or one of them ends by a fault.
+//!
+//! ```text
+//!           blocks                          noted first
+//! reader ═════════► pipeline ──durable──► right ──confirmable──► reader
+//!    └─────hold───────▲
+//! ```
+
+use std::{pin::pin, sync::Arc};
+
+use tokio::{
+    sync::{mpsc, watch},
+    time::timeout,
+};
+
+use super::{
+    off_the_runtime,
+    right::{note, right_to_load},
+};
+use crate::{
+    change::Block,
+    config::{BatchConfig, Consistency, JobConfig},
+    fault::Fault,
+    hold::{GRACE, Hold},
+    pipeline::{Outset, Pipeline, Settings, Together},
+    postgres::{Intake, Prepared, Reader, ReaderEnds, Router, Visibility},
+    progress::Progress,
+    starrocks::{SlotIdentity, Takeover, Targets, Won},
+    table::{Table, TableId},
+};
+
+/// Blocks between the reader and the pipeline: enough that neither waits for the other, and little
+/// beside the buffer.
+const BLOCKS: usize = 4;
+
+pub(super) async fn stream(
+    config: &JobConfig,
+    prepared: Prepared,
+    mut targets: Targets,
+    intake: watch::Receiver<Intake>,
+    batch: watch::Receiver<BatchConfig>,
+    progress: &Arc<Progress>,
+    takeover: &mut Takeover,
+) -> Result<(), Fault> {
+    let Prepared { tables, holds_wal, confirmed: start, system_identifier, visibility, .. } = prepared;
+    let (blocks, taken) = mpsc::channel::<Block>(BLOCKS);
+    let (durable, made_durable) = watch::channel(start);
+    let (noted, confirmable) = watch::channel(start);
+    let (hold, held) = watch::channel(Hold::Sought);
+    let ends = ReaderEnds { blocks, durable: confirmable, intake: intake.clone(), hold };
+    let router = router(&tables, &targets, visibility);
+    let reader = Reader::new(config.source.clone(), router, start, ends, Arc::clone(progress));
+    let slot = SlotIdentity { system_identifier, slot: config.source.slot.clone() };
+    let settings = Settings { batch, buffer: config.buffer, deletes: config.sink.deletes, holds_wal };
+    let outset = Outset { settings, tables: &tables, start, durable, progress: Arc::clone(progress) };
+    let halted = std::mem::take(&mut targets.halted);
+    let loading = async {
+        let won = tokio::select! {
+            won = right_to_load(takeover, slot, start, held.clone()) => won,
+            () = closed(intake) => None,
+        };
+        // Otherwise nothing was loaded, and nothing is left to do.
+        let Some(won) = won else { return Ok(()) };
+        won.keep_all(&targets, &tables).await?;
+        let pipeline = load(config.sink.consistency, outset, halted, won, taken);
+        let (ended, ()) = tokio::join!(pipeline, note(takeover, made_durable, noted, held));
+        if ended.is_ok() {
+            takeover.drained();
+        }
+        ended
+    };
+    both(loading, off_the_runtime(move || reader.run())).await
+}
+
+/// Of tables whose targets have columns for these shapes.
+fn router(tables: &[Table], targets: &Targets, visibility: Visibility) -> Router {
+    let shapes = |table: &Table| {
+        let history = targets.history(table.id).cloned().unwrap_or_default();
+        (table.clone(), history.shapes)
+    };
+    Router::new(tables.iter().map(shapes), visibility)
+}
+
+/// Runs the pipeline that the job asks for, until the blocks end.
+async fn load(
+    consistency: Consistency,
+    outset: Outset<'_>,
+    halted: Vec<(TableId, Fault)>,
+    won: Won,
+    blocks: mpsc::Receiver<Block>,
+) -> Result<(), Fault> {
+    match consistency {
+        Consistency::Row => {
+            let load = Arc::new(won.loader());
+            Pipeline::new(outset, load).halting(halted).run(blocks).await;
+            Ok(())
+        }
+        Consistency::Transaction => {
+            let (reached, load) = (won.reached, Arc::new(won.together()));
+            Together::new(Outset { start: reached, ..outset }, load).run(blocks).await
+        }
+    }
+}
+
+/// The reader outlives the pipeline, to confirm what it made durable last; it ends when the pipeline
+/// has ended or was dropped, because that closes the watch.
+async fn both(
+    loading: impl Future<Output = Result<(), Fault>>,
+    reading: impl Future<Output = Result<(), Fault>>,
+) -> Result<(), Fault> {
+    let (mut loading, mut reading) = (pin!(loading), pin!(reading));
+    tokio::select! {
+        loaded = &mut loading => {
+            let read = reading.await;
+            loaded.and(read)
+        }
+        read = &mut reading => {
+            // Without the slot nothing more is sent; what is in the air then is noted.
+            let _ = timeout(GRACE, loading).await;
+            read
+        }
+    }
+}
+
+async fn closed(mut intake: watch::Receiver<Intake>) {
+    // A desk that is gone has closed it.
+    let _ = intake.wait_for(|intake| *intake == Intake::Closed).await;
+}
