@@ -152,38 +152,6 @@ fn check_strangers(table: &Table, needed: &[Needed<'_>], existing: &[Existing]) 
     }
 }
 
-/// Whether SHOW CREATE TABLE shows a primary-key table with the same key columns.
-pub(super) fn primary_key(table: &Table, create: &str) -> Result<(), Fault> {
-    let fix = "drop the target table and let it be made anew, or name another database";
-    let Some(found) = key_columns(create) else {
-        let message = format!("target table {} is not a primary-key table", table.target);
-        return Err(incompatible(table, message, fix));
-    };
-    let keys: Vec<_> = table
-        .key
-        .iter()
-        .filter_map(|place| table.columns.get(*place))
-        .map(|column| column.name.as_str())
-        .collect();
-    let same =
-        found.len() == keys.len() && keys.iter().all(|key| found.iter().any(|found| same_column(found, key)));
-    if same {
-        return Ok(());
-    }
-    let (found, keys) = (found.join(", "), keys.join(", "));
-    let message =
-        format!("target table {} has the primary key ({found}), and ({keys}) is needed", table.target);
-    Err(incompatible(table, message, fix))
-}
-
-/// The names in the line ``PRIMARY KEY(`a`, `b`)``, which stands alone, below the columns.
-fn key_columns(create: &str) -> Option<Vec<&str>> {
-    let line = create.lines().find_map(|line| line.trim().strip_prefix("PRIMARY KEY"))?;
-    let list = line.trim().strip_prefix('(')?.trim_end().strip_suffix(')')?;
-    // Names are in backticks and hold none, so every second part is a name.
-    Some(list.split('`').skip(1).step_by(2).collect())
-}
-
 pub(super) fn incompatible(table: &Table, message: String, fix: &str) -> Fault {
     Fault::halt(Part::Table(table.name.clone()), Reason::TargetIncompatible, message, fix)
 }
@@ -319,21 +287,5 @@ mod tests {
         let source = source();
         let next = |column: Existing| next_step(&source, Values::default(), &[column], &[]).is_ok();
         assert!(!next(column("NO", None)) && next(column("NO", Some("7"))) && next(column("YES", None)));
-    }
-
-    #[test]
-    fn the_key_must_be_a_primary_key_of_the_same_columns() {
-        let create = |key: &str| {
-            format!(
-                "CREATE TABLE `t` (\n  `id` bigint(20) NOT NULL COMMENT \"\"\n) ENGINE=OLAP \n{key}\nDISTRIBUTED BY HASH(`id`) BUCKETS 1 "
-            )
-        };
-        let fits = |key: &str| primary_key(&source(), &create(key)).is_ok();
-        assert!(fits("PRIMARY KEY(`id`)"));
-        assert!(fits("PRIMARY KEY(`ID`)"));
-        assert!(!fits("PRIMARY KEY(`id`, `name`)"));
-        assert!(!fits("PRIMARY KEY(`name`)"));
-        assert!(!fits("DUPLICATE KEY(`id`)"));
-        assert!(!fits(""));
     }
 }

@@ -1,7 +1,8 @@
 //! A door for the fuzzer: what an existing table may show of itself.
 
 use super::{
-    difference::{Existing, held_now, next_step, primary_key, still_held},
+    difference::{Existing, held_now, next_step, still_held},
+    key::primary_key,
     statement::alter_table,
 };
 use crate::{config::Values, fault::Fault, history::Held, starrocks::sql::Rows, table::Table};

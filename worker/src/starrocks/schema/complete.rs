@@ -1,0 +1,107 @@
+//! Makes one target, or brings it to what the source has now.
+
+use std::time::Duration;
+
+use crds::Reason;
+use tokio::time::sleep;
+use tracing::info;
+
+use super::{
+    difference::{Step, held_now, next_step, still_held},
+    key::primary_key,
+    look::{columns, is_changing, lists, live_backends, show_create},
+    of_table,
+    statement::{alter_table, create_table},
+};
+use crate::{
+    config::SinkConfig,
+    fault::{Fault, Part},
+    history::{Held, History},
+    starrocks::sql::{Session, literal},
+    table::Table,
+};
+
+/// An asynchronous change of a table takes twenty seconds at least.
+const SHORTEST_LOOK: Duration = Duration::from_millis(100);
+const LONGEST_LOOK: Duration = Duration::from_secs(5);
+/// A change that StarRocks takes and cancels so often will not come about by itself.
+const MOST_TRIES: u32 = 5;
+
+/// Makes the target, or completes it; gives what is known of it then.
+pub(super) async fn prepare_table(
+    session: &mut Session,
+    config: &SinkConfig,
+    table: &Table,
+    before: Option<&History>,
+) -> Result<History, Fault> {
+    let show = format!("SHOW TABLES LIKE {}", literal(&table.target));
+    let found = session.run(&show, "list tables").await.map_err(|error| error.fault())?;
+    if lists(&found, &table.target) {
+        let held = before.map_or(&[][..], |before| &before.target);
+        let target = complete_table(session, config, table, held).await?;
+        return Ok(match before {
+            Some(before) => before.with_target(target),
+            None => History::beginning(table, target),
+        });
+    }
+    let replicas = live_backends(config).await.clamp(1, 3);
+    let create = create_table(table, config.values, replicas)?;
+    session
+        .run(&create, &format!("create table {}", table.target))
+        .await
+        .map_err(|error| of_table(&error, table))?;
+    info!(table = %table.name, target = %table.target, replicas, "target table created");
+    Ok(History::beginning(table, held_now(table, config.values, &[])?))
+}
+
+async fn complete_table(
+    session: &mut Session,
+    config: &SinkConfig,
+    table: &Table,
+    held: &[Held],
+) -> Result<Vec<Held>, Fault> {
+    let (mut look, mut tries) = (SHORTEST_LOOK, 0);
+    let mut existing = columns(session, table).await?;
+    let held = still_held(table, &existing, held);
+    loop {
+        let step = next_step(table, config.values, &existing, &held)?;
+        if !matches!(step, Some(Step::Rename { .. })) {
+            check_key(session, table).await?;
+        }
+        if !is_changing(session, &config.database, table).await.map_err(|error| error.fault())? {
+            let Some(step) = step else { return held_now(table, config.values, &held) };
+            if tries == MOST_TRIES {
+                return Err(not_changed(table));
+            }
+            alter(session, table, &alter_table(table, &step)).await?;
+            tries += u32::from(matches!(step, Step::Change { .. }));
+        }
+        sleep(look).await;
+        look = (look * 2).min(LONGEST_LOOK);
+        existing = columns(session, table).await?;
+    }
+}
+
+fn not_changed(table: &Table) -> Fault {
+    let message = format!(
+        "StarRocks took the changes that target table {} needs, and does not show them",
+        table.target
+    );
+    let fix = "look at SHOW ALTER TABLE COLUMN for why the change was cancelled";
+    Fault::retry(Part::Table(table.name.clone()), Reason::TargetIncompatible, message, fix)
+}
+
+async fn alter(session: &mut Session, table: &Table, statement: &str) -> Result<(), Fault> {
+    match session.run(statement, &format!("change the columns of {}", table.target)).await {
+        Err(error) if !error.is_schema_change() => Err(of_table(&error, table)),
+        Ok(_) => {
+            info!(table = %table.name, target = %table.target, %statement, "target table being changed");
+            Ok(())
+        }
+        Err(_) => Ok(()),
+    }
+}
+
+async fn check_key(session: &mut Session, table: &Table) -> Result<(), Fault> {
+    primary_key(table, &show_create(session, table).await?)
+}
