@@ -6,6 +6,7 @@
 
 mod block;
 mod builder;
+mod passage;
 mod tuple;
 
 use std::{sync::Arc, time::SystemTime};
@@ -13,6 +14,7 @@ use std::{sync::Arc, time::SystemTime};
 pub use self::{
     block::Block,
     builder::{BlockBuilder, OldPlace, Place},
+    passage::{Entrance, Passing, Refused, passage},
     tuple::{MalformedTuple, Tuple, TupleValues, Value, write_value},
 };
 

@@ -18,7 +18,7 @@ use super::{
     right::{note, right_to_load},
 };
 use crate::{
-    change::Block,
+    change::{Passing, passage},
     config::{BatchConfig, Consistency, JobConfig},
     fault::Fault,
     hold::{GRACE, Hold},
@@ -29,9 +29,10 @@ use crate::{
     table::{Table, TableId},
 };
 
-/// Blocks between the reader and the pipeline: enough that neither waits for the other, and little
-/// beside the buffer.
-const BLOCKS: usize = 4;
+/// Between the reader and the pipeline: enough that neither waits for the other.
+const PASSAGE: usize = 1 << 20;
+/// The passage, what stands before it, and pieces of bodies behind the lanes: they count as the buffer's.
+const BETWEEN: usize = 2 << 20;
 
 pub(super) async fn stream(
     config: &JobConfig,
@@ -43,7 +44,7 @@ pub(super) async fn stream(
     takeover: &mut Takeover,
 ) -> Result<(), Fault> {
     let Prepared { tables, holds_wal, confirmed: start, system_identifier, visibility, .. } = prepared;
-    let (blocks, taken) = mpsc::channel::<Block>(BLOCKS);
+    let (blocks, taken) = passage(PASSAGE);
     let (durable, made_durable) = watch::channel(start);
     let (noted, confirmable) = watch::channel(start);
     let (hold, held) = watch::channel(Hold::Sought);
@@ -51,7 +52,8 @@ pub(super) async fn stream(
     let router = router(&tables, &targets, visibility);
     let reader = Reader::new(config.source.clone(), router, start, ends, Arc::clone(progress));
     let slot = SlotIdentity { system_identifier, slot: config.source.slot.clone() };
-    let settings = Settings { batch, buffer: config.buffer, deletes: config.sink.deletes, holds_wal };
+    let (buffer, deletes) = (gathering(config.buffer), config.sink.deletes);
+    let settings = Settings { batch, buffer, deletes, holds_wal };
     let outset = Outset { settings, tables: &tables, start, durable, progress: Arc::clone(progress) };
     let halted = std::mem::take(&mut targets.halted);
     let loading = async {
@@ -72,6 +74,11 @@ pub(super) async fn stream(
     both(loading, off_the_runtime(move || reader.run())).await
 }
 
+/// As much as may be gathered.
+fn gathering(buffer: usize) -> usize {
+    buffer - BETWEEN.min(buffer / 4)
+}
+
 /// Of tables whose targets have columns for these shapes.
 fn router(tables: &[Table], targets: &Targets, visibility: Visibility) -> Router {
     let shapes = |table: &Table| {
@@ -87,7 +94,7 @@ async fn load(
     outset: Outset<'_>,
     halted: Vec<(TableId, Fault)>,
     won: Won,
-    blocks: mpsc::Receiver<Block>,
+    blocks: mpsc::Receiver<Passing>,
 ) -> Result<(), Fault> {
     match consistency {
         Consistency::Row => {

@@ -25,7 +25,7 @@ use super::{
     publish::publish,
 };
 use crate::{
-    change::{Block, Change, Event, Reshape},
+    change::{Block, Change, Event, Passing, Reshape},
     fault::Fault,
     lsn::Lsn,
     progress::Progress,
@@ -80,7 +80,7 @@ impl<L: Load> Pipeline<L> {
 
     /// Runs until the source ends and everything it handed on is settled. Dropping the future loses
     /// nothing: what was not durable was not confirmed.
-    pub async fn run(mut self, mut blocks: mpsc::Receiver<Block>) {
+    pub async fn run(mut self, mut blocks: mpsc::Receiver<Passing>) {
         let mut draining = false;
         loop {
             self.depart(draining);

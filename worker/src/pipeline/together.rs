@@ -34,7 +34,7 @@ use super::{
     outset::{Outset, Settings},
     publish::publish,
 };
-use crate::{change::Block, config::BatchConfig, fault::Fault, lsn::Lsn, progress::Progress};
+use crate::{change::Passing, config::BatchConfig, fault::Fault, lsn::Lsn, progress::Progress};
 
 /// One job's pipeline, from blocks to the durable position, all tables together.
 #[derive(Debug)]
@@ -73,7 +73,7 @@ impl<L: LoadTogether> Together<L> {
 
     /// Runs until the source ends and everything whole that it handed on is durable, or until something cannot be
     /// loaded. Dropping the future loses nothing: what was not durable was not confirmed.
-    pub async fn run(mut self, mut blocks: mpsc::Receiver<Block>) -> Result<(), Fault> {
+    pub async fn run(mut self, mut blocks: mpsc::Receiver<Passing>) -> Result<(), Fault> {
         let mut ending = None;
         loop {
             self.depart(ending.is_some());

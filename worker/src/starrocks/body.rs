@@ -9,8 +9,8 @@ use crate::{
 };
 
 /// As much as is encoded before the other tasks of the thread have their turn, and as goes to the
-/// socket at once.
-const PIECE: usize = 128 * 1024;
+/// socket at once. Forty tables may be loading, each with a piece of its own.
+const PIECE: usize = 32 * 1024;
 
 /// A batch of which every value was found to have a form in StarRocks.
 #[derive(Debug)]

@@ -8,7 +8,7 @@ use std::{
 
 use tokio::sync::{mpsc, watch};
 use worker::{
-    change::{Block, Change, Event, Old, Tuple, Value},
+    change::{Block, Change, Event, Old, Passing, Tuple, Value, passage},
     config::SourceConfig,
     fault::Fault,
     history::History,
@@ -22,7 +22,7 @@ use worker::{
 pub(crate) struct Follow {
     pub(crate) prepared: Prepared,
     pub(crate) progress: Arc<Progress>,
-    pub(crate) blocks: mpsc::Receiver<Block>,
+    pub(crate) blocks: mpsc::Receiver<Passing>,
     pub(crate) durable: watch::Sender<Lsn>,
     pub(crate) intake: watch::Sender<Intake>,
     reader: JoinHandle<Result<(), Fault>>,
@@ -35,7 +35,7 @@ pub(crate) struct Follow {
 
 impl Follow {
     pub(crate) fn start(config: &SourceConfig) -> Self {
-        Self::with_room(config, 16)
+        Self::with_room(config, 1 << 20)
     }
 
     pub(crate) fn with_room(config: &SourceConfig, room: usize) -> Self {
@@ -46,7 +46,7 @@ impl Follow {
     pub(crate) fn from(config: &SourceConfig, prepared: Prepared, room: usize) -> Self {
         let names: Vec<TableName> = config.tables.clone();
         let progress = Arc::new(Progress::new(&names));
-        let (sender, blocks) = mpsc::channel(room);
+        let (entrance, blocks) = passage(room);
         let (durable, durable_seen) = watch::channel(prepared.confirmed);
         let (intake, intake_seen) = watch::channel(Intake::Open);
         let shapes = |table: &Table| (table.clone(), History::beginning(table, Vec::new()).shapes);
@@ -54,7 +54,7 @@ impl Follow {
         let start = prepared.confirmed;
         let board = Arc::clone(&progress);
         let (hold, _) = watch::channel(worker::hold::Hold::Sought);
-        let ends = ReaderEnds { blocks: sender, durable: durable_seen, intake: intake_seen, hold };
+        let ends = ReaderEnds { blocks: entrance, durable: durable_seen, intake: intake_seen, hold };
         let reader = Reader::new(config.clone(), router, start, ends, board);
         let reader = std::thread::spawn(move || reader.run());
         let settled = prepared.confirmed;

@@ -4,7 +4,7 @@ use std::{sync::Mutex, time::SystemTime};
 
 use super::{gathered::Gathered, *};
 use crate::{
-    change::{Aim, BlockBuilder, Change, OldPlace, Reshape, Value, write_value},
+    change::{Aim, Block, BlockBuilder, Change, OldPlace, Reshape, Value, passage, write_value},
     pipeline::{Loaded, Part, batch::Deletes, lane::Transaction, ledger::Ledger},
     table::{Column, Kind, Table, TableId, TableName},
 };
@@ -115,16 +115,18 @@ async fn played(buffer: usize, notes: Notes, blocks: &[&str]) -> (Vec<String>, u
     let tables = [table(0, "a"), table(1, "b")];
     let outset = Outset { settings, tables: &tables, start: Lsn(5), durable, progress };
     let together = Together::new(outset, Arc::clone(&load));
-    let (send, blocks_in) = mpsc::channel(1);
+    // One block at a time.
+    let (entrance, exit) = passage(1);
     let feed = async {
-        for events in blocks {
-            if send.send(block(events)).await.is_err() {
+        for block in blocks.iter().map(|events| block(events)) {
+            entrance.room_for(&block).await;
+            if entrance.enter(block).is_err() {
                 break;
             }
         }
-        drop(send);
+        drop(entrance);
     };
-    let (ended, ()) = tokio::join!(together.run(blocks_in), feed);
+    let (ended, ()) = tokio::join!(together.run(exit), feed);
     let asked = load.asked.lock().unwrap().clone();
     (asked, made.borrow().0, ended.is_ok())
 }

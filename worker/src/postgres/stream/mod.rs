@@ -36,11 +36,11 @@ use std::{
 };
 
 use crds::Reason;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::watch;
 
 use super::{connection::Connection, error::SourceError, route::Router};
 use crate::{
-    change::Block,
+    change::Entrance,
     config::SourceConfig,
     fault::{Course, Fault, Part},
     hold::Hold,
@@ -69,7 +69,7 @@ pub enum Intake {
 /// What ties the reader to the job and its pipeline.
 #[derive(Debug)]
 pub struct ReaderEnds {
-    pub blocks: mpsc::Sender<Block>,
+    pub blocks: Entrance,
     pub durable: watch::Receiver<Lsn>,
     pub intake: watch::Receiver<Intake>,
     /// Told whether the slot is ours.

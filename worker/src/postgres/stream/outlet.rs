@@ -2,22 +2,20 @@
 
 use std::{collections::VecDeque, time::Duration};
 
-use tokio::sync::mpsc::{Sender, error::TrySendError};
-
 use super::parked;
-use crate::change::Block;
+use crate::change::{Block, Entrance, Refused};
 
 #[derive(Debug)]
 pub(super) struct Outlet {
     /// None once everything was handed on that will be.
-    blocks: Option<Sender<Block>>,
+    blocks: Option<Entrance>,
     /// What found no room; nothing is read while something is here.
     stash: VecDeque<Block>,
     abandoned: bool,
 }
 
 impl Outlet {
-    pub(super) fn new(blocks: Sender<Block>) -> Self {
+    pub(super) fn new(blocks: Entrance) -> Self {
         Self { blocks: Some(blocks), stash: VecDeque::new(), abandoned: false }
     }
 
@@ -34,9 +32,8 @@ impl Outlet {
 
     /// Waits for room, for so long, and sends what it can.
     pub(super) fn wait_for_room(&mut self, limit: Duration) {
-        if let Some(blocks) = &self.blocks {
-            // The permit is given back at once: only this thread sends.
-            drop(parked::wait_for(blocks.reserve(), limit));
+        if let (Some(blocks), Some(first)) = (&self.blocks, self.stash.front()) {
+            parked::wait_for(blocks.room_for(first), limit);
         }
         self.send();
     }
@@ -52,7 +49,7 @@ impl Outlet {
 
     /// The pipeline has gone away without being told to.
     pub(super) fn is_abandoned(&self) -> bool {
-        self.abandoned || self.blocks.as_ref().is_some_and(Sender::is_closed)
+        self.abandoned || self.blocks.as_ref().is_some_and(Entrance::is_abandoned)
     }
 
     fn send(&mut self) {
@@ -62,10 +59,10 @@ impl Outlet {
             return;
         };
         while let Some(block) = self.stash.pop_front() {
-            match blocks.try_send(block) {
+            match blocks.enter(block) {
                 Ok(()) => {}
-                Err(TrySendError::Full(block)) => return self.stash.push_front(block),
-                Err(TrySendError::Closed(_)) => {
+                Err(Refused::Full(block)) => return self.stash.push_front(block),
+                Err(Refused::Gone) => {
                     self.abandoned = true;
                     return self.stash.clear();
                 }
