@@ -1,10 +1,18 @@
 //! What can go wrong between this worker and PostgreSQL, and the one place that makes a [`Fault`] of it.
 
+mod server;
+mod slot;
+
 use std::io;
 
 use crds::Reason;
 
-use super::{pgoutput::Malformed, route::Contradiction, sql};
+pub(super) use self::{
+    server::ServerError,
+    slot::{gap, slot_in_use, slot_lost},
+};
+use self::{server::server_fault, slot::publication_missing};
+use super::{pgoutput::Malformed, route::Contradiction};
 use crate::{
     config::SourceConfig,
     fault::{Fault, Part},
@@ -38,16 +46,6 @@ pub(super) enum SourceError {
     /// Found out by ourselves, with its remedy.
     #[error("{0}")]
     Found(Box<Fault>),
-}
-
-/// An ErrorResponse: the fields that a person needs.
-#[derive(Debug, Clone, Default, PartialEq, Eq, thiserror::Error)]
-#[error("{message} (SQLSTATE {code})")]
-pub(super) struct ServerError {
-    pub(super) code: String,
-    pub(super) message: String,
-    /// Where in the server: unlike the message it is the same in every language.
-    pub(super) routine: String,
 }
 
 impl SourceError {
@@ -128,150 +126,11 @@ fn source_retry(reason: Reason, message: impl Into<String>, fix: impl Into<Strin
     Fault::retry(Part::Source, reason, message, fix)
 }
 
-/// The server's own words, and what a person can do about them. Unknown means retry.
-fn server_fault(error: &ServerError, config: &SourceConfig) -> Fault {
-    let SourceConfig { user, database, slot, .. } = config;
-    let said = format!("PostgreSQL at {}:{} said: {error}", config.host, config.port);
-    match error.code.as_str() {
-        "28P01" | "28000" => source_retry(
-            Reason::SourceAuthenticationFailed,
-            said,
-            format!(
-                "check user {user} and its password, that the role may log in, and that pg_hba.conf lets it reach database {database}"
-            ),
-        ),
-        "3D000" => source_retry(
-            Reason::SourceDatabaseMissing,
-            said,
-            format!(
-                "check the name of the database, or create it: CREATE DATABASE {}",
-                sql::identifier(database)
-            ),
-        ),
-        "42501" => source_retry(Reason::SourcePermissionDenied, said, permission_fix(&error.message, config)),
-        "53400" => source_retry(
-            Reason::SlotsExhausted,
-            said,
-            "drop replication slots that nobody uses, or raise max_replication_slots and restart the server",
-        ),
-        "53300" => source_retry(
-            Reason::SlotsExhausted,
-            said,
-            "raise max_wal_senders (or max_connections) and restart the server, or end sessions that nobody uses",
-        ),
-        "55006" => slot_in_use(config, &error.message),
-        "25006" => source_retry(
-            Reason::PublicationMissing,
-            format!(
-                "{said}; this is a standby, and the publication does not publish all of the job's tables"
-            ),
-            format!(
-                "create or complete publication {} on the primary; the standby follows",
-                config.publication
-            ),
-        ),
-        "55P03" => source_retry(
-            Reason::SourceUnreachable,
-            format!("{said}; a long transaction or another session's lock is in the way"),
-            "wait for it or end it: SELECT pid, xact_start, query FROM pg_stat_activity WHERE xact_start IS NOT NULL ORDER BY xact_start",
-        ),
-        "08P01" if error.message.contains("startup parameter") => source_retry(
-            Reason::SourceProtocolViolation,
-            format!("{said}; this looks like a connection pooler"),
-            "give the address of the PostgreSQL server itself: replication does not work through a pooler",
-        ),
-        // Invalidated, or restart WAL removed: what only a new slot mends.
-        "55000" | "58P01" if error.message.contains("slot") || error.message.contains("WAL segment") => {
-            slot_lost(config, &error.to_string())
-        }
-        _ => source_retry(
-            Reason::SourceUnreachable,
-            said,
-            format!("look into the log of the PostgreSQL server for application dbmazz {slot}"),
-        ),
-    }
-}
-
-fn permission_fix(message: &str, config: &SourceConfig) -> String {
-    let (user, database) = (sql::identifier(&config.user), sql::identifier(&config.database));
-    if message.contains("database") {
-        format!(
-            "run GRANT CREATE ON DATABASE {database} TO {user}, or create publication {} yourself",
-            config.publication
-        )
-    } else if message.contains("must be owner") {
-        format!("make {user} the owner, or create publication {} for the tables yourself", config.publication)
-    } else {
-        format!(
-            "run ALTER ROLE {user} REPLICATION (on a managed service grant its replication role, such as rds_replication)"
-        )
-    }
-}
-
-pub(super) fn slot_in_use(config: &SourceConfig, said: &str) -> Fault {
-    source_retry(
-        Reason::SlotInUse,
-        format!("replication slot {} is in use: {said}", config.slot),
-        "stop the other consumer of this slot, or give this job a slot of its own; a session of a lost worker ends by itself after wal_sender_timeout",
-    )
-}
-
-pub(super) fn slot_lost(config: &SourceConfig, problem: &str) -> Fault {
-    Fault::halt(
-        Part::Source,
-        Reason::SlotLost,
-        format!("replication slot {} cannot continue: {problem}", config.slot),
-        format!(
-            "changes are missing, so copy the tables anew and begin again: delete and recreate the job, or run \
-             SELECT pg_drop_replication_slot({slot}) if the slot is there, and in StarRocks' target database {}",
-            forget(config),
-            slot = sql::literal(&config.slot).trim_start(),
-        ),
-    )
-}
-
-pub(super) fn gap(config: &SourceConfig, problem: &str) -> Fault {
-    Fault::halt(
-        Part::Source,
-        Reason::ReplicationGap,
-        format!("changes may be missing behind replication slot {}: {problem}", config.slot),
-        format!(
-            "compare the tables, or copy them anew; then let the job go on from where the slot is by running, in \
-             StarRocks' target database, {} (or, if this is another job, give it a slot name of its own)",
-            forget(config)
-        ),
-    )
-}
-
-fn publication_missing(config: &SourceConfig) -> Fault {
-    source_retry(
-        Reason::PublicationMissing,
-        format!(
-            "publication {} was dropped, and PostgreSQL cannot decode what was written while it was missing",
-            config.publication
-        ),
-        format!(
-            "nothing, if no row was written meanwhile: the worker has made it anew; else copy the tables anew and \
-             begin again: delete and recreate the job, or run SELECT pg_drop_replication_slot({slot}), and in \
-             StarRocks' target database {}",
-            forget(config),
-            slot = sql::literal(&config.slot).trim_start(),
-        ),
-    )
-}
-
-/// What makes a job one without a past.
-fn forget(config: &SourceConfig) -> String {
-    let pattern = format!("%-{}", config.slot);
-    format!("DELETE FROM dbmazz_jobs WHERE slot LIKE {}", sql::literal(&pattern).trim_start())
-}
-
 #[cfg(test)]
 pub(super) mod tests {
     use super::*;
     use crate::{
         config::{Secret, TlsConfig, TlsMode},
-        fault::Course,
         table::TableName,
     };
 
@@ -291,57 +150,12 @@ pub(super) mod tests {
         }
     }
 
-    fn fault(code: &str, message: &str) -> Fault {
-        let (code, message) = (code.into(), message.into());
-        SourceError::Server(ServerError { code, message, ..ServerError::default() }).fault(&config())
-    }
-
-    #[test]
-    fn a_sqlstate_becomes_its_reason() {
-        let cases = [
-            ("28P01", "", Reason::SourceAuthenticationFailed, Course::Retry),
-            ("28000", "", Reason::SourceAuthenticationFailed, Course::Retry),
-            ("3D000", "", Reason::SourceDatabaseMissing, Course::Retry),
-            ("42501", "must be superuser", Reason::SourcePermissionDenied, Course::Retry),
-            ("53300", "", Reason::SlotsExhausted, Course::Retry),
-            ("53400", "", Reason::SlotsExhausted, Course::Retry),
-            ("55006", "", Reason::SlotInUse, Course::Retry),
-            ("55000", "cannot read from logical replication slot \"x\"", Reason::SlotLost, Course::Halt),
-            ("58P01", "requested WAL segment 01 has already been removed", Reason::SlotLost, Course::Halt),
-            (
-                "25006",
-                "cannot execute CREATE PUBLICATION in a read-only transaction",
-                Reason::PublicationMissing,
-                Course::Retry,
-            ),
-            (
-                "08P01",
-                "unsupported startup parameter: replication",
-                Reason::SourceProtocolViolation,
-                Course::Retry,
-            ),
-            ("57P01", "terminating connection", Reason::SourceUnreachable, Course::Retry),
-            ("XX000", "anything", Reason::SourceUnreachable, Course::Retry),
-        ];
-        for (code, message, reason, course) in cases {
-            let fault = fault(code, message);
-            assert_eq!((fault.reason, fault.course), (reason, course), "{code}");
-        }
-    }
-
     #[test]
     fn a_missing_publication_is_told_from_a_missing_slot() {
         for (routine, missing) in [("get_publication_oid", true), ("ReplicationSlotAcquire", false)] {
             let error =
                 ServerError { code: "42704".into(), routine: routine.into(), ..ServerError::default() };
             assert_eq!(SourceError::Server(error).is_missing_publication(), missing, "{routine}");
-        }
-    }
-
-    #[test]
-    fn no_fault_tells_the_password() {
-        for code in ["28P01", "3D000", "42501", "55006", "08P01", "XX000"] {
-            assert!(!fault(code, "said").to_string().contains("hunter2"));
         }
     }
 }

@@ -1,0 +1,153 @@
+//! What the server refuses, by its SQLSTATE.
+
+use crds::Reason;
+
+use super::{
+    slot::{slot_in_use, slot_lost},
+    source_retry,
+};
+use crate::{config::SourceConfig, fault::Fault, postgres::sql};
+
+/// An ErrorResponse: the fields that a person needs.
+#[derive(Debug, Clone, Default, PartialEq, Eq, thiserror::Error)]
+#[error("{message} (SQLSTATE {code})")]
+pub(in crate::postgres) struct ServerError {
+    pub(in crate::postgres) code: String,
+    pub(in crate::postgres) message: String,
+    /// Where in the server: unlike the message it is the same in every language.
+    pub(in crate::postgres) routine: String,
+}
+
+/// The server's own words, and what a person can do about them. Unknown means retry.
+pub(super) fn server_fault(error: &ServerError, config: &SourceConfig) -> Fault {
+    let SourceConfig { user, database, slot, .. } = config;
+    let said = format!("PostgreSQL at {}:{} said: {error}", config.host, config.port);
+    match error.code.as_str() {
+        "28P01" | "28000" => source_retry(
+            Reason::SourceAuthenticationFailed,
+            said,
+            format!(
+                "check user {user} and its password, that the role may log in, and that pg_hba.conf lets it reach database {database}"
+            ),
+        ),
+        "3D000" => source_retry(
+            Reason::SourceDatabaseMissing,
+            said,
+            format!(
+                "check the name of the database, or create it: CREATE DATABASE {}",
+                sql::identifier(database)
+            ),
+        ),
+        "42501" => source_retry(Reason::SourcePermissionDenied, said, permission_fix(&error.message, config)),
+        "53400" => source_retry(
+            Reason::SlotsExhausted,
+            said,
+            "drop replication slots that nobody uses, or raise max_replication_slots and restart the server",
+        ),
+        "53300" => source_retry(
+            Reason::SlotsExhausted,
+            said,
+            "raise max_wal_senders (or max_connections) and restart the server, or end sessions that nobody uses",
+        ),
+        "55006" => slot_in_use(config, &error.message),
+        "25006" => source_retry(
+            Reason::PublicationMissing,
+            format!(
+                "{said}; this is a standby, and the publication does not publish all of the job's tables"
+            ),
+            format!(
+                "create or complete publication {} on the primary; the standby follows",
+                config.publication
+            ),
+        ),
+        "55P03" => source_retry(
+            Reason::SourceUnreachable,
+            format!("{said}; a long transaction or another session's lock is in the way"),
+            "wait for it or end it: SELECT pid, xact_start, query FROM pg_stat_activity WHERE xact_start IS NOT NULL ORDER BY xact_start",
+        ),
+        "08P01" if error.message.contains("startup parameter") => source_retry(
+            Reason::SourceProtocolViolation,
+            format!("{said}; this looks like a connection pooler"),
+            "give the address of the PostgreSQL server itself: replication does not work through a pooler",
+        ),
+        // Invalidated, or restart WAL removed: what only a new slot mends.
+        "55000" | "58P01" if error.message.contains("slot") || error.message.contains("WAL segment") => {
+            slot_lost(config, &error.to_string())
+        }
+        _ => source_retry(
+            Reason::SourceUnreachable,
+            said,
+            format!("look into the log of the PostgreSQL server for application dbmazz {slot}"),
+        ),
+    }
+}
+
+fn permission_fix(message: &str, config: &SourceConfig) -> String {
+    let (user, database) = (sql::identifier(&config.user), sql::identifier(&config.database));
+    if message.contains("database") {
+        format!(
+            "run GRANT CREATE ON DATABASE {database} TO {user}, or create publication {} yourself",
+            config.publication
+        )
+    } else if message.contains("must be owner") {
+        format!("make {user} the owner, or create publication {} for the tables yourself", config.publication)
+    } else {
+        format!(
+            "run ALTER ROLE {user} REPLICATION (on a managed service grant its replication role, such as rds_replication)"
+        )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{
+        super::{SourceError, tests::config},
+        *,
+    };
+    use crate::fault::Course;
+
+    fn fault(code: &str, message: &str) -> Fault {
+        let (code, message) = (code.into(), message.into());
+        SourceError::Server(ServerError { code, message, ..ServerError::default() }).fault(&config())
+    }
+
+    #[test]
+    fn a_sqlstate_becomes_its_reason() {
+        let cases = [
+            ("28P01", "", Reason::SourceAuthenticationFailed, Course::Retry),
+            ("28000", "", Reason::SourceAuthenticationFailed, Course::Retry),
+            ("3D000", "", Reason::SourceDatabaseMissing, Course::Retry),
+            ("42501", "must be superuser", Reason::SourcePermissionDenied, Course::Retry),
+            ("53300", "", Reason::SlotsExhausted, Course::Retry),
+            ("53400", "", Reason::SlotsExhausted, Course::Retry),
+            ("55006", "", Reason::SlotInUse, Course::Retry),
+            ("55000", "cannot read from logical replication slot \"x\"", Reason::SlotLost, Course::Halt),
+            ("58P01", "requested WAL segment 01 has already been removed", Reason::SlotLost, Course::Halt),
+            (
+                "25006",
+                "cannot execute CREATE PUBLICATION in a read-only transaction",
+                Reason::PublicationMissing,
+                Course::Retry,
+            ),
+            (
+                "08P01",
+                "unsupported startup parameter: replication",
+                Reason::SourceProtocolViolation,
+                Course::Retry,
+            ),
+            ("57P01", "terminating connection", Reason::SourceUnreachable, Course::Retry),
+            ("XX000", "anything", Reason::SourceUnreachable, Course::Retry),
+        ];
+        for (code, message, reason, course) in cases {
+            let fault = fault(code, message);
+            assert_eq!((fault.reason, fault.course), (reason, course), "{code}");
+        }
+    }
+
+    #[test]
+    fn no_fault_tells_the_password() {
+        for code in ["28P01", "3D000", "42501", "55006", "08P01", "XX000"] {
+            assert!(!fault(code, "said").to_string().contains("hunter2"));
+        }
+    }
+}

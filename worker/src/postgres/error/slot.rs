@@ -1,0 +1,68 @@
+//! What is wrong with the slot, or with what it is to decode, and how a job comes out of it.
+
+use crds::Reason;
+
+use super::source_retry;
+use crate::{
+    config::SourceConfig,
+    fault::{Fault, Part},
+    postgres::sql,
+};
+
+pub(in crate::postgres) fn slot_in_use(config: &SourceConfig, said: &str) -> Fault {
+    source_retry(
+        Reason::SlotInUse,
+        format!("replication slot {} is in use: {said}", config.slot),
+        "stop the other consumer of this slot, or give this job a slot of its own; a session of a lost worker ends by itself after wal_sender_timeout",
+    )
+}
+
+pub(in crate::postgres) fn slot_lost(config: &SourceConfig, problem: &str) -> Fault {
+    Fault::halt(
+        Part::Source,
+        Reason::SlotLost,
+        format!("replication slot {} cannot continue: {problem}", config.slot),
+        format!(
+            "changes are missing, so copy the tables anew and begin again: delete and recreate the job, or run \
+             SELECT pg_drop_replication_slot({slot}) if the slot is there, and in StarRocks' target database {}",
+            forget(config),
+            slot = sql::literal(&config.slot).trim_start(),
+        ),
+    )
+}
+
+pub(in crate::postgres) fn gap(config: &SourceConfig, problem: &str) -> Fault {
+    Fault::halt(
+        Part::Source,
+        Reason::ReplicationGap,
+        format!("changes may be missing behind replication slot {}: {problem}", config.slot),
+        format!(
+            "compare the tables, or copy them anew; then let the job go on from where the slot is by running, in \
+             StarRocks' target database, {} (or, if this is another job, give it a slot name of its own)",
+            forget(config)
+        ),
+    )
+}
+
+pub(super) fn publication_missing(config: &SourceConfig) -> Fault {
+    source_retry(
+        Reason::PublicationMissing,
+        format!(
+            "publication {} was dropped, and PostgreSQL cannot decode what was written while it was missing",
+            config.publication
+        ),
+        format!(
+            "nothing, if no row was written meanwhile: the worker has made it anew; else copy the tables anew and \
+             begin again: delete and recreate the job, or run SELECT pg_drop_replication_slot({slot}), and in \
+             StarRocks' target database {}",
+            forget(config),
+            slot = sql::literal(&config.slot).trim_start(),
+        ),
+    )
+}
+
+/// What makes a job one without a past.
+fn forget(config: &SourceConfig) -> String {
+    let pattern = format!("%-{}", config.slot);
+    format!("DELETE FROM dbmazz_jobs WHERE slot LIKE {}", sql::literal(&pattern).trim_start())
+}
