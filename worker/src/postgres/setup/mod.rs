@@ -9,27 +9,24 @@
 //! publication is there already).
 
 mod catalogue;
+mod judge;
 mod publication;
 mod removal;
+mod server;
 mod shape;
 mod start;
 
-use std::{
-    thread,
-    time::{Duration, Instant},
-};
-
 use crds::Reason;
 
-pub use removal::{DropObjects, drop_objects};
-
-use super::{
-    connection::Connection,
-    error::{SourceError, slot_in_use},
-    slot::{self, Slot},
-    stream::{self, Origin},
-    visibility::Visibility,
+pub use self::removal::{DropObjects, drop_objects};
+use self::{
+    catalogue::Catalogue,
+    judge::{judged_slot, warn_of_limits},
+    publication::Publication,
+    server::{Server, server_version},
+    shape::Refused,
 };
+use super::{connection::Connection, error::SourceError, slot, visibility::Visibility};
 use crate::{
     config::SourceConfig,
     fault::{Fault, Part},
@@ -37,18 +34,6 @@ use crate::{
     past::Past,
     table::{Table, TableId, TableName},
 };
-use catalogue::Catalogue;
-use publication::Publication;
-use shape::Refused;
-
-/// `pg_partition_tree`, generated columns: below it our questions to the catalogue fail.
-const OLDEST_VERSION: u32 = 120_000;
-const STANDBY_SINCE: u32 = 160_000;
-const IDLE_TIMEOUT_SINCE: u32 = 180_000;
-
-/// Long enough for the walsender of a worker that was killed a moment ago.
-const IN_USE_LIMIT: Duration = Duration::from_secs(3);
-const IN_USE_PAUSE: Duration = Duration::from_millis(20);
 
 /// A source that is ready to stream.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -156,11 +141,6 @@ pub(in crate::postgres) struct Shapes {
     pub(in crate::postgres) visibility: Visibility,
 }
 
-fn server_version(connection: &mut Connection) -> Result<u32, SourceError> {
-    let rows = connection.query("SELECT pg_catalog.current_setting('server_version_num')")?;
-    rows.first().ok_or_else(|| SourceError::protocol("the server has no version"))?.parse(0)
-}
-
 /// Nothing can be followed: what is in the way of every table.
 fn none_left(refused: Vec<Refused>) -> Fault {
     let mut faults = refused.into_iter().map(|refused| refused.fault);
@@ -169,123 +149,6 @@ fn none_left(refused: Vec<Refused>) -> Fault {
     };
     let message = faults.fold(first.message, |message, fault| format!("{message}; {}", fault.message));
     halt(first.reason, message, first.fix)
-}
-
-/// Where the slot is, if there is one; fails when the past says that it should be somewhere else.
-fn judged_slot(
-    connection: &mut Connection,
-    config: &SourceConfig,
-    server: &Server,
-    past: &[Past],
-) -> Result<Option<Lsn>, SourceError> {
-    let same = past.iter().find(|past| past.system == server.origin.system);
-    let Some(past) = same.or(past.first()) else {
-        let slot = Slot::find(connection, &config.slot, server.version)?;
-        return Ok(slot.map(|slot| slot.usable(config)).transpose()?);
-    };
-    let slot = quiet_slot(connection, config, server.version)?;
-    let left = past.timeline.map(|timeline| stream::left(connection, timeline, server.origin));
-    start::check(config, past, server.origin, left.transpose()?.flatten(), slot)?;
-    Ok(slot)
-}
-
-/// What is not wrong now, and ends the replication one day.
-fn warn_of_limits(
-    connection: &mut Connection,
-    config: &SourceConfig,
-    server: &Server,
-) -> Result<(), SourceError> {
-    let slot = Slot::find(connection, &config.slot, server.version)?;
-    if slot.is_some_and(|slot| slot.stays_behind(server.version)) {
-        let why =
-            if server.is_standby { "slots of a standby stay on it" } else { "it was made without FAILOVER" };
-        tracing::warn!(slot = %config.slot, "the slot does not survive a failover of the server: {why}");
-    }
-    if server.version >= IDLE_TIMEOUT_SINCE {
-        let rows = connection.query(
-            "SELECT setting FROM pg_catalog.pg_settings WHERE name = 'idle_replication_slot_timeout' AND setting <> '0'",
-        )?;
-        if let Some(row) = rows.first() {
-            let timeout = row.text(0);
-            tracing::warn!(slot = %config.slot, %timeout, "idle_replication_slot_timeout is set: PostgreSQL gives \
-                a slot up that nobody reads for so long, and a job that is stopped meanwhile loses changes");
-        }
-    }
-    Ok(())
-}
-
-/// A slot that somebody reads moves while it is judged, so its end is waited for, for a while. The lock of the slot
-/// keeps other workers away until this session ends.
-fn quiet_slot(
-    connection: &mut Connection,
-    config: &SourceConfig,
-    version: u32,
-) -> Result<Option<Lsn>, SourceError> {
-    let deadline = Instant::now() + IN_USE_LIMIT;
-    loop {
-        let locked = stream::lock(connection, &config.slot);
-        let Some(slot) = Slot::find(connection, &config.slot, version)? else { return Ok(None) };
-        let confirmed = slot.usable(config)?;
-        match (locked, slot.holder) {
-            (Ok(()), None) => return Ok(Some(confirmed)),
-            (Err(error), _) if Instant::now() > deadline => return Err(error),
-            (_, Some(pid)) if Instant::now() > deadline => {
-                return Err(slot_in_use(config, &format!("by the session of process {pid}")).into());
-            }
-            _ => thread::sleep(IN_USE_PAUSE),
-        }
-    }
-}
-
-#[derive(Debug)]
-struct Server {
-    version: u32,
-    wal_level: String,
-    is_standby: bool,
-    origin: Origin,
-}
-
-impl Server {
-    fn read(connection: &mut Connection) -> Result<Self, SourceError> {
-        let rows = connection
-            .query(
-                "SELECT pg_catalog.current_setting('server_version_num'), pg_catalog.current_setting('wal_level'), \
-                 pg_catalog.pg_is_in_recovery()",
-            )?;
-        let settings = rows.first().ok_or_else(|| SourceError::protocol("the server has no version"))?;
-        let (version, wal_level) = (settings.parse(0)?, settings.text(1).to_owned());
-        Ok(Self { version, wal_level, is_standby: settings.flag(2), origin: stream::identify(connection)? })
-    }
-
-    fn check(&self) -> Result<(), Fault> {
-        if self.version < OLDEST_VERSION {
-            let message = format!("PostgreSQL {} is older than 12", self.version / 10_000);
-            return Err(halt(
-                Reason::BadConfiguration,
-                message,
-                "upgrade the server to PostgreSQL 13 or later",
-            ));
-        }
-        if self.is_standby && self.version < STANDBY_SINCE {
-            return Err(halt(
-                Reason::BadConfiguration,
-                format!(
-                    "this server is a standby, and PostgreSQL {} cannot decode on one",
-                    self.version / 10_000
-                ),
-                "give the address of the primary, or upgrade to PostgreSQL 16 or later",
-            ));
-        }
-        if self.wal_level != "logical" {
-            return Err(halt(
-                Reason::WalLevelNotLogical,
-                format!("wal_level is {}, and logical replication needs logical", self.wal_level),
-                "run ALTER SYSTEM SET wal_level = logical and restart the server (on a managed service set its \
-                 parameter, such as rds.logical_replication or cloudsql.logical_decoding)",
-            ));
-        }
-        Ok(())
-    }
 }
 
 /// A fault of the whole source that a person has to mend.

@@ -1,0 +1,74 @@
+//! Whether the server can be replicated from at all.
+
+use crds::Reason;
+
+use super::halt;
+use crate::{
+    fault::Fault,
+    postgres::{
+        connection::Connection,
+        error::SourceError,
+        stream::{self, Origin},
+    },
+};
+
+/// `pg_partition_tree`, generated columns: below it our questions to the catalogue fail.
+const OLDEST_VERSION: u32 = 120_000;
+const STANDBY_SINCE: u32 = 160_000;
+
+#[derive(Debug)]
+pub(super) struct Server {
+    pub(super) version: u32,
+    wal_level: String,
+    pub(super) is_standby: bool,
+    pub(super) origin: Origin,
+}
+
+impl Server {
+    pub(super) fn read(connection: &mut Connection) -> Result<Self, SourceError> {
+        let rows = connection
+            .query(
+                "SELECT pg_catalog.current_setting('server_version_num'), pg_catalog.current_setting('wal_level'), \
+                 pg_catalog.pg_is_in_recovery()",
+            )?;
+        let settings = rows.first().ok_or_else(|| SourceError::protocol("the server has no version"))?;
+        let (version, wal_level) = (settings.parse(0)?, settings.text(1).to_owned());
+        Ok(Self { version, wal_level, is_standby: settings.flag(2), origin: stream::identify(connection)? })
+    }
+
+    pub(super) fn check(&self) -> Result<(), Fault> {
+        if self.version < OLDEST_VERSION {
+            let message = format!("PostgreSQL {} is older than 12", self.version / 10_000);
+            return Err(halt(
+                Reason::BadConfiguration,
+                message,
+                "upgrade the server to PostgreSQL 13 or later",
+            ));
+        }
+        if self.is_standby && self.version < STANDBY_SINCE {
+            return Err(halt(
+                Reason::BadConfiguration,
+                format!(
+                    "this server is a standby, and PostgreSQL {} cannot decode on one",
+                    self.version / 10_000
+                ),
+                "give the address of the primary, or upgrade to PostgreSQL 16 or later",
+            ));
+        }
+        if self.wal_level != "logical" {
+            return Err(halt(
+                Reason::WalLevelNotLogical,
+                format!("wal_level is {}, and logical replication needs logical", self.wal_level),
+                "run ALTER SYSTEM SET wal_level = logical and restart the server (on a managed service set its \
+                 parameter, such as rds.logical_replication or cloudsql.logical_decoding)",
+            ));
+        }
+        Ok(())
+    }
+}
+
+/// As in `server_version_num`.
+pub(super) fn server_version(connection: &mut Connection) -> Result<u32, SourceError> {
+    let rows = connection.query("SELECT pg_catalog.current_setting('server_version_num')")?;
+    rows.first().ok_or_else(|| SourceError::protocol("the server has no version"))?.parse(0)
+}
