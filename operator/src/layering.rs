@@ -3,7 +3,7 @@
 use std::{fs, path::Path};
 
 /// Rooms that decide and do not act: no client, no clock, no await.
-const PURE: [&str; 9] = [
+const PURE: [&str; 10] = [
     "validate.rs",
     "plan.rs",
     "plan/",
@@ -12,6 +12,7 @@ const PURE: [&str; 9] = [
     "pod.rs",
     "problem.rs",
     "names.rs",
+    "observe/steer.rs",
     "apply/fit.rs",
 ];
 const IMPURE_WORDS: [&str; 9] = [

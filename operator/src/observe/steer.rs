@@ -1,0 +1,127 @@
+//! Which commands bring a worker to the wished state. Pure.
+
+use std::collections::BTreeSet;
+
+use crds::{Reason, measure, spec::DesiredState};
+use proto::{BatchSizes, CdcState, ControlResponse, StatusResponse};
+
+use crate::{
+    job::Job,
+    problem::{Problem, sentences},
+};
+
+/// What a worker can be steered to while it runs.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Wish {
+    state: DesiredState,
+    /// In the form in which a worker tells them.
+    tables: BTreeSet<String>,
+    /// None where the resource has sizes that nobody can read: `validate` refuses them.
+    sizes: Option<BatchSizes>,
+}
+
+impl Wish {
+    pub(super) fn of(job: &Job) -> Self {
+        let batch = &job.description.spec.sink.starrocks.batch;
+        let (max_bytes, interval) =
+            (measure::bytes(&batch.max_bytes), measure::duration(&batch.min_interval));
+        let sizes = max_bytes.zip(interval).map(|(max_bytes, interval)| BatchSizes {
+            max_rows: batch.max_rows.into(),
+            max_bytes,
+            min_interval_ms: interval.as_millis() as u64,
+        });
+        let tables = job.description.spec.source.postgres.tables.iter();
+        Self { state: job.state(), tables: tables.cloned().collect(), sizes }
+    }
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub(super) enum Command {
+    Pause,
+    Resume,
+    /// Load in these sizes, and these tables.
+    Reload(BatchSizes, Vec<String>),
+}
+
+pub(super) fn commands(wish: &Wish, reported: &StatusResponse) -> Vec<Command> {
+    state_command(wish.state, reported.state()).into_iter().chain(reload(wish, reported)).collect()
+}
+
+fn state_command(wish: DesiredState, reported: CdcState) -> Option<Command> {
+    match (wish, reported) {
+        (DesiredState::Running, CdcState::Paused | CdcState::Stopped) => Some(Command::Resume),
+        (DesiredState::Paused, CdcState::Running) => Some(Command::Pause),
+        // A stop is the Deployment's affair; a drain comes to its end by itself.
+        _ => None,
+    }
+}
+
+/// A worker that does not tell its sizes can change neither them nor its tables.
+fn reload(wish: &Wish, reported: &StatusResponse) -> Option<Command> {
+    let (wished, known) = wish.sizes.zip(reported.batch)?;
+    let same_tables = reported.tables.iter().cloned().collect::<BTreeSet<_>>() == wish.tables;
+    let is_other = wished != known || !same_tables;
+    is_other.then(|| Command::Reload(wished, wish.tables.iter().cloned().collect()))
+}
+
+pub(super) fn refusal(command: Command, answer: &ControlResponse) -> Option<Problem> {
+    let command = match command {
+        Command::Pause => "pause",
+        Command::Resume => "resume",
+        Command::Reload(..) => "change its tables or the sizes of its loads",
+    };
+    let what = format!("the worker refused to {command}: {}", answer.message);
+    let fix = "delete its pod to start it anew; nothing is lost";
+    (!answer.success).then(|| Problem { reason: Reason::CommandRefused, message: sentences(&[&what, fix]) })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_worker_is_steered_only_where_it_differs_from_the_wish() {
+        use CdcState as Reported;
+        use DesiredState as Wish;
+        let cases = [
+            (Wish::Running, Reported::Running, None),
+            (Wish::Running, Reported::Paused, Some(Command::Resume)),
+            (Wish::Running, Reported::Draining, None),
+            (Wish::Running, Reported::Stopped, Some(Command::Resume)),
+            (Wish::Paused, Reported::Running, Some(Command::Pause)),
+            (Wish::Paused, Reported::Paused, None),
+            (Wish::Stopped, Reported::Running, None),
+        ];
+        for (wish, reported, expected) in cases {
+            assert_eq!(state_command(wish, reported), expected, "{wish:?} {reported:?}");
+        }
+    }
+
+    #[test]
+    fn a_worker_with_other_sizes_is_told_the_wished_ones() {
+        let sizes = |max_rows| BatchSizes { max_rows, max_bytes: 1 << 20, min_interval_ms: 1000 };
+        let tables = vec!["public.t".to_owned()];
+        let wish = Wish {
+            state: DesiredState::Running,
+            tables: tables.iter().cloned().collect(),
+            sizes: Some(sizes(7)),
+        };
+        let reload = vec![Command::Reload(sizes(7), tables.clone())];
+        for (known, selected, expected) in [
+            (Some(sizes(7)), &tables, vec![]),
+            (Some(sizes(8)), &tables, reload.clone()),
+            (Some(sizes(7)), &Vec::new(), reload),
+            (None, &Vec::new(), vec![]),
+        ] {
+            let reported = StatusResponse { batch: known, tables: selected.clone(), ..Default::default() };
+            assert_eq!(commands(&wish, &reported), expected, "{known:?} {selected:?}");
+        }
+    }
+
+    #[test]
+    fn the_wished_sizes_are_those_of_the_resource() {
+        let wish = Wish::of(&crate::validate::tests::job());
+        let expected = BatchSizes { max_rows: 100_000, max_bytes: 16 << 20, min_interval_ms: 1000 };
+        assert_eq!((wish.state, wish.sizes), (DesiredState::Running, Some(expected)));
+    }
+}
