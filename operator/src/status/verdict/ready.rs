@@ -1,0 +1,91 @@
+//! Whether changes flow: what the worker says of itself, or what explains that it says nothing.
+
+use crds::{Reason, spec::DesiredState};
+use proto::{CdcState, StatusResponse};
+
+use super::{super::Facts, Truth, Verdict, problem};
+use crate::{observe::Report, problem::sentences};
+
+pub(super) fn ready(facts: &Facts<'_>) -> Verdict {
+    if let Some(waiting_for) = facts.deleting {
+        return Verdict::new(Truth::False, Reason::Deleting, waiting_for);
+    }
+    match (facts.job, facts.apply) {
+        (Err(problem), _) | (_, Some(problem)) => return Verdict::no(problem),
+        _ if facts.wish() == Some(DesiredState::Stopped) => return stopped(facts),
+        _ => {}
+    }
+    match facts.report() {
+        Some(report) => reported(report, facts),
+        None => unreported(facts),
+    }
+}
+
+fn stopped(facts: &Facts<'_>) -> Verdict {
+    if facts.observation.pods.is_empty() {
+        let message = "Stopped by request. The slot stays, and PostgreSQL keeps its WAL for it.";
+        return Verdict::new(Truth::False, Reason::Stopped, message);
+    }
+    Verdict::new(
+        Truth::False,
+        Reason::Draining,
+        "Stopped by request. The worker loads and confirms what it holds.",
+    )
+}
+
+fn reported(report: &StatusResponse, facts: &Facts<'_>) -> Verdict {
+    if let Some(problem) = &facts.observation.command_refused {
+        return Verdict::no(problem);
+    }
+    match (report.state(), report.ready, report.faults.first()) {
+        (CdcState::Stopped, ..) => stopped_by_somebody(),
+        (CdcState::Paused, true, _) => {
+            let message = "Connected, and paused by request. PostgreSQL keeps the WAL meanwhile.";
+            Verdict::new(Truth::True, Reason::Paused, message)
+        }
+        (_, true, _) => Verdict::new(Truth::True, Reason::Replicating, &flowing(facts)),
+        (_, false, Some(fault)) => Verdict::no(&problem(fault)),
+        (_, false, None) => Verdict::new(Truth::False, Reason::WorkerStarting, "The worker is connecting."),
+    }
+}
+
+fn stopped_by_somebody() -> Verdict {
+    let message = "The worker was stopped over its control interface. Delete its pod to start it anew; nothing is lost.";
+    Verdict::new(Truth::False, Reason::WorkerStopped, message)
+}
+
+fn flowing(facts: &Facts<'_>) -> String {
+    let tables = facts.job.map_or(0, |job| job.description.spec.source.postgres.tables.len());
+    let plural = if tables == 1 { "" } else { "s" };
+    format!("Changes of {tables} table{plural} flow.")
+}
+
+pub(super) fn unreported(facts: &Facts<'_>) -> Verdict {
+    let observation = facts.observation;
+    if let Report::Silent(why) = &observation.report {
+        return Verdict::new(Truth::Unknown, Reason::WorkerUnreachable, &unreachable(why));
+    }
+    let trouble = observation.pod().and_then(|pod| pod.trouble);
+    match facts.secrets.or(trouble.as_ref()).or(observation.pod_refused.as_ref()) {
+        Some(problem) => Verdict::no(problem),
+        None if observation.pods.iter().any(|pod| pod.ending) => {
+            Verdict::new(Truth::False, Reason::WorkerStarting, "The worker drains, and is then started anew.")
+        }
+        None => Verdict::new(Truth::False, Reason::WorkerStarting, "The worker's pod is on its way."),
+    }
+}
+
+fn unreachable(why: &str) -> String {
+    let what = format!("the worker runs and does not answer the operator: {why}");
+    sentences(&[&what, "it may well be replicating; check network policies and the log of its pod"])
+}
+
+pub(super) fn worker_available(facts: &Facts<'_>) -> Verdict {
+    match (&facts.observation.report, facts.wish()) {
+        (Report::Answered(_), _) => Verdict::new(Truth::True, Reason::Healthy, "The worker answers."),
+        (Report::Silent(why), _) => Verdict::new(Truth::False, Reason::WorkerUnreachable, &unreachable(why)),
+        (Report::None, Some(DesiredState::Stopped)) => stopped(facts),
+        (Report::None, None) => Verdict::new(Truth::False, Reason::NotObserved, "There is no job to run."),
+        (Report::None, Some(_)) => unreported(facts),
+    }
+}

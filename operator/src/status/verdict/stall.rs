@@ -1,0 +1,49 @@
+//! Whether somebody has to act before anything goes on.
+
+use crds::Reason;
+
+use super::{
+    super::Facts,
+    Truth, Verdict, problem,
+    ready::{ready, unreported},
+};
+
+pub(super) fn stalled(facts: &Facts<'_>) -> Verdict {
+    if needs_a_person(facts) {
+        let why = ready(facts);
+        let halted =
+            facts.report().and_then(|report| report.faults.iter().find(|fault| fault.halted)).map(problem);
+        return match halted {
+            Some(problem) => Verdict { status: Truth::True, ..Verdict::no(&problem) },
+            None => Verdict { status: Truth::True, ..why },
+        };
+    }
+    Verdict::new(Truth::False, Reason::Healthy, "Nothing waits for a person.")
+}
+
+/// Whether nothing goes on before somebody acts; what heals by waiting does not count.
+pub(crate) fn needs_a_person(facts: &Facts<'_>) -> bool {
+    if facts.deleting.is_some() {
+        return false;
+    }
+    match (facts.job, facts.report()) {
+        (Err(_), _) => true,
+        (_, Some(report)) => report.faults.iter().any(|fault| fault.halted),
+        (_, None) => facts.apply.is_some() || waits_for_a_person(unreported(facts).reason),
+    }
+}
+
+fn waits_for_a_person(reason: Reason) -> bool {
+    use Reason::{
+        ContainerRefused, ImageUnavailable, PodRefused, SecretKeyMissing, SecretMissing, SecretUnreadable,
+    };
+    matches!(
+        reason,
+        SecretMissing
+            | SecretKeyMissing
+            | SecretUnreadable
+            | ImageUnavailable
+            | ContainerRefused
+            | PodRefused
+    )
+}
