@@ -45,8 +45,7 @@ async fn start(settings: &Settings) -> anyhow::Result<JoinSet<anyhow::Result<()>
         secrets: Secrets::new(client.clone()),
         defaults: defaults(settings),
         metrics: Arc::clone(&metrics),
-        written: Default::default(),
-        forgotten: Default::default(),
+        memory: Default::default(),
         started_at: jiff::Timestamp::now(),
         client,
     });

@@ -1,18 +1,16 @@
 //! The straight line of one job, from the resource to its status; [`leave`] is the way out of a deleted one.
 
 mod leave;
+mod memory;
 
-use std::{
-    collections::HashMap,
-    sync::{Mutex, PoisonError},
-    time::{Duration, Instant},
-};
+use std::time::{Duration, Instant};
 
 use crds::{ReplicationJob, ReplicationJobStatus, status::Stage};
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Pod;
 use kube::{Client, api::ObjectMeta, core::error_boundary::InvalidObject, runtime::events::Recorder};
 
+pub use self::memory::Memory;
 use crate::{
     apply::apply,
     job::{Identity, Job},
@@ -45,10 +43,7 @@ pub struct Operator {
     pub secrets: Secrets,
     pub defaults: Defaults,
     pub metrics: std::sync::Arc<Metrics>,
-    /// The statuses written last: the watch may still show older ones.
-    pub written: Mutex<HashMap<String, ReplicationJobStatus>>,
-    /// The jobs that were let go lately.
-    pub forgotten: Mutex<HashMap<String, Instant>>,
+    pub memory: Memory,
     pub started_at: Timestamp,
 }
 
@@ -102,14 +97,7 @@ impl Operator {
     pub fn forget(&self, uid: &str) {
         self.secrets.forget(uid);
         self.metrics.staged(uid, None);
-        self.written.lock().unwrap_or_else(PoisonError::into_inner).remove(uid);
-        let mut forgotten = self.forgotten.lock().unwrap_or_else(PoisonError::into_inner);
-        forgotten.retain(|_, since| since.elapsed() < RESTING);
-        forgotten.insert(uid.to_owned(), Instant::now());
-    }
-
-    fn is_forgotten(&self, uid: &str) -> bool {
-        self.forgotten.lock().unwrap_or_else(PoisonError::into_inner).contains_key(uid)
+        self.memory.forget(uid);
     }
 
     /// Status and events.
@@ -119,19 +107,15 @@ impl Operator {
         shown: &ReplicationJobStatus,
         facts: &Facts<'_>,
     ) -> Result<Stage, ReconcileError> {
-        let before = self.written_last(&identity.uid).unwrap_or_else(|| shown.clone());
+        let before = self.memory.written(&identity.uid).unwrap_or_else(|| shown.clone());
         let now = status(&before, facts, Timestamp::now());
         if patch(&self.client, identity, &before, &now).await? {
             self.metrics.status_written();
         }
-        self.written.lock().unwrap_or_else(PoisonError::into_inner).insert(identity.uid.clone(), now.clone());
+        self.memory.write(&identity.uid, &now);
         tell(&self.recorder, identity, &before, &now).await;
         self.metrics.staged(&identity.uid, Some(now.stage));
         Ok(now.stage)
-    }
-
-    fn written_last(&self, uid: &str) -> Option<ReplicationJobStatus> {
-        self.written.lock().unwrap_or_else(PoisonError::into_inner).get(uid).cloned()
     }
 }
 

@@ -20,7 +20,7 @@ use crate::{
 impl Line<'_> {
     /// Takes one step on the way out.
     pub(super) async fn leave(&self, deleted_at: Timestamp) -> Result<Duration, ReconcileError> {
-        if self.operator.is_forgotten(&identity(&self.resource.metadata).uid) {
+        if self.operator.memory.is_forgotten(&identity(&self.resource.metadata).uid) {
             // The watch still shows it, and it must not be reported twice.
             return Ok(RESTING);
         }
@@ -35,7 +35,7 @@ impl Line<'_> {
         let secrets = operator.secrets.resolve(self.resource).await;
         let plan = self.plan(job, secrets.as_ref().ok());
         let observation = look(self.pods, self.live, &identity.name);
-        let shown = operator.written_last(&identity.uid).unwrap_or_else(|| self.shown());
+        let shown = operator.memory.written(&identity.uid).unwrap_or_else(|| self.shown());
         let facts = Facts { job: Ok(job), plan: plan.as_ref(), ..nothing_known(identity, &observation) };
         if shown.stage != Stage::Deleting {
             // Before the first step: a worker may take its time to drain, and people see what is going on.
