@@ -6,17 +6,21 @@
 //! the pipeline then holds the confirmed position, so nothing of it is lost.
 
 mod followed;
+mod place;
 mod shape;
 
-use std::{collections::HashMap, ops::Range, sync::Arc, time::SystemTime};
+use std::{collections::HashMap, sync::Arc, time::SystemTime};
 
-use self::followed::Followed;
+use self::{
+    followed::Followed,
+    place::{Rows, old_place, place},
+};
 use super::{
-    pgoutput::{Message, OldRow, Relation, Row, TypeName},
+    pgoutput::{Message, Relation, TypeName},
     visibility::Visibility,
 };
 use crate::{
-    change::{BlockBuilder, OldPlace, Place},
+    change::BlockBuilder,
     fault::Fault,
     history::Shape,
     lsn::Lsn,
@@ -58,13 +62,6 @@ pub enum Routed {
     Done,
     /// It has to come again, after [`Router::learn`].
     NotBeforeALook,
-}
-
-/// The rows of a relation.
-#[derive(Debug, Clone, Copy)]
-struct Rows {
-    table: TableId,
-    columns: usize,
 }
 
 /// The stream contradicts itself.
@@ -170,17 +167,8 @@ impl Router {
                 block.delete(rows.table, old_place(relation, rows, &old, at)?);
                 self.changes += 1;
             }
-            Message::Begin { commit, time, xid } => {
-                self.expect_transaction(false).map_err(|_| Contradiction::InsideTransaction)?;
-                (self.in_transaction, self.commit_time) = (true, Some(time));
-                self.transaction = (xid, commit);
-                block.begin(commit, time);
-            }
-            Message::Commit { end } => {
-                self.expect_transaction(true)?;
-                (self.in_transaction, self.committed) = (false, end);
-                block.commit(end);
-            }
+            Message::Begin { commit, time, xid } => self.begin(commit, time, xid, block)?,
+            Message::Commit { end } => self.commit(end, block)?,
             Message::Relation(relation) => return self.announce(&relation, block),
             Message::Type(name) => {
                 self.type_names.insert(name.oid, *name);
@@ -189,6 +177,27 @@ impl Router {
             Message::Aside => {}
         }
         Ok(Routed::Done)
+    }
+
+    fn begin(
+        &mut self,
+        commit: Lsn,
+        time: SystemTime,
+        xid: u32,
+        block: &mut BlockBuilder,
+    ) -> Result<(), Contradiction> {
+        self.expect_transaction(false).map_err(|_| Contradiction::InsideTransaction)?;
+        (self.in_transaction, self.commit_time) = (true, Some(time));
+        self.transaction = (xid, commit);
+        block.begin(commit, time);
+        Ok(())
+    }
+
+    fn commit(&mut self, end: Lsn, block: &mut BlockBuilder) -> Result<(), Contradiction> {
+        self.expect_transaction(true)?;
+        (self.in_transaction, self.committed) = (false, end);
+        block.commit(end);
+        Ok(())
     }
 
     fn expect_transaction(&self, open: bool) -> Result<(), Contradiction> {
@@ -290,22 +299,6 @@ impl Router {
 
 fn is_named(table: &Table, relation: &Relation) -> bool {
     table.name.schema == relation.schema && table.name.name == relation.name
-}
-
-fn old_place(relation: u32, rows: Rows, old: &OldRow, at: usize) -> Result<OldPlace, Contradiction> {
-    Ok(match old {
-        OldRow::Key(row) => OldPlace::Key(place(relation, rows, row, at)?),
-        OldRow::Full(row) => OldPlace::Full(place(relation, rows, row, at)?),
-    })
-}
-
-fn place(relation: u32, rows: Rows, row: &Row, at: usize) -> Result<Place, Contradiction> {
-    if row.columns != rows.columns {
-        return Err(Contradiction::Width(relation));
-    }
-    let Range { start, end } = row.place;
-    let beyond = |offset: usize| u32::try_from(at + offset).map_err(|_| Contradiction::TooFar);
-    Ok(beyond(start)?..beyond(end)?)
 }
 
 #[cfg(test)]
