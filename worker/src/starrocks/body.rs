@@ -10,7 +10,9 @@ use crate::{
 
 /// As much as is encoded before the other tasks of the thread have their turn, and as goes to the
 /// socket at once. Forty tables may be loading, each with a piece of its own.
-const PIECE: usize = 32 * 1024;
+const PIECE: usize = 30 * 1024;
+/// With the row that ends it.
+const ROOM: usize = 32 * 1024;
 
 /// A batch of which every value was found to have a form in StarRocks.
 #[derive(Debug)]
@@ -52,6 +54,7 @@ impl<'a> Body<'a> {
         let mut encoder = Encoder::new(&self.plan, self.batch.rows());
         move |piece| {
             piece.clear();
+            piece.reserve(ROOM);
             encoder.fill(piece, PIECE)
         }
     }

@@ -13,8 +13,10 @@ use crate::{
 /// Rows do not move once stored, so a large batch never needs twice its memory to grow.
 const SEGMENT: usize = 1 << SEGMENT_BITS;
 const SEGMENT_BITS: u32 = 18;
-/// A quiet table holds little: segments begin small and grow with the batch.
-const SMALLEST: usize = 4 << 10;
+/// A quiet table holds little, and tables that are written alike all need their next segment at once: segments
+/// grow with the batch, and slowly. They have few sizes, so that what one batch gave back fits the next.
+const SIZES: [usize; 3] = [4 << 10, 32 << 10, SEGMENT];
+const LEAST_OF_A_SIZE: usize = 8;
 
 #[derive(Debug, Default)]
 pub(super) struct Store {
@@ -116,7 +118,9 @@ impl Store {
         let room = |last: &Vec<u8>| last.capacity().min(SEGMENT).saturating_sub(last.len());
         let full = self.segments.last().is_none_or(|last| room(last) < bytes.len());
         if full {
-            let capacity = self.reserved.clamp(SMALLEST, SEGMENT).max(bytes.len());
+            let fits = |size: &usize| *size * LEAST_OF_A_SIZE <= self.reserved;
+            let size = SIZES.into_iter().rev().find(fits).unwrap_or(SIZES[0]);
+            let capacity = size.max(bytes.len());
             self.segments.push(Vec::with_capacity(capacity));
             self.reserved += capacity;
         }
