@@ -12,6 +12,7 @@
 //! [`postgres`] knows nothing of [`pipeline`] or [`starrocks`]; [`pipeline`] knows neither end and
 //! names what it needs in the trait [`pipeline::Load`]; [`starrocks`] never imports [`postgres`];
 //! [`verify`] reads both ends and knows neither [`starrocks`] nor [`pipeline`], so that its judgement is its own;
+//! what both need to speak the MySQL protocol is in `mysql`, which knows nothing but [`config`];
 //! [`control`] only reads progress and sends commands; [`job`] owns every task and holds no data.
 //! Behind the feature `fuzz` stand the doors of the fuzzer, which hands bytes to rooms that are closed otherwise.
 //! `tests/layering.rs` reads the `use` lines and fails when one of these sentences is broken.
@@ -24,6 +25,7 @@ pub mod history;
 pub mod hold;
 pub mod job;
 pub mod lsn;
+mod mysql;
 pub mod past;
 pub mod pipeline;
 pub mod postgres;

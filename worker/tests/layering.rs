@@ -17,7 +17,7 @@ const ABOVE_VOCABULARY: &[&str] =
     &["config", "control", "job", "pipeline", "postgres", "starrocks", "verify"];
 
 /// A room, and the rooms that it must not know.
-const FORBIDDEN: [(&str, &[&str]); 14] = [
+const FORBIDDEN: [(&str, &[&str]); 15] = [
     ("change", ABOVE_VOCABULARY),
     ("fault", ABOVE_VOCABULARY),
     ("history", ABOVE_VOCABULARY),
@@ -31,6 +31,7 @@ const FORBIDDEN: [(&str, &[&str]); 14] = [
     ("pipeline", &["control", "job", "postgres", "starrocks", "verify"]),
     ("starrocks", &["control", "job", "postgres", "verify"]),
     ("control", &["job", "pipeline", "postgres", "starrocks", "verify"]),
+    ("mysql", &["control", "job", "pipeline", "postgres", "starrocks", "verify"]),
     ("verify", &["control", "job", "pipeline", "starrocks"]),
 ];
 

@@ -4,24 +4,22 @@
 //! session names none and says `USE` later. Only SHOW and DESC read the catalogue: the frontend answers
 //! them alone, while `information_schema` needs a backend.
 
-use std::{panic::AssertUnwindSafe, time::Duration};
+use std::time::Duration;
 
 use crds::Reason;
-use futures::FutureExt;
-use mysql_async::{Conn, DriverError, OptsBuilder, prelude::Queryable};
+use mysql_async::{Conn, prelude::Queryable};
 use tokio::time::timeout;
 
 use crate::{
     config::SinkConfig,
     fault::{Fault, Part},
+    mysql::{guarded, options},
 };
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 const STATEMENT_TIMEOUT: Duration = Duration::from_secs(120);
 /// The catalogue of one table is far smaller; a larger packet is not from StarRocks.
 const LARGEST_PACKET: usize = 16 * 1024 * 1024;
-/// A session lives as long as its statements: this is the default of StarRocks, and has no effect.
-const IDLE_SECONDS: usize = 28_800;
 
 /// An identifier in quotes. Names with a backtick were refused before.
 pub(super) fn quoted(name: &str) -> String {
@@ -114,16 +112,7 @@ pub(super) type Rows = Vec<Vec<Option<String>>>;
 impl Session {
     pub(super) async fn open(config: &SinkConfig) -> Result<Self, SqlError> {
         let at = format!("{}:{}", config.host, config.query_port);
-        let options = OptsBuilder::default()
-            .ip_or_hostname(&config.host)
-            .tcp_port(config.query_port)
-            .user(Some(&config.user))
-            .pass(Some(config.password.reveal()))
-            .prefer_socket(false)
-            .max_allowed_packet(Some(LARGEST_PACKET))
-            // What is not given here the driver asks the server for, and takes no answer but a number.
-            .wait_timeout(Some(IDLE_SECONDS))
-            .stmt_cache_size(0);
+        let options = options(config, LARGEST_PACKET);
         let opened = timeout(CONNECT_TIMEOUT, guarded(Conn::new(options))).await;
         let opened = opened.map_err(|_| SqlError::TimedOut { at: at.clone() })?;
         let connection = opened.map_err(|error| classify(error, &at, "connect"))?;
@@ -144,12 +133,6 @@ impl Session {
         // The work is done; a farewell that fails changes nothing.
         let _ = timeout(CONNECT_TIMEOUT, guarded(self.connection.disconnect())).await;
     }
-}
-
-/// The driver panics at a packet without content. What a server sends must not end the worker.
-async fn guarded<T>(talk: impl Future<Output = mysql_async::Result<T>>) -> mysql_async::Result<T> {
-    let caught = AssertUnwindSafe(talk).catch_unwind().await;
-    caught.unwrap_or_else(|_| Err(DriverError::UnexpectedPacket { payload: Vec::new() }.into()))
 }
 
 fn text_of(value: Option<mysql_async::Value>) -> Option<String> {
@@ -178,42 +161,12 @@ fn classify(error: mysql_async::Error, at: &str, doing: &str) -> SqlError {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    /// Everything that a server says in a session whose first statement is answered with an empty packet.
-    fn conversation() -> Vec<u8> {
-        let greeting = b"\x0A5.1.0\0\x07\0\0\x0012345678\0\x8D\xA6\x21\x02\0\x08\0\x15\0\0\0\0\0\0\0\0\0\0\
-                         901234567890\0mysql_native_password\0";
-        let column = b"\x03def\0\0\0\x01c\x01c\x0C\x21\0\xFF\0\0\0\xFD\0\0\0\0\0";
-        let packets: [(u8, &[u8]); 6] = [
-            (0, greeting),
-            (2, b"\0\0\0\x02\0\0\0"),
-            (1, b"\x01"),
-            (2, column),
-            (3, b"\xFE\0\0\x02\0"),
-            (4, b""),
-        ];
-        let framed = packets.map(|(number, body)| [&[body.len() as u8, 0, 0, number], body].concat());
-        framed.concat()
-    }
+    use crate::mysql::double;
 
     #[tokio::test]
     async fn a_packet_without_content_is_a_fault_and_not_the_end() {
-        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let port = listener.local_addr().unwrap().port().to_string();
-        let config = crate::config::environment::read(|name| match name {
-            "SOURCE_URL" => Some("postgres://u@h/d".to_owned()),
-            "SINK_URL" => Some("127.0.0.1".to_owned()),
-            "SINK_DATABASE" => Some("d".to_owned()),
-            "SINK_PORT" => Some(port.clone()),
-            _ => None,
-        });
-        let server = async {
-            let (mut client, _) = listener.accept().await.unwrap();
-            tokio::io::AsyncWriteExt::write_all(&mut client, &conversation()).await.unwrap();
-            client
-        };
-        let config = config.unwrap().sink;
-        let (session, _client) = tokio::join!(Session::open(&config), server);
+        let (listener, config) = double::server().await;
+        let (session, _client) = tokio::join!(Session::open(&config), double::talk(listener));
         let error = session.unwrap().run("SHOW TABLES", "list tables").await.unwrap_err();
         assert_eq!(error.fault().reason, Reason::SinkUnreachable);
     }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use mysql_async::{Conn, OptsBuilder, prelude::Queryable};
+use mysql_async::{Conn, prelude::Queryable};
 use tokio::{sync::mpsc, time::timeout};
 
 use super::{
@@ -12,15 +12,18 @@ use super::{
     rows::{CHUNK, Chunk, Row},
     value::Side,
 };
-use crate::{config::SinkConfig, fault::Fault, table::TableName};
+use crate::{
+    config::SinkConfig,
+    fault::Fault,
+    mysql::{guarded, options},
+    table::TableName,
+};
 
 const CONNECT_LIMIT: Duration = Duration::from_secs(20);
 /// Longer than StarRocks lets a query run.
 const PAGE_LIMIT: Duration = Duration::from_secs(600);
 /// A row of several of the longest texts.
 const LARGEST_PACKET: usize = 64 << 20;
-/// The default of StarRocks, and without effect: a session ends with its comparison.
-const IDLE_SECONDS: usize = 28_800;
 /// Keys in one question.
 const KEYS: usize = 50;
 
@@ -37,18 +40,7 @@ pub(super) struct Sink {
 
 impl Sink {
     pub(super) async fn open(config: &SinkConfig) -> Result<Self, Fault> {
-        // No default database: StarRocks hangs up without a word when the user may not use it.
-        let options = OptsBuilder::default()
-            .ip_or_hostname(&config.host)
-            .tcp_port(config.query_port)
-            .user(Some(&config.user))
-            .pass(Some(config.password.reveal()))
-            .prefer_socket(false)
-            .max_allowed_packet(Some(LARGEST_PACKET))
-            // What is not given here the driver asks the server for, and takes no answer but a number.
-            .wait_timeout(Some(IDLE_SECONDS))
-            .stmt_cache_size(0);
-        let opened = timeout(CONNECT_LIMIT, Conn::new(options)).await;
+        let opened = timeout(CONNECT_LIMIT, guarded(Conn::new(options(config, LARGEST_PACKET)))).await;
         let opened = opened.map_err(|_| fault::sink_silent(config))?;
         let connection = opened.map_err(|error| fault::sink(config, &error))?;
         Ok(Self { connection, config: config.clone() })
@@ -160,10 +152,11 @@ impl Sink {
     ) -> Result<(), Fault> {
         let config = &self.config;
         let wrong = |error: mysql_async::Error| fault::sink(config, &error);
-        let asked = timeout(PAGE_LIMIT, self.connection.query_iter(sql)).await;
+        let asked = timeout(PAGE_LIMIT, guarded(self.connection.query_iter(sql))).await;
         let mut answer = asked.map_err(|_| fault::sink_silent(config))?.map_err(wrong)?;
         loop {
-            let next = timeout(PAGE_LIMIT, answer.next()).await.map_err(|_| fault::sink_silent(config))?;
+            let next =
+                timeout(PAGE_LIMIT, guarded(answer.next())).await.map_err(|_| fault::sink_silent(config))?;
             let Some(row) = next.map_err(wrong)? else { return Ok(()) };
             let row: Vec<_> = row.unwrap_raw();
             let values: Vec<_> = row.iter().map(bytes).collect();
@@ -186,5 +179,20 @@ fn bytes(value: &Option<mysql_async::Value>) -> Option<&[u8]> {
     match value {
         Some(mysql_async::Value::Bytes(bytes)) => Some(bytes),
         _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::mysql::double;
+
+    #[tokio::test]
+    async fn a_packet_without_content_is_a_fault_and_not_the_end() {
+        let (listener, config) = double::server().await;
+        let (sink, _client) = tokio::join!(Sink::open(&config), double::talk(listener));
+        let name = TableName { schema: "public".to_owned(), name: "t".to_owned() };
+        let fault = sink.unwrap().describe(&name).await.unwrap_err();
+        assert_eq!(fault.reason, crds::Reason::SinkUnreachable);
     }
 }
