@@ -14,7 +14,7 @@ pub type Fuzzed = Box<dyn FnMut(&[u8])>;
 type Named = (&'static str, fn() -> Fuzzed);
 
 /// Every target.
-pub const TARGETS: [Named; 14] = [
+pub const TARGETS: [Named; 15] = [
     ("stream", source::stream),
     ("messages", source::messages),
     ("session", source::session),
@@ -23,6 +23,7 @@ pub const TARGETS: [Named; 14] = [
     ("spelled", batch::spelled),
     ("http", sink::http),
     ("answer", sink::answer),
+    ("step", sink::step),
     ("catalogue", sink::catalogue),
     ("mysql", sink::mysql),
     ("job", files::job),

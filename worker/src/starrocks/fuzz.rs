@@ -13,9 +13,16 @@ use super::{
     schema,
     sql::{Rows, Session},
     state::{Said, read_state},
+    together::{call, sink},
     wire::{Connection, Head, WireError},
 };
-use crate::{config::SinkConfig, history::Held, table::Table};
+use crate::{
+    config::{Deletes, SinkConfig},
+    history::Held,
+    table::Table,
+};
+
+pub use super::together::call::fuzz::Step;
 
 /// What an answer was taken for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -62,6 +69,16 @@ pub fn answer(status: u16, body: Vec<u8>, table: &Table, sent: u64) -> Taken {
         trouble.fault(table);
     }
     Taken { committed: verdict == Verdict::Committed, known }
+}
+
+/// What an answer means to a step of all tables.
+pub fn step(status: u16, body: Vec<u8>, table: &Table, sent: u64) -> Step {
+    call::fuzz::step(&Answer { status, body }, table, sent)
+}
+
+/// Whether a StarRocks of this version, whose tables show themselves so, takes all tables in one step.
+pub fn takes_steps(version: &str, create: &str) -> bool {
+    sink::check(version, create, Deletes::Hard).is_ok()
 }
 
 /// What the catalogue and the table of claims may hold.

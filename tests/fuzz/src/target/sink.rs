@@ -8,11 +8,13 @@ use tokio::{
     net::{TcpListener, TcpStream},
     runtime::{Builder, Runtime},
 };
-use worker::{config::SinkConfig, starrocks::fuzz as door};
+use worker::{config::SinkConfig, starrocks::fuzz as door, verify::fuzz as verify};
 
 use super::{Fuzzed, chosen, files, tables};
 
 const SENT: u64 = 7;
+/// Of an answer, by the byte before its body.
+const STATUS: [u16; 8] = [200, 200, 200, 401, 403, 404, 500, 307];
 
 pub(super) fn runtime() -> Runtime {
     Builder::new_current_thread().enable_all().build().expect("a thread of ours can wait")
@@ -42,7 +44,7 @@ pub(super) fn answer() -> Fuzzed {
     let table = tables::every();
     Box::new(move |bytes| {
         let (choice, body) = chosen(bytes);
-        let status = [200, 200, 200, 401, 403, 404, 500, 307][usize::from(choice) % 8];
+        let status = STATUS[usize::from(choice) % 8];
         let taken = door::answer(status, body.to_vec(), &table, SENT);
         // What nobody looks at may be a number beyond all bounds, or no text.
         let Ok(said) = serde_json::from_slice::<Value>(body) else { return };
@@ -61,6 +63,43 @@ fn says_committed(said: &Value) -> bool {
     }
 }
 
+/// The body of an answer to a call of a transaction over several tables, or the version of a StarRocks: nothing
+/// counts as done unless the words say so, and no words of a server reach a log as they are.
+pub(super) fn step() -> Fuzzed {
+    let table = tables::every();
+    Box::new(move |bytes| {
+        let (choice, body) = chosen(bytes);
+        let status = STATUS[usize::from(choice) % 8];
+        let taken = door::step(status, body.to_vec(), &table, SENT);
+        assert!(taken.told.iter().all(|told| !told.contains(char::is_control)), "{:?}", taken.told);
+        let text = String::from_utf8_lossy(body);
+        let (version, create) = text.split_once('\0').unwrap_or((&text, ""));
+        let numbers =
+            version.split(|letter: char| !letter.is_ascii_digit()).filter(|number| !number.is_empty());
+        assert!(!door::takes_steps(version, create) || numbers.count() > 2, "{version:?}");
+        // What nobody looks at may be a number beyond all bounds, or no text.
+        let Ok(said) = serde_json::from_slice::<Value>(body) else { return };
+        let is_ok = status == 200 && says_ok(&said);
+        assert!(is_ok || !(taken.accepted || taken.loaded), "{said}");
+        assert!(!taken.ended || says_ended(is_ok, &said), "{said}");
+    })
+}
+
+/// Who rolled back knows that nothing will come of it any more.
+fn says_ended(is_ok: bool, said: &Value) -> bool {
+    let message = said["Message"].as_str().or(said["msg"].as_str()).unwrap_or_default();
+    let says = |words: &[&str]| words.iter().any(|words| message.contains(words));
+    match is_ok {
+        true => !says(&["abort is already in progress", "rollback pending"]),
+        false => says(&["No transaction found", "Can't find the transaction"]),
+    }
+}
+
+fn says_ok(said: &Value) -> bool {
+    let status = said["Status"].as_str().or(said["status"].as_str());
+    status == Some("OK")
+}
+
 /// What SHOW CREATE TABLE says, a zero, and rows of tab-separated values.
 pub(super) fn catalogue() -> Fuzzed {
     let table = tables::every();
@@ -73,15 +112,16 @@ pub(super) fn catalogue() -> Fuzzed {
     })
 }
 
-/// A server of the MySQL protocol that has said everything beforehand.
+/// A server of the MySQL protocol that has said everything beforehand, to the worker and to `dbmazz verify`.
 pub(super) fn mysql() -> Fuzzed {
-    let runtime = runtime();
+    let (runtime, table) = (runtime(), tables::every());
     let listener = runtime.block_on(TcpListener::bind("127.0.0.1:0")).expect("loopback has ports");
     let config = config(listener.local_addr().expect("it listens").port());
     Box::new(move |bytes| {
         runtime.block_on(async {
             // A fault is a good answer to bad bytes.
             let (_rows, ()) = tokio::join!(door::session(&config), say(&listener, bytes));
+            let (_columns, ()) = tokio::join!(verify::described(&config, &table.name), say(&listener, bytes));
         });
     })
 }

@@ -3,6 +3,9 @@
 //! The leading frontend serves begin, commit and rollback from its memory, and forgets an open transaction when it
 //! restarts. It does not know the state of a label before the commit.
 
+#[cfg(feature = "fuzz")]
+pub(in crate::starrocks) mod fuzz;
+
 use std::time::Duration;
 
 use serde::Deserialize;
@@ -66,15 +69,7 @@ impl Frontend {
         label: &Label,
         timeout: Duration,
     ) -> Result<(), Trouble> {
-        let reply = self.call(operation, label, timeout).await?;
-        if reply.status == "OK" {
-            return Ok(());
-        }
-        let verdict = judge_words(&reply.message, &crate::starrocks::claim::table(), 0);
-        Err(match verdict {
-            Verdict::Again(trouble) | Verdict::Unclear(trouble) => trouble,
-            _ => Trouble::new(Hurdle::Strange, said(operation, &reply)),
-        })
+        accepted(operation, &self.call(operation, label, timeout).await?)
     }
 
     async fn call(&self, operation: Operation, label: &Label, timeout: Duration) -> Result<Reply, Trouble> {
@@ -86,10 +81,7 @@ impl Frontend {
         let place = place(&self.database, None);
         let headers = format!("{place}label: {label}\r\ntimeout: {}\r\n", timeout.as_secs());
         let answer = self.request_with("POST", &format!("/api/transaction/{name}"), &headers, limit).await?;
-        judge_access(&answer)?;
-        serde_json::from_slice(&answer.body).map_err(|_| {
-            Trouble::new(Hurdle::Strange, "StarRocks' answer to a transaction is not the JSON expected")
-        })
+        read(&answer)
     }
 
     /// What became of a commit, as the label tells; nothing when it does not tell soon.
@@ -130,6 +122,23 @@ impl Frontend {
         let reply = self.call(Operation::Rollback, label, CALL_TIMEOUT).await?;
         read_rollback(&reply)
     }
+}
+
+fn read(answer: &Answer) -> Result<Reply, Trouble> {
+    judge_access(answer)?;
+    serde_json::from_slice(&answer.body).map_err(|_| {
+        Trouble::new(Hurdle::Strange, "StarRocks' answer to a transaction is not the JSON expected")
+    })
+}
+
+fn accepted(operation: Operation, reply: &Reply) -> Result<(), Trouble> {
+    if reply.status == "OK" {
+        return Ok(());
+    }
+    Err(match judge_words(&reply.message, &crate::starrocks::claim::table(), 0) {
+        Verdict::Again(trouble) | Verdict::Unclear(trouble) => trouble,
+        _ => Trouble::new(Hurdle::Strange, said(operation, reply)),
+    })
 }
 
 fn read_rollback(reply: &Reply) -> Result<Option<Ended>, Trouble> {

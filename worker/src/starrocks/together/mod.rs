@@ -13,7 +13,7 @@
 //! A step that is larger than the buffer comes in parts into one transaction. Its first parts are gone from memory
 //! when a later one fails; then the job begins again from the checkpoint.
 
-mod call;
+pub(super) mod call;
 pub(super) mod checkpoint;
 mod failed;
 pub(super) mod sink;
