@@ -33,7 +33,7 @@ pub(crate) async fn guarded<T>(talk: impl Future<Output = mysql_async::Result<T>
 
 #[cfg(test)]
 pub(crate) mod double {
-    //! A server that answers the first statement with a packet without content.
+    //! A server that answers the first statement with rows of one column, whatever was asked.
 
     use tokio::{
         io::AsyncWriteExt,
@@ -42,21 +42,25 @@ pub(crate) mod double {
 
     use crate::config::SinkConfig;
 
-    /// Everything that it says in a session whose first statement brings rows of one column.
-    fn conversation() -> Vec<u8> {
+    /// A packet that no server sends, in the place of a row.
+    pub(crate) const EMPTY: &[u8] = b"";
+    const END_OF_ROWS: &[u8] = b"\xFE\0\0\x02\0";
+
+    /// A row with this value.
+    pub(crate) fn row(value: &str) -> Vec<u8> {
+        [&[value.len() as u8], value.as_bytes()].concat()
+    }
+
+    /// Everything that it says in a session with one statement.
+    fn conversation(rows: &[&[u8]]) -> Vec<u8> {
         let greeting = b"\x0A5.1.0\0\x07\0\0\x0012345678\0\x8D\xA6\x21\x02\0\x08\0\x15\0\0\0\0\0\0\0\0\0\0\
                          901234567890\0mysql_native_password\0";
         let column = b"\x03def\0\0\0\x01c\x01c\x0C\x21\0\xFF\0\0\0\xFD\0\0\0\0\0";
-        let packets: [(u8, &[u8]); 6] = [
-            (0, greeting),
-            (2, b"\0\0\0\x02\0\0\0"),
-            (1, b"\x01"),
-            (2, column),
-            (3, b"\xFE\0\0\x02\0"),
-            (4, b""),
-        ];
-        let framed = packets.map(|(number, body)| [&[body.len() as u8, 0, 0, number], body].concat());
-        framed.concat()
+        let begin =
+            [(0, &greeting[..]), (2, b"\0\0\0\x02\0\0\0"), (1, b"\x01"), (2, column), (3, END_OF_ROWS)];
+        let rows = rows.iter().copied().chain([END_OF_ROWS]);
+        let packets = begin.into_iter().chain((4..).zip(rows));
+        packets.flat_map(|(number, body)| [&[body.len() as u8, 0, 0, number], body].concat()).collect()
     }
 
     /// Where it listens.
@@ -74,9 +78,9 @@ pub(crate) mod double {
     }
 
     /// Says all of it to whoever comes; the session lasts as long as what is given back.
-    pub(crate) async fn talk(listener: TcpListener) -> TcpStream {
+    pub(crate) async fn talk(listener: TcpListener, rows: &[&[u8]]) -> TcpStream {
         let (mut client, _) = listener.accept().await.unwrap();
-        client.write_all(&conversation()).await.unwrap();
+        client.write_all(&conversation(rows)).await.unwrap();
         client
     }
 }

@@ -58,7 +58,7 @@ pub struct Loader {
     /// Without it nothing holds loads back.
     right: Option<Right>,
     /// Waits are cut to this; only tests cut them.
-    longest_wait: Duration,
+    pub(super) longest_wait: Duration,
 }
 
 impl Loader {

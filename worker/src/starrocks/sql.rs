@@ -166,7 +166,8 @@ mod tests {
     #[tokio::test]
     async fn a_packet_without_content_is_a_fault_and_not_the_end() {
         let (listener, config) = double::server().await;
-        let (session, _client) = tokio::join!(Session::open(&config), double::talk(listener));
+        let (session, _client) =
+            tokio::join!(Session::open(&config), double::talk(listener, &[double::EMPTY]));
         let error = session.unwrap().run("SHOW TABLES", "list tables").await.unwrap_err();
         assert_eq!(error.fault().reason, Reason::SinkUnreachable);
     }

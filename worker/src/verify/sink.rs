@@ -190,7 +190,7 @@ mod tests {
     #[tokio::test]
     async fn a_packet_without_content_is_a_fault_and_not_the_end() {
         let (listener, config) = double::server().await;
-        let (sink, _client) = tokio::join!(Sink::open(&config), double::talk(listener));
+        let (sink, _client) = tokio::join!(Sink::open(&config), double::talk(listener, &[double::EMPTY]));
         let name = TableName { schema: "public".to_owned(), name: "t".to_owned() };
         let fault = sink.unwrap().describe(&name).await.unwrap_err();
         assert_eq!(fault.reason, crds::Reason::SinkUnreachable);

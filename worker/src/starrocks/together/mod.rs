@@ -71,20 +71,17 @@ impl TogetherLoader {
     async fn go_on(&self, mut open: Open, cargo: &Cargo<'_>) -> Result<Option<Open>, Fault> {
         open.tables.extend(cargo.tables());
         let mut reports = self.reports();
-        match self.bring(&open.label, &open.tables, LONG, cargo).await {
-            Ok(()) if cargo.part.reached.is_none() => return Ok(Some(open)),
-            Ok(()) => {}
-            Err(failed) => {
-                let committed = self.ended(&open.label, cargo.part.reached, &mut reports).await;
-                match failed {
-                    Failed::Halt(fault) if !committed => return Err(fault),
-                    Failed::Trouble(fault, _) if !committed => return Err(from_the_start(&fault)),
-                    _ => {}
-                }
-            }
+        let brought = self.bring(&open.label, &open.tables, LONG, cargo).await;
+        if brought.is_ok() && cargo.part.reached.is_none() {
+            return Ok(Some(open));
         }
+        let committed = brought.is_ok() || self.ended(&open.label, cargo.part.reached, &mut reports).await;
         self.loader.journal.ended(&open.label);
-        Ok(None)
+        match brought {
+            Err(Failed::Halt(fault)) if !committed => Err(fault),
+            Err(Failed::Trouble(fault, _)) if !committed => Err(from_the_start(&fault)),
+            _ => Ok(None),
+        }
     }
 
     /// A part with which a transaction begins: tried until it is taken, or until that is known to be impossible.
@@ -168,3 +165,6 @@ impl LoadTogether for TogetherLoader {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
