@@ -1,6 +1,13 @@
 //! A long backlog is read in chunks, and the stream goes on where they end.
 
-use worker::{config::SourceConfig, lsn::Lsn};
+use crds::Reason;
+use worker::{
+    config::SourceConfig,
+    fault::Course,
+    lsn::Lsn,
+    past::{End, Past},
+    postgres::prepare,
+};
 
 use crate::{follow::Follow, server::Source};
 
@@ -107,7 +114,21 @@ fn rule_10_a_second_worker_waits_while_the_first_catches_up() {
     take(&mut first, 1);
     assert_eq!(source.slot("active"), "f", "nobody holds the slot itself");
     let second = Follow::start(&source.config(&["orders"]));
-    second.until_raised(crds::Reason::SlotInUse);
+    second.until_raised(Reason::SlotInUse);
     second.abandon();
+    first.drain();
+}
+
+#[test]
+fn rule_10_a_slot_with_a_past_is_not_judged_while_a_worker_catches_up() {
+    let source = Source::new("behind_judged");
+    backlog(&source);
+    let mut first = Follow::start(&eager(&source));
+    take(&mut first, 1);
+    assert_eq!(source.slot("active"), "f", "nobody holds the slot itself");
+    let system = first.prepared.system_identifier;
+    let past = Past { system, timeline: Some(1), reached: Lsn(1), end: End::Orderly };
+    let fault = prepare(&source.config(&["orders"]), &[past]).unwrap_err();
+    assert_eq!((fault.reason, fault.course), (Reason::SlotInUse, Course::Retry));
     first.drain();
 }

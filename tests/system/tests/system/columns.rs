@@ -1,6 +1,9 @@
 //! Columns that come, go, change their names and grow while rows flow.
 
 use anyhow::{Context, Result};
+use serde_json::json;
+
+use system::wait;
 
 use super::rig::{DATABASE, Rig};
 
@@ -72,6 +75,35 @@ async fn rule_7_a_backlog_of_changed_columns_is_followed() -> Result<()> {
     }
     worker.crash()?;
     rig.until_table_equal("t").await.with_context(|| worker.process().said())?;
+    rig.until_confirmed().await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn rule_7_a_change_that_takes_long_is_asked_for_once_and_holds_its_table_alone() -> Result<()> {
+    let rig = Rig::of(TABLES, "t,u").await?;
+    let mut worker = rig.worker().await?;
+    rig.source.run("INSERT INTO t VALUES (1, 1, 'x')").await?;
+    rig.until_table_equal("t").await?;
+    rig.sink.inject(&json!({"stage": "alter", "action": "hold"}))?;
+    let again = json!({"fail": {"message": "it was asked for before"}});
+    rig.sink.inject(&json!({"stage": "statement", "label": "ALTER TABLE*", "skip": 1, "action": again}))?;
+    let look = json!({"delay": {"millis": 0}});
+    rig.sink
+        .inject(&json!({"stage": "statement", "label": "DESC*", "skip": 4, "count": 1, "action": look}))?;
+    let loads = rig.loads()?;
+    rig.source.run("ALTER TABLE t ALTER a TYPE bigint; INSERT INTO t VALUES (2, 9000000000, 'y')").await?;
+    let faults = wait::until("the worker has looked five times, or complains", async || {
+        let faults = worker.status().await?.faults;
+        Ok((rig.sink.waiting_faults()? == 2 || !faults.is_empty()).then_some(faults))
+    })
+    .await?;
+    assert_eq!(faults, []);
+    assert_eq!(rig.loads()?, loads, "rows were sent before the target could hold them");
+    rig.source.run("INSERT INTO u VALUES (1)").await?;
+    rig.until_table_equal("u").await?;
+    assert_eq!(worker.status().await?.faults, []);
+    rig.sink.heal()?;
+    rig.until_table_equal("t").await?;
     rig.until_confirmed().await
 }
 
