@@ -81,7 +81,7 @@ async fn rule_7_a_backlog_of_changed_columns_is_followed() -> Result<()> {
 #[tokio::test(flavor = "multi_thread")]
 async fn rule_7_a_change_that_takes_long_is_asked_for_once_and_holds_its_table_alone() -> Result<()> {
     let rig = Rig::of(TABLES, "t,u").await?;
-    let mut worker = rig.worker().await?;
+    let worker = rig.worker().await?;
     rig.source.run("INSERT INTO t VALUES (1, 1, 'x')").await?;
     rig.until_table_equal("t").await?;
     rig.sink.inject(&json!({"stage": "alter", "action": "hold"}))?;
