@@ -26,9 +26,10 @@ demo:            ## the main job, working, on one screen; SECONDS=60 ends it aft
 test:            ## every test: unit, property, and the whole system in a real Kubernetes
 	$(CARGO) test --workspace --no-fail-fast
 
-bench:           ## speed against pg_recvlogical, delay, idleness, memory: ten minutes; ONLY=backlog,steady,idle,bulk for parts
+bench:           ## speed against pg_recvlogical, delay, idleness, memory, a row's steps: ten minutes; ONLY=backlog,steady,idle,bulk or ONLY=rows for parts
 	$(RELEASE)
-	target/release/bench $(if $(ONLY),--only $(ONLY)) $(if $(GIANT),--giant $(GIANT))
+	$(if $(filter-out rows,$(or $(ONLY),all)),target/release/bench $(if $(ONLY),--only $(ONLY)) $(if $(GIANT),--giant $(GIANT)))
+	$(if $(filter rows,$(or $(ONLY),rows)),$(CARGO) bench --quiet --workspace --bench rows)
 
 soak:            ## torture until KILLS, MINUTES or SEEDS are through, JOBS rounds at a time; a report to REPORT
 	$(RELEASE)

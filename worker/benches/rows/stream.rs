@@ -32,8 +32,8 @@ pub(crate) fn table() -> Table {
 
 pub(crate) fn inserts(rows: u64) -> Vec<u8> {
     let mut frames = Vec::new();
-    frame(&announcement(), &mut frames);
     frame(&[&b"B"[..], &[0; 20]].concat(), &mut frames);
+    frame(&announcement(), &mut frames);
     (0..rows).for_each(|id| frame(&insert(id), &mut frames));
     frame(&[&b"C"[..], &[0; 25]].concat(), &mut frames);
     frames

@@ -31,7 +31,7 @@ use super::{
     loader::Loader,
     parked::Parked,
     patience::Patience,
-    together::checkpoint::{CHECKPOINTS, Checkpoint},
+    together::checkpoint::Checkpoint,
 };
 use crate::{
     config::{Consistency, OnRefusedRow, SinkConfig},
@@ -236,7 +236,7 @@ impl Takeover {
             return Ok(position.durable);
         }
         let checkpoint = Checkpoint::new(slot.key(), &self.job);
-        let known = checkpoint.read(&self.sink).await.map_err(|error| error.of_reading(CHECKPOINTS))?;
+        let known = checkpoint.read(&self.sink).await?;
         if anew
             && known.is_some()
             && let Some(batch) = checkpoint.batch(position.durable)

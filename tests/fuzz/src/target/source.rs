@@ -42,8 +42,8 @@ pub(super) fn messages() -> Fuzzed {
         let (choice, bytes) = chosen(bytes);
         let mut framed = Vec::new();
         if choice & 1 == 1 {
-            frame(&tables::announcement(), &mut framed);
             frame(&[&b"B"[..], &[0; 20]].concat(), &mut framed);
+            frame(&tables::announcement(), &mut framed);
         }
         split(bytes).for_each(|message| frame(message, &mut framed));
         let routed = blocks(&framed, usize::MAX, false, &tables).unwrap_or_default();

@@ -48,3 +48,16 @@ async fn rule_9_the_checkpoint_counts_unless_it_is_of_an_earlier_slot_of_this_na
         assert!(heard.last().is_none_or(|row| row.contains(r#""lsn":"0/5""#)), "{heard:?}");
     }
 }
+
+#[tokio::test]
+async fn rule_9_a_checkpoint_that_holds_no_position_is_a_fault_and_not_none() {
+    let (listener, SinkConfig { query_port, .. }) = sql::server().await;
+    let sink = SinkConfig { query_port, consistency: Consistency::Transaction, ..sink(1) };
+    let takeover = Takeover::new(sink, "job".to_owned(), None, Arc::new(Progress::new(&[])));
+    let (row, journal, slot) = (sql::row("somewhere"), Arc::new(Journal::in_memory()), slot());
+    let rows = [&row[..]];
+    let both =
+        async { tokio::join!(takeover.checkpoint(&slot, AT, false, &journal), sql::talk(listener, &rows)) };
+    let (reached, _client) = timeout(Duration::from_secs(20), both).await.expect("the row is read");
+    assert_eq!(reached.unwrap_err().reason, crds::Reason::TargetIncompatible);
+}

@@ -3,9 +3,12 @@
 
 use std::{sync::Arc, time::SystemTime};
 
+use crds::Reason;
+
 use crate::{
     change::{Change, Tuple, Value, write_value},
     config::{Deletes, SinkConfig},
+    fault::{Fault, Part},
     lsn::Lsn,
     pipeline::{Batch, batch::Accumulation},
     starrocks::sql::{Session, SqlError, literal, quoted},
@@ -47,14 +50,28 @@ impl Checkpoint {
 
     /// Every transaction of the source before this is in the tables, and none after it; nothing when no step was
     /// ever loaded.
-    pub(in crate::starrocks) async fn read(&self, config: &SinkConfig) -> Result<Option<Lsn>, SqlError> {
+    pub(in crate::starrocks) async fn read(&self, config: &SinkConfig) -> Result<Option<Lsn>, Fault> {
+        let text = self.text(config).await.map_err(|error| error.of_reading(CHECKPOINTS))?;
+        text.map(|text| text.parse().map_err(|_| self.illegible())).transpose()
+    }
+
+    async fn text(&self, config: &SinkConfig) -> Result<Option<String>, SqlError> {
         let mut session = Session::open(config).await?;
         let (database, table, slot) = (quoted(&config.database), quoted(CHECKPOINTS), literal(&self.slot));
         let select = format!("SELECT `lsn` FROM {database}.{table} WHERE `slot` = {slot}");
         let found = session.run(&select, "read the checkpoint of the slot").await;
         session.close().await;
-        let text = found?.into_iter().next().and_then(|row| row.into_iter().next()).flatten();
-        Ok(text.and_then(|text| text.parse().ok()))
+        Ok(found?.into_iter().next().and_then(|row| row.into_iter().next()).flatten())
+    }
+
+    /// Without it, steps would be applied twice.
+    fn illegible(&self) -> Fault {
+        Fault::retry(
+            Part::Sink,
+            Reason::TargetIncompatible,
+            format!("the row of slot {} in {CHECKPOINTS} holds no position", self.slot),
+            "restore the position that the worker wrote there, or copy the tables anew into empty ones and delete the row",
+        )
     }
 }
 

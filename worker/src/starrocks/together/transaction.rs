@@ -154,7 +154,7 @@ impl TogetherLoader {
     /// Whether the checkpoint says that the step was committed.
     async fn is_reached(&self, reached: Option<Lsn>) -> Result<bool, Fault> {
         let Some(reached) = reached else { return Ok(false) };
-        let known = self.checkpoint.read(&self.loader.sink).await.map_err(|error| error.fault())?;
+        let known = self.checkpoint.read(&self.loader.sink).await?;
         Ok(known >= Some(reached))
     }
 }

@@ -53,6 +53,7 @@ async fn drain(
             &mib(run.peak_memory),
             goal,
         );
+        findings.add("the same: loads of a table in a second", &format!("{:.2}", run.loads_of_a_table()), "");
         measure::drop_slot(postgres, "bench_bulk").await?;
         source.run("DROP PUBLICATION bench_bulk").await?;
     }

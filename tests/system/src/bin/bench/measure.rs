@@ -16,7 +16,7 @@ use system::{
 };
 use testbed::postgres::Postgres;
 
-use crate::backlog::{Backlog, DATABASE, PUBLICATION, settings};
+use crate::backlog::{Backlog, PUBLICATION, settings};
 
 const DRAIN_LIMIT: Duration = Duration::from_secs(1800);
 
@@ -28,9 +28,24 @@ pub(crate) struct Run {
     pub(crate) cpu: Duration,
     /// The highest resident memory, bytes.
     pub(crate) peak_memory: u64,
-    /// Bytes of all load bodies; none for the reference.
+    /// Nothing for the reference.
+    pub(crate) taken: Taken,
+}
+
+/// What the sink has taken, by loads of the job's tables.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Taken {
     pub(crate) body_bytes: u64,
     pub(crate) rows: u64,
+    pub(crate) loads: u64,
+    tables: u64,
+}
+
+impl Run {
+    /// Loads of a table in a second, on average of all that had any.
+    pub(crate) fn loads_of_a_table(&self) -> f64 {
+        self.taken.loads as f64 / self.taken.tables.max(1) as f64 / self.elapsed.as_secs_f64()
+    }
 }
 
 /// By which way the worker reads the backlog.
@@ -49,7 +64,7 @@ pub(crate) async fn worker(postgres: &Postgres, sink: &Sink, backlog: &Backlog, 
 
 /// Runs a worker until its slot is confirmed up to `end`.
 pub(crate) async fn drained(settings: &Settings, sink: &Sink, way: Way, end: u64) -> Result<Run> {
-    let before = loaded(sink)?;
+    let before = taken(sink)?;
     let began = Instant::now();
     let above = if way == Way::Stream { "Never" } else { "16Mi" };
     let mut worker = Worker::start(&settings.clone().with("DBMAZZ_CATCH_UP", above))?;
@@ -60,9 +75,9 @@ pub(crate) async fn drained(settings: &Settings, sink: &Sink, way: Way, end: u64
     }
     let elapsed = began.elapsed();
     let (cpu, peak_memory) = usage(worker.pid()).context("the worker has ended")?;
-    let after = loaded(sink)?;
+    let taken = taken(sink)?.since(before);
     worker.process().terminate().await?;
-    Ok(Run { elapsed, cpu, peak_memory, body_bytes: after.0 - before.0, rows: after.1 - before.1 })
+    Ok(Run { elapsed, cpu, peak_memory, taken })
 }
 
 /// Lets a worker make slot, publication and targets, and go again.
@@ -98,14 +113,34 @@ pub(crate) async fn reference(postgres: &Postgres, backlog: &Backlog) -> Result<
     let elapsed = began.elapsed();
     anyhow::ensure!(process.ended()?.is_some_and(|status| status.success()), "{}", process.said());
     drop_slot(postgres, &slot).await?;
-    Ok(Run { elapsed, cpu: seen.0, peak_memory: seen.1, body_bytes: 0, rows: 0 })
+    Ok(Run { elapsed, cpu: seen.0, peak_memory: seen.1, taken: Taken::default() })
 }
 
-/// Bytes and rows that the sink has taken so far.
-fn loaded(sink: &Sink) -> Result<(u64, u64)> {
+/// What the sink has taken so far; the worker's own tables do not count.
+fn taken(sink: &Sink) -> Result<Taken> {
     let stats = sink.stats()?;
-    let table = &stats["tables"][format!("{DATABASE}.events")];
-    Ok((table["bytes_loaded"].as_u64().unwrap_or(0), table["rows_loaded"].as_u64().unwrap_or(0)))
+    let tables = stats["tables"].as_object().into_iter().flatten();
+    let tables = tables.filter(|(name, _)| !name.contains("dbmazz_")).map(|(_, table)| table);
+    Ok(tables.fold(Taken::default(), |sum, table| {
+        let number = |key: &str| table[key].as_u64().unwrap_or(0);
+        Taken {
+            body_bytes: sum.body_bytes + number("bytes_loaded"),
+            rows: sum.rows + number("rows_loaded"),
+            loads: sum.loads + number("loads"),
+            tables: sum.tables + 1,
+        }
+    }))
+}
+
+impl Taken {
+    fn since(self, before: Self) -> Self {
+        Self {
+            body_bytes: self.body_bytes - before.body_bytes,
+            rows: self.rows - before.rows,
+            loads: self.loads - before.loads,
+            tables: self.tables,
+        }
+    }
 }
 
 pub(crate) async fn drop_slot(postgres: &Postgres, slot: &str) -> Result<()> {

@@ -37,16 +37,17 @@ impl Report {
         writeln!(out, "\nbacklog of {} changes, PostgreSQL {}", self.changes, self.server)?;
         writeln!(
             out,
-            "| reader | changes/s | ratio to pg_recvlogical | CPU s per million | peak resident MiB |"
+            "| reader | changes/s | ratio to pg_recvlogical | CPU s per million | peak resident MiB | loads/s |"
         )?;
-        writeln!(out, "|---|---|---|---|---|")?;
+        writeln!(out, "|---|---|---|---|---|---|")?;
         for Round { stream, catch_up, reference } in &self.rounds {
             for (name, run) in
                 [("worker, streaming", stream), ("worker, catch-up", catch_up), ("pg_recvlogical", reference)]
             {
                 let ratio = self.rate(run) / self.rate(reference);
                 let (rate, cpu, peak) = (self.rate(run), self.cpu(run), run.peak_memory as f64 / MIB);
-                writeln!(out, "| {name} | {rate:.0} | {ratio:.2} | {cpu:.2} | {peak:.1} |")?;
+                let loads = run.loads_of_a_table();
+                writeln!(out, "| {name} | {rate:.0} | {ratio:.2} | {cpu:.2} | {peak:.1} | {loads:.1} |")?;
             }
         }
         self.summary(&mut out)
@@ -57,7 +58,8 @@ impl Report {
         let catch_up = self.median_ratio(|round| &round.catch_up);
         writeln!(out, "ratio, median: streaming {stream:.2}, catch-up {catch_up:.2}")?;
         let runs = self.rounds.iter().flat_map(|round| [&round.stream, &round.catch_up]);
-        let (bytes, rows) = runs.fold((0, 0), |sum, run| (sum.0 + run.body_bytes, sum.1 + run.rows));
+        let (bytes, rows) =
+            runs.fold((0, 0), |sum, run| (sum.0 + run.taken.body_bytes, sum.1 + run.taken.rows));
         writeln!(out, "body bytes per row loaded: {:.0}", bytes as f64 / (rows as f64).max(1.0))?;
         Ok(())
     }
