@@ -27,10 +27,6 @@ pub enum OldPlace {
 }
 
 impl BlockBuilder {
-    pub fn with_capacity(bytes: usize) -> Self {
-        Self { block: Block { bytes: Vec::with_capacity(bytes), ..Block::default() } }
-    }
-
     pub fn bytes(&self) -> &[u8] {
         &self.block.bytes
     }

@@ -33,8 +33,8 @@ use crate::{
 const PASSAGE: usize = 1 << 20;
 /// The passage, what stands before it, and pieces of bodies behind the lanes: they count as the buffer's.
 const BETWEEN: usize = 2 << 20;
-/// Holes between what is gathered, while batches grow and go: they are as many parts of the buffer.
-const HOLES: usize = 6;
+/// The process holds more than batches count, as measured with forty tables: one of so many parts of the buffer.
+const PARTS: usize = 6;
 
 pub(super) async fn stream(
     config: &JobConfig,
@@ -78,7 +78,7 @@ pub(super) async fn stream(
 
 /// As much as may be gathered.
 fn gathering(buffer: usize) -> usize {
-    buffer - (BETWEEN + buffer / HOLES).min(buffer / 2)
+    buffer - (BETWEEN + buffer / PARTS).min(buffer / 2)
 }
 
 /// Of tables whose targets have columns for these shapes.
