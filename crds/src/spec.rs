@@ -20,7 +20,7 @@ use serde::{Deserialize, Serialize};
 pub use self::{
     batch::Batch,
     deletion::{Deletion, DeletionPolicy},
-    postgres::Postgres,
+    postgres::{OnLost, Postgres, Slot},
     secret::{CaSecret, Credentials, CredentialsSecret},
     starrocks::{Consistency, Deletes, OnRefusedRow, Starrocks},
     tls::{Tls, TlsMode},

@@ -26,6 +26,9 @@ pub struct Postgres {
     /// How the connection is protected.
     #[serde(default)]
     pub tls: Tls,
+    /// The replication slot of the job.
+    #[serde(default)]
+    pub slot: Slot,
     /// A longer backlog than this is read in chunks, faster than it can be streamed; `Never`: always streamed.
     #[serde(default = "catch_up")]
     #[schemars(length(max = 20), extend("x-kubernetes-validations" = rules::catch_up()))]
@@ -34,6 +37,23 @@ pub struct Postgres {
     #[schemars(length(min = 1, max = 1000), extend("x-kubernetes-list-type" = "set"))]
     #[schemars(inner(length(max = 127)), transform = rules::each_a_table)]
     pub tables: Vec<String>,
+}
+
+/// How the job treats its replication slot.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Slot {
+    /// What happens when the slot, or WAL that it needs, is lost. Fail: the job halts with the reason SlotLost and
+    /// keeps what StarRocks has; it is never made again over a gap.
+    #[serde(default)]
+    pub on_lost: OnLost,
+}
+
+/// What happens when the slot, or WAL that it needs, is lost.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum OnLost {
+    #[default]
+    Fail,
 }
 
 fn catch_up() -> String {

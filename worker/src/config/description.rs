@@ -9,7 +9,7 @@ use std::path::Path;
 use crds::{
     JobDescription,
     description::{JOB_FILE, SINK_PASSWORD, SINK_USERNAME, SOURCE_CA, SOURCE_PASSWORD, SOURCE_USERNAME},
-    spec::{Batch, Postgres, Starrocks, Tls},
+    spec::{Batch, OnLost, Postgres, Slot, Starrocks, Tls},
 };
 
 use super::{
@@ -65,7 +65,9 @@ fn source(
     publication: String,
     postgres: Postgres,
 ) -> Result<SourceConfig, ConfigError> {
-    let Postgres { host, port, database, credentials: _, tls, catch_up, tables } = postgres;
+    let Postgres { host, port, database, credentials: _, tls, slot: of_slot, catch_up, tables } = postgres;
+    // The worker knows no other way.
+    let Slot { on_lost: OnLost::Fail } = of_slot;
     let (user, password) =
         credentials(&field(SOURCE, "credentials"), directory, SOURCE_USERNAME, SOURCE_PASSWORD)?;
     Ok(SourceConfig {
