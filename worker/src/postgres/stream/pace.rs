@@ -14,11 +14,9 @@ const LONG: Duration = Duration::from_millis(10);
 const BETWEEN_JUDGEMENTS: Duration = Duration::from_millis(50);
 /// Bytes a second of a stream in full flow: some ten thousand small changes.
 const FULL_FLOW: u128 = 2_000_000;
-/// A read of so many bytes took what had been put together, and more of it is likely to be there.
-const LARGE: usize = 16 << 10;
-/// As many since the last pause were a whole window, and a server that is not on this machine needs a moment to send
-/// the next.
-const WINDOW: usize = 24 << 10;
+/// A read of so many bytes took what had been put together, and more of it is there or comes at once. What a network
+/// brings first of it may be one packet.
+const LARGE: usize = 4 << 10;
 
 #[derive(Debug)]
 pub(super) struct Pace {
@@ -42,7 +40,7 @@ impl Pace {
         if bytes >= LARGE || bytes == room {
             return None;
         }
-        Some(if std::mem::take(&mut self.burst) >= WINDOW { SHORT } else { self.pause })
+        Some(if std::mem::take(&mut self.burst) >= LARGE { SHORT } else { self.pause })
     }
 
     fn judge(&mut self, now: Instant) {
@@ -79,7 +77,7 @@ mod tests {
     fn a_flow_that_ends_is_given_short_ones_again() {
         let begun = Instant::now();
         let mut pace = Pace::new(begun);
-        assert_eq!(pace.after(LARGE * 8, ROOM, begun + BETWEEN_JUDGEMENTS), None);
+        assert_eq!(pace.after(LARGE * 32, ROOM, begun + BETWEEN_JUDGEMENTS), None);
         assert_eq!(
             pace.after(1, ROOM, begun + BETWEEN_JUDGEMENTS),
             Some(SHORT),
@@ -87,6 +85,18 @@ mod tests {
         );
         assert_eq!(pace.after(1, ROOM, begun + BETWEEN_JUDGEMENTS), Some(LONG));
         assert_eq!(pace.after(1, ROOM, begun + BETWEEN_JUDGEMENTS * 2), Some(SHORT));
+    }
+
+    #[test]
+    fn a_window_that_comes_in_packets_is_read_to_its_end() {
+        let (begun, packet) = (Instant::now(), 1448);
+        let (mut pace, mut now) = (Pace::new(begun), begun + BETWEEN_JUDGEMENTS);
+        for _ in 0..100 {
+            assert_eq!(pace.after(9 * packet, ROOM, now), None);
+            assert_eq!(pace.after(packet, ROOM, now), Some(SHORT));
+            now += Duration::from_micros(500);
+        }
+        assert_eq!(pace.after(packet, ROOM, now), Some(LONG), "the server had no more to put together");
     }
 
     #[test]
