@@ -35,7 +35,6 @@ pub(super) async fn run(
         progress.raise(fault.clone());
         error!(reason = %fault.reason, fix = %fault.fix, "{}", fault.message);
     }
-    progress.set_stage(Stage::Cdc);
     info!(job = %config.job, slot = %config.source.slot, lsn = %prepared.confirmed, "streaming began");
     let relay = Relay::new(&intake);
     let (closing, again) = (relay.seen.subscribe(), Arc::clone(&relay.again));

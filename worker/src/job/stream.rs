@@ -24,7 +24,7 @@ use crate::{
     hold::{GRACE, Hold},
     pipeline::{Outset, Pipeline, Settings, Together},
     postgres::{Intake, Prepared, Reader, ReaderEnds, Router, Visibility},
-    progress::Progress,
+    progress::{Progress, Stage},
     starrocks::{SlotIdentity, Takeover, Targets, Won},
     table::{Table, TableId},
 };
@@ -66,6 +66,7 @@ pub(super) async fn stream(
         // Otherwise nothing was loaded, and nothing is left to do.
         let Some(won) = won else { return Ok(()) };
         won.keep_all(&targets, &tables).await?;
+        progress.set_stage(Stage::Cdc);
         let pipeline = load(config.sink.consistency, outset, halted, won, taken);
         let (ended, ()) = tokio::join!(pipeline, note(takeover, made_durable, noted, held));
         if ended.is_ok() {

@@ -36,9 +36,10 @@ pub struct View {
 }
 
 impl View {
-    /// Connected, streaming or paused by request, and without a fault.
+    /// Connected at both ends, streaming or paused by request, and without a fault.
     pub fn is_ready(&self) -> bool {
-        self.streaming && self.faults.is_empty() && matches!(self.state, State::Running | State::Paused)
+        let is_asked = matches!(self.state, State::Running | State::Paused);
+        self.stage == Stage::Cdc && self.streaming && is_asked && self.faults.is_empty()
     }
 }
 

@@ -65,6 +65,20 @@ async fn rule_10_a_successor_without_the_notes_of_a_killed_worker_waits_and_says
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_worker_that_may_not_load_yet_is_not_ready() -> Result<()> {
+    let rig = Rig::of(ROWS, "t").await?;
+    // The right to load is claimed by a load of its own.
+    rig.sink.inject(&json!({"table": "app.dbmazz_jobs", "stage": "commit", "action": "hold"}))?;
+    let mut worker = Worker::start(&rig.settings)?;
+    rig.sink.until_struck().await?;
+    let status = worker.status().await?;
+    assert!(!status.ready, "{status:?}");
+    assert_eq!((status.stage.as_str(), worker.http("/readyz")?.0), ("setup", 503));
+    rig.sink.heal()?;
+    worker.until_ready().await
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn rule_4_what_is_read_again_in_other_batches_is_loaded_again() -> Result<()> {
     let mut rig = Rig::of(&format!("{ROWS}; CREATE TABLE u (id int PRIMARY KEY)"), "t,u").await?;
     let cut_after = |rig: &Rig, rows: &str| rig.settings.clone().with("FLUSH_SIZE", rows);
