@@ -45,17 +45,9 @@ impl Socket {
 
     /// Reads what is there; `WouldBlock` when nothing is, 0 at the end.
     pub(super) fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
-        let Some(tls) = &mut self.tls else { return read_retrying(&mut self.tcp, into) };
-        loop {
-            match tls.reader().read(into) {
-                Err(error) if error.kind() == ErrorKind::WouldBlock => {}
-                // A peer that closes TCP without closing TLS ends the stream all the same.
-                Err(error) if error.kind() == ErrorKind::UnexpectedEof => return Ok(0),
-                done => return done,
-            }
-            if receive_tls(&self.tcp, tls)? == Received::Nothing {
-                return Err(ErrorKind::WouldBlock.into());
-            }
+        match &mut self.tls {
+            None => read_retrying(&mut self.tcp, into),
+            Some(tls) => read_records(&self.tcp, tls, into),
         }
     }
 
@@ -96,6 +88,26 @@ pub(in crate::postgres) fn closed() -> io::Error {
 enum Received {
     Something,
     Nothing,
+}
+
+/// One record after the other: a server makes one of each message.
+fn read_records(tcp: &TcpStream, tls: &mut ClientConnection, into: &mut [u8]) -> io::Result<usize> {
+    let mut filled = 0;
+    while let Some(room) = into.get_mut(filled..)
+        && !room.is_empty()
+    {
+        match tls.reader().read(room) {
+            // A peer that closes TCP without closing TLS ends the stream all the same.
+            Ok(0) => break,
+            Err(error) if error.kind() == ErrorKind::UnexpectedEof => break,
+            Ok(count) => filled += count,
+            Err(error) if error.kind() != ErrorKind::WouldBlock => return Err(error),
+            Err(_) if receive_tls(tcp, tls)? == Received::Something => {}
+            Err(nothing) if filled == 0 => return Err(nothing),
+            Err(_) => break,
+        }
+    }
+    Ok(filled)
 }
 
 fn receive_tls(mut tcp: &TcpStream, tls: &mut ClientConnection) -> io::Result<Received> {
@@ -164,4 +176,54 @@ fn wait(tcp: &TcpStream, what: PollFlags, limit: Duration) -> io::Result<()> {
 fn remaining(deadline: Instant) -> io::Result<Duration> {
     let left = deadline.saturating_duration_since(Instant::now());
     if left.is_zero() { Err(io::Error::new(ErrorKind::TimedOut, "no answer in time")) } else { Ok(left) }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{net::TcpListener, sync::Arc, thread};
+
+    use rustls::{ClientConfig, RootCertStore, ServerConfig, ServerConnection, StreamOwned};
+
+    use super::*;
+
+    const SOON: Duration = Duration::from_secs(30);
+
+    /// Writes each message by itself, and ends.
+    fn serve(listener: &TcpListener, config: ServerConfig, messages: usize) {
+        let (tcp, _) = listener.accept().unwrap();
+        let mut stream = StreamOwned::new(ServerConnection::new(Arc::new(config)).unwrap(), tcp);
+        (0..messages).for_each(|_| stream.write_all(&[7; 100]).unwrap());
+        stream.conn.send_close_notify();
+        stream.flush().unwrap();
+    }
+
+    fn configs() -> (ServerConfig, ClientConfig) {
+        let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+        let certificate = made.cert.der().clone();
+        let key = rustls::pki_types::PrivateKeyDer::try_from(made.signing_key.serialize_der()).unwrap();
+        let mut roots = RootCertStore::empty();
+        roots.add(certificate.clone()).unwrap();
+        let server = ServerConfig::builder().with_no_client_auth().with_single_cert(vec![certificate], key);
+        (server.unwrap(), ClientConfig::builder().with_root_certificates(roots).with_no_client_auth())
+    }
+
+    #[test]
+    fn one_read_takes_every_record_that_is_there_and_the_next_tells_the_end() {
+        const MESSAGES: usize = 500;
+        let (server, client) = configs();
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        let serving = thread::spawn(move || serve(&listener, server, MESSAGES));
+        let tcp = TcpStream::connect(address).unwrap();
+        tcp.set_nonblocking(true).unwrap();
+        let tls = ClientConnection::new(Arc::new(client), "localhost".try_into().unwrap()).unwrap();
+        let mut socket = Socket::plain(tcp).into_tls(tls, Instant::now() + SOON).unwrap();
+        // The server goes on when it has heard the rest of the handshake, which goes with the first words.
+        socket.write_all(b"hello", Instant::now() + SOON).unwrap();
+        serving.join().unwrap();
+        let mut into = vec![0; MESSAGES * 200];
+        assert_eq!(socket.read(&mut into[..150]).unwrap(), 150, "no more than there is room for");
+        assert_eq!(socket.read(&mut into).unwrap(), MESSAGES * 100 - 150);
+        assert_eq!(socket.read(&mut into).unwrap(), 0);
+    }
 }

@@ -93,6 +93,9 @@ pub(crate) fn settings(postgres: &Postgres, sink: &Sink, slot: &str) -> Result<S
 }
 
 pub(crate) fn settings_for(postgres: &Postgres, sink: &Sink, slot: &str, tables: &str) -> Result<Settings> {
-    let settings = Settings::new(&postgres.url("postgres"), sink, DATABASE, tables)?;
+    // As libpq does it unasked: by TLS where the server has it.
+    let mode = if postgres.ca_certificate().is_some() { "require" } else { "disable" };
+    let url = format!("{}?sslmode={mode}", postgres.url("postgres"));
+    let settings = Settings::new(&url, sink, DATABASE, tables)?;
     Ok(settings.with("SOURCE_SLOT_NAME", slot).with("FLUSH_SIZE", "200000"))
 }

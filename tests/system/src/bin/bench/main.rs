@@ -35,6 +35,9 @@ struct Arguments {
     /// How often each reader drains it, in turn
     #[arg(long, default_value_t = 3)]
     pairs: usize,
+    /// Readers reach the server by TLS
+    #[arg(long)]
+    tls: bool,
     /// Gigabytes of one giant transaction, by both ways; none unless given
     #[arg(long)]
     giant: Option<u32>,
@@ -58,7 +61,7 @@ async fn main() -> Result<()> {
     ensure!(arguments.changes >= 1000 && arguments.pairs >= 1, "at least 1000 changes and one pair");
     let alone = arguments.only.is_empty() && arguments.giant.is_some();
     let wanted = |part| arguments.only.contains(&part) || (arguments.only.is_empty() && !alone);
-    let postgres = Postgres::start(settings())?;
+    let postgres = Postgres::start(PostgresOptions { tls: arguments.tls, ..settings() })?;
     let sink = Sink::with(&["--discard"]).await?;
     let mut findings = Findings::default();
     if wanted(Part::Backlog) {
