@@ -186,7 +186,7 @@ impl Progress {
 
     pub fn load_done(&self, table: &TableName, done: LoadDone) {
         self.changes_done.fetch_add(done.changes, Relaxed);
-        lock(&self.loads).add(&done);
+        lock(&self.loads).add(&done, Instant::now());
         let mut tables = lock(&self.tables);
         let table = tables.of(table);
         table.rows += done.rows;

@@ -13,7 +13,7 @@
 //! | `dbmazz_load_duration_seconds` | | from the first attempt of a load to its durability |
 //! | `dbmazz_commit_to_durable_seconds` | | from the oldest commit in a load to its durability |
 //! | `dbmazz_received_lsn`, `dbmazz_durable_lsn`, `dbmazz_confirmed_lsn` | | positions in the WAL, bytes |
-//! | `dbmazz_lag_bytes`, `dbmazz_lag_seconds` | | from received to durable; age of the oldest commit that is not durable |
+//! | `dbmazz_lag_bytes`, `dbmazz_lag_seconds` | | from received to durable; age of the oldest commit that is not durable, or was a moment ago |
 //! | `dbmazz_held_bytes` | | held in memory between socket and answer |
 //! | `dbmazz_slot_wal_status` | `status` | 1 for what PostgreSQL last said of the slot's WAL |
 //! | `dbmazz_slot_at_risk` | | 1 when PostgreSQL may soon remove WAL that the slot needs |
@@ -40,6 +40,8 @@ use crate::progress::{BOUNDS, Durations, Loss, SlotHealth, TableProgress, View};
 
 /// The media type of what [`text`] writes.
 pub(super) const MEDIA_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+
+const LAG: &str = "Age of the oldest commit not yet durable, or made durable in the last three seconds";
 
 /// Everything as Prometheus reads it, at this moment.
 pub(super) fn text(known: &Known) -> Result<String, fmt::Error> {
@@ -76,7 +78,7 @@ impl Collector for Sample {
 fn contract(page: &mut Page<'_>, view: &View, per_second: f64) -> fmt::Result {
     page.counter("dbmazz_events_processed", "Changes that are durable in StarRocks", view.changes_done)?;
     page.gauge("dbmazz_events_per_second", "Changes a second over the last ten seconds", per_second)?;
-    page.gauge("dbmazz_replication_lag_ms", "Age of the oldest commit not yet durable", view.lag_ms as f64)?;
+    page.gauge("dbmazz_replication_lag_ms", LAG, view.lag_ms as f64)?;
     page.counter("dbmazz_batches_sent", "Loads that are durable in StarRocks", view.loads)?;
     page.gauge("dbmazz_pending_events", "Changes received and not yet durable", view.changes_pending as f64)
 }
@@ -90,7 +92,7 @@ fn positions(page: &mut Page<'_>, view: &View) -> fmt::Result {
         view.confirmed.0,
     )?;
     page.gauge("dbmazz_lag_bytes", "WAL from received to durable", view.lag_bytes as f64)?;
-    page.gauge("dbmazz_lag_seconds", "Age of the oldest commit not yet durable", view.lag_ms as f64 / 1e3)?;
+    page.gauge("dbmazz_lag_seconds", LAG, view.lag_ms as f64 / 1e3)?;
     page.gauge("dbmazz_held_bytes", "Held in memory between socket and answer", view.held_bytes as f64)?;
     page.counter("dbmazz_reconnects", "Replication connections made again", view.reconnects)
 }

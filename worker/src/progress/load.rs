@@ -1,5 +1,10 @@
 //! What loads have done: how much, and how long it took.
 
+use std::time::{Duration, Instant};
+
+/// Between two loads a stream that is far behind may have nothing pending; for so long the last load speaks for it.
+const RECENT: Duration = Duration::from_secs(3);
+
 /// One load that ended well.
 #[derive(Debug, Clone, Copy)]
 pub struct LoadDone {
@@ -44,12 +49,37 @@ pub(super) struct Loads {
     pub(super) count: u64,
     pub(super) duration: Durations,
     pub(super) lag: Durations,
+    /// When the last one ended, and how old its oldest commit was.
+    latest: Option<(Instant, f64)>,
 }
 
 impl Loads {
-    pub(super) fn add(&mut self, done: &LoadDone) {
+    pub(super) fn add(&mut self, done: &LoadDone, now: Instant) {
         self.count += 1;
         self.duration.observe(done.seconds);
         self.lag.observe(done.lag_seconds);
+        self.latest = Some((now, done.lag_seconds));
+    }
+
+    /// Milliseconds from commit to durable, of a load a moment ago.
+    pub(super) fn recent_lag_ms(&self, now: Instant) -> u64 {
+        let is_recent = |(at, _): &(Instant, f64)| now.saturating_duration_since(*at) < RECENT;
+        self.latest.filter(is_recent).map_or(0, |(_, seconds)| (seconds * 1e3) as u64)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_stream_that_is_far_behind_shows_it_between_two_loads_and_not_for_ever() {
+        let (mut loads, now) = (Loads::default(), Instant::now());
+        assert_eq!(loads.recent_lag_ms(now), 0);
+        let done = LoadDone { changes: 1, rows: 1, bytes: 1, seconds: 0.1, lag_seconds: 200.0 };
+        loads.add(&done, now);
+        loads.add(&LoadDone { lag_seconds: 180.0, ..done }, now);
+        assert_eq!(loads.recent_lag_ms(now + Duration::from_secs(1)), 180_000);
+        assert_eq!(loads.recent_lag_ms(now + RECENT), 0);
     }
 }

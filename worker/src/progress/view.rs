@@ -1,6 +1,10 @@
 //! The board at one moment, for those who report it.
 
-use std::{collections::BTreeMap, sync::atomic::Ordering::Relaxed, time::SystemTime};
+use std::{
+    collections::BTreeMap,
+    sync::atomic::Ordering::Relaxed,
+    time::{Instant, SystemTime},
+};
 
 use super::{Durations, Progress, Sizes, SlotHealth, Stage, State, TableProgress, lock, unix_millis};
 use crate::{fault::Fault, lsn::Lsn, table::TableName};
@@ -63,7 +67,7 @@ impl Progress {
             changes_done: done,
             held_bytes: self.held_bytes.load(Relaxed),
             lag_bytes: received.since(durable),
-            lag_ms: self.lag_ms(),
+            lag_ms: self.pending_ms().max(loads.recent_lag_ms(Instant::now())),
             reconnects: self.reconnects.load(Relaxed),
             load_retries: self.load_retries.load(Relaxed),
             loads: loads.count,
@@ -77,7 +81,7 @@ impl Progress {
         }
     }
 
-    fn lag_ms(&self) -> u64 {
+    fn pending_ms(&self) -> u64 {
         match self.oldest_pending.load(Relaxed) {
             0 => 0,
             oldest => unix_millis(SystemTime::now()).saturating_sub(oldest),

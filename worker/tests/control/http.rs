@@ -65,7 +65,7 @@ async fn the_status_has_every_field_of_the_contract() {
     let status = worker.get("/status").await.json();
     let expected = json!({
         "engine_running": true, "state": "running", "stage": "cdc", "stage_detail": "replicating changes",
-        "uptime_secs": 0, "events_processed": 10, "replication_lag_ms": 0, "batches_sent": 1,
+        "uptime_secs": 0, "events_processed": 10, "replication_lag_ms": 200, "batches_sent": 1,
         "pending_events": 2, "current_lsn": "0x100000020", "confirmed_lsn": "0x100000008",
     });
     for (name, value) in expected.as_object().unwrap() {
@@ -85,7 +85,7 @@ async fn the_metrics_have_the_names_of_the_contract_and_ours() {
     for line in [
         "dbmazz_events_processed_total 10",
         "dbmazz_events_per_second 0.0",
-        "dbmazz_replication_lag_ms 0.0",
+        "dbmazz_replication_lag_ms 200.0",
         "dbmazz_batches_sent_total 1",
         "dbmazz_pending_events 2.0",
         "dbmazz_table_rows_total{table=\"public.orders\"} 9",
