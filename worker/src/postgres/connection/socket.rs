@@ -4,7 +4,7 @@
 //! status updates by the clock, and notice a pause.
 
 use std::{
-    io::{self, ErrorKind, Read, Write},
+    io::{self, BufReader, ErrorKind, Read, Write},
     net::TcpStream,
     time::{Duration, Instant},
 };
@@ -12,27 +12,32 @@ use std::{
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustls::ClientConnection;
 
+/// As much is taken from TCP at once: TLS by itself asks for a few records each time.
+const CIPHERTEXT: usize = 32 << 10;
+
 #[derive(Debug)]
 pub(super) struct Socket {
-    tcp: TcpStream,
+    /// Reads ahead for TLS only.
+    tcp: BufReader<TcpStream>,
     tls: Option<Box<ClientConnection>>,
 }
 
 impl Socket {
     /// `tcp` must not block.
     pub(super) fn plain(tcp: TcpStream) -> Self {
-        Self { tcp, tls: None }
+        Self { tcp: BufReader::with_capacity(0, tcp), tls: None }
     }
 
     /// Goes on in TLS, the handshake included.
     pub(super) fn into_tls(self, tls: ClientConnection, deadline: Instant) -> io::Result<Self> {
-        let mut socket = Self { tcp: self.tcp, tls: Some(Box::new(tls)) };
+        let tcp = BufReader::with_capacity(CIPHERTEXT, self.tcp.into_inner());
+        let mut socket = Self { tcp, tls: Some(Box::new(tls)) };
         while let Some(tls) = &mut socket.tls
             && tls.is_handshaking()
         {
-            flush_tls(&socket.tcp, tls, deadline)?;
-            if tls.is_handshaking() && receive_tls(&socket.tcp, tls)? == Received::Nothing {
-                wait(&socket.tcp, PollFlags::IN, remaining(deadline)?)?;
+            flush_tls(socket.tcp.get_ref(), tls, deadline)?;
+            if tls.is_handshaking() && receive_tls(&mut socket.tcp, tls)? == Received::Nothing {
+                wait(socket.tcp.get_ref(), PollFlags::IN, remaining(deadline)?)?;
             }
         }
         Ok(socket)
@@ -46,8 +51,8 @@ impl Socket {
     /// Reads what is there; `WouldBlock` when nothing is, 0 at the end.
     pub(super) fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
         match &mut self.tls {
-            None => read_retrying(&mut self.tcp, into),
-            Some(tls) => read_records(&self.tcp, tls, into),
+            None => read_retrying(self.tcp.get_mut(), into),
+            Some(tls) => read_records(&mut self.tcp, tls, into),
         }
     }
 
@@ -66,17 +71,18 @@ impl Socket {
 
     pub(super) fn write_all(&mut self, bytes: &[u8], deadline: Instant) -> io::Result<()> {
         match &mut self.tls {
-            None => write_tcp(&self.tcp, bytes, deadline),
+            None => write_tcp(self.tcp.get_ref(), bytes, deadline),
             Some(tls) => {
                 tls.writer().write_all(bytes)?;
-                flush_tls(&self.tcp, tls, deadline)
+                flush_tls(self.tcp.get_ref(), tls, deadline)
             }
         }
     }
 
-    /// Waits until reading makes sense, or the time is over.
+    /// Waits until reading makes sense, or the time is over. Only after a read that found nothing: what was read ahead
+    /// wakes nobody.
     pub(super) fn wait_readable(&self, limit: Duration) -> io::Result<()> {
-        wait(&self.tcp, PollFlags::IN, limit)
+        wait(self.tcp.get_ref(), PollFlags::IN, limit)
     }
 }
 
@@ -91,7 +97,11 @@ enum Received {
 }
 
 /// One record after the other: a server makes one of each message.
-fn read_records(tcp: &TcpStream, tls: &mut ClientConnection, into: &mut [u8]) -> io::Result<usize> {
+fn read_records(
+    tcp: &mut BufReader<TcpStream>,
+    tls: &mut ClientConnection,
+    into: &mut [u8],
+) -> io::Result<usize> {
     let mut filled = 0;
     while let Some(room) = into.get_mut(filled..)
         && !room.is_empty()
@@ -110,8 +120,8 @@ fn read_records(tcp: &TcpStream, tls: &mut ClientConnection, into: &mut [u8]) ->
     Ok(filled)
 }
 
-fn receive_tls(mut tcp: &TcpStream, tls: &mut ClientConnection) -> io::Result<Received> {
-    match tls.read_tls(&mut tcp) {
+fn receive_tls(tcp: &mut BufReader<TcpStream>, tls: &mut ClientConnection) -> io::Result<Received> {
+    match tls.read_tls(tcp) {
         Ok(0) if tls.is_handshaking() => return Err(closed()),
         // Once more through the reader, which tells the end.
         Ok(_) => {}
@@ -122,7 +132,7 @@ fn receive_tls(mut tcp: &TcpStream, tls: &mut ClientConnection) -> io::Result<Re
     let processed = tls.process_new_packets();
     if processed.is_err() {
         // The alert tells the peer why; whether it arrives does not matter any more.
-        drop(tls.write_tls(&mut tcp));
+        drop(tls.write_tls(tcp.get_mut()));
     }
     processed.map_err(|error| io::Error::new(ErrorKind::InvalidData, error))?;
     Ok(Received::Something)
