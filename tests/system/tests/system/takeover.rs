@@ -68,7 +68,8 @@ async fn rule_10_a_successor_without_the_notes_of_a_killed_worker_waits_and_says
 async fn a_worker_that_may_not_load_yet_is_not_ready() -> Result<()> {
     let rig = Rig::of(ROWS, "t").await?;
     // The right to load is claimed by a load of its own.
-    rig.sink.inject(&json!({"table": "app.dbmazz_jobs", "stage": "commit", "action": "hold"}))?;
+    let claim = json!({"table": "app.dbmazz_jobs", "stage": "commit", "action": "hold", "count": 1});
+    rig.sink.inject(&claim)?;
     let mut worker = Worker::start(&rig.settings)?;
     rig.sink.until_struck().await?;
     assert!(!worker.status().await?.ready);
