@@ -6,13 +6,14 @@ use worker::{
     fault::Course,
     lsn::Lsn,
     past::{End, Past},
-    postgres::prepare,
+    postgres::{Intake, prepare},
 };
 
 use crate::{follow::Follow, server::Source};
 
 /// Rows of half a kilobyte: enough WAL for catch-up to begin.
 const BACKLOG: usize = 60_000;
+const SMALL: usize = 40_000;
 
 fn eager(source: &Source) -> SourceConfig {
     SourceConfig { catch_up: Some(0), ..source.config(&["orders"]) }
@@ -29,6 +30,23 @@ fn backlog(source: &Source) {
         .sql(&format!("INSERT INTO orders SELECT i, repeat('x', 500) FROM generate_series(1, {BACKLOG}) i"));
     // A peek ends at what is flushed, and the test server commits before that.
     source.sql("SET synchronous_commit = on; INSERT INTO orders VALUES (0, 'last of the backlog')");
+}
+
+/// The same, each row in a transaction of its own.
+fn small_transactions(source: &Source) {
+    Follow::start(&source.config(&["orders"])).drain();
+    source.admin(&format!(
+        "DO $$ BEGIN FOR i IN 1..{SMALL} LOOP INSERT INTO orders VALUES (i, repeat('x', 500)); COMMIT; \
+         END LOOP; END $$"
+    ));
+    source.sql("SET synchronous_commit = on; INSERT INTO orders VALUES (0, 'end')");
+}
+
+fn sees_all_of_the_small_once(mut follow: Follow) {
+    follow.until("the end is there", |follow| follow.seen.last().is_some_and(|last| last.ends_with("end")));
+    let (seen, _) = follow.drain();
+    let rows: std::collections::BTreeSet<_> = seen.iter().collect();
+    assert_eq!((rows.len(), seen.len()), (SMALL + 1, SMALL + 1));
 }
 
 /// Takes so many changes without making them durable.
@@ -94,6 +112,29 @@ fn a_transaction_that_came_whole_before_the_session_was_cut_does_not_come_again(
     let inserted = follow.seen.iter().filter(|seen| seen.starts_with('+')).count();
     assert_eq!(inserted, BACKLOG + 2, "what had come whole, and nothing of it twice");
     follow.drain();
+}
+
+#[test]
+fn nothing_is_lost_when_the_session_is_cut_in_the_middle_of_a_chunk() {
+    let source = Source::new("behind_torn");
+    small_transactions(&source);
+    let mut follow = Follow::start(&eager(&source));
+    take(&mut follow, 1);
+    source.admin(&format!("SELECT pg_terminate_backend({})", source.walsender("pid")));
+    sees_all_of_the_small_once(follow);
+}
+
+#[test]
+fn nothing_is_lost_when_a_job_is_paused_in_the_middle_of_a_chunk() {
+    let source = Source::new("behind_paused");
+    small_transactions(&source);
+    let mut follow = Follow::with_room(&eager(&source), 1 << 30);
+    take(&mut follow, 1);
+    follow.intake.send_replace(Intake::Paused);
+    let streams = |_: &Follow| ["catchup", "streaming"].contains(&source.walsender("state").as_str());
+    follow.until("the chunk is left", streams);
+    follow.intake.send_replace(Intake::Open);
+    sees_all_of_the_small_once(follow);
 }
 
 #[test]

@@ -130,12 +130,19 @@ impl<'a> CatchUp<'a> {
         let command = chunk_command(copy, &self.reader.config.publication, self.chunk);
         self.connection.start_copy_out(&command, DECODE_LIMIT)?;
         let mut gather = Gather::copying(self.connection.take_inbox());
+        let ended = self.take_chunk(&mut gather);
+        // However it ended: what was routed is not asked for again.
+        self.hand_on(&mut gather);
+        ended
+    }
+
+    fn take_chunk(&mut self, gather: &mut Gather) -> Result<Chunk, SourceError> {
         let mut messages = 0;
         loop {
-            let heard = self.reader.digest(&mut gather)?;
+            let heard = self.reader.digest(gather)?;
             messages += heard.messages;
-            if gather.is_full() || heard.ended {
-                self.hand_on(&mut gather);
+            if gather.is_full() {
+                self.hand_on(gather);
             }
             if heard.ended {
                 let is_last = messages < u64::from(self.chunk);
@@ -150,7 +157,7 @@ impl<'a> CatchUp<'a> {
             if !self.reader.wants_to_read() {
                 return Ok(Chunk::Left);
             }
-            self.read(&mut gather)?;
+            self.read(gather)?;
         }
     }
 
