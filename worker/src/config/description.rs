@@ -65,9 +65,9 @@ fn source(
     publication: String,
     postgres: Postgres,
 ) -> Result<SourceConfig, ConfigError> {
-    let Postgres { host, port, database, credentials: _, tls, slot: of_slot, catch_up, tables } = postgres;
-    // The worker knows no other way.
-    let Slot { on_lost: OnLost::Fail } = of_slot;
+    // The worker knows no other way than to fail.
+    let Slot { on_lost: OnLost::Fail } = postgres.slot;
+    let Postgres { host, port, database, credentials: _, tls, catch_up, tables, .. } = postgres;
     let (user, password) =
         credentials(&field(SOURCE, "credentials"), directory, SOURCE_USERNAME, SOURCE_PASSWORD)?;
     Ok(SourceConfig {

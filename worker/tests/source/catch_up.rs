@@ -13,6 +13,7 @@ use crate::{follow::Follow, server::Source};
 
 /// Rows of half a kilobyte: enough WAL for catch-up to begin.
 const BACKLOG: usize = 60_000;
+/// The same, of rows in transactions of their own.
 const SMALL: usize = 40_000;
 
 fn eager(source: &Source) -> SourceConfig {
@@ -32,7 +33,7 @@ fn backlog(source: &Source) {
     source.sql("SET synchronous_commit = on; INSERT INTO orders VALUES (0, 'last of the backlog')");
 }
 
-/// The same, each row in a transaction of its own.
+/// As [`backlog`], each row in a transaction of its own.
 fn small_transactions(source: &Source) {
     Follow::start(&source.config(&["orders"])).drain();
     source.admin(&format!(
@@ -125,7 +126,7 @@ fn nothing_is_lost_when_the_session_is_cut_in_the_middle_of_a_chunk() {
 }
 
 #[test]
-fn nothing_is_lost_when_a_job_is_paused_in_the_middle_of_a_chunk() {
+fn a_job_that_was_paused_while_it_caught_up_goes_on_without_gap_or_repeat() {
     let source = Source::new("behind_paused");
     small_transactions(&source);
     let mut follow = Follow::with_room(&eager(&source), 1 << 30);
