@@ -12,7 +12,7 @@ use crate::{
     Mode, Options, Profile, Settings, Stats, User,
     catalog::Catalog,
     clock::Clock,
-    fault::Faults,
+    fault::{Action, Faults, Stage},
     grants::{Grants, Object, Privilege},
     loaded::{Open, Rows},
     locked,
@@ -46,6 +46,8 @@ pub(crate) struct Cluster {
     error_log_number: AtomicU64,
     pub(crate) be_port: OnceLock<u16>,
     pub(crate) is_be_up: AtomicBool,
+    /// From when on an FE reaches a BE that has come up.
+    settled_at: AtomicI64,
 }
 
 impl Cluster {
@@ -69,6 +71,7 @@ impl Cluster {
             error_log_number: AtomicU64::new(0),
             be_port: OnceLock::new(),
             is_be_up: AtomicBool::new(true),
+            settled_at: AtomicI64::new(i64::MIN),
         }
     }
 
@@ -105,6 +108,18 @@ impl Cluster {
         u32::from(self.is_be_up.load(Ordering::Relaxed))
     }
 
+    /// The BE has come up.
+    pub(crate) fn backend_is_up(&self) {
+        self.is_be_up.store(true, Ordering::Relaxed);
+        let settling = i64::try_from(self.settings().settling_millis).unwrap_or(i64::MAX / 4);
+        self.settled_at.store(self.clock.now() + settling, Ordering::Relaxed);
+    }
+
+    /// An FE that asks a BE for something right after its start is refused for a moment.
+    pub(crate) fn is_backend_reachable(&self) -> bool {
+        self.clock.now() >= self.settled_at.load(Ordering::Relaxed)
+    }
+
     pub(crate) fn backend_address(&self) -> String {
         format!("{}:{}", self.options.advertise, self.be_port.get().copied().unwrap_or(self.options.be_port))
     }
@@ -122,6 +137,20 @@ impl Cluster {
     pub(crate) fn lose_leader(&self) {
         locked(&self.transactions).forget_running();
         locked(&self.open).lose_frontend();
+    }
+
+    /// Meets a fault, and carries out what concerns the whole cluster.
+    pub(crate) async fn meet(&self, stage: Stage, table: &str, label: &str) -> Option<Action> {
+        let action = self.faults.meet(stage, table, label).await;
+        if action == Some(Action::RestartFrontend) {
+            self.lose_leader();
+        }
+        action
+    }
+
+    /// The same at a BE, for which a restart of the FE is no end.
+    pub(crate) async fn meet_at_backend(&self, stage: Stage, table: &str, label: &str) -> Option<Action> {
+        self.meet(stage, table, label).await.filter(|action| *action != Action::RestartFrontend)
     }
 
     /// Where the leader listens for HTTP.

@@ -74,6 +74,9 @@ pub enum Action {
     FalseOk,
     /// Send the first half of the answer, then close (stage `answer`).
     CutAnswer,
+    /// The leading FE starts anew and forgets what it kept in memory alone: open transactions over several tables, and
+    /// loads neither prepared nor committed. A call that the FE serves ends without an answer; a BE's load goes on.
+    RestartFrontend,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -2,7 +2,19 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
-use crate::{Profile, outcome::Part};
+use crate::{Profile, http::Request, outcome::Part};
+
+/// Headers that belong to a request and not to what is loaded.
+const TRANSPORT: [&str; 8] = [
+    "authorization",
+    "accept",
+    "connection",
+    "content-length",
+    "expect",
+    "host",
+    "transfer-encoding",
+    "user-agent",
+];
 
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Rows {
@@ -119,6 +131,25 @@ pub(crate) struct Single {
 /// Headers as they came.
 pub(crate) type Headers = Vec<(String, Vec<u8>)>;
 
+/// The headers that say what is loaded and how, in an order of their own.
+pub(crate) fn load_headers(request: &Request) -> Headers {
+    let headers = request.headers.iter().map(|(name, value)| (name.to_lowercase(), value.clone()));
+    let mut headers: Headers = headers.filter(|(name, _)| !TRANSPORT.contains(&name.as_str())).collect();
+    headers.sort();
+    headers
+}
+
+/// The request with other headers of a load in place of its own.
+pub(crate) fn with_load_headers(request: &Request, planned: &Headers) -> Request {
+    let is_own = |(name, _): &(String, Vec<u8>)| {
+        TRANSPORT.iter().any(|transport| name.eq_ignore_ascii_case(transport))
+    };
+    let mut planned_request = request.clone();
+    planned_request.headers.retain(is_own);
+    planned_request.headers.extend(planned.clone());
+    planned_request
+}
+
 /// A transaction over several tables, as the FE sees it.
 #[derive(Debug)]
 pub(crate) struct Multi {
@@ -127,7 +158,7 @@ pub(crate) struct Multi {
     pub(crate) loaded: Loaded,
     /// Tables that a load is under way into.
     pub(crate) busy: HashSet<String>,
-    /// By table, the headers of its first load: they are the plan for all of its loads.
+    /// By table, the headers of the first hop of its first load: the FE has made of them the plan for all of its loads.
     pub(crate) planned: HashMap<String, Headers>,
     pub(crate) timeout_seconds: u32,
     pub(crate) deadline_millis: i64,

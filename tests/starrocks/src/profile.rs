@@ -131,7 +131,7 @@ impl Profile {
     /// The message of a load without rows (§5.5).
     pub(crate) fn empty_load_message(self) -> &'static str {
         if self >= Self::V4_1 {
-            "No rows were imported from upstream"
+            "No rows were imported from upstream. Possible causes: 1) no rows were sent"
         } else {
             "No partitions have data available for loading. If you are sure there may be no data to be loaded, \
              you can use `ADMIN SET FRONTEND CONFIG ('empty_load_as_error' = 'false')` to ensure such load jobs \

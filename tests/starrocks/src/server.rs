@@ -194,7 +194,7 @@ impl Servers {
             start_part(part, listener, &self.cluster, tasks, 0);
         }
         if part == Part::Be {
-            self.cluster.is_be_up.store(true, Ordering::Relaxed);
+            self.cluster.backend_is_up();
         }
         Ok(())
     }

@@ -18,6 +18,8 @@ pub struct Settings {
     pub compaction_millis: u64,
     /// How long followers do not know of a change of databases, tables or columns (§12.1).
     pub follower_lag_millis: u64,
+    /// How long CREATE TABLE is refused after a BE has come up: the FE does not reach it yet.
+    pub settling_millis: u64,
 }
 
 impl Default for Settings {
@@ -28,6 +30,7 @@ impl Default for Settings {
             max_versions: 1000,
             compaction_millis: 5_000,
             follower_lag_millis: 0,
+            settling_millis: 0,
         }
     }
 }

@@ -28,6 +28,8 @@ mod grants;
 mod labels;
 #[path = "standin/loads.rs"]
 mod loads;
+#[path = "standin/multi.rs"]
+mod multi;
 #[path = "standin/names.rs"]
 mod names;
 #[path = "standin/recordings.rs"]

@@ -13,7 +13,7 @@ use crate::{
     http::{Connection, HeadError, Request, Response, Status, decode_percent},
 };
 
-pub(crate) use headers::{Framing, LoadHeaders};
+pub(crate) use headers::{BeginHeaders, Framing, LoadHeaders};
 
 /// The BE sets no limit to headers; this one only bounds memory (§3.1).
 const MAX_HEAD: usize = 16 * 1024 * 1024;

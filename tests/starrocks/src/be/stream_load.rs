@@ -170,7 +170,7 @@ impl Load<'_> {
 
     async fn meet(&self, stage: Stage) -> Option<Action> {
         let table = format!("{}.{}", self.database, self.table);
-        self.cluster.faults.meet(stage, &table, &self.label).await
+        self.cluster.meet_at_backend(stage, &table, &self.label).await
     }
 
     fn stop_for(&self, action: Action) -> Stop {

@@ -137,6 +137,9 @@ impl Table {
         if old.nullable && !column.nullable {
             return Err(SqlError::plain("Can not change from nullable to non-nullable".to_owned()));
         }
+        if old.constant_default() != column.constant_default() {
+            return Err(SqlError::plain("Can not change default value".to_owned()));
+        }
         if old == column {
             return Ok(false);
         }

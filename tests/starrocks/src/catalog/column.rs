@@ -39,6 +39,11 @@ impl Column {
         }
     }
 
+    /// The default that a change of the column has to repeat: `DEFAULT NULL` is none (§12.6).
+    pub(crate) fn constant_default(&self) -> Option<&DefaultValue> {
+        self.default.as_ref().filter(|default| **default != DefaultValue::Null)
+    }
+
     /// What a row gets that does not have this column; nothing when there is neither default nor NULL.
     pub(crate) fn value_when_absent(&self, now_millis: i64) -> Option<Value> {
         match &self.default {

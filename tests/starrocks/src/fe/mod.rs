@@ -47,7 +47,8 @@ pub(crate) async fn serve(cluster: Arc<Cluster>, mut connection: Connection, fro
         let Reply::Answer(response) = answer(&cluster, &request, &client, frontend).await else {
             return connection.drop_hard();
         };
-        let closes = response.closes || request.wants_close();
+        let response = if request.wants_close() { response.closing() } else { response };
+        let closes = response.closes;
         if connection.send(&response).await.is_err() {
             return;
         }
@@ -127,7 +128,7 @@ async fn with_user(
         return Reply::Answer(response);
     }
     let label = request.parameter("label").unwrap_or_default();
-    match cluster.faults.meet(Stage::State, &format!("{database}."), &label).await {
+    match cluster.meet(Stage::State, &format!("{database}."), &label).await {
         None => Reply::Answer(then()),
         Some(Action::Fail { message }) => {
             Reply::Answer(Response::json(RestResult::failed("1", &message).compact()))

@@ -8,11 +8,13 @@ use super::{
     transaction::{Call, Operation},
 };
 use crate::{
+    be::{BeginHeaders, LoadHeaders},
     fault::{Action, Stage},
     http::Response,
-    loaded::{Idle, Multi, MultiState},
+    loaded::{Idle, Loaded, Multi, MultiState, load_headers},
     locked,
     outcome::Publication,
+    plan::LoadPlan,
 };
 
 const DEFAULT_SECONDS: u32 = 600;
@@ -23,8 +25,10 @@ const SHORT_SECONDS: u32 = 20;
 enum Fate {
     Visible,
     Late,
-    /// Nothing is committed.
-    Failed,
+    /// Nothing is committed, and the answer says so.
+    Failed(String),
+    /// Nothing is committed, and the answer does not know it; the label does.
+    FailedUnnoticed,
 }
 
 pub(super) async fn serve(call: &Call<'_>) -> Reply {
@@ -37,9 +41,9 @@ pub(super) async fn serve(call: &Call<'_>) -> Reply {
     }
 }
 
-/// `OK` and no word more, as `begin` is answered.
-fn ok() -> Response {
-    Response::json(pretty(&[("Status", quote("OK")), ("Message", quote(""))]))
+/// `OK` and a word at most, as `begin` and `rollback` are answered.
+fn ok(message: &str) -> Response {
+    Response::json(pretty(&[("Status", quote("OK")), ("Message", quote(message))]))
 }
 
 async fn begin(call: &Call<'_>) -> Reply {
@@ -69,7 +73,7 @@ async fn begin(call: &Call<'_>) -> Reply {
     locked(&cluster.stats).begun += 1;
     match call.strike(Stage::Answer).await {
         Some(reply) => reply,
-        None => Reply::Answer(ok()),
+        None => Reply::Answer(ok("")),
     }
 }
 
@@ -98,19 +102,57 @@ fn label_exists(call: &Call<'_>, state: &str) -> Response {
     ]))
 }
 
+/// The load is planned here and now, from the headers of this hop; the BE is sent the plan (§11.2).
 fn load(call: &Call<'_>) -> Response {
-    let open = locked(&call.cluster.open);
-    match open.multi.get(&call.key) {
-        Some(multi) if multi.state == MultiState::Begin => call.redirect(),
-        _ => call.not_found(),
+    if !is_begun(call) {
+        return no_task(call);
     }
+    match plan(call) {
+        Ok(()) => call.redirect(),
+        Err(reason) => {
+            if let Some(multi) = locked(&call.cluster.open).multi.get_mut(&call.key) {
+                multi.loaded.fault = Some(reason.clone());
+            }
+            call.failed(&reason)
+        }
+    }
+}
+
+fn is_begun(call: &Call<'_>) -> bool {
+    let open = locked(&call.cluster.open);
+    open.multi.get(&call.key).is_some_and(|multi| multi.state == MultiState::Begin)
+}
+
+/// A table is planned once in a transaction: what later loads say of columns and modes is not heard.
+fn plan(call: &Call<'_>) -> Result<(), String> {
+    let (request, (database, _)) = (call.request, &call.key);
+    let name = request.header("table").unwrap_or_default();
+    let format = BeginHeaders::read(request)?.format;
+    let headers = LoadHeaders::read(request, &name, format, true)?;
+    let catalog = locked(&call.cluster.catalog);
+    let table = catalog.table(database, &name);
+    LoadPlan::new(table.ok_or_else(|| format!("unknown table \"{database}.{name}\""))?, &headers)?;
+    drop(catalog);
+    if let Some(multi) = locked(&call.cluster.open).multi.get_mut(&call.key) {
+        multi.planned.entry(name).or_insert_with(|| load_headers(request));
+    }
+    Ok(())
+}
+
+/// What this FE says of a label of this type that it does not know: rollback forgets the blanks.
+fn no_task(call: &Call<'_>) -> Response {
+    let (_, label) = &call.key;
+    call.failed(&match call.operation {
+        Operation::Rollback => format!("stream load task{label}does not exist"),
+        _ => format!("stream load task {label} does not exist"),
+    })
 }
 
 async fn commit(call: &Call<'_>) -> Reply {
     let (database, label) = &call.key;
     let cluster = call.cluster;
     let (mut late, mut denial) = (0, None);
-    match cluster.faults.meet(Stage::Commit, &format!("{database}."), label).await {
+    match cluster.meet(Stage::Commit, &format!("{database}."), label).await {
         None => {}
         Some(Action::PublishTimeout { visible_after_millis }) => late = visible_after_millis,
         Some(Action::FalseOk) => denial = Some("the commit came to nothing".to_owned()),
@@ -122,7 +164,7 @@ async fn commit(call: &Call<'_>) -> Reply {
     }
     let (id, state) = match locked(&cluster.open).multi.get(&call.key) {
         Some(multi) => (multi.id, multi.state),
-        None => return Reply::Answer(call.failed(&format!("No transaction found by label {label}"))),
+        None => return Reply::Answer(no_task(call)),
     };
     match state {
         MultiState::Begin => {}
@@ -134,7 +176,7 @@ async fn commit(call: &Call<'_>) -> Reply {
             let message = format!("Can not commit CANCELLED transaction {id}, label is {label}");
             return Reply::Answer(call.failed(&message));
         }
-        MultiState::Cancelled => return Reply::Answer(ok()),
+        MultiState::Cancelled => return Reply::Answer(ok("")),
     }
     let fate = decide(call, late, denial);
     if let Some(reply) = call.strike(Stage::Answer).await {
@@ -143,8 +185,8 @@ async fn commit(call: &Call<'_>) -> Reply {
     Reply::Answer(match fate {
         Fate::Visible => call.done(id, ""),
         Fate::Late => call.failed("publish timeout"),
-        // The answer does not know that nothing was committed; the label does.
-        Fate::Failed => call.done(id, ""),
+        Fate::Failed(message) => call.failed(&message),
+        Fate::FailedUnnoticed => call.done(id, ""),
     })
 }
 
@@ -152,23 +194,18 @@ async fn commit(call: &Call<'_>) -> Reply {
 fn decide(call: &Call<'_>, late: u64, denial: Option<String>) -> Fate {
     let (database, label) = &call.key;
     let (cluster, now) = (call.cluster, call.cluster.clock.now());
-    let Some((id, seconds, loaded)) = take(call) else { return Fate::Failed };
+    let Some((id, seconds, loaded)) = take(call) else { return Fate::FailedUnnoticed };
     let tables = loaded.parts.iter().map(|part| part.table_id).collect();
     let mut transactions = locked(&cluster.transactions);
     if transactions.begin_as(id, database, label, tables, seconds, now).is_err() {
-        return Fate::Failed;
+        return Fate::FailedUnnoticed;
     }
-    let verdict = if loaded.has_too_many_filtered() {
-        Err("abnormal data more than max filter rate".to_owned())
-    } else {
-        loaded.verdict(cluster.profile())
-    };
-    if let Err(reason) = denial.map_or(verdict, Err) {
+    if let Err((reason, fate)) = judge(call, id, &loaded, denial) {
         transactions.abort(database, id, &reason, now);
-        return Fate::Failed;
+        return fate;
     }
     if transactions.commit(database, id, now).is_err() {
-        return Fate::Failed;
+        return Fate::FailedUnnoticed;
     }
     drop(transactions);
     cluster.record_tables(label, &loaded.tables);
@@ -181,8 +218,26 @@ fn decide(call: &Call<'_>, late: u64, denial: Option<String>) -> Fate {
     if cluster.publish(publication) { Fate::Visible } else { Fate::Late }
 }
 
+/// Why a commit fails, with what becomes of it: what went wrong in a load, or that nothing was loaded, is said.
+fn judge(call: &Call<'_>, id: u64, loaded: &Loaded, denial: Option<String>) -> Result<(), (String, Fate)> {
+    let (_, label) = &call.key;
+    if let Some(reason) = denial {
+        return Err((reason, Fate::FailedUnnoticed));
+    }
+    if loaded.has_too_many_filtered() {
+        return Err(("abnormal data more than max filter rate".to_owned(), Fate::FailedUnnoticed));
+    }
+    if let Some(fault) = &loaded.fault {
+        let message = format!(
+            "STREAM_LOAD_TASK:{id}, label{{{label}}}, error_msg{{cancel stream task for exception: {fault}}}"
+        );
+        return Err((fault.clone(), Fate::Failed(message)));
+    }
+    loaded.verdict(call.cluster.profile()).map_err(|reason| (reason.clone(), Fate::Failed(reason)))
+}
+
 /// Marks the transaction as committed and takes its rows.
-fn take(call: &Call<'_>) -> Option<(u64, u32, crate::loaded::Loaded)> {
+fn take(call: &Call<'_>) -> Option<(u64, u32, Loaded)> {
     let mut open = locked(&call.cluster.open);
     let multi = open.multi.get_mut(&call.key)?;
     multi.state = MultiState::Committed;
@@ -203,8 +258,8 @@ fn cancel(call: &Call<'_>) -> Option<(u64, MultiState)> {
 fn rollback(call: &Call<'_>) -> Response {
     let (_, label) = &call.key;
     match cancel(call) {
-        None => call.not_found(),
-        Some((id, MultiState::Begin)) => call.done(id, ""),
+        None => no_task(call),
+        Some((_, MultiState::Begin)) => ok(&format!("stream load {label} abort")),
         Some((id, MultiState::Cancelled)) => {
             call.done(id, &format!("Transaction {id} has already aborted, label is {label}"))
         }

@@ -26,7 +26,7 @@ pub(super) async fn stream_load(
         Err(response) => return Reply::Answer(response),
     };
     let label = request.header("label").unwrap_or_default();
-    match cluster.faults.meet(Stage::Redirect, &format!("{database}.{table}"), &label).await {
+    match cluster.meet(Stage::Redirect, &format!("{database}.{table}"), &label).await {
         None => Reply::Answer(redirect(cluster.profile(), request, &address)),
         Some(Action::RedirectTo { address }) => Reply::Answer(redirect(cluster.profile(), request, &address)),
         Some(Action::NoBackend) => Reply::Answer(refused("No backend alive.")),

@@ -111,7 +111,7 @@ impl Call<'_> {
     pub(super) async fn strike(&self, stage: Stage) -> Option<Reply> {
         let (database, label) = &self.key;
         let table = format!("{database}.{}", self.request.header("table").unwrap_or_default());
-        Some(match self.cluster.faults.meet(stage, &table, label).await? {
+        Some(match self.cluster.meet(stage, &table, label).await? {
             Action::RedirectTo { address } => Reply::Answer(self.redirect_to(&address)),
             Action::NoBackend => Reply::Answer(self.failed("No backend alive.")),
             Action::Fail { message } => Reply::Answer(self.failed(&message)),
@@ -193,7 +193,7 @@ impl Call<'_> {
     /// What is prepared is committed by the FE alone.
     async fn commit_prepared(&self, id: u64) -> Reply {
         let (database, label) = &self.key;
-        let late = match self.cluster.faults.meet(Stage::Commit, &format!("{database}."), label).await {
+        let late = match self.cluster.meet(Stage::Commit, &format!("{database}."), label).await {
             None => 0,
             Some(Action::PublishTimeout { visible_after_millis }) => visible_after_millis,
             Some(Action::Fail { message }) => return Reply::Answer(self.failed(&message)),

@@ -6,7 +6,8 @@ use std::borrow::Cow;
 
 use super::{Json, Object};
 
-const MAX_DEPTH: usize = 512;
+/// As many composites in one another as simdjson takes, the row's own object counted (§17).
+const MAX_DEPTH: usize = 1024;
 
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("parse error. The JSON document has an improper structure at byte {at}: {reason}")]
@@ -105,11 +106,11 @@ impl<'a> Cursor<'a> {
     }
 
     pub(crate) fn value(&mut self, depth: usize) -> Result<Json<'a>, SyntaxError> {
-        if depth > MAX_DEPTH {
-            return Err(self.error("the nesting is too deep"));
-        }
         let first = self.peek();
         let start = self.at;
+        if depth >= MAX_DEPTH && matches!(first, Some(b'{' | b'[')) {
+            return Err(self.error("the nesting is too deep"));
+        }
         match first {
             Some(b'{') => {
                 self.fields(depth, |_, _| {})?;

@@ -172,7 +172,7 @@ async fn query(
     text: String,
 ) -> io::Result<()> {
     let database = format!("{}.", session.database.as_deref().unwrap_or_default());
-    match cluster.faults.meet(Stage::Statement, &database, &text).await {
+    match cluster.meet(Stage::Statement, &database, &text).await {
         None => {}
         Some(Action::Fail { message }) => return wire.error(&SqlError::plain(message)).await,
         Some(_) => return Err(io::Error::other("a fault ends the connection")),
@@ -193,7 +193,7 @@ async fn query(
     });
     let (own, outcome) = work.await.map_err(io::Error::other)?;
     *session = own;
-    if cluster.faults.meet(Stage::Result, &database, &text).await.is_some() {
+    if cluster.meet(Stage::Result, &database, &text).await.is_some() {
         return Err(io::Error::other("a fault ends the connection"));
     }
     match outcome {

@@ -342,3 +342,37 @@ async fn s33_a_predicate_leaves_rows_out_and_counts_them() {
         none.body
     );
 }
+
+#[tokio::test]
+async fn s15_a_name_that_the_table_does_not_have_is_a_temporary_column_in_silence() {
+    let csv = "format: csv\ncolumn_separator: ,\ncolumns: id, v, w";
+    let json = "format: json\ncolumns: id, v, w";
+    for (headers, old, new) in
+        [(json, r#"{"id":1,"v":1,"w":1}"#, r#"{"id":1,"v":2,"w":2}"#), (csv, "1,1,1\n", "1,2,2\n")]
+    {
+        let bed = Bed::with_table("id BIGINT NOT NULL, v INT, w INT").await;
+        bed.load(headers, old).await;
+        bed.run("ALTER TABLE d.t RENAME COLUMN v TO x").await;
+        let answer = bed.load(headers, new).await;
+        assert_eq!(
+            (answer.field("Status"), answer.field("NumberFilteredRows")),
+            ("Success".into(), "0".into())
+        );
+        assert_eq!(bed.lines("SELECT id, x, w FROM d.t").await, ["1,NULL,2"], "{headers}: the value is lost");
+        let partial = bed.load(&format!("{headers}\npartial_update: true"), new.replace('2', "3")).await;
+        assert_eq!(partial.field("Status"), "Success", "{}", partial.body);
+        assert_eq!(bed.lines("SELECT id, x, w FROM d.t").await, ["1,NULL,3"], "{headers}");
+    }
+}
+
+#[tokio::test]
+async fn s08_json_is_read_as_deep_as_simdjson_reads_it() {
+    let bed = Bed::with_table("id BIGINT NOT NULL, j JSON").await;
+    let nested =
+        |depth: usize| format!("{{\"id\":{depth},\"j\":{}{}}}", "[".repeat(depth), "]".repeat(depth));
+    assert_eq!(bed.load("", nested(1023)).await.field("Status"), "Success");
+    let read = bed.lines("SELECT j FROM d.t WHERE id = 1023").await.concat();
+    assert_eq!(read.matches('[').count(), 1023);
+    let answer = bed.load("", nested(1024)).await;
+    assert!(answer.field("Message").contains("the nesting is too deep"), "{}", answer.body);
+}

@@ -392,9 +392,29 @@ async fn s23_a_restarted_frontend_has_lost_the_open_transaction() {
     bed.standin.down(Part::Fe).await;
     bed.standin.up(Part::Fe).await.expect("comes up");
     let load = client.load("t", "", r#"{"id":2}"#).await;
-    assert!(load.field("Message").contains("FE leader is started or switched"), "{}", load.body);
+    assert!(load.field("Message").ends_with("stream load task a does not exist"), "{}", load.body);
     assert_eq!(client.status("commit", "").await, "FAILED");
     assert_eq!((state(&bed, "a").await.field("state"), count(&bed).await), ("UNKNOWN".into(), "0".into()));
+}
+
+#[tokio::test]
+async fn s23_a_frontend_restarted_in_a_step_has_forgotten_it_whatever_the_backend_took() {
+    let bed = bed().await;
+    for stage in [Stage::Redirect, Stage::Continue, Stage::Answer] {
+        let label = format!("{stage:?}");
+        let client = Client::new(&bed, &label, MULTI);
+        assert_eq!(client.status("begin", "timeout: 60\r\n").await, "OK");
+        bed.standin.inject(Fault::once(stage, Action::RestartFrontend));
+        let load = client.load("t", "", r#"{"id":1}"#).await;
+        let expected = if stage == Stage::Redirect { 0 } else { 200 };
+        assert_eq!(load.status, expected, "{stage:?}: only a call that the frontend serves ends with it");
+        let commit = client.call("commit", "").await;
+        assert!(commit.field("Message").ends_with(&format!("stream load task {label} does not exist")));
+        assert_eq!(
+            (state(&bed, &label).await.field("state"), count(&bed).await),
+            ("UNKNOWN".into(), "0".into())
+        );
+    }
 }
 
 #[tokio::test]

@@ -29,7 +29,7 @@ impl Call<'_> {
 
     pub(super) async fn commit(&self) -> Outcome {
         let (database, label) = &self.key;
-        let late = match self.cluster.faults.meet(Stage::Commit, &self.name(), label).await {
+        let late = match self.cluster.meet_at_backend(Stage::Commit, &self.name(), label).await {
             None => 0,
             Some(Action::PublishTimeout { visible_after_millis }) => visible_after_millis,
             Some(Action::Fail { message }) => {
@@ -54,7 +54,7 @@ impl Call<'_> {
             parts: loaded.parts,
             due_millis: now + i64::try_from(late).unwrap_or(i64::MAX / 4),
         });
-        if self.cluster.faults.meet(Stage::Answer, &self.name(), label).await.is_some() {
+        if self.cluster.meet_at_backend(Stage::Answer, &self.name(), label).await.is_some() {
             return Outcome::Silence;
         }
         if !is_visible {

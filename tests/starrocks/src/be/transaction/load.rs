@@ -8,24 +8,12 @@ use crate::{
     },
     fault::Stage,
     http::{Body, Connection, Request},
-    loaded::{Headers, Loaded, MultiState},
+    loaded::{Loaded, MultiState, load_headers, with_load_headers},
     locked,
     transaction::State,
 };
 
 const MAX_JSON_BYTES: u64 = 100 * 1024 * 1024;
-
-/// Headers that belong to the request and not to what is loaded.
-const TRANSPORT: [&str; 8] = [
-    "authorization",
-    "accept",
-    "connection",
-    "content-length",
-    "expect",
-    "host",
-    "transfer-encoding",
-    "user-agent",
-];
 
 impl Call<'_> {
     pub(super) async fn load(&self, connection: &mut Connection, body: &mut Body) -> Outcome {
@@ -34,10 +22,16 @@ impl Call<'_> {
             Err(answer) => return Outcome::Answer(answer),
         };
         let (database, label) = &self.key;
-        let request = self.as_planned();
+        let request = match self.as_planned() {
+            Ok(request) => request,
+            Err(answer) => {
+                self.leave_broken(&Stop::fail(answer.message.as_str()));
+                return Outcome::Answer(answer);
+            }
+        };
         let load = Load::new(self.cluster, &request, (database, &self.table), label.clone());
         let mut load = load.in_transaction();
-        let taken = self.take(&mut load, connection, body).await;
+        let taken = self.take(&request, &mut load, connection, body).await;
         let loaded = match taken {
             Ok(loaded) => loaded,
             Err(stop) => {
@@ -65,11 +59,12 @@ impl Call<'_> {
 
     async fn take(
         &self,
+        request: &Request,
         load: &mut Load<'_>,
         connection: &mut Connection,
         body: &mut Body,
     ) -> Result<Loaded, Stop> {
-        let headers = BeginHeaders::read(self.request).map_err(Stop::fail)?;
+        let headers = BeginHeaders::read(request).map_err(Stop::fail)?;
         load.check_rights().map_err(Stop::fail)?;
         let content = load.take_body(connection, body, headers.format).await?;
         let (database, _) = &self.key;
@@ -94,7 +89,7 @@ impl Call<'_> {
                 format!("Request table {} not equal transaction table {}", self.table, single.table);
             return Err(Answer::error("INVALID_ARGUMENT", message));
         }
-        let headers = self.load_headers();
+        let headers = load_headers(self.request);
         let is_json = self.request.header("format").is_some_and(|format| format.eq_ignore_ascii_case("json"));
         let bytes = single.loaded.rows.bytes + self.request.content_length().unwrap_or(0);
         let fault = if single.headers.as_ref().is_some_and(|first| *first != headers) {
@@ -128,26 +123,21 @@ impl Call<'_> {
         found.is_some_and(|transaction| transaction.state == State::Prepare)
     }
 
-    fn load_headers(&self) -> Vec<(String, Vec<u8>)> {
-        let headers = self.request.headers.iter().map(|(name, value)| (name.to_lowercase(), value.clone()));
-        let mut headers: Vec<_> = headers.filter(|(name, _)| !TRANSPORT.contains(&name.as_str())).collect();
-        headers.sort();
-        headers
-    }
-
-    /// The first load of a table into a transaction over several is the plan for all: what later ones say of columns
-    /// and modes is not heard, and not complained of.
-    fn as_planned(&self) -> Request {
-        let mut request = self.request.clone();
-        let own = |name: &str| TRANSPORT.iter().any(|transport| name.eq_ignore_ascii_case(transport));
-        let mut open = locked(&self.cluster.open);
-        if let Some(multi) = open.multi.get_mut(&self.key).filter(|_| self.is_multi) {
-            let (transport, planned): (Headers, Headers) =
-                std::mem::take(&mut request.headers).into_iter().partition(|(name, _)| own(name));
-            let planned = multi.planned.entry(self.table.clone()).or_insert(planned);
-            request.headers = transport.into_iter().chain(planned.clone()).collect();
+    /// The FE has planned a load into a transaction over several tables from what its own hop said (§11.2): what this hop
+    /// says of columns and modes is not heard. Only another format is complained of.
+    fn as_planned(&self) -> Result<Request, Answer> {
+        if !self.is_multi {
+            return Ok(self.request.clone());
         }
-        request
+        let open = locked(&self.cluster.open);
+        let planned = open.multi.get(&self.key).and_then(|multi| multi.planned.get(&self.table));
+        let planned = with_load_headers(self.request, planned.ok_or_else(|| self.not_found())?);
+        let format = |request: &Request| BeginHeaders::read(request).map(|headers| headers.format).ok();
+        if format(self.request) != format(&planned) {
+            let message = "stream load context's format is not same as format from cur http header";
+            return Err(Answer::error("INTERNAL_ERROR", message));
+        }
+        Ok(planned)
     }
 
     /// Tables load side by side, each one load at a time (§11.2).

@@ -55,11 +55,32 @@ pub(super) fn table(cluster: &Cluster, session: &Session, create: CreateTable) -
         return if create.if_not_exists { Ok(()) } else { Err(SqlError::table_exists(&name)) };
     }
     let spec = check(create, cluster.mode(), profile)?;
+    check_backend(cluster)?;
     let id = catalog.next_id();
     if let Some(content) = catalog.databases.get_mut(&database) {
         content.tables.insert(name, Table::new(id, spec, cluster.clock.now()));
     }
     Ok(())
+}
+
+/// A table needs a BE that lives, and that has been up long enough for the FE to reach it. Both pass, and both come
+/// under 1064 (recording).
+fn check_backend(cluster: &Cluster) -> Result<(), SqlError> {
+    if cluster.online_backends() == 0 {
+        return Err(SqlError::plain(
+            "Table replication num should be less than or equal to the number of available backends. You can change \
+             this default by setting the replication_num table properties. Current available backends: []"
+                .to_owned(),
+        ));
+    }
+    match cluster.is_backend_reachable() {
+        true => Ok(()),
+        false => Err(SqlError::plain(
+            "Unexpected exception: org.apache.thrift.transport.TTransportException: java.net.ConnectException: \
+             Connection refused; TException: Connection refused"
+                .to_owned(),
+        )),
+    }
 }
 
 fn check(create: CreateTable, mode: Mode, profile: Profile) -> Result<TableSpec, SqlError> {
@@ -225,6 +246,12 @@ fn check_default(spec: &ColumnSpec, profile: Profile) -> Result<(), SqlError> {
         {
             Err(invalid(": Cannot add default value for type 'JSON'"))
         }
+        Some(DefaultValue::Constant(text)) if is_no_literal(text, &spec.sql_type) => {
+            Err(invalid(&format!(": Invalid literal:{text}")))
+        }
+        Some(DefaultValue::Constant(text)) if is_too_long(text, &spec.sql_type) => {
+            Err(invalid(&format!(": Default value is too long: {text}")))
+        }
         Some(DefaultValue::Constant(text)) if convert::from_text(text, &spec.sql_type).is_err() => {
             let type_name = spec.sql_type.print(TypeNames::Internal, profile);
             Err(invalid(&format!(": '{text}' is no value of type {type_name}")))
@@ -233,6 +260,22 @@ fn check_default(spec: &ColumnSpec, profile: Profile) -> Result<(), SqlError> {
             Err(invalid(": CURRENT_TIMESTAMP needs type DATETIME"))
         }
         _ => Ok(()),
+    }
+}
+
+/// A literal is a finite number: what a load may bring, a default may not (§12.6).
+fn is_no_literal(text: &str, sql_type: &SqlType) -> bool {
+    let is_finite = || text.trim().parse::<f64>().is_ok_and(f64::is_finite);
+    matches!(sql_type, SqlType::Float | SqlType::Double) && !is_finite()
+}
+
+/// Counted in letters, although the column counts bytes.
+fn is_too_long(text: &str, sql_type: &SqlType) -> bool {
+    match sql_type {
+        SqlType::Char(length) | SqlType::Varchar(length) => {
+            text.encode_utf16().count() > usize::try_from(*length).unwrap_or(usize::MAX)
+        }
+        _ => false,
     }
 }
 
