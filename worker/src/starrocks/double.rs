@@ -172,6 +172,11 @@ impl Conversation {
         self.say(&format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{json}", json.len()));
     }
 
+    /// Keeps the connection as long as the client does.
+    pub(crate) fn until_closed(&mut self) {
+        let _ = self.stream.read_to_string(&mut self.heard);
+    }
+
     /// Nothing more may come before the client closes.
     pub(crate) fn expect_silence(&mut self) {
         let mut rest = String::new();

@@ -6,6 +6,9 @@
 //!           the body, piece by piece      ◄ the answer
 //! ```
 //!
+//! A load within a transaction over several tables is planned by the frontend from the headers of its own hop, so
+//! there both hops carry all of them; `together::room` says which tables have the room.
+//!
 //! The frontend never gets a byte of the body. What comes out is an answer to classify, or what is known of
 //! a load that got none.
 
@@ -83,22 +86,16 @@ impl Frontend {
 
     /// What the frontend needs and no more: it takes 32 KiB of headers, which a wide table's columns pass.
     fn first_head(&self, order: &Order<'_>, at: &Address) -> String {
-        format!("{}Content-Length: 0\r\n\r\n", self.common_head(order, at))
+        let plan = match order.manner {
+            Manner::Alone => String::new(),
+            Manner::Within(_) => plan_headers(order),
+        };
+        format!("{}{plan}Content-Length: 0\r\n\r\n", self.common_head(order, at))
     }
 
     fn second_head(&self, order: &Order<'_>, at: &Address) -> String {
-        let (common, body) = (self.common_head(order, at), order.body);
-        let (timeout, adds_up) = match order.manner {
-            Manner::Alone => (LOAD_TIMEOUT.as_secs(), false),
-            Manner::Within(timeout) => (timeout.as_secs(), true),
-        };
-        let partial = if body.plan().is_partial() { "partial_update: true\r\n" } else { "" };
-        let large = if adds_up || body.length() > JSON_LIMIT { "ignore_json_size: true\r\n" } else { "" };
-        let (columns, length) = (body.plan().columns(), body.length());
-        format!(
-            "{common}format: json\r\ncolumns: {columns}\r\nstrict_mode: true\r\nmax_filter_ratio: 0\r\n\
-             timeout: {timeout}\r\n{partial}{large}Content-Length: {length}\r\n\r\n"
-        )
+        let (common, plan) = (self.common_head(order, at), plan_headers(order));
+        format!("{common}{plan}Content-Length: {}\r\n\r\n", order.body.length())
     }
 
     fn common_head(&self, order: &Order<'_>, at: &Address) -> String {
@@ -115,6 +112,22 @@ impl Frontend {
             order.label
         )
     }
+}
+
+/// What StarRocks makes the plan of the load from: the same on every hop that carries it.
+fn plan_headers(order: &Order<'_>) -> String {
+    let (plan, body) = (order.body.plan(), order.body);
+    let (timeout, adds_up) = match order.manner {
+        Manner::Alone => (LOAD_TIMEOUT, false),
+        Manner::Within(timeout) => (timeout, true),
+    };
+    let partial = if plan.is_partial() { "partial_update: true\r\n" } else { "" };
+    let large = if adds_up || body.length() > JSON_LIMIT { "ignore_json_size: true\r\n" } else { "" };
+    let (columns, timeout) = (plan.columns(), timeout.as_secs());
+    format!(
+        "format: json\r\ncolumns: {columns}\r\nstrict_mode: true\r\nmax_filter_ratio: 0\r\n\
+         timeout: {timeout}\r\n{partial}{large}"
+    )
 }
 
 /// Gives the answer, or where else to send the load.

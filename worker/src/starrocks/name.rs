@@ -6,7 +6,10 @@
 
 use crds::Reason;
 
-use super::{AUDIT_COLUMNS, HEX_PREFIX, claim::CLAIMS, histories::HISTORIES, letter::LETTERS};
+use super::{
+    AUDIT_COLUMNS, HEX_PREFIX, claim::CLAIMS, histories::HISTORIES, letter::LETTERS,
+    together::checkpoint::CHECKPOINTS,
+};
 use crate::{
     fault::{Fault, Part},
     table::Table,
@@ -15,6 +18,8 @@ use crate::{
 /// Columns that StarRocks keeps for itself.
 const RESERVED: [&str; 3] = ["__op", "__row", "___count___"];
 const RESERVED_PREFIXES: [&str; 2] = ["__generated_partition_column_", "__starrocks_shadow_"];
+/// Tables of the worker's own, in the target database beside the targets.
+const OWN: [&str; 4] = [CLAIMS, HISTORIES, LETTERS, CHECKPOINTS];
 const LONGEST: usize = 1024;
 const LONGEST_DATABASE: usize = 256;
 
@@ -42,9 +47,12 @@ pub(super) fn check_table(table: &Table) -> Result<(), Fault> {
             "rename the table so that its name has only letters, digits and _ - . ~ $",
         ));
     }
-    if [CLAIMS, HISTORIES, LETTERS].contains(&table.target.as_str()) {
-        let message =
-            format!("the target name of table {} is that of a table of the worker's own", table.name);
+    // A StarRocks may be told to take names of tables without regard to case.
+    if OWN.iter().any(|own| own.eq_ignore_ascii_case(&table.target)) {
+        let message = format!(
+            "the target name {:?} of table {} is that of a table of the worker's own",
+            table.target, table.name
+        );
         return Err(refusal(part(), message, "rename the table"));
     }
     for (place, column) in table.columns.iter().enumerate() {
@@ -122,6 +130,24 @@ mod tests {
         ] {
             let table = Table { target: target.to_owned(), ..table(&[("id", Kind::Integer)]) };
             assert_eq!(check_table(&table).is_ok(), usable, "{target}");
+        }
+    }
+
+    #[test]
+    fn every_table_of_the_workers_own_is_a_reserved_name() {
+        let own = [
+            crate::starrocks::claim::table(),
+            crate::starrocks::histories::table(),
+            crate::starrocks::letter::table(),
+            crate::starrocks::together::checkpoint::table(),
+        ];
+        for own in own {
+            let upper = own.target.to_uppercase();
+            for target in [own.target, upper] {
+                let fault = check_table(&Table { target, ..table(&[("id", Kind::Integer)]) }).unwrap_err();
+                assert_eq!(fault.reason, Reason::UnsupportedName);
+                assert!(fault.message.contains("public.t"), "{}", fault.message);
+            }
         }
     }
 

@@ -46,9 +46,41 @@ pub(super) enum SqlError {
     Authentication,
     #[error("StarRocks does not let the user {doing}")]
     Permission { doing: String },
+    #[error("StarRocks cannot {doing} now (error {code}: {message})")]
+    Passing { doing: String, code: u16, message: String, passes: Passes },
     #[error("StarRocks refused to {doing} (error {code}: {message})")]
     Refused { doing: String, code: u16, message: String },
 }
+
+/// What has to come about until a statement is taken that was right all along.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Passes {
+    /// A backend, or the frontend, has to be there again.
+    WhenReachable,
+    /// Something else has to come to its end.
+    WhenDone,
+}
+
+/// What StarRocks says under the number of every other error when it is the moment that is wrong.
+const PASSING: [(&str, Passes); 16] = [
+    // CREATE TABLE asks for one replica when no more than one backend is seen: there is none.
+    ("Table replication num should be less than", Passes::WhenReachable),
+    ("Failed to find enough", Passes::WhenReachable),
+    ("Backend node not found", Passes::WhenReachable),
+    ("No backend alive", Passes::WhenReachable),
+    ("No alive backend", Passes::WhenReachable),
+    ("Compute node not found", Passes::WhenReachable),
+    ("TException", Passes::WhenReachable),
+    ("Connection refused", Passes::WhenReachable),
+    ("Connection reset", Passes::WhenReachable),
+    ("rpc failed", Passes::WhenReachable),
+    ("RpcException", Passes::WhenReachable),
+    ("creation timed out", Passes::WhenDone),
+    ("schema change", Passes::WhenDone),
+    ("SCHEMA_CHANGE", Passes::WhenDone),
+    ("not NORMAL", Passes::WhenDone),
+    ("is not stable", Passes::WhenDone),
+];
 
 impl SqlError {
     pub(super) fn fault(&self) -> Fault {
@@ -70,6 +102,14 @@ impl SqlError {
             Self::Permission { .. } => {
                 fault(Reason::SinkPermissionDenied, "grant the user what it needs on the target database")
             }
+            Self::Passing { passes: Passes::WhenReachable, .. } => fault(
+                Reason::SinkUnreachable,
+                "see that StarRocks' backends are alive; the statement is tried again meanwhile",
+            ),
+            Self::Passing { passes: Passes::WhenDone, .. } => fault(
+                Reason::SinkBusy,
+                "wait: the statement is tried again; SHOW ALTER TABLE COLUMN in StarRocks tells what is under way",
+            ),
             Self::Refused { .. } => {
                 fault(Reason::TargetIncompatible, "mend what StarRocks says is wrong with the target")
             }
@@ -81,7 +121,7 @@ impl SqlError {
         let fault = self.fault();
         match self {
             // A SELECT needs a backend, and says so in many ways.
-            Self::Refused { .. } => Fault {
+            Self::Refused { .. } | Self::Passing { .. } => Fault {
                 reason: Reason::SinkUnreachable,
                 fix: format!("see that StarRocks' backends are alive, and that the user may read {table}"),
                 ..fault
@@ -92,7 +132,7 @@ impl SqlError {
 
     /// Whether another change of the table's shape stands in the way.
     pub(super) fn is_schema_change(&self) -> bool {
-        let Self::Refused { message, .. } = self else { return false };
+        let Self::Passing { message, .. } = self else { return false };
         ["schema change operation is in progress", "SCHEMA_CHANGE"]
             .iter()
             .any(|words| message.contains(words))
@@ -150,11 +190,16 @@ fn classify(error: mysql_async::Error, at: &str, doing: &str) -> SqlError {
     match server.code {
         1045 => SqlError::Authentication,
         1044 | 1142 | 1227 | 1252 | 5203 => SqlError::Permission { doing: doing.to_owned() },
-        code => SqlError::Refused {
-            doing: doing.to_owned(),
-            code,
-            message: super::answer::quotable(&server.message),
-        },
+        code => refused(doing, code, &server.message),
+    }
+}
+
+/// By the words: almost everything has one number.
+fn refused(doing: &str, code: u16, words: &str) -> SqlError {
+    let (doing, message) = (doing.to_owned(), super::answer::quotable(words));
+    match PASSING.iter().find(|(known, _)| words.contains(known)) {
+        Some((_, passes)) => SqlError::Passing { doing, code, message, passes: *passes },
+        None => SqlError::Refused { doing, code, message },
     }
 }
 
@@ -196,12 +241,35 @@ mod tests {
 
     #[test]
     fn a_running_schema_change_is_told_from_other_refusals() {
-        let refused = |message: &str| SqlError::Refused {
-            doing: String::new(),
-            code: 1064,
-            message: message.to_owned(),
-        };
+        let refused = |words| refused("change a table", 1064, words);
         assert!(refused("A schema change operation is in progress on the table t").is_schema_change());
         assert!(!refused("Column does not exists: c").is_schema_change());
+    }
+
+    #[test]
+    fn a_refusal_that_passes_by_itself_is_told_as_what_it_is() {
+        for (words, reason) in [
+            (
+                "Getting analyzing error. Detail message: Table replication num should be less than of equal to the \
+                 number of available BE nodes.",
+                Reason::SinkUnreachable,
+            ),
+            (
+                "Table replication num should be less than or equal to the number of available backends.",
+                Reason::SinkUnreachable,
+            ),
+            (
+                "org.apache.thrift.TException: java.net.ConnectException: Connection refused",
+                Reason::SinkUnreachable,
+            ),
+            ("Backend node not found. Check if any backend node is down.", Reason::SinkUnreachable),
+            ("A schema change operation is in progress on the table t.", Reason::SinkBusy),
+            ("Table [t]'s state is SCHEMA_CHANGE. Do not allow create materialized view", Reason::SinkBusy),
+            ("Can not change default value", Reason::TargetIncompatible),
+            ("Column does not exists: c", Reason::TargetIncompatible),
+        ] {
+            let fault = refused("create table t", 1064, words).fault();
+            assert_eq!(fault.reason, reason, "{words}");
+        }
     }
 }

@@ -20,10 +20,17 @@ enum Failure {
     Misuse,
 }
 
-const FAILURES: [(&str, Failure); 33] = [
+const FAILURES: [(&str, Failure); 39] = [
     ("too many filtered rows", Failure::Rows),
     ("abnormal data more than max filter rate", Failure::Rows),
     ("primary key size exceed the limit", Failure::Rows),
+    // One row that the reader of JSON cannot take fails the whole body: nesting, escapes, a number, a length.
+    ("Failed to parse json", Failure::Rows),
+    ("Failed to iterate", Failure::Rows),
+    ("in json document stream", Failure::Rows),
+    ("beyond parser limit", Failure::Rows),
+    ("The JSON document", Failure::Rows),
+    ("parse error", Failure::Rows),
     ("Only primary key table support partial update", Failure::Schema),
     ("partial update on table with sort key", Failure::Schema),
     ("not in partial update columns", Failure::Schema),

@@ -2,10 +2,14 @@
 
 const LONGEST_QUOTE: usize = 200;
 /// After these, StarRocks may go on with a value or a whole row.
-const VALUES_FOLLOW: [&str; 7] = ["{", "Row:", "row:", "Value '", "value '", "String '", "Decimal '"];
+const VALUES_FOLLOW: [&str; 9] =
+    ["{", "Row:", "row:", "Value '", "value '", "value: ", "Value: ", "String '", "Decimal '"];
+/// What a transaction over several tables puts round its error.
+const ERROR_FOLLOWS: &str = "error_msg{";
 
 /// The part of a server's text that can be shown: short, on one line, without row values.
 pub(in crate::starrocks) fn quotable(text: &str) -> String {
+    let text = text.split_once(ERROR_FOLLOWS).map_or(text, |(_, error)| error.trim_end_matches('}'));
     let end = VALUES_FOLLOW.iter().filter_map(|mark| text.find(mark)).min().unwrap_or(text.len());
     let plain = text[..end].chars().map(|letter| if letter.is_control() { ' ' } else { letter });
     let short: String = plain.take(LONGEST_QUOTE).collect();
@@ -34,6 +38,8 @@ mod tests {
             ("illegal json: {\"name\":\"Ada\"}", "illegal json:"),
             ("Error: x. Row: [1, 2]", "Error: x"),
             ("two\nlines.", "two lines"),
+            ("X: STREAM_LOAD_TASK:7, label{l}, error_msg{disk is full}", "disk is full"),
+            ("X: STREAM_LOAD_TASK:7, label{l}, error_msg{bad row: {\"name\":\"Ada\"}}", "bad"),
         ] {
             assert_eq!(quotable(text), shown);
         }

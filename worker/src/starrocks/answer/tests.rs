@@ -92,6 +92,19 @@ fn rule_4_a_used_label_is_committed_or_asked_for() {
 fn data_and_schema_stop_the_table() {
     for (message, expected) in [
         ("primary key size exceed the limit.", Reason::RowsRefused),
+        (
+            "Failed to iterate document stream as object. error: DEPTH_ERROR: The JSON document was too deep (too many nested objects and arrays)",
+            Reason::RowsRefused,
+        ),
+        (
+            "Failed to parse json as document stream. error: UTF8_ERROR: The input is not valid UTF-8",
+            Reason::RowsRefused,
+        ),
+        (
+            "The input payload size is beyond parser limit. Please set strip_outer_array true",
+            Reason::RowsRefused,
+        ),
+        ("parse error. The JSON document has an improper structure", Reason::RowsRefused),
         ("Mapping column is not in table. column: x", Reason::TargetIncompatible),
         ("Column has no default value. column: x", Reason::TargetIncompatible),
         ("Only primary key table support partial update", Reason::TargetIncompatible),

@@ -83,6 +83,21 @@ async fn rule_6_a_filtered_row_is_found_and_halts_the_table_and_leaves_no_report
     assert_eq!(labels.len(), 3, "each part is a load of its own");
 }
 
+const TOO_DEEP: &str = r#"{"Status":"Fail","Message":"Failed to iterate document stream as object. error: DEPTH_ERROR: The JSON document was too deep (too many nested objects and arrays)"}"#;
+
+#[tokio::test]
+async fn rule_6_a_row_for_which_the_whole_body_is_no_json_is_found_and_not_tried_for_ever() {
+    let turns = vec![redirect(), take(TOO_DEEP), redirect(), take(ONE), redirect(), take(TOO_DEEP)];
+    let (outcome, _, progress) = load(turns).await;
+    let fault = outcome.unwrap_err();
+    assert_eq!(fault.reason, crds::Reason::RowsRefused);
+    assert!(
+        fault.message.contains("DEPTH_ERROR") && fault.message.contains("a row of public.t"),
+        "{fault:?}"
+    );
+    assert_eq!(progress.view().load_retries, 0);
+}
+
 #[tokio::test]
 async fn rule_6_a_refused_row_is_parked_before_its_batch_is_durable() {
     let turns = vec![

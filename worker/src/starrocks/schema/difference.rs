@@ -22,7 +22,9 @@ pub(super) struct Existing {
     /// As it is printed; the types that this version knows are few.
     type_name: String,
     nullable: bool,
-    has_default: bool,
+    /// As DESC shows it.
+    default: Option<String>,
+    fills_itself: bool,
 }
 
 impl Existing {
@@ -32,16 +34,23 @@ impl Existing {
         let (name, type_name, null) = (values.next()??, values.next()??, values.next()??);
         let (default, extra) = (values.nth(1).flatten(), values.next().flatten());
         // Generated and counted columns fill themselves.
-        let has_default = default.is_some() || extra.is_some_and(|extra| !extra.is_empty());
-        Some(Self { name, type_name, nullable: null.eq_ignore_ascii_case("YES"), has_default })
+        let fills_itself = default.is_some() || extra.is_some_and(|extra| !extra.is_empty());
+        Some(Self { name, type_name, nullable: null.eq_ignore_ascii_case("YES"), default, fills_itself })
     }
 }
 
 /// What is to be done next to an existing table.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Step<'a> {
-    Rename { from: &'a str, to: &'a str },
-    Change { added: Vec<(Needed<'a>, Filling)>, widened: Vec<Needed<'a>> },
+    Rename {
+        from: &'a str,
+        to: &'a str,
+    },
+    /// What is widened keeps its default, which has to be said.
+    Change {
+        added: Vec<(Needed<'a>, Filling)>,
+        widened: Vec<(Needed<'a>, Option<&'a str>)>,
+    },
 }
 
 /// The next step on the way from what exists to what `table` needs; none when that is done. `held` is what the table
@@ -64,7 +73,9 @@ pub(super) fn next_step<'a>(
                 let filling = added_with(table, &column, values, held)?;
                 added.push((column, filling));
             }
-            Some(existing) if is_widened(table, &column, existing, held)? => widened.push(column),
+            Some(existing) if is_widened(table, &column, existing, held)? => {
+                widened.push((column, existing.default.as_deref()));
+            }
             Some(_) => {}
         }
     }
@@ -139,7 +150,7 @@ fn is_widened(table: &Table, needed: &Needed<'_>, existing: &Existing, held: &[H
 /// A column of the target that no row of the source fills must be able to stay empty.
 fn check_strangers(table: &Table, needed: &[Needed<'_>], existing: &[Existing]) -> Result<(), Fault> {
     let unfilled = |column: &&Existing| !needed.iter().any(|needed| same_column(needed.name, &column.name));
-    let demanding = |column: &&Existing| !column.nullable && !column.has_default;
+    let demanding = |column: &&Existing| !column.nullable && !column.fills_itself;
     match existing.iter().find(|column| unfilled(column) && demanding(column)) {
         None => Ok(()),
         Some(column) => {
@@ -265,6 +276,16 @@ mod tests {
         let chosen =
             held(&[(1, "id", "BIGINT"), (2, "name", "VARCHAR(1048576)"), (3, "price", "DECIMAL(10,2)")]);
         assert!(next(&source(), &columns, &chosen).is_err());
+        // A default has to be repeated as DESC shows it.
+        let (table, mut shown) = (source(), existing(&columns));
+        shown[2].default = Some("a \"b\" \\".to_owned());
+        let step = next_step(&table, Values::default(), &shown, &made).unwrap().unwrap();
+        assert!(
+            alter_table(&table, &step)
+                .contains(r#"MODIFY COLUMN `name` VARCHAR(1048576) NULL DEFAULT "a \"b\" \\""#),
+            "{}",
+            alter_table(&table, &step)
+        );
         // A key cannot.
         let key = [("id", "int"), ("name", "varchar(80)"), ("price", "decimal(10,2)")];
         assert!(next(&source(), &with_audit(&key), &held(&[(1, "id", "INT")])).is_err());

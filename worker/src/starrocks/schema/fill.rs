@@ -33,7 +33,22 @@ pub(super) fn filling(table: &Table, needed: &Needed<'_>, values: Values) -> Opt
         Fill::Unknown => None,
         // A column of these types has no default.
         Fill::Value(_) if matches!(needed.target, TargetType::Json | TargetType::Varbinary) => None,
-        Fill::Value(text) => literal(column, text, values),
+        Fill::Value(text) => {
+            literal(column, text, values).filter(|filling| is_default(filling, needed.target))
+        }
+    }
+}
+
+/// What a load may carry is not always a default to StarRocks.
+fn is_default(filling: &Filling, target: TargetType) -> bool {
+    match (filling, target) {
+        (Filling::Null, _) => true,
+        (Filling::Text(text), TargetType::Varchar(length)) => text.len() <= length as usize,
+        // NaN and the infinities are values of these types and no literals of theirs.
+        (Filling::Text(text), TargetType::Float | TargetType::Double) => {
+            text.parse::<f64>().is_ok_and(f64::is_finite)
+        }
+        (Filling::Text(_), _) => true,
     }
 }
 
@@ -71,13 +86,21 @@ fn written(json: &str) -> Option<Filling> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{starrocks::target::target_type, table::Kind};
+    use crate::{
+        config::{TooLong, Unfit},
+        starrocks::target::target_type,
+        table::Kind,
+    };
 
     fn filled(kind: Kind, fill: Fill) -> Option<Filling> {
+        filled_by(Values::default(), kind, fill)
+    }
+
+    fn filled_by(values: Values, kind: Kind, fill: Fill) -> Option<Filling> {
         let mut table = crate::starrocks::double::table(&[("id", Kind::BigInt), ("a \"b\"", kind)]);
         table.columns[1].fill = fill;
-        let target = target_type(kind, false, Values::default()).unwrap();
-        filling(&table, &Needed { number: None, name: "a \"b\"", target, key: false }, Values::default())
+        let target = target_type(kind, false, values).unwrap();
+        filling(&table, &Needed { number: None, name: "a \"b\"", target, key: false }, values)
     }
 
     #[test]
@@ -105,9 +128,31 @@ mod tests {
             (Kind::Text, Fill::Value("a \"quote\"".to_owned())),
             (Kind::Text, Fill::Value("back\\slash".to_owned())),
             (Kind::Date, Fill::Value("infinity".to_owned())),
+            (Kind::Double, Fill::Value("NaN".to_owned())),
+            (Kind::Double, Fill::Value("-Infinity".to_owned())),
+            (Kind::Real, Fill::Value("Infinity".to_owned())),
+            (Kind::ShortText { characters: 1 }, Fill::Value("longer".to_owned())),
+            (Kind::Text, Fill::Value("x".repeat((1 << 20) + 1))),
         ] {
             assert_eq!(filled(kind, fill.clone()), None, "{kind:?} {fill:?}");
         }
         assert_eq!(filled(Kind::Jsonb, Fill::Null), Some(Filling::Null));
+    }
+
+    #[test]
+    fn what_is_no_default_follows_the_job_s_rule_for_such_values() {
+        let long = || Fill::Value("x".repeat((1 << 20) + 1));
+        for (too_long, expected) in [
+            (TooLong::Halt, None),
+            (TooLong::Null, Some(Filling::Null)),
+            (TooLong::Truncate, Some(Filling::Text("x".repeat(1 << 20)))),
+        ] {
+            let values = Values { too_long, ..Values::default() };
+            assert_eq!(filled_by(values, Kind::Text, long()), expected, "{too_long:?}");
+        }
+        let values = Values { dates: Unfit::Null, decimals: Unfit::Null, ..Values::default() };
+        for (kind, text) in [(Kind::Date, "infinity"), (Kind::Decimal { precision: 9, scale: 2 }, "NaN")] {
+            assert_eq!(filled_by(values, kind, Fill::Value(text.to_owned())), Some(Filling::Null), "{text}");
+        }
     }
 }

@@ -29,7 +29,7 @@ use super::{
     claim, histories, letter,
     name::{check_database, check_table},
     sql::{Session, SqlError, literal, quoted},
-    together::{checkpoint, sink},
+    together::{checkpoint, room, sink},
 };
 use crate::{
     change::Aim,
@@ -90,7 +90,7 @@ async fn prepare_with(
     let mut targets = Targets::default();
     for table in tables {
         let before = kept.get(&table.target);
-        let prepared = match check_table(table) {
+        let prepared = match check_usable(config, table) {
             Ok(()) => prepare_table(session, config, table, before).await,
             Err(unusable) => Err(unusable),
         };
@@ -113,7 +113,7 @@ impl Targets {
 
 /// Brings the target of a running table to where it has to be; gives what is to be kept of it.
 pub(super) async fn reshape(config: &SinkConfig, job: &str, aim: &Aim) -> Result<History, Fault> {
-    check_table(&aim.table)?;
+    check_usable(config, &aim.table)?;
     let mut session = Session::open(config).await.map_err(|error| error.fault())?;
     let outcome = reshape_with(&mut session, config, job, aim).await;
     session.close().await;
@@ -131,6 +131,15 @@ async fn reshape_with(
     let before = kept.get(&aim.table.target);
     let History { target, .. } = prepare_table(session, config, &aim.table, before).await?;
     Ok(History { target, shapes: aim.shapes.clone() })
+}
+
+/// Whether names and width of a table are such that it can be loaded the way the job loads.
+fn check_usable(config: &SinkConfig, table: &Table) -> Result<(), Fault> {
+    check_table(table)?;
+    match config.consistency {
+        Consistency::Transaction => room::check(config, table),
+        Consistency::Row => Ok(()),
+    }
 }
 
 async fn check_sink(session: &mut Session, config: &SinkConfig) -> Result<(), Fault> {

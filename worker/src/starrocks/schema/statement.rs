@@ -86,11 +86,19 @@ pub(super) fn alter_table(table: &Table, step: &Step<'_>) -> String {
                 Filling::Null => format!("ADD COLUMN {}", column.definition()),
                 Filling::Text(text) => format!("ADD COLUMN {} DEFAULT \"{text}\"", column.definition()),
             };
-            let widen = |column: &Needed<'_>| format!("MODIFY COLUMN {}", column.definition());
+            let widen = |(column, default): &(Needed<'_>, Option<&str>)| {
+                let default = default.map_or_else(String::new, with_default);
+                format!("MODIFY COLUMN {}{default}", column.definition())
+            };
             added.iter().map(add).chain(widened.iter().map(widen)).collect()
         }
     };
     format!("ALTER TABLE {} {}", quoted(&table.target), clauses.join(", "))
+}
+
+/// As it was shown: StarRocks takes a changed column with the default that it has, and with no other.
+fn with_default(shown: &str) -> String {
+    format!(" DEFAULT \"{}\"", shown.replace('\\', "\\\\").replace('"', "\\\""))
 }
 
 impl Needed<'_> {

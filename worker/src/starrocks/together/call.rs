@@ -62,14 +62,17 @@ pub(in crate::starrocks) fn place(database: &str, target: Option<&str>) -> Strin
 }
 
 impl Frontend {
-    /// `OK`, or what was said instead.
+    /// Committed means `OK` here, whatever was asked for.
     pub(super) async fn transaction(
         &self,
         operation: Operation,
         label: &Label,
         timeout: Duration,
-    ) -> Result<(), Trouble> {
-        accepted(operation, &self.call(operation, label, timeout).await?)
+    ) -> Verdict {
+        match self.call(operation, label, timeout).await {
+            Ok(reply) => accepted(operation, &reply),
+            Err(trouble) => Verdict::Unclear(trouble),
+        }
     }
 
     async fn call(&self, operation: Operation, label: &Label, timeout: Duration) -> Result<Reply, Trouble> {
@@ -131,14 +134,40 @@ fn read(answer: &Answer) -> Result<Reply, Trouble> {
     })
 }
 
-fn accepted(operation: Operation, reply: &Reply) -> Result<(), Trouble> {
+/// Begin and commit concern no single table: only that rows were refused counts as more than trouble.
+fn accepted(operation: Operation, reply: &Reply) -> Verdict {
     if reply.status == "OK" {
-        return Ok(());
+        return Verdict::Committed;
     }
-    Err(match judge_words(&reply.message, &crate::starrocks::claim::table(), 0) {
-        Verdict::Again(trouble) | Verdict::Unclear(trouble) => trouble,
-        _ => Trouble::new(Hurdle::Strange, said(operation, reply)),
-    })
+    match judge_step_words(&reply.message, &crate::starrocks::claim::table(), 0) {
+        refused @ Verdict::Refused(_) => refused,
+        Verdict::Again(trouble) => Verdict::Again(trouble),
+        Verdict::Unclear(trouble) if trouble.hurdle != Hurdle::Strange => Verdict::Unclear(trouble),
+        _ => Verdict::Unclear(Trouble::new(Hurdle::Strange, said(operation, reply))),
+    }
+}
+
+/// What the message of a failed call or load means: transactions over several tables have words of their own.
+fn judge_step_words(message: &str, table: &Table, sent: u64) -> Verdict {
+    let says = |words: &str| message.contains(words);
+    if is_unknown(message) {
+        Verdict::Again(Trouble::new(
+            Hurdle::Unreachable,
+            "StarRocks does not know the open step any more (its leading frontend was started again, or another one \
+             leads now); it is begun anew",
+        ))
+    } else if says("CANCELLED transaction") || says("ABORTED transaction") {
+        Verdict::Again(Trouble::new(Hurdle::Busy, "StarRocks has given up the open step; it is begun anew"))
+    } else {
+        judge_words(message, table, sent)
+    }
+}
+
+/// Whether StarRocks does not know the label. A database that is not there says `does not exist`, too.
+fn is_unknown(message: &str) -> bool {
+    let says = |words: &str| message.contains(words);
+    let task = says("stream load task") && says("does not exist");
+    task || says("No transaction found") || says("Can't find the transaction")
 }
 
 fn read_rollback(reply: &Reply) -> Result<Option<Ended>, Trouble> {
@@ -147,7 +176,7 @@ fn read_rollback(reply: &Reply) -> Result<Option<Ended>, Trouble> {
         "OK" if says("abort is already in progress") || says("rollback pending") => Ok(None),
         "OK" => Ok(Some(Ended::Aborted("rolled back".to_owned()))),
         _ if says("Can not abort") => Ok(None),
-        _ if says("No transaction found") || says("Can't find the transaction") => Ok(Some(Ended::Forgotten)),
+        _ if is_unknown(&reply.message) => Ok(Some(Ended::Forgotten)),
         _ => Err(Trouble::new(Hurdle::Strange, said(Operation::Rollback, reply))),
     }
 }
@@ -172,7 +201,7 @@ pub(super) fn judge_load(answer: &Answer, table: &Table, sent: u64) -> Verdict {
     }
     match serde_json::from_slice::<Reply>(&answer.body) {
         Ok(reply) if reply.status == "OK" => Verdict::Committed,
-        Ok(reply) => judge_words(&reply.message, table, sent),
+        Ok(reply) => judge_step_words(&reply.message, table, sent),
         Err(_) => Verdict::Unclear(Trouble::new(
             Hurdle::Strange,
             "StarRocks' answer to a load is not the JSON expected",
@@ -198,10 +227,45 @@ mod tests {
             ("FAILED", "class X: Can not abort transaction 7 during committing, label is l", None),
             ("OK", "stream load l abort initiated, rollback pending (background retry will continue)", None),
             ("FAILED", "class X: No transaction found with db[d] and label[l]", Some(Ended::Forgotten)),
+            ("FAILED", "class X: stream load task<l>does not exist", Some(Ended::Forgotten)),
+            ("FAILED", "class X: stream load task l does not exist", Some(Ended::Forgotten)),
         ] {
             assert_eq!(read_rollback(&reply(status, message)), Ok(expected), "{message}");
         }
-        assert!(read_rollback(&reply("FAILED", "class X: the moon is full")).is_err());
+        for strange in ["class X: the moon is full", "class X: Database[d] does not exist."] {
+            assert!(read_rollback(&reply("FAILED", strange)).is_err(), "{strange}");
+        }
+    }
+
+    #[test]
+    fn a_step_that_a_frontend_has_forgotten_is_begun_anew_and_told_as_that() {
+        for words in
+            ["class X: stream load task l does not exist", "class X: stream load task<l>does not exist"]
+        {
+            let Verdict::Again(trouble) = accepted(Operation::Commit, &reply("FAILED", words)) else {
+                panic!("{words}")
+            };
+            assert_eq!(trouble.hurdle, Hurdle::Unreachable);
+            let body = format!(r#"{{"Status": "FAILED", "Message": "{words}"}}"#);
+            let answer = Answer { status: 200, body: body.into_bytes() };
+            let judged = judge_load(&answer, &crate::starrocks::claim::table(), 1);
+            assert!(matches!(judged, Verdict::Again(_)), "{judged:?}");
+        }
+        let database = accepted(Operation::Commit, &reply("FAILED", "class X: Database[d] does not exist."));
+        assert!(matches!(database, Verdict::Unclear(_)), "{database:?}");
+    }
+
+    #[test]
+    fn the_error_of_a_commit_is_quoted_without_what_stands_round_it() {
+        let words = "class X: STREAM_LOAD_TASK:7, label{l}, error_msg{cancel stream task for exception: disk is full}";
+        let Verdict::Unclear(trouble) = accepted(Operation::Commit, &reply("FAILED", words)) else {
+            panic!()
+        };
+        assert!(trouble.message.ends_with(": cancel stream task for exception: disk is full"), "{trouble:?}");
+        let filtered =
+            "class X: STREAM_LOAD_TASK:7, label{l}, error_msg{abnormal data more than max filter rate}";
+        let refused = accepted(Operation::Commit, &reply("FAILED", filtered));
+        assert!(matches!(refused, Verdict::Refused(_)), "{refused:?}");
     }
 
     #[test]

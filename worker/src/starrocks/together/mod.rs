@@ -16,6 +16,7 @@
 pub(super) mod call;
 pub(super) mod checkpoint;
 mod failed;
+pub(super) mod room;
 pub(super) mod sink;
 mod transaction;
 

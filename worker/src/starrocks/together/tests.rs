@@ -26,6 +26,7 @@ use crate::{
 const OK: &str = r#"{"Status": "OK", "Message": ""}"#;
 const NOT_FOUND: &str =
     r#"{"Status": "FAILED", "Message": "class X: No transaction found with db[d] and label[l]"}"#;
+const UNKNOWN: &str = r#"{"Status": "FAILED", "Message": "class X: stream load task<l>does not exist"}"#;
 const NO: &str = r#"{"Status": "FAILED", "Message": "the moon is full"}"#;
 const REACHED: Lsn = Lsn(0x22);
 
@@ -94,6 +95,63 @@ async fn rule_9_rows_and_checkpoint_are_in_one_transaction_before_its_commit() {
     assert!(checkpoint.contains("table: dbmazz_checkpoints\r\n"), "{checkpoint}");
     assert!(checkpoint.contains("0/22"), "{checkpoint}");
     assert_eq!(request(commit).0, "/api/transaction/commit");
+}
+
+/// A frontend that names a backend and keeps the connection, as for a load within a transaction.
+fn redirect_and_stay() -> Turn {
+    turn(|peer| {
+        peer.head();
+        let location = format!("http://127.0.0.1:{}/api/transaction/load", peer.port);
+        peer.say(&format!("HTTP/1.1 307 Temporary Redirect\r\nlocation: {location}\r\ncontent-length: 0\r\nconnection: keep-alive\r\n\r\n"));
+        peer.until_closed();
+    })
+}
+
+/// The headers of a request without those that are of one hop only.
+fn common(heard: &str) -> Vec<&str> {
+    let of_a_hop = |line: &&str| !line.starts_with("Host: ") && !line.starts_with("Content-Length: ");
+    heard.split("\r\n\r\n").next().unwrap().lines().filter(of_a_hop).collect()
+}
+
+#[tokio::test]
+async fn rule_9_both_hops_of_a_load_within_a_step_carry_all_its_headers() {
+    let turns = vec![says(OK), redirect_and_stay(), take(OK), redirect_and_stay(), take(OK)];
+    let double = Double::start(then(turns, [says(OK), state("VISIBLE")]));
+    load(&together(&sink(double.port)), Some(REACHED)).await.unwrap();
+    let heard = double.heard();
+    let [_, first, second, ..] = &heard[..] else { panic!("{heard:?}") };
+    assert_eq!(common(first), common(second));
+    for header in
+        ["format: json", "columns: `id`,", "strict_mode: true", "max_filter_ratio: 0", "timeout: 120"]
+    {
+        assert!(first.contains(&format!("\r\n{header}")), "{header}: {first}");
+    }
+    assert!(first.ends_with("Content-Length: 0\r\n\r\n"), "{first}");
+}
+
+#[tokio::test]
+async fn rule_9_a_step_that_a_frontend_forgot_is_begun_anew() {
+    // The load, the rollback: the frontend was started again in the midst of the step.
+    let forgot = [says(OK), says(UNKNOWN), state("UNKNOWN"), says(UNKNOWN)];
+    let again = then(loaded(), [says(OK), state("VISIBLE")]);
+    let (listener, SinkConfig { query_port, .. }) = sql::server().await;
+    let double = Double::start(then(forgot.into_iter().collect(), again));
+    let together = together(&SinkConfig { query_port, ..sink(double.port) });
+    let row = sql::row("0/21");
+    let rows = [&row[..]];
+    let (loaded, _client) = tokio::join!(load(&together, Some(REACHED)), sql::talk(listener, &rows));
+    loaded.unwrap();
+    assert_eq!(labels(&double.heard()).len(), 2);
+}
+
+#[tokio::test]
+async fn rule_9_a_commit_that_refuses_rows_halts_with_its_words() {
+    let refusal = r#"{"Status": "FAILED", "Message": "class X: STREAM_LOAD_TASK:7, label{l}, error_msg{abnormal data more than max filter rate}"}"#;
+    let double = Double::start(then(loaded(), [says(refusal), state("UNKNOWN"), state("UNKNOWN"), says(OK)]));
+    let fault = load(&together(&sink(double.port)), Some(REACHED)).await.unwrap_err();
+    assert_eq!((fault.reason, fault.course), (crds::Reason::RowsRefused, Course::Halt));
+    assert!(fault.message.contains("public.t"), "{}", fault.message);
+    double.heard();
 }
 
 #[tokio::test]

@@ -94,8 +94,15 @@ impl TogetherLoader {
         label: &Label,
         timeout: Duration,
     ) -> Result<(), Failed> {
-        let called = self.loader.frontend.transaction(operation, label, timeout).await;
-        called.map(drop).map_err(|trouble| self.trouble(&trouble))
+        self.answered(self.loader.frontend.transaction(operation, label, timeout).await)
+    }
+
+    /// What the answer to a call means for a step of which nothing else is known.
+    fn answered(&self, verdict: Verdict) -> Result<(), Failed> {
+        failed(verdict, self.checkpoint.table()).map_err(|why| match why {
+            Failed::Trouble(fault, hurdle) => Failed::Trouble(of_sink(fault), hurdle),
+            Failed::Halt(fault) => Failed::Halt(of_sink(fault)),
+        })
     }
 
     /// Committed, whatever the answer, if the label says so.
@@ -107,25 +114,27 @@ impl TogetherLoader {
     ) -> Result<(), Failed> {
         self.loader.still_permitted().await;
         // Only who could not be asked at all has certainly not committed; and the label tells that as well.
-        let called = self.call(Operation::Commit, label, timeout).await;
-        match self.loader.frontend.outcome(label).await.map_err(|trouble| self.trouble(&trouble))? {
-            Some(Ended::Committed) => Ok(()),
-            Some(Ended::Aborted(reason)) => Err(self.aborted(&reason, tables)),
-            Some(Ended::Forgotten) | None => Err(called.err().unwrap_or_else(|| {
-                self.trouble(&Trouble::new(Hurdle::Strange, "StarRocks does not know what it has committed"))
-            })),
+        let said = self.loader.frontend.transaction(Operation::Commit, label, timeout).await;
+        let outcome = self.loader.frontend.outcome(label).await.map_err(|trouble| self.trouble(&trouble))?;
+        let unknown = || Trouble::new(Hurdle::Strange, "StarRocks does not know what it has committed");
+        match (outcome, said) {
+            (Some(Ended::Committed), _) => Ok(()),
+            (_, Verdict::Refused(fault)) => Err(Failed::Halt(refused(&fault, tables))),
+            (Some(Ended::Aborted(reason)), _) => Err(self.aborted(&reason, tables)),
+            (_, Verdict::Committed) => Err(self.trouble(&unknown())),
+            (_, verdict) => self.answered(verdict),
         }
     }
 
     fn aborted(&self, reason: &str, tables: &BTreeSet<TableName>) -> Failed {
+        let aborted = || {
+            let message = format!("StarRocks aborted a step: {}", quotable(reason));
+            self.trouble(&Trouble::new(Hurdle::Strange, message))
+        };
         match judge_words(reason, self.checkpoint.table(), 0) {
             Verdict::Refused(fault) => Failed::Halt(refused(&fault, tables)),
-            verdict => failed(verdict, self.checkpoint.table()).err().unwrap_or_else(|| {
-                self.trouble(&Trouble::new(
-                    Hurdle::Strange,
-                    format!("StarRocks aborted a step: {}", quotable(reason)),
-                ))
-            }),
+            Verdict::Unclear(trouble) if trouble.hurdle == Hurdle::Strange => aborted(),
+            verdict => self.answered(verdict).err().unwrap_or_else(aborted),
         }
     }
 
