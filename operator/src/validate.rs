@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use crds::{JobDescription, Reason, ReplicationJob, measure};
+use crds::{JobDescription, Reason, ReplicationJob, check::check, limits::Wrong, measure};
 
 use crate::{
     job::{Deletion, Identity, Job},
@@ -17,13 +17,11 @@ use crate::{
 pub fn validate(resource: &ReplicationJob) -> Result<Job, Problem> {
     let identity = identity(resource)?;
     let spec = &resource.spec;
-    let sink = &spec.sink.starrocks;
-    amount("spec.worker.buffer", &spec.worker.buffer)?;
-    amount("spec.sink.starrocks.batch.maxBytes", &sink.batch.max_bytes)?;
-    time("spec.sink.starrocks.batch.minInterval", &sink.batch.min_interval)?;
+    // What the worker would refuse is refused here, before it is asked for.
+    check(spec).map_err(|Wrong { field, problem }| wrong(&field, &problem, "correct it"))?;
+    tables(&spec.source.postgres.tables)?;
     let drain_timeout = time("spec.worker.drainTimeout", &spec.worker.drain_timeout)?;
     let timeout = time("spec.deletion.timeout", &spec.deletion.timeout)?;
-    tables(&spec.source.postgres.tables)?;
     Ok(Job {
         description: description(&identity, resource),
         identity,
@@ -56,23 +54,18 @@ fn description(identity: &Identity, resource: &ReplicationJob) -> JobDescription
     }
 }
 
-fn amount(field: &str, text: &str) -> Result<u64, Problem> {
-    let fix = "write a whole number with Ki, Mi or Gi, such as 32Mi";
-    measure::bytes(text).ok_or_else(|| wrong(field, &format!("is {text:?}"), fix))
-}
-
 fn time(field: &str, text: &str) -> Result<Duration, Problem> {
     let fix = "write a whole number with ms, s, m or h, such as 30s";
     measure::duration(text).ok_or_else(|| wrong(field, &format!("is {text:?}"), fix))
 }
 
+/// A bare name, which a worker without Kubernetes takes as one of `public`, is no table of a resource.
 fn tables(tables: &[String]) -> Result<(), Problem> {
-    let field = "spec.source.postgres.tables";
-    if tables.is_empty() {
-        return Err(wrong(field, "is empty", "name at least one table"));
-    }
     match tables.iter().find(|table| table.split('.').filter(|part| !part.is_empty()).count() != 2) {
-        Some(table) => Err(wrong(field, &format!("holds {table:?}"), "write each table as schema.table")),
+        Some(table) => {
+            let what = format!("holds {table:?}");
+            Err(wrong("spec.source.postgres.tables", &what, "write each table as schema.table"))
+        }
         None => Ok(()),
     }
 }
@@ -130,12 +123,24 @@ pub(crate) mod tests {
     #[test]
     fn what_slipped_past_the_schema_names_its_field() {
         type Spoil = fn(&mut ReplicationJob);
-        let cases: [(Spoil, &str); 4] = [
-            (|r| r.spec.worker.buffer = "much".into(), "spec.worker.buffer is \"much\""),
-            (|r| r.spec.worker.drain_timeout = "1".into(), "spec.worker.drainTimeout is \"1\""),
-            (|r| r.spec.source.postgres.tables = vec![], "spec.source.postgres.tables is empty"),
+        let long = || format!("public.{}", "\u{e9}".repeat(32));
+        let cases: [(Spoil, &str); 9] = [
+            (|r| r.spec.worker.buffer = "much".into(), "spec.worker.buffer must be"),
+            (|r| r.spec.worker.buffer = "1Mi".into(), "spec.worker.buffer must be"),
+            (|r| r.spec.worker.drain_timeout = "1".into(), "spec.worker.drainTimeout must be"),
+            (|r| r.spec.deletion.timeout = "1".into(), "spec.deletion.timeout is \"1\""),
+            (|r| r.spec.source.postgres.tables = vec![], "spec.source.postgres.tables must hold 1 to 1000"),
             (|r| r.spec.source.postgres.tables = vec!["orders".into()], "holds \"orders\""),
+            (
+                |r| r.spec.source.postgres.tables = vec!["a.b".into(), "public.a__b".into()],
+                "the same target \"a__b\"",
+            ),
+            (|r| r.spec.source.postgres.tables = vec!["public.dbmazz_jobs".into()], "of dbmazz itself"),
+            (|r| r.spec.source.postgres.database = "a\u{1}b".into(), "spec.source.postgres.database must be"),
         ];
+        let mut resource_with_a_long_name = resource();
+        resource_with_a_long_name.spec.source.postgres.tables = vec![long()];
+        assert!(validate(&resource_with_a_long_name).is_err(), "63 letters may be more bytes");
         for (spoil, expected) in cases {
             let mut resource = resource();
             spoil(&mut resource);

@@ -25,6 +25,8 @@ const DESCRIPTION: u64 = 1 << 20;
 /// The job that is described in `directory`. Of `vars` only the listen addresses and the state directory are read.
 pub fn read(directory: &Path, vars: impl Fn(&str) -> Option<String>) -> Result<JobConfig, ConfigError> {
     let JobDescription { job, slot, publication, spec } = parsed(directory)?;
+    // By the same rules by which the operator has judged it, if it knew them.
+    crds::check::check(&spec)?;
     let buffer = limits::bytes("spec.worker.buffer", &spec.worker.buffer, "4Mi", "4Gi")?;
     let starrocks = spec.sink.starrocks;
     Ok(JobConfig {

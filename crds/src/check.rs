@@ -1,0 +1,50 @@
+//! Whether a spec can be run: what the operator asks of a resource before it makes anything of it, and the worker of
+//! the description that it is given.
+//!
+//! The schema cannot say everything (two tables with one target, names in bytes), and what is stored may be older
+//! than it. A spec that passes here is refused by no worker of this version.
+
+use crate::{
+    limits::{self, Wrong},
+    spec::{Batch, Postgres, ReplicationJobSpec, Starrocks},
+};
+
+const SOURCE: &str = "spec.source.postgres";
+const SINK: &str = "spec.sink.starrocks";
+
+/// The first field that is wrong.
+pub fn check(spec: &ReplicationJobSpec) -> Result<(), Wrong> {
+    source(&spec.source.postgres)?;
+    sink(&spec.sink.starrocks)?;
+    limits::bytes("spec.worker.buffer", &spec.worker.buffer, "4Mi", "4Gi")?;
+    limits::duration("spec.worker.drainTimeout", &spec.worker.drain_timeout, "1s", "1h")?;
+    Ok(())
+}
+
+fn source(postgres: &Postgres) -> Result<(), Wrong> {
+    let field = |name: &str| format!("{SOURCE}.{name}");
+    limits::host(&field("host"), &postgres.host)?;
+    limits::number(&field("port"), &postgres.port.to_string(), limits::PORT)?;
+    limits::identifier(&field("database"), &postgres.database)?;
+    limits::catch_up(&field("catchUp"), &postgres.catch_up)?;
+    limits::tables(&field("tables"), postgres.tables.iter().map(String::as_str))?;
+    Ok(())
+}
+
+fn sink(starrocks: &Starrocks) -> Result<(), Wrong> {
+    let field = |name: &str| format!("{SINK}.{name}");
+    limits::host(&field("host"), &starrocks.host)?;
+    limits::number(&field("httpPort"), &starrocks.http_port.to_string(), limits::PORT)?;
+    limits::number(&field("queryPort"), &starrocks.query_port.to_string(), limits::PORT)?;
+    limits::name(&field("database"), &starrocks.database)?;
+    limits::fits_together(&field("onRefusedRow"), starrocks.consistency, starrocks.on_refused_row)?;
+    batch(&starrocks.batch)
+}
+
+fn batch(batch: &Batch) -> Result<(), Wrong> {
+    let field = |name: &str| format!("{SINK}.batch.{name}");
+    limits::number(&field("maxRows"), &batch.max_rows.to_string(), limits::ROWS)?;
+    limits::bytes(&field("maxBytes"), &batch.max_bytes, "64Ki", "1Gi")?;
+    limits::duration(&field("minInterval"), &batch.min_interval, "10ms", "5m")?;
+    Ok(())
+}
