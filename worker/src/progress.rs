@@ -57,6 +57,8 @@ pub struct Progress {
     streaming: AtomicBool,
     /// Seconds from the start to the last beat.
     beat: AtomicU64,
+    /// Milliseconds from the start to the moment when the server was heard last; 0 when it never was.
+    heard: AtomicU64,
     sizes: Mutex<Sizes>,
     slot: Mutex<Option<SlotHealth>>,
     faults: Mutex<BTreeMap<Part, Fault>>,
@@ -91,6 +93,7 @@ impl Progress {
             load_retries: AtomicU64::new(0),
             streaming: AtomicBool::new(false),
             beat: AtomicU64::new(0),
+            heard: AtomicU64::new(0),
             sizes: Mutex::default(),
             slot: Mutex::default(),
             faults: Mutex::default(),
@@ -130,8 +133,10 @@ impl Progress {
         *lock(&self.sizes) = sizes;
     }
 
+    /// The server was heard, and everything up to here has come.
     pub fn received(&self, lsn: Lsn) {
         self.received.fetch_max(lsn.0, Relaxed);
+        self.heard.store(self.elapsed_ms().max(1), Relaxed);
     }
 
     pub fn durable(&self, lsn: Lsn) {
@@ -192,6 +197,10 @@ impl Progress {
         table.rows += done.rows;
         table.bytes += done.bytes;
         table.loads += 1;
+    }
+
+    fn elapsed_ms(&self) -> u64 {
+        self.started.elapsed().as_millis() as u64
     }
 
     /// Reports a fault; it stands until it is cleared. Says whether it is news.

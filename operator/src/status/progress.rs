@@ -1,7 +1,8 @@
 //! How far replication is, and when a new figure is worth a write. Pure.
 //!
-//! Exact figures are the worker's metrics. Here a figure is written at once when there was none or when
-//! the job's state changed, and otherwise only when it moved enough, at most once a minute.
+//! Exact figures are the worker's metrics. Here a figure is written at once when there was none, when the job's
+//! state changed, or when the lag has begun or doubled; otherwise only when it moved enough, at most once a minute.
+//! Where nobody knows there is no figure: an old one would be taken for a new one.
 
 use crds::status::Replication;
 use jiff::{SignedDuration, Timestamp};
@@ -12,6 +13,8 @@ const AT_MOST_EVERY: SignedDuration = SignedDuration::from_secs(60);
 /// A megabyte of WAL.
 const ENOUGH_BYTES: u64 = 1 << 20;
 const ENOUGH_SECONDS: i64 = 10;
+/// A lag that is shown at once.
+const MUCH_SECONDS: i64 = 3;
 
 /// The figures to show: the new ones if they are worth it, else those shown already.
 pub(super) fn progress(
@@ -20,10 +23,18 @@ pub(super) fn progress(
     now: Timestamp,
     urgent: bool,
 ) -> Option<Replication> {
-    let Some(seen) = report.and_then(|report| seen(report, now)) else { return shown.cloned() };
+    let seen = seen(report?, now)?;
     let Some(shown) = shown else { return Some(seen) };
     let due = now.duration_since(shown.observed_at.0) >= AT_MOST_EVERY && moved_enough(shown, &seen);
-    Some(if urgent && differs(shown, &seen) || due { seen } else { shown.clone() })
+    let at_once = urgent && differs(shown, &seen) || has_grown(shown, &seen);
+    Some(if at_once || due { seen } else { shown.clone() })
+}
+
+/// From little to much, or to twice as much: a figure that stands beside it would be a lie.
+fn has_grown(shown: &Replication, seen: &Replication) -> bool {
+    let seconds = seen.lag_seconds >= MUCH_SECONDS.max(shown.lag_seconds.saturating_mul(2));
+    let enough = i64::try_from(ENOUGH_BYTES).unwrap_or(i64::MAX);
+    seconds || seen.lag_bytes >= enough.max(shown.lag_bytes.saturating_mul(2))
 }
 
 fn seen(report: &StatusResponse, now: Timestamp) -> Option<Replication> {
@@ -46,10 +57,11 @@ fn moved_enough(shown: &Replication, seen: &Replication) -> bool {
     // A lag that has gone must not stay on show because it was small.
     let lag_ended =
         seen.lag_seconds == 0 && shown.lag_seconds > 0 || seen.lag_bytes == 0 && shown.lag_bytes > 0;
+    // Of a lag of hours a minute more is no news.
     confirmed >= ENOUGH_BYTES
-        || seconds >= ENOUGH_SECONDS
+        || seconds >= ENOUGH_SECONDS.max(shown.lag_seconds / 4)
         || lag_ended
-        || seen.lag_bytes.abs_diff(shown.lag_bytes) >= ENOUGH_BYTES
+        || seen.lag_bytes.abs_diff(shown.lag_bytes) >= ENOUGH_BYTES.max(shown.lag_bytes.unsigned_abs() / 4)
 }
 
 /// As PostgreSQL writes it: `16/B374D848`.
@@ -86,19 +98,35 @@ mod tests {
 
     #[test]
     fn a_figure_waits_for_its_minute_and_for_a_movement() {
-        let shown = progress(None, Some(&report(1 << 30, 0)), at(0), false);
+        let shown = progress(None, Some(&report(1 << 30, 6_000)), at(0), false);
         let cases = [
-            (report(1 << 31, 0), 59, false, false),
-            (report(1 << 31, 0), 60, false, true),
-            (report((1 << 30) + 8, 0), 600, false, false),
-            (report((1 << 30) + 8, 0), 1, true, true),
-            (report(1 << 30, 0), 600, true, false),
-            (report(1 << 30, 11_000), 61, false, true),
+            (report(1 << 31, 6_000), 59, false, false),
+            (report(1 << 31, 6_000), 60, false, true),
+            (report((1 << 30) + 8, 6_000), 600, false, false),
+            (report((1 << 30) + 8, 6_000), 1, true, true),
+            (report(1 << 30, 6_000), 600, true, false),
+            (report(1 << 30, 11_000), 59, false, false),
+            (report(1 << 30, 0), 59, false, false),
         ];
         for (report, second, urgent, written) in cases {
             let next = progress(shown.as_ref(), Some(&report), at(second), urgent);
             assert_eq!(next != shown, written, "{report:?} after {second} s");
         }
+    }
+
+    #[test]
+    fn a_lag_that_begins_or_doubles_is_shown_at_once() {
+        let shown = progress(None, Some(&report(1 << 30, 0)), at(0), false);
+        let next = |shown: &Option<Replication>, report: StatusResponse| {
+            progress(shown.as_ref(), Some(&report), at(1), false).unwrap()
+        };
+        assert_eq!(next(&shown, report(1 << 30, 2_000)).lag_seconds, 0);
+        let three = Some(next(&shown, report(1 << 30, 3_000)));
+        assert_eq!(three.as_ref().map(|shown| shown.lag_seconds), Some(3));
+        assert_eq!(next(&three, report(1 << 30, 5_000)).lag_seconds, 3);
+        assert_eq!(next(&three, report(1 << 30, 6_000)).lag_seconds, 6);
+        let megabytes = StatusResponse { lag_bytes: 5 << 20, ..report(1 << 30, 0) };
+        assert_eq!(next(&shown, megabytes).lag_bytes, 5 << 20);
     }
 
     #[test]
@@ -109,8 +137,13 @@ mod tests {
     }
 
     #[test]
-    fn figures_outlive_the_report() {
+    fn where_nobody_knows_there_is_no_figure() {
         let shown = progress(None, Some(&report(9, 0)), at(0), false);
-        assert_eq!(progress(shown.as_ref(), None, at(999), true), shown);
+        assert_eq!(progress(shown.as_ref(), None, at(1), true), None, "no worker answers");
+        assert_eq!(
+            progress(shown.as_ref(), Some(&report(0, 0)), at(1), true),
+            None,
+            "a worker that has read nothing"
+        );
     }
 }

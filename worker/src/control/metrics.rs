@@ -13,7 +13,7 @@
 //! | `dbmazz_load_duration_seconds` | | from the first attempt of a load to its durability |
 //! | `dbmazz_commit_to_durable_seconds` | | from the oldest commit in a load to its durability |
 //! | `dbmazz_received_lsn`, `dbmazz_durable_lsn`, `dbmazz_confirmed_lsn` | | positions in the WAL, bytes |
-//! | `dbmazz_lag_bytes`, `dbmazz_lag_seconds` | | from received to durable; age of the oldest commit that is not durable, or was a moment ago |
+//! | `dbmazz_lag_bytes`, `dbmazz_lag_seconds` | | from received to durable; age of the oldest commit that is not durable, or was a moment ago; while nothing comes (source cut, paused), the time since something did |
 //! | `dbmazz_held_bytes` | | held in memory between socket and answer |
 //! | `dbmazz_slot_wal_status` | `status` | 1 for what PostgreSQL last said of the slot's WAL |
 //! | `dbmazz_slot_at_risk` | | 1 when PostgreSQL may soon remove WAL that the slot needs |
@@ -41,7 +41,7 @@ use crate::progress::{BOUNDS, Durations, Loss, SlotHealth, TableProgress, View};
 /// The media type of what [`text`] writes.
 pub(super) const MEDIA_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
-const LAG: &str = "Age of the oldest commit not yet durable, or made durable in the last three seconds";
+const LAG: &str = "Age of the oldest commit not yet durable, or made durable in the last three seconds; while nothing comes, the time since something did";
 
 /// Everything as Prometheus reads it, at this moment.
 pub(super) fn text(known: &Known) -> Result<String, fmt::Error> {

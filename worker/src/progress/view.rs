@@ -9,6 +9,9 @@ use std::{
 use super::{Durations, Progress, Sizes, SlotHealth, Stage, State, TableProgress, lock, unix_millis};
 use crate::{fault::Fault, lsn::Lsn, table::TableName};
 
+/// A server with nothing to send answers every three seconds.
+const QUIET_MS: u64 = 5_000;
+
 /// The board at one moment.
 #[derive(Debug, Clone)]
 pub struct View {
@@ -67,7 +70,7 @@ impl Progress {
             changes_done: done,
             held_bytes: self.held_bytes.load(Relaxed),
             lag_bytes: received.since(durable),
-            lag_ms: self.pending_ms().max(loads.recent_lag_ms(Instant::now())),
+            lag_ms: self.pending_ms().max(loads.recent_lag_ms(Instant::now())).max(self.silent_ms()),
             reconnects: self.reconnects.load(Relaxed),
             load_retries: self.load_retries.load(Relaxed),
             loads: loads.count,
@@ -81,10 +84,50 @@ impl Progress {
         }
     }
 
+    /// How long nothing has come, where something should: what was committed since is not known, and not there.
+    fn silent_ms(&self) -> u64 {
+        let silent = self.elapsed_ms().saturating_sub(self.heard.load(Relaxed));
+        let flows = self.streaming.load(Relaxed) && self.state() == State::Running;
+        if flows && silent < QUIET_MS { 0 } else { silent }
+    }
+
     fn pending_ms(&self) -> u64 {
         match self.oldest_pending.load(Relaxed) {
             0 => 0,
             oldest => unix_millis(SystemTime::now()).saturating_sub(oldest),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A job that was heard `silent` milliseconds ago.
+    fn heard(silent: u64, state: State, streaming: bool) -> Progress {
+        let mut progress = Progress::new(&[]);
+        progress.started = Instant::now().checked_sub(std::time::Duration::from_secs(60)).unwrap();
+        progress.received(Lsn(1));
+        progress.heard.fetch_sub(silent, Relaxed);
+        progress.set_state(state);
+        progress.set_streaming(streaming);
+        progress
+    }
+
+    #[test]
+    fn the_lag_grows_while_nothing_can_come() {
+        for (silent, state, streaming, least, most) in [
+            (2_000, State::Running, true, 0, 0),
+            (8_000, State::Running, true, 8_000, 9_000),
+            (2_000, State::Running, false, 2_000, 3_000),
+            (2_000, State::Paused, true, 2_000, 3_000),
+            (40_000, State::Stopped, false, 40_000, 41_000),
+        ] {
+            let lag = heard(silent, state, streaming).view().lag_ms;
+            assert!(
+                (least..=most).contains(&lag),
+                "{lag} ms after {silent} ms, {state}, streaming: {streaming}"
+            );
         }
     }
 }

@@ -14,7 +14,8 @@ use crate::{
     },
 };
 
-const LONGEST_INTERVAL: Duration = Duration::from_secs(10);
+/// A server that has nothing to send says nothing by itself: it is asked so often, so that silence is noticed.
+const LONGEST_INTERVAL: Duration = Duration::from_secs(3);
 const SHORTEST_INTERVAL: Duration = Duration::from_millis(100);
 /// A durable position that moves all the time is told at most so often.
 const BETWEEN_MOVES: Duration = Duration::from_millis(20);
@@ -28,7 +29,7 @@ pub(super) struct Feedback {
     asked: bool,
 }
 
-/// A third of the time after which the server gives us up, and at most ten seconds.
+/// A third of the time after which the server gives us up, and at most three seconds.
 pub(super) fn interval(connection: &mut Connection) -> Result<Duration, SourceError> {
     let rows =
         connection.query("SELECT setting FROM pg_catalog.pg_settings WHERE name = 'wal_sender_timeout'")?;
@@ -57,11 +58,16 @@ impl Feedback {
     pub(super) fn due(&mut self, durable: Lsn) -> Option<Vec<u8>> {
         let quiet = self.sent.map_or(Duration::MAX, |sent| sent.elapsed());
         let moved = durable != self.durable && quiet >= BETWEEN_MOVES;
-        (self.asked || moved || quiet >= self.interval).then(|| self.update(durable))
+        let wants_answer = quiet >= self.interval;
+        (self.asked || moved || wants_answer).then(|| self.written(durable, wants_answer))
     }
 
     /// The update, due or not.
     pub(super) fn update(&mut self, durable: Lsn) -> Vec<u8> {
+        self.written(durable, false)
+    }
+
+    fn written(&mut self, durable: Lsn, wants_answer: bool) -> Vec<u8> {
         (self.sent, self.durable, self.asked) = (Some(Instant::now()), durable, false);
         // PostgreSQL expects write to be at least flush.
         let received = self.received.max(durable);
@@ -71,7 +77,7 @@ impl Feedback {
                 body.extend(lsn.0.to_be_bytes());
             }
             body.extend(postgres_micros(SystemTime::now()).to_be_bytes());
-            body.push(0);
+            body.push(u8::from(wants_answer));
         })
     }
 }
@@ -101,6 +107,9 @@ mod tests {
         assert!(feedback.due(Lsn(1)).is_none());
         assert!(feedback.due(Lsn(2)).is_some());
         feedback.sent = Instant::now().checked_sub(LONGEST_INTERVAL);
-        assert!(feedback.due(Lsn(2)).is_some());
+        let update = feedback.due(Lsn(2)).unwrap();
+        assert_eq!(update.last(), Some(&1), "a quiet server is asked to answer");
+        feedback.asked();
+        assert_eq!(feedback.due(Lsn(2)).unwrap().last(), Some(&0));
     }
 }
