@@ -21,6 +21,8 @@ pub const SOURCE_CA: &str = "source-ca/ca.crt";
 pub const SINK_USERNAME: &str = "sink/username";
 /// The sink user's password.
 pub const SINK_PASSWORD: &str = "sink/password";
+/// The token that every command to the worker has to come with.
+pub const CONTROL_TOKEN: &str = "control/token";
 
 /// One job, resolved: the spec of a `ReplicationJob` and the names derived from the resource.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

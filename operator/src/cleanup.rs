@@ -1,6 +1,7 @@
 //! What happens when a job is deleted: its objects at the source go too, by policy, and then the resource.
 //!
 //! ```text
+//! no worker ever ran ───────────────────────────────────────────────────────────► released
 //! worker answers ──► Stop: drain, drop ──────► marked clean ─► no pods left ─► released
 //!        │ no                                                                    ▲
 //!        ▼                                                                       │
@@ -9,18 +10,29 @@
 //! after deletion.timeout, or when the namespace goes too: released, and the leak is reported
 //! ```
 //!
-//! One step per call; what is done is read from the cluster, so a restart of the operator loses nothing.
+//! One step per call; what is done is read from the cluster, so a restart of the operator loses nothing. A few
+//! deletions go on at a time ([`turn`]); their time counts from the API server's word ([`deadline`]).
 
-use std::{net::IpAddr, time::Duration};
+mod deadline;
+mod evidence;
+mod turn;
 
+use std::{
+    net::IpAddr,
+    time::{Duration, Instant},
+};
+
+use crds::ReplicationJobStatus;
 use jiff::Timestamp;
 use k8s_openapi::api::{apps::v1::Deployment, batch::v1::Job as BatchJob, core::v1::ConfigMap};
 use kube::{
-    Api, Client,
-    api::{Patch, PatchParams},
+    Api, Client, ResourceExt as _,
+    api::{DeleteParams, Patch, PatchParams},
 };
 use serde_json::{Value, json};
 
+pub use self::turn::Turns;
+use self::{deadline::Deadline, evidence::Past};
 use crate::{
     apply,
     control::{Control, Silence},
@@ -28,8 +40,10 @@ use crate::{
     live::{Kind, Live, LiveObject},
     names,
     observe::Observation,
-    plan::{Plan, cleanup::cleanup_job},
+    plan::{PLAN, Plan, cleanup::cleanup_job},
+    pod::{self, PodFacts},
     problem::why,
+    token::Tokens,
 };
 
 /// The worker has dropped what was to be dropped.
@@ -52,43 +66,73 @@ pub enum Progress {
 #[allow(missing_debug_implementations, reason = "a client has no such form")]
 pub struct Cleanup<'a> {
     pub client: &'a Client,
+    pub tokens: &'a Tokens,
+    pub turns: &'a Turns,
     pub job: &'a Job,
     pub plan: Option<&'a Plan>,
     pub live: &'a Live,
     pub observation: &'a Observation,
-    /// A worker once ran, as far as the status knows.
-    pub ever_ran: bool,
-    /// When the resource was deleted, or when an operator first saw it.
-    pub since: Timestamp,
+    /// What was said of the job last.
+    pub status: &'a ReplicationJobStatus,
+    pub created_at: Option<Timestamp>,
+    pub deleted_at: Timestamp,
 }
 
 impl Cleanup<'_> {
-    /// Takes the next step.
-    pub async fn step(&self, now: Timestamp) -> Progress {
-        let left = self.time_left(now);
-        if self.job.deletion.drops_nothing() || self.nothing_was_made() {
-            return Progress::Done;
+    /// Whether nothing is to be dropped. Asks for the Deployment itself where the watch shows none: it may have been
+    /// made a moment ago.
+    pub async fn is_needless(&self) -> bool {
+        if self.job.deletion.drops_nothing() {
+            return true;
         }
+        let nothing = self.observation.pods.is_empty() && self.past().has_made_nothing();
+        nothing && (self.deployment().is_some() || self.has_no_deployment().await)
+    }
+
+    /// Whether a worker ran, and none was ever seen to reach the source.
+    pub fn has_reached_nothing(&self) -> bool {
+        self.past().has_reached_nothing()
+    }
+
+    /// Takes the next step. `now` by the API server's clock.
+    pub async fn step(&self, now: Timestamp) -> Progress {
+        let Some(trying) = self.turns.take(&self.job.identity.uid, Instant::now()) else {
+            return Progress::Waiting(
+                "Other deletions go on; this one has its turn when one of them ends.".to_owned(),
+            );
+        };
+        let left = self.deadline(trying).left(now);
         if left.is_zero() {
             return Progress::GivenUp("the time that deletion.timeout allows is over".to_owned());
         }
         match self.deployment() {
-            Some(deployment) if deployment.annotation(CLEAN).is_some() => self.wait_for_the_end(),
-            Some(deployment) if deployment.body["spec"]["replicas"] != 0 => self.stop(left).await,
-            None if self.reachable().is_some() => self.ask_the_last_worker(left).await,
-            _ if !self.observation.pods.is_empty() => Progress::Waiting("The worker is ending.".to_owned()),
+            Some(deployment) if deployment.annotation(CLEAN).is_some() => self.wait_for_the_end(now),
+            Some(deployment) if deployment.body["spec"]["replicas"] != 0 => self.stop(left, now).await,
+            None if self.reachable(now).is_some() => self.ask_the_last_worker(left, now).await,
+            _ if !self.has_ended(now) => Progress::Waiting("The worker is ending.".to_owned()),
             _ => self.run_the_job().await,
         }
     }
 
-    fn time_left(&self, now: Timestamp) -> Duration {
-        let gone = now.duration_since(self.since).unsigned_abs();
-        self.job.deletion.timeout.saturating_sub(gone)
+    fn deadline(&self, trying: Duration) -> Deadline {
+        let (deleted_at, timeout) = (self.deleted_at, self.job.deletion.timeout);
+        Deadline { deleted_at, timeout, trying, reached_nothing: self.has_reached_nothing() }
     }
 
-    /// No worker ever ran, so there is neither slot nor publication.
-    fn nothing_was_made(&self) -> bool {
-        !self.ever_ran && self.deployment().is_none() && self.observation.pods.is_empty()
+    fn past(&self) -> Past<'_> {
+        let Self { job, status, created_at, deleted_at, .. } = *self;
+        Past { job, status, deployment: self.deployment(), created_at, deleted_at }
+    }
+
+    async fn has_no_deployment(&self) -> bool {
+        let api = Api::<Deployment>::namespaced(self.client.clone(), &self.job.identity.namespace);
+        matches!(api.get_metadata_opt(&names::object(&self.job.identity.name)).await, Ok(None))
+    }
+
+    /// A pod that nobody ends any more is not waited for: the slot of its worker, if it lives, is in use, and the
+    /// cleanup tries until it is not.
+    fn has_ended(&self, now: Timestamp) -> bool {
+        self.observation.pods.iter().all(|pod| pod.is_stuck(now))
     }
 
     fn deployment(&self) -> Option<&LiveObject> {
@@ -96,16 +140,16 @@ impl Cleanup<'_> {
         self.live.get(Kind::Deployment, &name).filter(|object| object.is_owned_by(&self.job.identity.uid))
     }
 
-    fn wait_for_the_end(&self) -> Progress {
-        match self.observation.pods.is_empty() {
+    fn wait_for_the_end(&self, now: Timestamp) -> Progress {
+        match self.has_ended(now) {
             true => Progress::Done,
             false => Progress::Waiting("Slot and publication are dropped. The worker is ending.".to_owned()),
         }
     }
 
     /// Asks the live worker to drop; then, whatever it said, lets no worker run any more.
-    async fn stop(&self, left: Duration) -> Progress {
-        let dropped = match self.ask_the_worker(left).await {
+    async fn stop(&self, left: Duration, now: Timestamp) -> Progress {
+        let dropped = match self.ask_the_worker(left, now).await {
             Some(Ok(answer)) if answer.success => true,
             Some(Ok(answer)) => self.failed(&answer.message),
             Some(Err(silence)) => self.failed(&silence.to_string()),
@@ -122,23 +166,30 @@ impl Cleanup<'_> {
         false
     }
 
-    async fn ask_the_worker(&self, left: Duration) -> Option<Result<proto::ControlResponse, Silence>> {
-        let address = self.reachable()?;
+    async fn ask_the_worker(
+        &self,
+        left: Duration,
+        now: Timestamp,
+    ) -> Option<Result<proto::ControlResponse, Silence>> {
+        let address = self.reachable(now)?;
         let longest = left.min(self.job.drain_timeout + TO_DROP);
         let deletion = &self.job.deletion;
-        Some(match Control::dial(address, longest).await {
+        let token = self.tokens.existing(self.job).await;
+        Some(match Control::dial(address, longest, token).await {
             Ok(control) => control.stop(deletion.keep_slot, deletion.keep_publication).await,
             Err(silence) => Err(silence),
         })
     }
 
-    fn reachable(&self) -> Option<IpAddr> {
-        self.observation.pod()?.reachable_at()
+    fn reachable(&self, now: Timestamp) -> Option<IpAddr> {
+        let alive: Vec<PodFacts> =
+            self.observation.pods.iter().filter(|pod| !pod.is_stuck(now)).cloned().collect();
+        pod::newest(alive)?.reachable_at()
     }
 
     /// Somebody deleted the Deployment, or the whole namespace: this worker has no successor.
-    async fn ask_the_last_worker(&self, left: Duration) -> Progress {
-        match self.ask_the_worker(left).await {
+    async fn ask_the_last_worker(&self, left: Duration, now: Timestamp) -> Progress {
+        match self.ask_the_worker(left, now).await {
             Some(Ok(answer)) if answer.success => Progress::Done,
             _ => Progress::Waiting("The worker is ending.".to_owned()),
         }
@@ -154,19 +205,59 @@ impl Cleanup<'_> {
         api.patch(&name, &PatchParams::default(), &Patch::Merge(patch)).await.map(|_| ())
     }
 
+    /// A Job of somebody else is never taken for ours, whatever its name: then ours has another.
     async fn run_the_job(&self) -> Progress {
         let api = Api::<BatchJob>::namespaced(self.client.clone(), &self.job.identity.namespace);
-        match api.get_opt(&names::cleanup(&self.job.identity.name)).await {
-            Ok(Some(job)) if job.status.as_ref().is_some_and(|status| status.succeeded > Some(0)) => {
-                Progress::Done
+        let identity = &self.job.identity;
+        let names = [names::cleanup(&identity.name), names::cleanup_otherwise(&identity.uid)];
+        for name in &names {
+            match api.get_opt(name).await {
+                Ok(Some(found)) if !self.is_ours(&found) => {}
+                Ok(Some(found)) => return self.judge(&api, &found).await,
+                Ok(None) => return self.start_the_job(&api, name).await,
+                Err(error) => {
+                    return Progress::Waiting(format!("The cleanup job cannot be seen: {}.", why(&error)));
+                }
             }
-            Ok(Some(_)) => Progress::Waiting("The cleanup job is dropping slot and publication.".to_owned()),
-            Ok(None) => self.start_the_job(&api).await,
-            Err(error) => Progress::Waiting(format!("The cleanup job cannot be seen: {}.", why(&error))),
+        }
+        let [one, other] = names;
+        Progress::Waiting(format!("Jobs of somebody else are named {one} and {other}. Remove one of them."))
+    }
+
+    fn is_ours(&self, found: &BatchJob) -> bool {
+        found.owner_references().iter().any(|owner| owner.uid == self.job.identity.uid)
+    }
+
+    /// One that failed, or that was made from what the job said before, is made anew.
+    async fn judge(&self, api: &Api<BatchJob>, found: &BatchJob) -> Progress {
+        let status = found.status.as_ref();
+        if status.is_some_and(|status| status.succeeded > Some(0)) {
+            return Progress::Done;
+        }
+        let conditions = status.and_then(|status| status.conditions.as_ref()).into_iter().flatten();
+        let has_failed = conditions.into_iter().any(|c| c.type_ == "Failed" && c.status == "True");
+        if has_failed || self.is_outdated(found) {
+            return self.start_anew(api, &found.name_any()).await;
+        }
+        Progress::Waiting("The cleanup job is dropping slot and publication.".to_owned())
+    }
+
+    fn is_outdated(&self, found: &BatchJob) -> bool {
+        let Some(plan) = self.plan else { return false };
+        let planned = cleanup_job(self.job, plan, &found.name_any());
+        found.annotations().get(PLAN).map(String::as_str) != planned["metadata"]["annotations"][PLAN].as_str()
+    }
+
+    async fn start_anew(&self, api: &Api<BatchJob>, name: &str) -> Progress {
+        match api.delete(name, &DeleteParams::background()).await {
+            Ok(_) => Progress::Waiting(
+                "The cleanup job failed, or the job has changed: it is made anew.".to_owned(),
+            ),
+            Err(error) => undone(&why(&error)),
         }
     }
 
-    async fn start_the_job(&self, api: &Api<BatchJob>) -> Progress {
+    async fn start_the_job(&self, api: &Api<BatchJob>, name: &str) -> Progress {
         let Some(plan) = self.plan else { return self.without_credentials().await };
         for (kind, planned) in plan.objects.in_order() {
             if matches!(kind, Kind::ConfigMap | Kind::ServiceAccount)
@@ -175,7 +266,7 @@ impl Cleanup<'_> {
                 return undone(&problem.message);
             }
         }
-        match self.send(api, &cleanup_job(self.job, plan)).await {
+        match self.send(api, name, &cleanup_job(self.job, plan, name)).await {
             Ok(()) => Progress::Waiting("The cleanup job is starting.".to_owned()),
             Err(error) => undone(&why(&error)),
         }
@@ -183,11 +274,7 @@ impl Cleanup<'_> {
 
     /// In a namespace that goes they will not come back.
     async fn without_credentials(&self) -> Progress {
-        let name = names::cleanup(&self.job.identity.name);
-        let probe = json!({ "apiVersion": "v1", "kind": "ConfigMap", "metadata": { "name": name } });
-        let parameters = PatchParams::apply(names::FIELD_MANAGER).dry_run();
-        let api = Api::<ConfigMap>::namespaced(self.client.clone(), &self.job.identity.namespace);
-        match api.patch(&name, &parameters, &Patch::Apply(probe)).await {
+        match probe(self.client, &self.job.identity.namespace).await {
             Err(error) if is_terminating(&why(&error)) => undone(&why(&error)),
             _ => Progress::Waiting(
                 "The credentials are missing, so nothing can be dropped at the source.".to_owned(),
@@ -195,11 +282,26 @@ impl Cleanup<'_> {
         }
     }
 
-    async fn send(&self, api: &Api<BatchJob>, job: &Value) -> Result<(), kube::Error> {
+    async fn send(&self, api: &Api<BatchJob>, name: &str, job: &Value) -> Result<(), kube::Error> {
         let parameters = PatchParams::apply(names::FIELD_MANAGER).force();
-        let sent = api.patch(&names::cleanup(&self.job.identity.name), &parameters, &Patch::Apply(job)).await;
+        let sent = api.patch(name, &parameters, &Patch::Apply(job)).await;
         sent.map(|_| tracing::info!(job = %self.job.description.job, "cleanup job started"))
     }
+}
+
+/// The time of the API server, which dates deletions; where it cannot be had, ours.
+pub async fn server_time(client: &Client, namespace: &str) -> Timestamp {
+    let created = probe(client, namespace).await.ok().and_then(|probe| probe.metadata.creation_timestamp);
+    created.map_or_else(Timestamp::now, |created| created.0)
+}
+
+/// An object that is never made, only asked for.
+async fn probe(client: &Client, namespace: &str) -> Result<ConfigMap, kube::Error> {
+    const NAME: &str = "dbmazz-operator-probe";
+    let probe = json!({ "apiVersion": "v1", "kind": "ConfigMap", "metadata": { "name": NAME } });
+    let parameters = PatchParams::apply(names::FIELD_MANAGER).dry_run();
+    let api = Api::<ConfigMap>::namespaced(client.clone(), namespace);
+    api.patch(NAME, &parameters, &Patch::Apply(probe)).await
 }
 
 fn is_terminating(why: &str) -> bool {

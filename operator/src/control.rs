@@ -1,7 +1,7 @@
 //! The operator's end of a worker's control interface: gRPC, to the address of its pod.
 //!
-//! Plain in this version: who can reach a worker's port can steer it. Every call has a time limit, and
-//! no answer is an answer of its own ([`Silence`]), never an assumption.
+//! Every command carries the job's token, without which a worker takes none. Every call has a time limit,
+//! and no answer is an answer of its own ([`Silence`]), never an assumption.
 
 use std::{net::IpAddr, time::Duration};
 
@@ -10,9 +10,13 @@ use proto::{
     StatusResponse, StopRequest, cdc_control_service_client::CdcControlServiceClient,
     cdc_status_service_client::CdcStatusServiceClient,
 };
-use tonic::transport::{Channel, Endpoint};
+use tonic::{
+    Code, Request,
+    metadata::AsciiMetadataValue,
+    transport::{Channel, Endpoint},
+};
 
-use crate::plan::GRPC_PORT;
+use crate::{plan::GRPC_PORT, token::Token};
 
 const TO_CONNECT: Duration = Duration::from_secs(2);
 const TO_ANSWER: Duration = Duration::from_secs(4);
@@ -34,11 +38,17 @@ pub enum Silence {
     },
     #[error("worker gave no answer")]
     Unanswered(#[source] Box<tonic::Status>),
+    /// It answers, and does not take commands with this token, or with none.
+    #[error("{0}")]
+    Stranger(String),
 }
 
 impl From<tonic::Status> for Silence {
     fn from(status: tonic::Status) -> Self {
-        Self::Unanswered(Box::new(status))
+        match status.code() {
+            Code::Unauthenticated | Code::PermissionDenied => Self::Stranger(status.message().to_owned()),
+            _ => Self::Unanswered(Box::new(status)),
+        }
     }
 }
 
@@ -46,18 +56,25 @@ impl From<tonic::Status> for Silence {
 #[derive(Debug, Clone)]
 pub struct Control {
     channel: Channel,
+    token: Option<Token>,
 }
 
 impl Control {
     /// Dials the worker.
-    pub async fn dial(address: IpAddr, longest_answer: Duration) -> Result<Self, Silence> {
+    pub async fn dial(
+        address: IpAddr,
+        longest_answer: Duration,
+        token: Option<Token>,
+    ) -> Result<Self, Silence> {
         let address = format!("http://{}", std::net::SocketAddr::new(address, GRPC_PORT));
         let endpoint = Endpoint::from_shared(address.clone())
             .map_err(|source| Silence::Address { address: address.clone(), source })?
             .connect_timeout(TO_CONNECT)
             .timeout(longest_answer.max(TO_ANSWER));
         let channel = endpoint.connect().await;
-        channel.map(|channel| Self { channel }).map_err(|source| Silence::Unreachable { address, source })
+        channel
+            .map(|channel| Self { channel, token })
+            .map_err(|source| Silence::Unreachable { address, source })
     }
 
     /// What the worker says of itself.
@@ -68,12 +85,12 @@ impl Control {
 
     /// Asks the worker to stop reading.
     pub async fn pause(&self) -> Result<ControlResponse, Silence> {
-        Ok(self.control().pause(PauseRequest {}).await?.into_inner())
+        Ok(self.control().pause(self.command(PauseRequest {})).await?.into_inner())
     }
 
     /// Asks the worker to read on.
     pub async fn resume(&self) -> Result<ControlResponse, Silence> {
-        Ok(self.control().resume(ResumeRequest {}).await?.into_inner())
+        Ok(self.control().resume(self.command(ResumeRequest {})).await?.into_inner())
     }
 
     /// Asks the worker for these sizes of loads, and these tables.
@@ -82,14 +99,26 @@ impl Control {
         let (flush_size, tables) = (max_rows, tables.to_vec());
         let request =
             ReloadConfigRequest { flush_size, max_bytes, min_interval_ms, tables, ..Default::default() };
-        Ok(self.control().reload_config(request).await?.into_inner())
+        Ok(self.control().reload_config(self.command(request)).await?.into_inner())
     }
 
     /// Asks the worker to drain, to stop, and to drop what is not to be kept.
     pub async fn stop(&self, keep_slot: bool, keep_publication: bool) -> Result<ControlResponse, Silence> {
         let request =
             StopRequest { skip_slot_cleanup: keep_slot, skip_publication_cleanup: keep_publication };
-        Ok(self.control().stop(request).await?.into_inner())
+        Ok(self.control().stop(self.command(request)).await?.into_inner())
+    }
+
+    /// With the token, for a worker that asks for it. One of an earlier version does not look.
+    fn command<T>(&self, message: T) -> Request<T> {
+        let mut request = Request::new(message);
+        let authorization = self.token.as_ref().map(Token::authorization);
+        // A token of ours is of letters and digits, so it can be said.
+        if let Some(mut value) = authorization.and_then(|text| AsciiMetadataValue::try_from(text).ok()) {
+            value.set_sensitive(true);
+            request.metadata_mut().insert("authorization", value);
+        }
+        request
     }
 
     fn control(&self) -> CdcControlServiceClient<Channel> {

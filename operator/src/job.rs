@@ -56,7 +56,7 @@ impl Job {
     pub fn remedy(&self) -> String {
         let postgres = &self.description.spec.source.postgres;
         let place = format!("in database {} at {}:{} run", postgres.database, postgres.host, postgres.port);
-        let slot = format!("SELECT pg_drop_replication_slot('{}');", self.description.slot);
+        let slot = drop_slot(&self.description.slot);
         let publication = format!("DROP PUBLICATION IF EXISTS {};", self.description.publication);
         match (self.deletion.keep_slot, self.deletion.keep_publication) {
             (true, _) => String::new(),
@@ -64,6 +64,13 @@ impl Job {
             (false, false) => sentences(&[&format!("{place}: {slot} {publication}")]),
         }
     }
+}
+
+/// A statement that also works where the slot is gone already; a name of ours needs no quoting.
+pub fn drop_slot(name: &str) -> String {
+    format!(
+        "SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots WHERE slot_name = '{name}';"
+    )
 }
 
 impl Deletion {

@@ -21,7 +21,7 @@
 //! [`reconcile`] is that line, in one function. A deleted job leaves it for [`cleanup`], which asks the
 //! worker to stop and drop, or runs a short Job, and never holds a resource for ever.
 //!
-//! Only [`apply`], [`cleanup`] and [`patch`] write to the cluster. Only [`observe`] and [`cleanup`] speak
+//! Only [`apply`], [`cleanup`], [`patch`] and [`token`] write to the cluster. Only [`observe`] and [`cleanup`] speak
 //! to workers, both through [`control`]. A failure at any step still reaches the status.
 
 pub mod apply;
@@ -41,6 +41,7 @@ pub mod reconcile;
 pub mod resolve;
 pub mod settings;
 pub mod status;
+pub mod token;
 pub mod validate;
 pub mod watch;
 

@@ -13,6 +13,7 @@ use operator::{
     reconcile::Operator,
     resolve::Secrets,
     settings::Settings,
+    token::Tokens,
     watch::watch_jobs,
 };
 use tokio::{net::TcpListener, signal::unix, task::JoinSet};
@@ -43,10 +44,12 @@ async fn start(settings: &Settings) -> anyhow::Result<JoinSet<anyhow::Result<()>
     let operator = Arc::new(Operator {
         recorder: Recorder::new(client.clone(), names::FIELD_MANAGER.into()),
         secrets: Secrets::new(client.clone()),
+        tokens: Tokens::new(client.clone()),
         defaults: defaults(settings),
         metrics: Arc::clone(&metrics),
         memory: Default::default(),
-        started_at: jiff::Timestamp::now(),
+        turns: Default::default(),
+        clock: Default::default(),
         client,
     });
     let scopes = settings.scopes();

@@ -26,9 +26,19 @@ pub fn object(job: &str) -> String {
     format!("dbmazz-{job}")
 }
 
+/// The Secret with the token of the job's control port.
+pub fn control(job: &str) -> String {
+    format!("dbmazz-{job}-control")
+}
+
 /// The Job that cleans up when the worker cannot.
 pub fn cleanup(job: &str) -> String {
     format!("dbmazz-{job}-cleanup")
+}
+
+/// Its name where somebody else's Job has that one: unique to this very resource.
+pub fn cleanup_otherwise(uid: &str) -> String {
+    format!("dbmazz-cleanup-{:016x}", xxh3_64(uid.as_bytes()))
 }
 
 /// The replication slot and the publication: readable, unique to this very resource, `[a-z0-9_]` only.

@@ -9,9 +9,9 @@ use std::time::Duration;
 
 use crds::Reason;
 use k8s_openapi::api::core::v1::Pod;
-use proto::StatusResponse;
+use proto::{ControlResponse, StatusResponse};
 
-use self::steer::{Command, Wish, commands, refusal};
+use self::steer::{Command, Wish, commands, refusal, stranger};
 use crate::{
     control::{Control, Silence},
     job::Job,
@@ -20,6 +20,7 @@ use crate::{
     plan::Plan,
     pod::{self, PodFacts},
     problem::Problem,
+    token::Token,
 };
 
 /// What was seen in one look.
@@ -53,7 +54,13 @@ impl Observation {
 }
 
 /// Takes one look.
-pub async fn observe(job: &Job, plan: Option<&Plan>, pods: &[Pod], live: &Live) -> Observation {
+pub async fn observe(
+    job: &Job,
+    plan: Option<&Plan>,
+    pods: &[Pod],
+    live: &Live,
+    token: Option<Token>,
+) -> Observation {
     let mut observation = look(pods, live, &job.identity.name);
     if let Some(plan) = plan {
         // What the worker before the change says is no answer to the job after it.
@@ -61,7 +68,7 @@ pub async fn observe(job: &Job, plan: Option<&Plan>, pods: &[Pod], live: &Live) 
     }
     let staying = observation.pod().filter(|pod| !pod.ending);
     if let Some(address) = staying.and_then(|pod| pod.reachable_at()) {
-        match ask(address, &Wish::of(job)).await {
+        match ask(address, &Wish::of(job), token).await {
             Ok((status, refused)) => {
                 observation.report = Report::Answered(Box::new(status));
                 observation.command_refused = refused;
@@ -91,20 +98,38 @@ fn pod_refused(deployment: &serde_json::Value) -> Option<Problem> {
     Some(Problem::new(Reason::PodRefused, &format!("no pod could be made: {why}"), fix))
 }
 
-async fn ask(address: std::net::IpAddr, wish: &Wish) -> Result<(StatusResponse, Option<Problem>), Silence> {
-    let control = Control::dial(address, Duration::ZERO).await?;
+async fn ask(
+    address: std::net::IpAddr,
+    wish: &Wish,
+    token: Option<Token>,
+) -> Result<(StatusResponse, Option<Problem>), Silence> {
+    let control = Control::dial(address, Duration::ZERO, token).await?;
     let (mut status, mut refused) = (control.status().await?, None);
     for command in commands(wish, &status) {
-        let answer = match command {
-            Command::Pause => control.pause().await?,
-            Command::Resume => control.resume().await?,
-            Command::Reload(sizes, ref tables) => control.reload(sizes, tables).await?,
-        };
-        tracing::info!(?command, success = answer.success, message = answer.message, "worker steered");
-        status = control.status().await?;
-        refused = refused.or(refusal(command, &answer));
+        match give(&control, &command).await {
+            Ok(answer) => {
+                tracing::info!(
+                    ?command,
+                    success = answer.success,
+                    message = answer.message,
+                    "worker steered"
+                );
+                refused = refused.or(refusal(&command, &answer));
+                status = control.status().await?;
+            }
+            Err(Silence::Stranger(why)) => refused = refused.or(Some(stranger(&command, &why))),
+            Err(silence) => return Err(silence),
+        }
     }
     Ok((status, refused))
+}
+
+async fn give(control: &Control, command: &Command) -> Result<ControlResponse, Silence> {
+    match command {
+        Command::Pause => control.pause().await,
+        Command::Resume => control.resume().await,
+        Command::Reload(sizes, tables) => control.reload(*sizes, tables).await,
+    }
 }
 
 fn chain(error: &dyn std::error::Error) -> String {

@@ -81,6 +81,12 @@ pub async fn warn_of_leak(recorder: &Recorder, identity: &Identity, message: &st
     publish(recorder, identity, Transition { warning: true, reason, message: message.to_owned() }).await;
 }
 
+/// Tells of a deletion what nobody needs to worry about.
+pub async fn tell_of_deletion(recorder: &Recorder, identity: &Identity, message: &str) {
+    let reason = Reason::Deleting.to_string();
+    publish(recorder, identity, Transition { warning: false, reason, message: message.to_owned() }).await;
+}
+
 async fn publish(recorder: &Recorder, identity: &Identity, transition: Transition) {
     let Transition { warning, reason, mut message } = transition;
     message.truncate(message.floor_char_boundary(LONGEST_NOTE));

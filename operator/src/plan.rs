@@ -7,7 +7,8 @@ pub mod cleanup;
 mod pin;
 mod template;
 
-pub(crate) use template::GRPC_PORT;
+pub(crate) use pin::stopped_until;
+pub(crate) use template::{GRPC_PORT, TOKEN_KEY};
 
 use std::collections::BTreeMap;
 
@@ -25,6 +26,10 @@ use crate::{
 const TEMPLATE: &str = "dbmazz.dev/pod-template";
 /// What was planned, in short: a plan that drops a field must be sent although every other field fits.
 pub(crate) const PLAN: &str = "dbmazz.dev/plan";
+
+/// On the Deployment of a job that was never anything but Stopped: the latest generation that was seen so. It is the
+/// proof that no worker ever ran.
+pub(crate) const STOPPED_SO_FAR: &str = "dbmazz.dev/stopped-so-far";
 
 /// What the operator decides where a job decides nothing.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -65,6 +70,8 @@ pub struct Plan {
     pub objects: Objects,
     /// The image of the worker.
     pub image: String,
+    /// Whether the worker is given a token, without which it takes no command.
+    pub has_token: bool,
     /// How the worker compares with one that this operator would start now.
     pub freshness: Freshness,
 }
@@ -101,11 +108,12 @@ pub fn plan(job: &Job, fingerprint: Option<&Fingerprint>, live: &Live, defaults:
     };
     Some(Plan {
         image: image(&template).to_owned(),
+        has_token: template::has_token(&template),
         objects: Objects {
             service_account: service_account(job),
             config_map: config_map(job, description),
             service: service(job),
-            deployment: deployment(job, &template),
+            deployment: deployment(job, &template, live),
         },
         freshness,
     })
@@ -157,14 +165,14 @@ fn service(job: &Job) -> Value {
         "publishNotReadyAddresses": true,
         "selector": names::selector(&job.identity.name),
         "ports": [
+            // Probes, status and metrics. Commands are the operator's: it asks the pod itself, by gRPC.
             { "name": "http", "port": template::HTTP_PORT, "targetPort": "http", "protocol": "TCP" },
-            { "name": "grpc", "port": template::GRPC_PORT, "targetPort": "grpc", "protocol": "TCP" },
         ],
     });
     object(job, "v1", "Service", json!({ "spec": spec }))
 }
 
-fn deployment(job: &Job, template: &Value) -> Value {
+fn deployment(job: &Job, template: &Value, live: &Live) -> Value {
     let replicas = if job.state() == DesiredState::Stopped { 0 } else { 1 };
     let spec = json!({
         "replicas": replicas,
@@ -174,7 +182,10 @@ fn deployment(job: &Job, template: &Value) -> Value {
         "selector": { "matchLabels": names::selector(&job.identity.name) },
         "template": template,
     });
-    let annotations = json!({ TEMPLATE: template.to_string() });
+    let mut annotations = json!({ TEMPLATE: template.to_string() });
+    if pin::is_stopped_so_far(job, live) {
+        annotations[STOPPED_SO_FAR] = json!(job.identity.generation.to_string());
+    }
     object(job, "apps/v1", "Deployment", json!({ "metadata": { "annotations": annotations }, "spec": spec }))
 }
 

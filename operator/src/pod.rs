@@ -3,10 +3,17 @@
 use std::{collections::BTreeMap, net::IpAddr};
 
 use crds::{Reason, status::LastExit};
-use jiff::Timestamp;
-use k8s_openapi::api::core::v1::{ContainerStatus, Pod, PodStatus};
+use jiff::{SignedDuration, Timestamp};
+use k8s_openapi::api::core::v1::{ContainerState, ContainerStateTerminated, ContainerStatus, Pod, PodStatus};
 
 use crate::{names, problem::Problem};
+
+/// After the grace of a pod its kubelet needs a moment to report the end.
+const TO_BE_REMOVED: SignedDuration = SignedDuration::from_secs(15);
+
+/// The exit code of a worker whose description cannot be used, and how it begins to say so.
+const UNUSABLE_DESCRIPTION: i32 = 2;
+const CANNOT_START: &str = "dbmazz cannot start: ";
 
 /// A worker's pod, reduced to what the operator decides by.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -17,6 +24,8 @@ pub struct PodFacts {
     pub running: bool,
     /// The pod has been told to end, or will be, because the job has changed since.
     pub ending: bool,
+    /// When it should be gone, if it was told to end: its grace is over then.
+    pub gone_by: Option<Timestamp>,
     pub annotations: BTreeMap<String, String>,
     pub created: Option<Timestamp>,
     pub restarts: i32,
@@ -30,6 +39,11 @@ impl PodFacts {
     pub fn reachable_at(&self) -> Option<IpAddr> {
         self.address.filter(|_| self.running)
     }
+
+    /// Nobody ends it any more: most likely its node is dead, and the record stays until somebody removes it.
+    pub fn is_stuck(&self, now: Timestamp) -> bool {
+        self.gone_by.is_some_and(|gone_by| now.duration_since(gone_by) > TO_BE_REMOVED)
+    }
 }
 
 /// Reads one pod.
@@ -42,6 +56,7 @@ pub fn facts(pod: &Pod) -> PodFacts {
         address: status.pod_ip.as_deref().and_then(|address| address.parse().ok()),
         running,
         ending: pod.metadata.deletion_timestamp.is_some(),
+        gone_by: pod.metadata.deletion_timestamp.as_ref().map(|time| time.0),
         annotations: pod.metadata.annotations.clone().unwrap_or_default(),
         created: pod.metadata.creation_timestamp.as_ref().map(|time| time.0),
         restarts: container.map_or(0, |container| container.restart_count),
@@ -66,13 +81,17 @@ fn container(status: &PodStatus) -> Option<&ContainerStatus> {
 }
 
 fn last_exit(container: &ContainerStatus) -> Option<LastExit> {
-    let ended = |state: &Option<k8s_openapi::api::core::v1::ContainerState>| state.clone()?.terminated;
-    let ended = ended(&container.state).or_else(|| ended(&container.last_state))?;
+    let ended = last_end(container)?;
     Some(LastExit {
         code: ended.exit_code,
         reason: ended.reason.unwrap_or_else(|| "Unknown".into()),
         at: ended.finished_at,
     })
+}
+
+fn last_end(container: &ContainerStatus) -> Option<ContainerStateTerminated> {
+    let ended = |state: &Option<ContainerState>| state.clone()?.terminated;
+    ended(&container.state).or_else(|| ended(&container.last_state))
 }
 
 fn unscheduled(status: &PodStatus) -> Option<Problem> {
@@ -110,6 +129,20 @@ fn waiting(container: &ContainerStatus) -> Option<Problem> {
 }
 
 fn crashed(container: &ContainerStatus) -> Problem {
+    match last_end(container) {
+        Some(ended) if ended.exit_code == UNUSABLE_DESCRIPTION => misconfigured(ended.message.as_deref()),
+        _ => ended(container),
+    }
+}
+
+/// The worker's last line says which field is wrong.
+fn misconfigured(said: Option<&str>) -> Problem {
+    let sentence = said.and_then(|said| said.lines().rev().find_map(|line| line.split_once(CANNOT_START)));
+    let what = sentence.map_or("see the log of its pod with --previous", |(_, sentence)| sentence);
+    Problem::new(Reason::BadConfiguration, &format!("the worker cannot start: {what}"), "")
+}
+
+fn ended(container: &ContainerStatus) -> Problem {
     let how = last_exit(container).map_or_else(
         || "the worker ended".to_owned(),
         |exit| format!("the worker ended with code {} ({})", exit.code, exit.reason),
@@ -173,6 +206,28 @@ mod tests {
         let facts = facts(&pod(container(json!({ "waiting": { "reason": "CrashLoopBackOff" } }), last)));
         assert!(facts.trouble.unwrap().message.contains("code 137 (OOMKilled)"));
         assert_eq!(facts.last_exit.unwrap().code, 137);
+    }
+
+    #[test]
+    fn a_description_that_the_worker_refuses_is_a_bad_configuration_in_its_words() {
+        let log = "INFO something\ndbmazz cannot start: TABLES: must hold 1 to 1000 tables; correct TABLES\n";
+        for (message, told) in [(json!(log), "TABLES: must hold"), (json!(null), "--previous")] {
+            let ended = json!({ "terminated": { "exitCode": 2, "message": message } });
+            let facts = facts(&pod(container(json!({ "waiting": { "reason": "CrashLoopBackOff" } }), ended)));
+            let problem = facts.trouble.unwrap();
+            assert_eq!(problem.reason, Reason::BadConfiguration);
+            assert!(problem.message.contains(told) && !problem.message.contains("INFO"), "{problem}");
+        }
+    }
+
+    #[test]
+    fn a_pod_whose_grace_is_long_over_is_stuck() {
+        let gone_by = Timestamp::from_second(1_000).ok();
+        let pod = PodFacts { ending: true, gone_by, ..PodFacts::default() };
+        for (second, stuck) in [(999, false), (1_015, false), (1_016, true)] {
+            assert_eq!(pod.is_stuck(Timestamp::from_second(second).unwrap()), stuck, "{second}");
+        }
+        assert!(!PodFacts::default().is_stuck(Timestamp::from_second(9_999_999).unwrap()));
     }
 
     #[test]

@@ -1,18 +1,20 @@
 //! The straight line of one job, from the resource to its status; [`leave`] is the way out of a deleted one.
 
+mod clock;
 mod leave;
 mod memory;
 
 use std::time::{Duration, Instant};
 
-use crds::{ReplicationJob, ReplicationJobStatus, status::Stage};
+use crds::{ReplicationJob, ReplicationJobStatus, spec::DesiredState, status::Stage};
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Pod;
 use kube::{Client, api::ObjectMeta, core::error_boundary::InvalidObject, runtime::events::Recorder};
 
-pub use self::memory::Memory;
+pub use self::{clock::Clock, memory::Memory};
 use crate::{
     apply::apply,
+    cleanup::Turns,
     job::{Identity, Job},
     live::Live,
     metrics::Metrics,
@@ -23,6 +25,7 @@ use crate::{
     problem::Problem,
     resolve::Secrets,
     status::{Facts, status},
+    token::{Token, Tokens},
     validate::validate,
 };
 
@@ -41,10 +44,13 @@ pub struct Operator {
     pub client: Client,
     pub recorder: Recorder,
     pub secrets: Secrets,
+    pub tokens: Tokens,
     pub defaults: Defaults,
     pub metrics: std::sync::Arc<Metrics>,
     pub memory: Memory,
-    pub started_at: Timestamp,
+    /// Of deletions.
+    pub turns: Turns,
+    pub clock: Clock,
 }
 
 /// The cluster's view of one job.
@@ -96,8 +102,10 @@ impl Operator {
     /// Forgets a job that is gone.
     pub fn forget(&self, uid: &str) {
         self.secrets.forget(uid);
+        self.tokens.forget(uid);
         self.metrics.staged(uid, None);
         self.memory.forget(uid);
+        self.turns.give_back(uid);
     }
 
     /// Status and events.
@@ -137,14 +145,22 @@ impl Line<'_> {
         let secrets = self.operator.secrets.resolve(self.resource).await;
         let job = validate(self.resource);
         let plan = job.as_ref().ok().and_then(|job| self.plan(job, secrets.as_ref().ok()));
-        let applied = match (&job, &plan) {
-            (Ok(job), Some(plan)) => apply(&self.operator.client, job, &plan.objects, self.live).await,
-            _ => Ok(()),
+        let token = match (&job, &plan) {
+            (Ok(job), Some(plan)) => self.token(job, plan).await,
+            _ => Ok(None),
+        };
+        let applied = match (&job, &plan, &token) {
+            (Ok(job), Some(plan), Ok(_)) => apply(&self.operator.client, job, &plan.objects, self.live).await,
+            _ => token.as_ref().map(|_| ()).map_err(Clone::clone),
         };
         let observation = match &job {
-            Ok(job) => observe(job, plan.as_ref(), self.pods, self.live).await,
+            Ok(job) => observe(job, plan.as_ref(), self.pods, self.live, token.ok().flatten()).await,
             Err(_) => look(self.pods, self.live, &identity.name),
         };
+        if observation.command_refused.is_some() {
+            // Perhaps for the token, which somebody may have changed.
+            self.operator.tokens.forget(&identity.uid);
+        }
         let facts = Facts {
             job: job.as_ref(),
             secrets: secrets.as_ref().err(),
@@ -158,6 +174,15 @@ impl Line<'_> {
 
     fn plan(&self, job: &Job, fingerprint: Option<&Fingerprint>) -> Option<Plan> {
         plan(job, fingerprint, self.live, &self.operator.defaults)
+    }
+
+    /// Before the pod that waits for it. A worker that an earlier version set up has none, and one that is not
+    /// wanted needs none.
+    async fn token(&self, job: &Job, plan: &Plan) -> Result<Option<Token>, Problem> {
+        if !plan.has_token || job.state() == DesiredState::Stopped {
+            return Ok(None);
+        }
+        self.operator.tokens.ensure(job).await.map(Some)
     }
 
     fn shown(&self) -> ReplicationJobStatus {

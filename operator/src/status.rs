@@ -141,7 +141,7 @@ fn stage_of(report: &StatusResponse, previous: Stage) -> Stage {
 }
 
 fn slot(shown: Option<&Slot>, report: Option<&StatusResponse>, fresh: bool) -> Option<Slot> {
-    let Some(report) = report.filter(|report| !report.slot_name.is_empty()) else { return shown.cloned() };
+    let Some(report) = report.filter(|report| has_slot(report)) else { return shown.cloned() };
     let shown = shown.filter(|shown| shown.name == report.slot_name);
     let health = report.slot.clone().unwrap_or_default();
     let safe_wal_bytes = health.safe_wal_bytes.map(|bytes| i64::try_from(bytes).unwrap_or(i64::MAX));
@@ -152,6 +152,13 @@ fn slot(shown: Option<&Slot>, report: Option<&StatusResponse>, fresh: bool) -> O
         Some(shown) if !fresh && shown.wal_status == seen.wal_status => Some(shown.clone()),
         _ => Some(seen),
     }
+}
+
+/// Whether the worker has seen the slot. Its name alone says only how it would be called: a deletion asks the status
+/// whether there can be one.
+fn has_slot(report: &StatusResponse) -> bool {
+    let is_read = report.current_lsn > 0 || report.confirmed_lsn > 0;
+    !report.slot_name.is_empty() && (report.slot.is_some() || is_read)
 }
 
 fn tables(previous: &ReplicationJobStatus, facts: &Facts<'_>) -> Option<Tables> {

@@ -35,6 +35,9 @@ type Guarded = DeserializeGuard<ReplicationJob>;
 type Failure = controller::Error<ReconcileError, watcher::Error>;
 
 const AFTER_AN_ERROR: Duration = Duration::from_secs(5);
+/// Jobs that are looked at in one moment: it bounds memory and requests, however many there are. More than there are
+/// turns for deletions, which may wait long for a worker, so that those hold up nobody.
+const AT_A_TIME: u16 = 64;
 
 /// What one scope sees, and who acts on it.
 struct Scope {
@@ -64,7 +67,8 @@ pub async fn watch_jobs(operator: Arc<Operator>, namespace: Option<String>, read
 
 fn prepare(operator: Arc<Operator>, namespace: Option<&str>) -> (Controller<Guarded>, Arc<Scope>) {
     let client = operator.client.clone();
-    let mut controller = Controller::new(scoped::<Guarded>(&client, namespace), watcher::Config::default());
+    let mut controller = Controller::new(scoped::<Guarded>(&client, namespace), watcher::Config::default())
+        .with_config(controller::Config::default().concurrency(AT_A_TIME));
     let mut objects = Vec::new();
     for kind in Kind::ALL {
         let (store, changes) = managed(dynamic(&client, namespace, &resource(kind)), resource(kind));

@@ -10,5 +10,7 @@ mod grpc;
 mod http;
 #[path = "control/program.rs"]
 mod program;
+#[path = "control/token.rs"]
+mod token;
 #[path = "control/worker.rs"]
 mod worker_in_test;

@@ -17,7 +17,8 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 helm.sh/chart: {{ .Chart.Name }}-{{ .Chart.Version }}
 {{- end }}
 
-{{- /* What the operator may do where it serves jobs. Secrets: `get` by name only, never list or watch. */ -}}
+{{- /* What the operator may do where it serves jobs. Secrets: `get` by name only, never list or watch; and `create`,
+for the token of each job's control port (dbmazz-JOB-control): it can change or delete no Secret that exists. */ -}}
 {{- define "dbmazz-operator.rules" -}}
 - apiGroups: [dbmazz.dev]
   resources: [replicationjobs]
@@ -36,13 +37,13 @@ helm.sh/chart: {{ .Chart.Name }}-{{ .Chart.Version }}
   verbs: [get, list, watch, create, patch, delete]
 - apiGroups: [batch]
   resources: [jobs]
-  verbs: [get, create, patch]
+  verbs: [get, create, patch, delete]
 - apiGroups: [""]
   resources: [pods]
   verbs: [get, list, watch]
 - apiGroups: [""]
   resources: [secrets]
-  verbs: [get]
+  verbs: [get, create]
 - apiGroups: [events.k8s.io]
   resources: [events]
   verbs: [create, patch]

@@ -64,15 +64,27 @@ fn reload(wish: &Wish, reported: &StatusResponse) -> Option<Command> {
     is_other.then(|| Command::Reload(wished, wish.tables.iter().cloned().collect()))
 }
 
-pub(super) fn refusal(command: Command, answer: &ControlResponse) -> Option<Problem> {
+/// The worker took the command and did not do it.
+pub(super) fn refusal(command: &Command, answer: &ControlResponse) -> Option<Problem> {
+    let fix = "delete its pod to start it anew: it loads what it holds first, and the next one goes on from the slot";
+    (!answer.success).then(|| refused(command, &answer.message, fix))
+}
+
+/// The worker did not take the command, because of the token.
+pub(super) fn stranger(command: &Command, why: &str) -> Problem {
+    let fix = "a token that was changed reaches the pod within two minutes; if this stays, delete the pod: the next \
+               one has the token of now, and goes on from the slot";
+    refused(command, why, fix)
+}
+
+fn refused(command: &Command, why: &str, fix: &str) -> Problem {
     let command = match command {
         Command::Pause => "pause",
         Command::Resume => "resume",
         Command::Reload(..) => "change its tables or the sizes of its loads",
     };
-    let what = format!("the worker refused to {command}: {}", answer.message);
-    let fix = "delete its pod to start it anew; nothing is lost";
-    (!answer.success).then(|| Problem { reason: Reason::CommandRefused, message: sentences(&[&what, fix]) })
+    let what = format!("the worker refused to {command}: {why}");
+    Problem { reason: Reason::CommandRefused, message: sentences(&[&what, fix]) }
 }
 
 #[cfg(test)]

@@ -2,24 +2,25 @@
 
 use serde_json::{Value, json};
 
-use super::{Plan, object};
+use super::{Plan, object, template};
 use crate::{job::Job, names};
 
 /// The same image and the same mounts as the worker, for one command, tried until it succeeds.
-pub fn cleanup_job(job: &Job, plan: &Plan) -> Value {
+pub fn cleanup_job(job: &Job, plan: &Plan, name: &str) -> Value {
     let mut pod = plan.objects.deployment["spec"]["template"]["spec"].clone();
     pod["restartPolicy"] = json!("OnFailure");
     pod["terminationGracePeriodSeconds"] = json!(5);
     // For people: the last lines of a failed attempt stand in the pod's status.
     pod["containers"][0]["terminationMessagePolicy"] = json!("FallbackToLogsOnError");
     pod["containers"][0]["args"] = json!(arguments(job));
+    template::without_token(&mut pod);
     if let Some(container) = pod["containers"][0].as_object_mut() {
         container.retain(|field, _| !field.ends_with("Probe") && field != "ports");
     }
-    let template = json!({ "metadata": { "labels": labels(job) }, "spec": pod });
-    let spec = json!({ "backoffLimit": 1000, "template": template });
+    let pod_template = json!({ "metadata": { "labels": labels(job) }, "spec": pod });
+    let spec = json!({ "backoffLimit": 1000, "template": pod_template });
     let mut job_object = object(job, "batch/v1", "Job", json!({ "spec": spec }));
-    job_object["metadata"]["name"] = json!(names::cleanup(&job.identity.name));
+    job_object["metadata"]["name"] = json!(name);
     job_object
 }
 

@@ -3,10 +3,10 @@
 //! Compared is what the job *means*, read with today's types and defaults, not how an operator writes
 //! it down: a field that a new version adds, with a default, changes nothing for a job that runs.
 
-use crds::JobDescription;
+use crds::{JobDescription, spec::DesiredState};
 use serde_json::{Value, json};
 
-use super::{Fingerprint, TEMPLATE, inputs, short_hash, template};
+use super::{Fingerprint, STOPPED_SO_FAR, TEMPLATE, inputs, short_hash, template};
 use crate::{
     job::Job,
     live::{Kind, Live, LiveObject},
@@ -34,6 +34,24 @@ pub(super) fn pinned(job: &Job, fingerprint: Option<&Fingerprint>, live: &Live) 
 /// Whether a worker is wanted by what was applied last: a stopped one has nothing to keep.
 pub(super) fn is_running(job: &Job, live: &Live) -> bool {
     own(job, live, Kind::Deployment).is_some_and(|deployment| deployment.body["spec"]["replicas"] != 0)
+}
+
+/// Whether no generation of the job, up to this one, wanted a worker. What the watch shows may be old, so the one
+/// before must have been seen: a generation that came in between may have had a worker.
+pub(super) fn is_stopped_so_far(job: &Job, live: &Live) -> bool {
+    let generation = job.identity.generation;
+    let so_far = match own(job, live, Kind::Deployment) {
+        None => generation == 1,
+        Some(deployment) => {
+            generation == 1 || stopped_until(deployment).is_some_and(|seen| generation - seen <= 1)
+        }
+    };
+    so_far && job.state() == DesiredState::Stopped
+}
+
+/// The generation up to which a Deployment proves that no worker ran.
+pub(crate) fn stopped_until(deployment: &LiveObject) -> Option<i64> {
+    deployment.annotation(STOPPED_SO_FAR)?.parse().ok()
 }
 
 /// The description read with today's types, every default filled in.

@@ -18,6 +18,11 @@ pub(super) const FINGERPRINT: &str = "dbmazz.dev/secrets";
 /// The annotation that restarts a worker when its job changes.
 pub(super) const CONFIGURATION: &str = "dbmazz.dev/job-description";
 
+/// The key of the control Secret.
+pub(crate) const TOKEN_KEY: &str = "token";
+/// Where the worker finds the token of its control port.
+const TOKEN_VARIABLE: &str = "DBMAZZ_CONTROL_TOKEN_FILE";
+
 /// After the drain the worker still confirms and closes its connections.
 const AFTER_THE_DRAIN: u64 = 15;
 /// Where the worker keeps what its successor in the same pod needs.
@@ -63,6 +68,8 @@ fn container(job: &Job, defaults: &Defaults) -> Value {
         "image": image,
         "imagePullPolicy": defaults.image_pull_policy,
         "env": environment(worker.log_level),
+        // How it ended, in its own words, stands in the pod's status then.
+        "terminationMessagePolicy": "FallbackToLogsOnError",
         "ports": [
             { "name": "http", "containerPort": HTTP_PORT, "protocol": "TCP" },
             { "name": "grpc", "containerPort": GRPC_PORT, "protocol": "TCP" },
@@ -85,6 +92,7 @@ fn environment(log_level: LogLevel) -> Value {
     json!([
         { "name": "DBMAZZ_JOB_DIR", "value": description::DIRECTORY },
         { "name": "DBMAZZ_STATE_DIR", "value": STATE_DIRECTORY },
+        { "name": TOKEN_VARIABLE, "value": format!("{}/{}", description::DIRECTORY, description::CONTROL_TOKEN) },
         { "name": "GRPC_PORT", "value": GRPC_PORT.to_string() },
         { "name": "HTTP_API_PORT", "value": HTTP_PORT.to_string() },
         { "name": "HTTP_API_HOST", "value": "0.0.0.0" },
@@ -120,6 +128,29 @@ fn resources(asked: &Resources) -> Value {
     resources
 }
 
+/// Whether a worker with this template is given the token of its control port: an earlier version gave none.
+pub(super) fn has_token(template: &Value) -> bool {
+    let volumes = template["spec"]["volumes"].as_array().into_iter().flatten();
+    let mut sources = volumes.filter_map(|volume| volume["projected"]["sources"].as_array()).flatten();
+    sources.any(is_token)
+}
+
+/// A pod that takes no commands needs no token, and must not wait for one.
+pub(super) fn without_token(pod: &mut Value) {
+    for volume in pod["volumes"].as_array_mut().into_iter().flatten() {
+        if let Some(sources) = volume.pointer_mut("/projected/sources").and_then(Value::as_array_mut) {
+            sources.retain(|source| !is_token(source));
+        }
+    }
+    if let Some(variables) = pod.pointer_mut("/containers/0/env").and_then(Value::as_array_mut) {
+        variables.retain(|variable| variable["name"] != TOKEN_VARIABLE);
+    }
+}
+
+fn is_token(source: &Value) -> bool {
+    source["secret"]["items"][0]["path"] == description::CONTROL_TOKEN
+}
+
 /// The description and the used keys of the Secrets, under names that do not depend on the user's.
 fn sources(job: &Job) -> Vec<Value> {
     let spec = &job.description.spec;
@@ -134,6 +165,7 @@ fn sources(job: &Job) -> Vec<Value> {
         configuration,
         credentials(source, description::SOURCE_USERNAME, description::SOURCE_PASSWORD),
         credentials(sink, description::SINK_USERNAME, description::SINK_PASSWORD),
+        secret(&names::control(&job.identity.name), &[(TOKEN_KEY, description::CONTROL_TOKEN)]),
     ];
     if let Some(ca) = &postgres.tls.ca_secret_ref {
         sources.push(secret(&ca.name, &[(&ca.key, description::SOURCE_CA)]));

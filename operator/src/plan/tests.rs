@@ -40,7 +40,7 @@ fn template(plan: &Plan) -> &Value {
 fn the_objects_of_a_job_are_these() {
     let plan = planned(&job());
     let objects = plan.objects.in_order().map(|(_, body)| body.clone()).to_vec();
-    let all = json!({ "objects": objects, "cleanup": cleanup_job(&job(), &plan) });
+    let all = json!({ "objects": objects, "cleanup": cleanup_job(&job(), &plan, "dbmazz-orders-cleanup") });
     if std::env::var_os("UPDATE_SNAPSHOTS").is_some() {
         std::fs::write(SNAPSHOT, format!("{all:#}\n")).unwrap();
     }
@@ -178,10 +178,63 @@ fn the_cleanup_keeps_what_the_policy_keeps() {
     let mut resource = resource();
     resource.spec.deletion.publication = crds::spec::DeletionPolicy::Retain;
     let job = validate(&resource).unwrap();
-    let cleanup = cleanup_job(&job, &planned(&job));
+    let cleanup = cleanup_job(&job, &planned(&job), "c");
     let container = &cleanup["spec"]["template"]["spec"]["containers"][0];
     assert_eq!(container["args"], json!(["cleanup", "--keep-publication"]));
     assert!(container.get("livenessProbe").is_none() && container.get("ports").is_none());
+}
+
+#[test]
+fn a_cleanup_neither_has_nor_waits_for_the_token_of_the_control_port() {
+    let plan = planned(&job());
+    assert!(plan.has_token && plan.objects.deployment.to_string().contains("dbmazz-orders-control"));
+    let cleanup = cleanup_job(&job(), &plan, "c").to_string();
+    assert!(!cleanup.contains("dbmazz-orders-control") && !cleanup.contains("CONTROL_TOKEN"), "{cleanup}");
+}
+
+#[test]
+fn a_worker_that_an_earlier_version_set_up_stays_and_is_known_to_have_no_token() {
+    let running = planned(&job());
+    let mut old = template(&running).clone();
+    super::template::without_token(&mut old["spec"]);
+    let mut live = applied(&running);
+    live.objects[3].body["metadata"]["annotations"][super::TEMPLATE] = json!(old.to_string());
+    let next = plan(&job(), Some(&secrets()), &live, &defaults()).unwrap();
+    assert_eq!((template(&next), next.has_token), (&old, false));
+    assert_eq!(next.freshness, Freshness::OtherTemplate);
+}
+
+#[test]
+fn the_control_port_is_not_offered_by_the_service() {
+    let ports = planned(&job()).objects.service["spec"]["ports"].clone();
+    assert_eq!(
+        ports.as_array().map(|ports| ports.iter().map(|port| port["port"].clone()).collect()),
+        Some(vec![json!(8080)])
+    );
+}
+
+/// A stopped job of this generation, in a cluster that shows `live`.
+fn stopped(generation: i64, state: &str, live: &Live) -> Plan {
+    let mut resource = resource();
+    resource.metadata.generation = Some(generation);
+    resource.spec.state = serde_json::from_value(json!(state)).unwrap();
+    plan(&validate(&resource).unwrap(), Some(&secrets()), live, &defaults()).unwrap()
+}
+
+#[test]
+fn only_a_job_that_was_stopped_from_its_first_generation_on_proves_that_it_never_ran() {
+    let proof =
+        |plan: &Plan| plan.objects.deployment["metadata"]["annotations"][super::STOPPED_SO_FAR].clone();
+    let nothing = Live::default();
+    let first = stopped(1, "Stopped", &nothing);
+    assert_eq!(proof(&first), json!("1"));
+    let second = stopped(2, "Stopped", &applied(&first));
+    assert_eq!(proof(&second), json!("2"), "edited, and still stopped");
+    assert_eq!(proof(&stopped(4, "Stopped", &applied(&second))), json!(null), "it may have run in between");
+    assert_eq!(proof(&stopped(1, "Running", &nothing)), json!(null));
+    let started = stopped(2, "Running", &applied(&first));
+    assert_eq!(proof(&stopped(3, "Stopped", &applied(&started))), json!(null));
+    assert_eq!(proof(&stopped(3, "Stopped", &nothing)), json!(null), "somebody deleted the Deployment");
 }
 
 #[test]

@@ -2,16 +2,17 @@
 
 use std::time::Duration;
 
-use crds::status::Stage;
+use crds::{JobDescription, ReplicationJobSpec, ReplicationJobStatus, status::Stage};
 use jiff::Timestamp;
 
 use super::{Line, MOVING, Operator, RESTING, ReconcileError, identity, nothing_known};
 use crate::{
-    cleanup::{Cleanup, Progress},
-    job::{Identity, Job},
+    cleanup::{Cleanup, Progress, server_time},
+    job::{Identity, Job, drop_slot},
+    live::Kind,
     names,
-    observe::look,
-    patch::{hold, warn_of_leak},
+    observe::{Observation, look},
+    patch::{hold, tell_of_deletion, warn_of_leak},
     problem::{Problem, sentences},
     status::Facts,
     validate::validate,
@@ -24,36 +25,52 @@ impl Line<'_> {
             // The watch still shows it, and it must not be reported twice.
             return Ok(RESTING);
         }
-        match validate(self.resource) {
+        let identity = identity(&self.resource.metadata);
+        match validate(self.resource).or_else(|problem| self.as_it_ran().ok_or(problem)) {
             Ok(job) => self.clean_up(&job, deleted_at).await,
-            Err(problem) => self.operator.give_up(&identity(&self.resource.metadata), &problem).await,
+            // Wrong from the beginning: nothing was ever made of it.
+            Err(_) if self.live.objects.is_empty() && self.pods.is_empty() && self.shown().slot.is_none() => {
+                self.operator.release(&identity).await
+            }
+            Err(problem) => self.operator.give_up(&identity, &problem).await,
         }
+    }
+
+    /// A job that is wrong now, as it was when its worker got it: there lies its slot.
+    fn as_it_ran(&self) -> Option<Job> {
+        let mut resource = self.resource.clone();
+        let map = self.live.get(Kind::ConfigMap, &names::object(&identity(&resource.metadata).name))?;
+        let ours = resource.metadata.uid.as_deref().is_some_and(|uid| map.is_owned_by(uid));
+        let text = map.body["data"]["job.json"].as_str().filter(|_| ours)?;
+        let description: JobDescription = serde_json::from_str(text).ok()?;
+        let deletion = std::mem::take(&mut resource.spec.deletion);
+        resource.spec = ReplicationJobSpec { deletion, ..description.spec };
+        validate(&resource).ok()
     }
 
     async fn clean_up(&self, job: &Job, deleted_at: Timestamp) -> Result<Duration, ReconcileError> {
         let (operator, identity) = (self.operator, &job.identity);
-        let secrets = operator.secrets.resolve(self.resource).await;
-        let plan = self.plan(job, secrets.as_ref().ok());
         let observation = look(self.pods, self.live, &identity.name);
         let shown = operator.memory.written(&identity.uid).unwrap_or_else(|| self.shown());
+        let mut cleanup = self.cleanup(job, &observation, &shown, deleted_at);
+        if cleanup.is_needless().await {
+            return operator.release(identity).await;
+        }
+        let secrets = operator.secrets.resolve(self.resource).await;
+        let plan = self.plan(job, secrets.as_ref().ok());
+        cleanup.plan = plan.as_ref();
         let facts = Facts { job: Ok(job), plan: plan.as_ref(), ..nothing_known(identity, &observation) };
         if shown.stage != Stage::Deleting {
             // Before the first step: a worker may take its time to drain, and people see what is going on.
             let deleting = Some("The worker loads what it holds; then slot and publication are dropped.");
             operator.report(identity, &shown, &Facts { deleting, ..facts.clone() }).await?;
         }
-        let cleanup = Cleanup {
-            client: &operator.client,
-            job,
-            plan: plan.as_ref(),
-            live: self.live,
-            observation: &observation,
-            ever_ran: shown.slot.is_some() || shown.worker.is_some(),
-            // An operator that was away has all the time that is allowed, once it is back.
-            since: deleted_at.max(operator.started_at),
-        };
-        match cleanup.step(Timestamp::now()).await {
+        match cleanup.step(operator.server_now(&identity.namespace).await).await {
             Progress::Done => operator.release(identity).await,
+            Progress::GivenUp(_) if cleanup.has_reached_nothing() => {
+                operator.report_nothing_reached(identity, &job.remedy()).await;
+                operator.release(identity).await
+            }
             Progress::GivenUp(why) => {
                 operator.report_leak(identity, &[&why, &job.remedy()]).await;
                 operator.release(identity).await
@@ -63,6 +80,19 @@ impl Line<'_> {
                 Ok(MOVING)
             }
         }
+    }
+
+    fn cleanup<'a>(
+        &'a self,
+        job: &'a Job,
+        observation: &'a Observation,
+        status: &'a ReplicationJobStatus,
+        deleted_at: Timestamp,
+    ) -> Cleanup<'a> {
+        let Operator { client, tokens, turns, .. } = self.operator;
+        let created_at = self.resource.metadata.creation_timestamp.as_ref().map(|time| time.0);
+        let live = self.live;
+        Cleanup { client, tokens, turns, job, plan: None, live, observation, status, created_at, deleted_at }
     }
 }
 
@@ -74,8 +104,8 @@ impl Operator {
         problem: &Problem,
     ) -> Result<Duration, ReconcileError> {
         let slot = names::at_the_source(&identity.namespace, &identity.name, &identity.uid);
-        let remedy =
-            format!("at the source, drop the replication slot and the publication {slot}, if they exist");
+        let statements = format!("{} DROP PUBLICATION IF EXISTS {slot};", drop_slot(&slot));
+        let remedy = format!("in the source's database run: {statements}");
         self.report_leak(identity, &[&problem.message, &remedy]).await;
         self.release(identity).await
     }
@@ -86,6 +116,24 @@ impl Operator {
         tracing::error!(job = %identity.name, namespace = %identity.namespace, message, "job left something at the source");
         warn_of_leak(&self.recorder, identity, &message).await;
         self.metrics.leaked();
+    }
+
+    /// Nothing was seen that could be left; to be sure of it, people are told where to look.
+    async fn report_nothing_reached(&self, identity: &Identity, remedy: &str) {
+        let what = "no worker of the job was seen to reach the source, so there is most likely nothing to drop there";
+        let message = sentences(&[what, "to be sure of it", remedy]);
+        tracing::info!(job = %identity.name, namespace = %identity.namespace, message, "job never reached its source");
+        tell_of_deletion(&self.recorder, identity, &message).await;
+    }
+
+    /// The time of the API server: asked for now and then, counted on in between.
+    async fn server_now(&self, namespace: &str) -> Timestamp {
+        if let Some(now) = self.clock.now() {
+            return now;
+        }
+        let now = server_time(&self.client, namespace).await;
+        self.clock.set(now);
+        now
     }
 
     /// Lets the resource go.

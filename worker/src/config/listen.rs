@@ -6,15 +6,16 @@
 //! | `GRPC_HOST` | 127.0.0.1; in a pod every address |
 //! | `HTTP_API_PORT` | 8080 |
 //! | `HTTP_API_HOST` | 127.0.0.1; in a pod every address |
+//! | `DBMAZZ_CONTROL_TOKEN`, or `DBMAZZ_CONTROL_TOKEN_FILE` | none; in a pod a file that the operator mounts |
 //!
-//! Neither server asks who is calling, and gRPC can stop the job and drop its slot. So standalone
-//! both are on loopback until somebody widens them, each by itself: metrics can be public while
-//! control is not. In a pod the network policy is the fence, probes come from outside, and HTTP only
-//! tells: commands come over gRPC.
+//! A command can end the job and drop its slot. So standalone both servers are on loopback until
+//! somebody widens them, each by itself: metrics can be public while control is not. With a token every
+//! command needs it, wherever it comes from; without one a widened address tells and takes no command.
+//! In a pod probes come from outside, and HTTP only tells: commands come over gRPC, with the token.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
-use super::{ConfigError, ListenConfig, limits};
+use super::{ConfigError, ControlToken, ListenConfig, limits};
 
 /// On loopback unless a variable widens it; commands over HTTP too.
 pub(super) fn standalone(vars: &impl Fn(&str) -> Option<String>) -> Result<ListenConfig, ConfigError> {
@@ -37,7 +38,7 @@ fn read(
     if grpc.port() == http.port() && grpc.port() != 0 {
         return Err(ConfigError::new("HTTP_API_PORT", "must differ from GRPC_PORT"));
     }
-    Ok(ListenConfig { grpc, http, http_commands })
+    Ok(ListenConfig { grpc, http, http_commands, token: ControlToken::named(vars)? })
 }
 
 fn grpc_port(vars: &impl Fn(&str) -> Option<String>) -> Result<u16, ConfigError> {

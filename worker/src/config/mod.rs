@@ -6,6 +6,7 @@
 //!
 //! Every refusal names the field or the variable and says what it should be; none quotes a secret.
 
+mod control_token;
 pub mod description;
 pub mod dotenv;
 pub mod environment;
@@ -19,6 +20,7 @@ mod source_url;
 
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
+pub use control_token::ControlToken;
 pub use crds::spec::{
     Consistency, Deletes, DeletionPolicy, DesiredState, JsonNumbers, LogLevel, OnRefusedRow, TlsMode,
     TooLong, Unfit, Values,
@@ -97,12 +99,14 @@ pub struct BatchConfig {
 }
 
 /// Where the control servers listen. Port 0 lets the system choose.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ListenConfig {
     pub grpc: SocketAddr,
     pub http: SocketAddr,
     /// Commands are taken over HTTP, too: standalone. In a pod they come over gRPC only.
     pub http_commands: bool,
+    /// What a command has to come with; without one only loopback takes commands.
+    pub token: Option<ControlToken>,
 }
 
 /// What is wrong with the description: which field or variable, why, and what it should be.

@@ -9,8 +9,9 @@
 //!
 //! Both servers listen before any connection to a database is made, and stay up whatever happens to
 //! those: a fault is best read from the worker itself. Nothing here changes the job; a [`Request`] asks
-//! it to change, and its [`Answer`] goes back as it is.
+//! it to change, and its [`Answer`] goes back as it is. Who may ask is said in `access`.
 
+mod access;
 mod command;
 mod connection;
 mod grpc;
@@ -29,7 +30,7 @@ use tokio_util::sync::CancellationToken;
 
 pub use command::{Answer, Command, Request};
 
-use self::known::Known;
+use self::{access::Access, known::Known};
 use crate::{
     config::{JobConfig, ListenConfig},
     fault::Fault,
@@ -59,7 +60,9 @@ pub struct Server {
     /// Where HTTP is really served.
     pub http_address: SocketAddr,
     known: Arc<Known>,
-    http_commands: bool,
+    grpc_access: Access,
+    /// None where HTTP takes no commands at all.
+    http_access: Option<Access>,
     stop: CancellationToken,
 }
 
@@ -75,15 +78,17 @@ pub async fn serve(
     let (http, http_address) = listener::bind("HTTP", "HTTP_API_PORT", listen.http).await?;
     tracing::info!(grpc = %grpc_address, http = %http_address, "control listened");
     let known = Arc::new(Known::new(progress, info, commands));
-    Ok(Server { grpc, http, grpc_address, http_address, known, http_commands: listen.http_commands, stop })
+    let grpc_access = Access::of(grpc_address, listen.token.as_ref());
+    let http_access = listen.http_commands.then(|| Access::of(http_address, listen.token.as_ref()));
+    Ok(Server { grpc, http, grpc_address, http_address, known, grpc_access, http_access, stop })
 }
 
 impl Server {
     /// Answers until `stop`; then ends what is under way, within two seconds.
     pub async fn run(self) {
-        let Self { grpc, http, known, http_commands, stop, .. } = self;
-        let routes = grpc::routes(&known, &stop);
-        let site = http::Site::new(Arc::clone(&known), http_commands);
+        let Self { grpc, http, known, grpc_access, http_access, stop, .. } = self;
+        let routes = grpc::routes(&known, grpc_access, &stop);
+        let site = http::Site::new(Arc::clone(&known), http_access);
         tokio::join!(
             listener::accept(grpc, stop.clone(), |stream| connection::grpc(
                 stream,

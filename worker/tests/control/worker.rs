@@ -32,7 +32,7 @@ pub(crate) struct Worker {
 
 pub(crate) fn loopback(http_commands: bool) -> ListenConfig {
     let any = SocketAddr::new(Ipv4Addr::LOCALHOST.into(), 0);
-    ListenConfig { grpc: any, http: any, http_commands }
+    ListenConfig { grpc: any, http: any, http_commands, token: None }
 }
 
 impl Worker {

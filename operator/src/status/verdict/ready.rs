@@ -23,7 +23,8 @@ pub(super) fn ready(facts: &Facts<'_>) -> Verdict {
 
 fn stopped(facts: &Facts<'_>) -> Verdict {
     if facts.observation.pods.is_empty() {
-        let message = "Stopped by request. The slot stays, and PostgreSQL keeps its WAL for it.";
+        let message = "Stopped by request. A slot that was made stays, and PostgreSQL keeps WAL for it, as much as \
+                       max_slot_wal_keep_size allows.";
         return Verdict::new(Truth::False, Reason::Stopped, message);
     }
     Verdict::new(
@@ -40,7 +41,8 @@ fn reported(report: &StatusResponse, facts: &Facts<'_>) -> Verdict {
     match (report.state(), report.ready, report.faults.first()) {
         (CdcState::Stopped, ..) => stopped_by_somebody(),
         (CdcState::Paused, true, _) => {
-            let message = "Connected, and paused by request. PostgreSQL keeps the WAL meanwhile.";
+            let message = "Connected, and paused by request. PostgreSQL keeps the WAL meanwhile, as much as \
+                           max_slot_wal_keep_size allows.";
             Verdict::new(Truth::True, Reason::Paused, message)
         }
         (_, true, _) => Verdict::new(Truth::True, Reason::Replicating, &flowing(facts)),
@@ -50,7 +52,8 @@ fn reported(report: &StatusResponse, facts: &Facts<'_>) -> Verdict {
 }
 
 fn stopped_by_somebody() -> Verdict {
-    let message = "The worker was stopped over its control interface. Delete its pod to start it anew; nothing is lost.";
+    let message = "The worker was stopped over its control interface. Delete its pod to start it anew: it goes on from \
+                   the replication slot, and says SlotLost where that was dropped along with the stop.";
     Verdict::new(Truth::False, Reason::WorkerStopped, message)
 }
 

@@ -35,7 +35,8 @@ pub(crate) fn needs_a_person(facts: &Facts<'_>) -> bool {
 
 fn waits_for_a_person(reason: Reason) -> bool {
     use Reason::{
-        ContainerRefused, ImageUnavailable, PodRefused, SecretKeyMissing, SecretMissing, SecretUnreadable,
+        BadConfiguration, ContainerRefused, ImageUnavailable, PodRefused, SecretKeyMissing, SecretMissing,
+        SecretUnreadable,
     };
     matches!(
         reason,
@@ -45,5 +46,6 @@ fn waits_for_a_person(reason: Reason) -> bool {
             | ImageUnavailable
             | ContainerRefused
             | PodRefused
+            | BadConfiguration
     )
 }

@@ -49,7 +49,7 @@ async fn talk(at: SocketAddr, bytes: &[u8]) {
 async fn serve() -> (SocketAddr, SocketAddr, JoinSet<()>) {
     let tables = vec![TableName { schema: "public".to_owned(), name: "every".to_owned() }];
     let any = SocketAddr::new(Ipv4Addr::LOCALHOST.into(), 0);
-    let listen = ListenConfig { grpc: any, http: any, http_commands: true };
+    let listen = ListenConfig { grpc: any, http: any, http_commands: true, token: None };
     let (commands, mut requests) = mpsc::channel::<Request>(4);
     let progress = Arc::new(Progress::new(&tables));
     let info = JobInfo { slot: "orders".to_owned(), version: "0" };

@@ -2,6 +2,7 @@
 
 mod commands;
 mod faults;
+mod gate;
 mod health;
 mod samples;
 mod status;
@@ -13,25 +14,25 @@ use proto::{
     cdc_status_service_server::CdcStatusServiceServer, health_service_server::HealthServiceServer,
 };
 use tokio_util::sync::CancellationToken;
-use tonic::service::Routes;
+use tonic::service::{Routes, interceptor::InterceptedService};
 use tonic_health::pb::health_server::HealthServer;
 use tonic_reflection::server::Builder;
 
-use super::known::Known;
+use super::{access::Access, known::Known};
 
 /// No request of ours is longer.
 const MESSAGE: usize = 64 << 10;
 
 /// All services. Streams end at `stop`.
-pub(super) fn routes(known: &Arc<Known>, stop: &CancellationToken) -> Routes {
+pub(super) fn routes(known: &Arc<Known>, access: Access, stop: &CancellationToken) -> Routes {
     let known = || Arc::clone(known);
     let samples = samples::Samples { known: known(), stop: stop.clone() };
     let health = health::Standard { known: known(), stop: stop.clone() };
+    let commands =
+        CdcControlServiceServer::new(commands::Commands(known())).max_decoding_message_size(MESSAGE);
     let routes =
         Routes::new(HealthServiceServer::new(health::Health(known())).max_decoding_message_size(MESSAGE))
-            .add_service(
-                CdcControlServiceServer::new(commands::Commands(known())).max_decoding_message_size(MESSAGE),
-            )
+            .add_service(InterceptedService::new(commands, gate::Gate(access)))
             .add_service(
                 CdcStatusServiceServer::new(status::Status(known())).max_decoding_message_size(MESSAGE),
             )

@@ -7,7 +7,7 @@
 //! | GET `/readyz` | 503 with reason, message and fix unless replicating or paused by request |
 //! | GET `/status` | everything about the job |
 //! | GET `/metrics`, `/metrics/prometheus` | Prometheus |
-//! | POST `/pause`, `/resume`, `/drain-stop` | standalone only; `guard` keeps foreign web pages out |
+//! | POST `/pause`, `/resume`, `/drain-stop` | standalone only; `guard` keeps foreign web pages out, `access` strangers |
 //!
 //! Every answer but the metrics is JSON, a refusal too.
 
@@ -19,11 +19,17 @@ use std::{convert::Infallible, future::Future, pin::Pin, sync::Arc};
 
 use http_body_util::Full;
 use hyper::body::Bytes;
-use hyper::{Method, Request, Response, StatusCode, body::Incoming, service::Service};
+use hyper::{
+    HeaderMap, Method, Request, Response, StatusCode,
+    body::Incoming,
+    header::{AUTHORIZATION, HeaderValue},
+    service::Service,
+};
 
 use self::answer::{json, refused};
 use super::{
     Answer, Command,
+    access::{Access, Refusal},
     known::{Ended, Known},
 };
 
@@ -33,7 +39,8 @@ type Answered = Response<Full<Bytes>>;
 #[derive(Debug, Clone)]
 pub(super) struct Site {
     known: Arc<Known>,
-    takes_commands: bool,
+    /// None where commands are taken over gRPC only.
+    access: Option<Access>,
 }
 
 impl Service<Request<Incoming>> for Site {
@@ -49,8 +56,8 @@ impl Service<Request<Incoming>> for Site {
 }
 
 impl Site {
-    pub(super) fn new(known: Arc<Known>, takes_commands: bool) -> Self {
-        Self { known, takes_commands }
+    pub(super) fn new(known: Arc<Known>, access: Option<Access>) -> Self {
+        Self { known, access }
     }
 
     async fn answer(&self, request: &Request<()>) -> Answered {
@@ -66,14 +73,8 @@ impl Site {
     }
 
     async fn command(&self, command: Command, request: &Request<()>) -> Answered {
-        if !self.takes_commands {
-            return refused(
-                StatusCode::FORBIDDEN,
-                "commands are taken over gRPC only, where the worker runs in a pod",
-            );
-        }
-        if let Err(why) = guard::allows(request.headers()) {
-            return refused(StatusCode::FORBIDDEN, why);
+        if let Err((code, why)) = self.allows(request.headers()) {
+            return refused(code, &why);
         }
         let answer = self.known.ask(command).await;
         let state = self.known.view().state.to_string();
@@ -84,6 +85,23 @@ impl Site {
             Ok(Answer { success: false, message }) => refused(StatusCode::CONFLICT, &message),
             Err(Ended) => refused(StatusCode::BAD_REQUEST, "No active replication"),
         }
+    }
+}
+
+impl Site {
+    /// Whether a command may come with these headers.
+    fn allows(&self, headers: &HeaderMap) -> Result<(), (StatusCode, String)> {
+        let Some(access) = &self.access else {
+            let why = "commands are taken over gRPC only, where the worker runs in a pod";
+            return Err((StatusCode::FORBIDDEN, why.to_owned()));
+        };
+        guard::allows(headers).map_err(|why| (StatusCode::FORBIDDEN, why.to_owned()))?;
+        access.allows(headers.get(AUTHORIZATION).map(HeaderValue::as_bytes)).map_err(
+            |refusal| match refusal {
+                Refusal::Unknown(why) => (StatusCode::UNAUTHORIZED, why),
+                Refusal::Closed(why) => (StatusCode::FORBIDDEN, why),
+            },
+        )
     }
 }
 

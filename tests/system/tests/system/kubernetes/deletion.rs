@@ -88,6 +88,107 @@ async fn a_deletion_that_cannot_reach_the_source_ends_and_reports_what_is_left()
     .await
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn jobs_that_never_ran_are_gone_without_a_pod_or_a_warning() -> Result<()> {
+    let site = Site::new("never-ran").await?;
+    let names: Vec<String> = (0..40).map(|number| format!("idle-{number}")).collect();
+    for name in &names {
+        let mut job = site.job();
+        job["metadata"]["name"] = json!(name);
+        job["spec"]["state"] = json!("Stopped");
+        // Where there is nothing to ask, nobody may ask.
+        job["spec"]["source"]["postgres"]["host"] = json!("nowhere.invalid");
+        site.namespace()?.apply(&job)?;
+    }
+    let count = |selector: &str| -> Result<usize> {
+        let listed = site.namespace()?.kubectl(&[
+            "get",
+            "replicationjobs",
+            "--output=jsonpath={.items[*].status.stage}",
+        ])?;
+        Ok(listed.split_whitespace().filter(|stage| selector.is_empty() || *stage == selector).count())
+    };
+    wait::until("all are stopped", async || Ok((count("Stopped")? == names.len()).then_some(()))).await?;
+    site.namespace()?.kubectl(&["delete", "replicationjobs", "--all", "--wait=false"])?;
+    wait::until("none is left", async || Ok((count("")? == 0).then_some(()))).await?;
+    let entries = site.platform.cluster.audit()?;
+    let of_ours = entries.iter().filter(|entry| entry.object_ref.namespace == "never-ran");
+    assert_eq!(
+        of_ours.filter(|entry| entry.object_ref.resource == "jobs").count(),
+        0,
+        "no cleanup was needed"
+    );
+    let warnings =
+        site.namespace()?.kubectl(&["get", "events", "--field-selector=type=Warning", "--output=name"])?;
+    assert_eq!(warnings, "");
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_job_of_somebody_else_with_the_name_of_the_cleanup_is_not_taken_for_it() -> Result<()> {
+    let site = Site::new("foreign-cleanup").await?;
+    site.ready().await?;
+    let namespace = site.namespace()?;
+    namespace.patch(JOB, &json!({"spec": {"state": "Stopped"}}))?;
+    wait::until("no worker is left", async || Ok(site.live_pods()?.is_empty().then_some(()))).await?;
+    let name = format!("dbmazz-{JOB}-cleanup");
+    namespace.apply(&finished(&site, &name))?;
+    wait::until("the foreign job has succeeded", async || {
+        Ok((namespace.get("job", &name)?["status"]["succeeded"] == 1).then_some(()))
+    })
+    .await?;
+    delete(&site)?;
+    namespace.until_gone("replicationjob", JOB).await?;
+    assert!(site.slots().await?.is_empty() && site.publications().await?.is_empty());
+    namespace.get("job", &name).map(drop)
+}
+
+/// A Job that ends well and drops nothing.
+fn finished(site: &Site, name: &str) -> serde_json::Value {
+    let security = json!({"allowPrivilegeEscalation": false, "capabilities": {"drop": ["ALL"]},
+        "runAsNonRoot": true, "runAsUser": 65532, "seccompProfile": {"type": "RuntimeDefault"}});
+    let container = json!({"name": "dbmazz", "image": site.platform.worker_image, "args": ["--version"],
+        "imagePullPolicy": "IfNotPresent", "securityContext": security});
+    json!({"apiVersion": "batch/v1", "kind": "Job", "metadata": {"name": name, "namespace": site.name},
+        "spec": {"template": {"spec": {"restartPolicy": "Never", "containers": [container]}}}})
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_job_with_a_host_that_does_not_exist_goes_without_a_false_alarm() -> Result<()> {
+    let site = Site::new("typo").await?;
+    let mut job = site.job();
+    job["spec"]["source"]["postgres"]["host"] = json!("nowhere.invalid");
+    site.namespace()?.apply(&job)?;
+    site.namespace()?.until_condition(JOB, "Ready", "False", "SourceUnreachable").await?;
+    delete(&site)?;
+    site.namespace()?.until_gone("replicationjob", JOB).await?;
+    wait::until("it is said where to look", async || {
+        let events = site.events()?;
+        assert!(!events.iter().any(|event| event.contains("CleanupFailed")), "{events:#?}");
+        Ok(events.iter().any(|event| event.contains("most likely nothing to drop")).then_some(()))
+    })
+    .await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn tables_that_the_schema_takes_and_nobody_can_run_stop_nothing_and_leak_nothing() -> Result<()> {
+    let site = Site::new("bad-tables").await?;
+    site.ready().await?;
+    let before = site.incarnation().await?;
+    let namespace = site.namespace()?;
+    let given = namespace.get("configmap", &format!("dbmazz-{JOB}"))?["data"].clone();
+    let tables = json!(["public.orders", "public.a__b", "a.b"]);
+    namespace.patch(JOB, &json!({"spec": {"source": {"postgres": {"tables": tables}}}}))?;
+    let message = namespace.until_condition(JOB, "Ready", "False", "BadConfiguration").await?;
+    assert!(message.contains("spec.source.postgres.tables") && message.contains("a__b"), "{message}");
+    assert_eq!(namespace.get("configmap", &format!("dbmazz-{JOB}"))?["data"], given);
+    assert_eq!(site.incarnation().await?, before, "the worker goes on with what it had");
+    delete(&site)?;
+    namespace.until_gone("replicationjob", JOB).await?;
+    assert!(site.slots().await?.is_empty() && site.publications().await?.is_empty());
+    Ok(())
+}
+
 fn delete(site: &Site) -> Result<()> {
     site.namespace()?.kubectl(&["delete", "replicationjob", JOB, "--wait=false"]).map(drop)
 }

@@ -1,8 +1,10 @@
 //! The operator in a real Kubernetes: real pods, enforced rights, the API server's own audit log.
 
+mod control;
 mod deletion;
 mod fixture;
 mod healing;
+mod lag;
 mod lifecycle;
 mod manifests;
 mod operator;

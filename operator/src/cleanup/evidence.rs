@@ -1,0 +1,128 @@
+//! What is known of the past of a deleted job: whether anything can be left at the source. Pure.
+//!
+//! A slot that stays fills the source's disk, so only proof counts. A status proves little by itself, because
+//! somebody may have wiped it.
+
+use crds::{ReplicationJobStatus, spec::DesiredState};
+use jiff::{SignedDuration, Timestamp};
+
+use crate::{job::Job, live::LiveObject, plan::stopped_until};
+
+/// Nobody has run a worker, deleted everything, and wiped the status within this time.
+const AT_ONCE: SignedDuration = SignedDuration::from_secs(60);
+
+/// A deleted job, as it stands in the cluster. None of its pods is left.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Past<'a> {
+    pub(super) job: &'a Job,
+    pub(super) status: &'a ReplicationJobStatus,
+    pub(super) deployment: Option<&'a LiveObject>,
+    pub(super) created_at: Option<Timestamp>,
+    pub(super) deleted_at: Timestamp,
+}
+
+impl Past<'_> {
+    /// No worker ever ran, so there is neither slot nor publication.
+    pub(super) fn has_made_nothing(&self) -> bool {
+        match self.deployment {
+            Some(deployment) => self.was_always_stopped(deployment),
+            None => self.was_never_planned(),
+        }
+    }
+
+    /// The deletion is a generation of its own.
+    fn was_always_stopped(&self, deployment: &LiveObject) -> bool {
+        let is_now = self.job.state() == DesiredState::Stopped && deployment.body["spec"]["replicas"] == 0;
+        is_now && stopped_until(deployment).is_some_and(|seen| self.job.identity.generation - seen <= 1)
+    }
+
+    /// A worker's image stands in the status from the first plan on.
+    fn was_never_planned(&self) -> bool {
+        let ReplicationJobStatus { slot, worker, conditions, .. } = self.status;
+        let lived = self.created_at.map(|created_at| self.deleted_at.duration_since(created_at));
+        // An empty status was wiped, or there was no time to write it.
+        let is_known = !conditions.is_empty() || lived.is_some_and(|lived| lived < AT_ONCE);
+        slot.is_none() && worker.is_none() && is_known
+    }
+
+    /// A worker ran, and was never seen to reach the source: most likely it could not.
+    pub(super) fn has_reached_nothing(&self) -> bool {
+        self.status.slot.is_none() && !self.status.conditions.is_empty()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crds::status::{Slot, WorkerStatus};
+    use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
+    use serde_json::json;
+
+    use super::*;
+    use crate::{
+        live::Kind,
+        plan::STOPPED_SO_FAR,
+        validate::{tests::resource, validate},
+    };
+
+    fn at(second: i64) -> Timestamp {
+        Timestamp::from_second(1_800_000_000 + second).unwrap()
+    }
+
+    fn written() -> ReplicationJobStatus {
+        let condition = Condition {
+            type_: "Ready".into(),
+            status: "False".into(),
+            reason: "Stopped".into(),
+            message: String::new(),
+            observed_generation: None,
+            last_transition_time: Time(at(0)),
+        };
+        ReplicationJobStatus { conditions: vec![condition], ..ReplicationJobStatus::default() }
+    }
+
+    fn deployment(replicas: i32, stopped_so_far: &str) -> LiveObject {
+        let annotations = json!({ STOPPED_SO_FAR: stopped_so_far });
+        let body = json!({ "metadata": { "annotations": annotations }, "spec": { "replicas": replicas } });
+        LiveObject { kind: Kind::Deployment, body }
+    }
+
+    fn made_nothing(
+        state: &str,
+        status: &ReplicationJobStatus,
+        deployment: Option<&LiveObject>,
+        lived: i64,
+    ) -> bool {
+        let mut resource = resource();
+        resource.metadata.generation = Some(3);
+        resource.spec.state = serde_json::from_value(json!(state)).unwrap();
+        let job = validate(&resource).unwrap();
+        let past = Past { job: &job, status, deployment, created_at: Some(at(0)), deleted_at: at(lived) };
+        past.has_made_nothing()
+    }
+
+    #[test]
+    fn a_job_that_was_never_anything_but_stopped_has_made_nothing() {
+        let planned = ReplicationJobStatus { worker: Some(WorkerStatus::default()), ..written() };
+        assert!(made_nothing("Stopped", &planned, Some(&deployment(0, "2")), 9_999));
+        for (state, deployment) in [
+            ("Running", deployment(0, "2")),
+            ("Stopped", deployment(1, "2")),
+            ("Stopped", deployment(0, "1")),
+            ("Stopped", deployment(0, "")),
+        ] {
+            assert!(!made_nothing(state, &planned, Some(&deployment), 9_999), "{state} {deployment:?}");
+        }
+    }
+
+    #[test]
+    fn a_status_that_says_nothing_is_believed_only_where_nobody_can_have_wiped_it() {
+        let wiped = ReplicationJobStatus::default();
+        assert!(made_nothing("Running", &written(), None, 9_999), "its Secret was never there");
+        assert!(made_nothing("Running", &wiped, None, 2), "deleted before its first status");
+        assert!(!made_nothing("Running", &wiped, None, 9_999));
+        let worker = ReplicationJobStatus { worker: Some(WorkerStatus::default()), ..written() };
+        let seen = Slot { name: "s".into(), wal_status: String::new(), safe_wal_bytes: None };
+        let slot = ReplicationJobStatus { slot: Some(seen), ..written() };
+        assert!(!made_nothing("Running", &worker, None, 2) && !made_nothing("Running", &slot, None, 2));
+    }
+}
