@@ -102,10 +102,13 @@ impl Control {
         Ok(self.control().reload_config(self.command(request)).await?.into_inner())
     }
 
-    /// Asks the worker to drain, to stop, and to drop what is not to be kept.
+    /// Asks the worker of a deleted job to drain, to stop, and to drop what is not to be kept.
     pub async fn stop(&self, keep_slot: bool, keep_publication: bool) -> Result<ControlResponse, Silence> {
-        let request =
-            StopRequest { skip_slot_cleanup: keep_slot, skip_publication_cleanup: keep_publication };
+        let request = StopRequest {
+            skip_slot_cleanup: keep_slot,
+            skip_publication_cleanup: keep_publication,
+            release_past: true,
+        };
         Ok(self.control().stop(self.command(request)).await?.into_inner())
     }
 

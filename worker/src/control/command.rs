@@ -14,8 +14,9 @@ pub enum Command {
     DrainAndStop,
     /// Load in other sizes from now on, and other tables, if any are named.
     Reload { batch: BatchChange, tables: Option<Vec<TableName>> },
-    /// Drain and stop; then drop the slot and the publication, unless they are kept.
-    Stop { keep_slot: bool, keep_publication: bool },
+    /// Drain and stop; then drop the slot and the publication, unless they are kept. The past of the slot is
+    /// released only for a job that is deleted: who drops the slot of a job that lives loses changes.
+    Stop { keep_slot: bool, keep_publication: bool, release_past: bool },
 }
 
 /// A command, and where its answer goes.

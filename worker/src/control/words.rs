@@ -20,6 +20,7 @@ pub(super) fn stage(stage: Stage) -> &'static str {
 /// The stage in a sentence.
 pub(super) fn stage_detail(view: &View) -> &'static str {
     match (view.stage, view.state, view.streaming) {
+        (_, State::Stopped, _) if has_lost_its_slot(view) => "stopped; the replication slot is gone",
         (_, State::Stopped, _) => "stopped; the replication slot keeps the position",
         (_, State::Draining, _) => "loading what is held before stopping",
         (Stage::Init, ..) => "starting",
@@ -29,6 +30,10 @@ pub(super) fn stage_detail(view: &View) -> &'static str {
         (Stage::Cdc, State::Running, true) => "replicating changes",
         (Stage::Cdc, State::Running, false) => "connecting to PostgreSQL again",
     }
+}
+
+fn has_lost_its_slot(view: &View) -> bool {
+    view.faults.iter().any(|fault| fault.reason == crds::Reason::SlotLost)
 }
 
 pub(super) fn is_alive(view: &View) -> bool {

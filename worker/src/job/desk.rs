@@ -12,11 +12,11 @@ use tokio::{
 };
 use tracing::{info, warn};
 
-use super::{drop_objects, engine};
+use super::{Removal, engine, remove};
 use crate::{
     config::{BatchChange, BatchConfig, JobConfig},
     control::{Answer, Command, Request},
-    postgres::{DropObjects, Intake},
+    postgres::{self, DropObjects, Intake},
     progress::{Progress, Sizes, State},
     table::TableName,
 };
@@ -59,7 +59,7 @@ struct Desk {
     /// When a drain is given up; far away while none is under way.
     deadline: Instant,
     drained: bool,
-    waiting: Vec<(Option<DropObjects>, oneshot::Sender<Answer>)>,
+    waiting: Vec<(Option<Removal>, oneshot::Sender<Answer>)>,
 }
 
 impl Desk {
@@ -83,9 +83,9 @@ impl Desk {
             Command::Resume => self.turn(State::Paused, State::Running, Intake::Open, answer),
             Command::Reload { batch, tables } => self.reload(batch, tables, answer),
             Command::DrainAndStop => self.drain(None, answer),
-            Command::Stop { keep_slot, keep_publication } => {
+            Command::Stop { keep_slot, keep_publication, release_past } => {
                 let objects = DropObjects { slot: !keep_slot, publication: !keep_slot && !keep_publication };
-                self.drain(Some(objects), answer);
+                self.drain(Some(Removal { objects, release_past }), answer);
             }
         }
     }
@@ -136,11 +136,11 @@ impl Desk {
         self.tables.send_replace(tables);
     }
 
-    fn drain(&mut self, objects: Option<DropObjects>, answer: oneshot::Sender<Answer>) {
-        if self.progress.state() == State::Stopped && objects.is_none() {
+    fn drain(&mut self, removal: Option<Removal>, answer: oneshot::Sender<Answer>) {
+        if self.progress.state() == State::Stopped && removal.is_none() {
             return reply(answer, false, "the job is stopped already".to_owned());
         }
-        self.waiting.push((objects, answer));
+        self.waiting.push((removal, answer));
         self.begin_drain();
     }
 
@@ -158,26 +158,33 @@ impl Desk {
         self.deadline = far_away();
         self.progress.set_streaming(false);
         self.progress.set_state(State::Stopped);
-        for (objects, answer) in std::mem::take(&mut self.waiting) {
-            let (success, message) = self.finish(objects).await;
+        for (removal, answer) in std::mem::take(&mut self.waiting) {
+            let (success, message) = self.finish(removal).await;
             info!(success, "stopped: {message}");
             reply(answer, success, message);
         }
     }
 
-    async fn finish(&self, objects: Option<DropObjects>) -> (bool, String) {
-        match objects {
+    async fn finish(&self, removal: Option<Removal>) -> (bool, String) {
+        match removal {
             None if self.drained => (true, "everything received is loaded and confirmed".to_owned()),
             None => {
                 (false, "the drain took too long; what is missing is read again at the next start".to_owned())
             }
-            Some(objects) => {
-                match drop_objects(Arc::clone(&self.progress), self.config.clone(), objects).await {
-                    Ok(()) => (true, "stopped, and dropped what was asked for".to_owned()),
-                    Err(fault) => (false, fault.to_string()),
-                }
-            }
+            Some(removal) => match remove(Arc::clone(&self.progress), self.config.clone(), removal).await {
+                Ok(()) if removal.loses_changes() => (true, self.slot_lost()),
+                Ok(()) => (true, "stopped, and dropped what was asked for".to_owned()),
+                Err(fault) => (false, fault.to_string()),
+            },
         }
+    }
+
+    /// The job lives, and its slot does not: what is written from now on is lost to it, and it says so.
+    fn slot_lost(&self) -> String {
+        let fault = postgres::slot_dropped(&self.config.source);
+        let message = format!("stopped, and dropped what was asked for; {fault}");
+        self.progress.raise(fault);
+        message
     }
 
     /// The drain took too long: nothing is lost, PostgreSQL keeps what was not confirmed.

@@ -7,7 +7,7 @@
 //!
 //! The desk turns requests and signals into what the engine reads: open, paused or closed intake. The
 //! engine tries again after every fault. Whatever happens, the replication slot stays, unless the job
-//! is asked to stop and to drop it.
+//! is asked to stop and to drop it. Its past is released only when the job itself is deleted.
 
 mod desk;
 mod engine;
@@ -34,7 +34,7 @@ use crate::{
 /// Requests wait for the desk, which answers most of them at once.
 const REQUESTS: usize = 16;
 
-/// To say in StarRocks that the slot is dropped on request.
+/// To say in StarRocks that the job is deleted.
 const RELEASE_LIMIT: Duration = Duration::from_secs(10);
 
 /// Runs a job until it is told to end: by SIGTERM or SIGINT, after a drain.
@@ -53,25 +53,47 @@ pub async fn run(config: JobConfig) -> anyhow::Result<()> {
     ended
 }
 
-/// Drops what the job created in the source: for a job that is gone.
-pub async fn cleanup(config: JobConfig, objects: DropObjects) -> Result<(), Fault> {
-    drop_objects(Arc::new(Progress::new(&[])), config, objects).await
+/// What a job takes along when it ends for good.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Removal {
+    pub(crate) objects: DropObjects,
+    /// The job is deleted: one of its name may begin anew.
+    pub(crate) release_past: bool,
 }
 
-/// The past is released first: with the slot still there that loses nothing, and without it a job of this name
-/// could not begin anew.
-async fn drop_objects(progress: Arc<Progress>, config: JobConfig, objects: DropObjects) -> Result<(), Fault> {
-    let JobConfig { job, source, sink, .. } = config;
-    if objects.slot {
-        let takeover = Takeover::new(sink, job, None, progress);
-        match timeout(RELEASE_LIMIT, takeover.release(&source.slot)).await {
-            Ok(Ok(())) => {}
-            // What fills the source's disk goes in any case; a job of this name then says what to do.
-            Ok(Err(fault)) => warn!(slot = %source.slot, error = %fault, "the job's past stays in StarRocks"),
-            Err(_) => warn!(slot = %source.slot, "the job's past stays in StarRocks, which did not answer"),
-        }
+impl Removal {
+    /// The slot goes and the job stays.
+    fn loses_changes(self) -> bool {
+        self.objects.slot && !self.release_past
     }
-    off_the_runtime(move || postgres::drop_objects(&source, objects)).await
+}
+
+/// Drops what the job created in the source, and releases its past: for a job that is gone.
+pub async fn cleanup(config: JobConfig, objects: DropObjects) -> Result<(), Fault> {
+    remove(Arc::new(Progress::new(&[])), config, Removal { objects, release_past: true }).await
+}
+
+/// The past is released last: a job whose slot is still there, or whose slot went while it lives, must not begin
+/// anew. What is asked for again is done again.
+async fn remove(progress: Arc<Progress>, config: JobConfig, removal: Removal) -> Result<(), Fault> {
+    let Removal { objects, release_past } = removal;
+    let source = config.source.clone();
+    off_the_runtime(move || postgres::drop_objects(&source, objects)).await?;
+    if objects.slot && release_past {
+        release(progress, config).await;
+    }
+    Ok(())
+}
+
+/// What fills the source's disk is gone in any case. When this fails, a job of this name says what to do.
+async fn release(progress: Arc<Progress>, config: JobConfig) {
+    let JobConfig { job, source, sink, .. } = config;
+    let takeover = Takeover::new(sink, job, None, progress);
+    match timeout(RELEASE_LIMIT, takeover.release(&source.slot)).await {
+        Ok(Ok(())) => {}
+        Ok(Err(fault)) => warn!(slot = %source.slot, error = %fault, "the job's past stays in StarRocks"),
+        Err(_) => warn!(slot = %source.slot, "the job's past stays in StarRocks, which did not answer"),
+    }
 }
 
 /// Runs blocking work on a thread of its own, and waits for it.

@@ -33,6 +33,6 @@ pub mod visibility;
 #[doc(hidden)]
 pub use connection::fuzz as session_fuzz;
 pub use route::Router;
-pub use setup::{DropObjects, Prepared, drop_objects, prepare, refused, shapes_of};
+pub use setup::{DropObjects, Prepared, drop_objects, prepare, refused, shapes_of, slot_dropped};
 pub use stream::{Intake, Reader, ReaderEnds};
 pub use visibility::Visibility;

@@ -44,7 +44,7 @@ impl SlotIdentity {
 pub(super) enum Standing {
     Loading,
     Ended,
-    /// The slot was dropped on request: whoever comes next begins anew.
+    /// The job was deleted, and its slot dropped: whoever comes next begins anew.
     Released,
 }
 

@@ -82,7 +82,7 @@ impl Takeover {
         Ok(claims.iter().filter_map(|(key, claim)| claim.past(key, slot, notes)).collect())
     }
 
-    /// The slot is dropped on request: its past counts no more.
+    /// The job is deleted, and its slot dropped: its past counts no more.
     pub async fn release(&self, slot: &str) -> Result<(), Fault> {
         let claims = Claim::of_job(&self.sink, &self.job).await.map_err(|error| error.of_reading(CLAIMS))?;
         let past = claims.into_iter().filter(|(key, claim)| claim.past(key, slot, None).is_some());

@@ -15,8 +15,11 @@ use crate::worker_in_test::{Worker, loopback, request};
 async fn every_command_reaches_the_job() {
     let mut worker = Worker::streaming().await;
     let client = CdcControlServiceClient::new(worker.channel().await);
-    let stop =
-        |slot, publication| StopRequest { skip_slot_cleanup: slot, skip_publication_cleanup: publication };
+    let stop = |skip_slot_cleanup, skip_publication_cleanup, release_past| StopRequest {
+        skip_slot_cleanup,
+        skip_publication_cleanup,
+        release_past,
+    };
     macro_rules! ask {
         ($method:ident, $request:expr) => {{
             let mut client = client.clone();
@@ -61,8 +64,11 @@ async fn every_command_reaches_the_job() {
     for (skips, keeps) in
         [((false, false), (false, false)), ((true, false), (true, true)), ((false, true), (false, true))]
     {
-        let command = ask!(stop, stop(skips.0, skips.1));
-        assert_eq!(command, Command::Stop { keep_slot: keeps.0, keep_publication: keeps.1 });
+        for release_past in [false, true] {
+            let command = ask!(stop, stop(skips.0, skips.1, release_past));
+            let (keep_slot, keep_publication) = keeps;
+            assert_eq!(command, Command::Stop { keep_slot, keep_publication, release_past });
+        }
     }
 }
 

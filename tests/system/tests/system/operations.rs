@@ -143,9 +143,7 @@ async fn sigterm_drains_and_confirms_and_keeps_the_slot() -> Result<()> {
 async fn stop_drops_slot_and_publication_unless_told_to_keep_them() -> Result<()> {
     let rig = Rig::new().await?;
     let kept = rig.worker().await?;
-    assert!(
-        kept.stop(StopRequest { skip_slot_cleanup: true, skip_publication_cleanup: false }).await?.success
-    );
+    assert!(kept.stop(StopRequest { skip_slot_cleanup: true, ..StopRequest::default() }).await?.success);
     assert!(rig.slot("slot_name").await?.is_some());
     drop(kept);
     let dropped = rig.worker().await?;

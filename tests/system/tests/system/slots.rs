@@ -141,13 +141,34 @@ async fn another_server_with_a_slot_of_the_same_name_is_a_gap() -> Result<()> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_job_whose_slot_was_dropped_on_request_begins_anew() -> Result<()> {
+async fn a_slot_dropped_on_request_while_the_job_lives_is_lost_until_somebody_begins_anew() -> Result<()> {
     let rig = Rig::of(ROWS, "t").await?;
     let worker = rig.worker().await?;
     rig.source.run("INSERT INTO t VALUES (1, 1)").await?;
     rig.until_table_equal("t").await?;
-    assert!(worker.stop(proto::StopRequest::default()).await?.success);
+    // As anybody may ask who knows the port.
+    let answer = worker.stop(proto::StopRequest::default()).await?;
+    assert!(answer.success && answer.message.contains("SlotLost"), "{}", answer.message);
     assert_eq!(slots(&rig).await?.as_deref(), Some("0"));
+    assert!(worker.until_fault("SlotLost").await?.halted, "the stopped worker says it at once");
+    drop(worker);
+    rig.source.run("INSERT INTO t VALUES (2, 2)").await?;
+    let (mut worker, _) = halts(&rig, "SlotLost").await?;
+    rig.sink.rows(&format!("TRUNCATE TABLE {DATABASE}.dbmazz_jobs")).await?;
+    worker.until_ready().await?;
+    assert_eq!(slots(&rig).await?.as_deref(), Some("1"));
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn only_who_deletes_the_job_releases_its_past() -> Result<()> {
+    let rig = Rig::of(ROWS, "t").await?;
+    let worker = rig.worker().await?;
+    rig.source.run("INSERT INTO t VALUES (1, 1)").await?;
+    rig.until_table_equal("t").await?;
+    let deleted = proto::StopRequest { release_past: true, ..proto::StopRequest::default() };
+    let answer = worker.stop(deleted).await?;
+    assert!(answer.success && !answer.message.contains("SlotLost"), "{}", answer.message);
     drop(worker);
     let _anew = rig.worker().await?;
     rig.source.run("INSERT INTO t VALUES (2, 2)").await?;

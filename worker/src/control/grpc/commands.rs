@@ -59,9 +59,10 @@ impl CdcControlService for Commands {
 
     /// Who keeps the slot keeps the publication, without which the slot is of no use.
     async fn stop(&self, request: Request<StopRequest>) -> Result<Response<ControlResponse>, Status> {
-        let StopRequest { skip_slot_cleanup: keep_slot, skip_publication_cleanup } = request.into_inner();
+        let StopRequest { skip_slot_cleanup: keep_slot, skip_publication_cleanup, release_past } =
+            request.into_inner();
         let keep_publication = keep_slot || skip_publication_cleanup;
-        self.ask(Command::Stop { keep_slot, keep_publication }).await
+        self.ask(Command::Stop { keep_slot, keep_publication, release_past }).await
     }
 
     async fn reload_config(

@@ -18,7 +18,7 @@ mod start;
 
 use crds::Reason;
 
-pub use self::removal::{DropObjects, drop_objects};
+pub use self::removal::{DropObjects, drop_objects, slot_dropped};
 use self::{
     catalogue::Catalogue,
     judge::{judged_slot, warn_of_limits},

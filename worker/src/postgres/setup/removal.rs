@@ -12,7 +12,7 @@ use crate::{
     fault::Fault,
     postgres::{
         connection::Connection,
-        error::{SourceError, slot_in_use},
+        error::{SourceError, slot_in_use, slot_lost},
         sql,
     },
 };
@@ -31,6 +31,14 @@ pub struct DropObjects {
 /// Drops what is there of slot and publication. Blocks.
 pub fn drop_objects(config: &SourceConfig, objects: DropObjects) -> Result<(), Fault> {
     try_drop(config, objects).map_err(|error| error.fault(config))
+}
+
+/// The slot was dropped while the job lives.
+pub fn slot_dropped(config: &SourceConfig) -> Fault {
+    slot_lost(
+        config,
+        "it was dropped on request while the job lives, and what is written from then on is not kept",
+    )
 }
 
 fn try_drop(config: &SourceConfig, objects: DropObjects) -> Result<(), SourceError> {

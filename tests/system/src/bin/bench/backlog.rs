@@ -82,8 +82,9 @@ impl Backlog {
 async fn create_target(postgres: &Postgres, sink: &Sink) -> Result<()> {
     let settings = settings(postgres, sink, "bench_setup")?;
     let worker = Worker::ready(&settings).await?;
-    let answer =
-        worker.stop(proto::StopRequest { skip_slot_cleanup: false, skip_publication_cleanup: true }).await?;
+    let answer = worker
+        .stop(proto::StopRequest { skip_publication_cleanup: true, release_past: true, ..Default::default() })
+        .await?;
     anyhow::ensure!(answer.success, "the worker could not stop: {}", answer.message);
     Ok(())
 }
