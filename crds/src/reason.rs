@@ -67,6 +67,8 @@ reasons! {
     PredecessorLoading,
     /// StarRocks is out of capacity for now (too many versions, running transactions, memory).
     SinkBusy,
+    /// What is under way into a table does not come to an end; its changes wait in the WAL, and the others go on.
+    TableBehind,
     /// A target table exists and does not fit the source table.
     TargetIncompatible,
     /// StarRocks refused rows of a load.
@@ -75,6 +77,8 @@ reasons! {
     SinkProtocolViolation,
     /// A value has no loss-free form in the target column.
     ValueNotRepresentable,
+    /// A row is larger than the memory that the worker may take.
+    RowTooLarge,
     /// A source table changed in a way that cannot be followed.
     SourceSchemaChanged,
     /// A key changed while a large value stayed, and the source does not send that value.

@@ -14,7 +14,7 @@ use std::{sync::Arc, time::SystemTime};
 pub use self::{
     block::Block,
     builder::{BlockBuilder, OldPlace, Place},
-    passage::{Entrance, Passing, Refused, passage},
+    passage::{Entrance, Passing, Refused, Room, passage},
     tuple::{MalformedTuple, Tuple, TupleValues, Value, write_value},
 };
 

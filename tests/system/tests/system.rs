@@ -13,6 +13,7 @@ mod system {
     mod secrets;
     mod slots;
     mod standby;
+    mod standing;
     mod takeover;
     mod together;
     mod torture;

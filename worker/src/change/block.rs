@@ -2,13 +2,17 @@
 
 use std::{ops::Range, time::SystemTime};
 
+use bytes::Bytes;
+
 use super::{BlockBuilder, Change, Event, Old, Reshape, Tuple};
 use crate::{fault::Fault, lsn::Lsn, table::TableId};
 
 /// Routed events of one stretch of WAL, in WAL order.
 #[derive(Debug, Default)]
 pub struct Block {
-    pub(super) bytes: Vec<u8>,
+    pub(super) bytes: Bytes,
+    /// Memory that the bytes take, unused room included.
+    pub(super) reserved: usize,
     pub(super) entries: Vec<Entry>,
     pub(super) faults: Vec<Fault>,
     pub(super) reshapes: Vec<Reshape>,
@@ -49,9 +53,14 @@ impl Block {
         self.entries.is_empty()
     }
 
+    /// The bytes that rows point into: who keeps a large row keeps these, and copies nothing.
+    pub fn bytes(&self) -> &Bytes {
+        &self.bytes
+    }
+
     /// Memory that the block holds.
     pub fn held_bytes(&self) -> usize {
-        self.bytes.capacity() + self.entries.capacity() * size_of::<Entry>()
+        self.reserved + self.entries.capacity() * size_of::<Entry>()
     }
 
     fn event(&self, entry: &Entry) -> Option<Event<'_>> {

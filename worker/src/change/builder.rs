@@ -13,6 +13,7 @@ use crate::{fault::Fault, lsn::Lsn, table::TableId};
 /// Rows are named by their place in the bytes, so that the bytes may grow meanwhile.
 #[derive(Debug, Default)]
 pub struct BlockBuilder {
+    bytes: Vec<u8>,
     block: Block,
 }
 
@@ -28,12 +29,12 @@ pub enum OldPlace {
 
 impl BlockBuilder {
     pub fn bytes(&self) -> &[u8] {
-        &self.block.bytes
+        &self.bytes
     }
 
     /// For reading from the socket right into the block. What is already there must stay.
     pub fn bytes_mut(&mut self) -> &mut Vec<u8> {
-        &mut self.block.bytes
+        &mut self.bytes
     }
 
     pub fn begin(&mut self, commit: Lsn, time: SystemTime) {
@@ -80,7 +81,8 @@ impl BlockBuilder {
     }
 
     pub fn finish(self) -> Block {
-        self.block
+        let reserved = self.bytes.capacity();
+        Block { bytes: self.bytes.into(), reserved, ..self.block }
     }
 }
 

@@ -19,11 +19,29 @@ pub fn passage(bytes: usize) -> (Entrance, mpsc::Receiver<Passing>) {
     let width = units(bytes);
     // Every block takes a unit at least.
     let (blocks, exit) = mpsc::channel(width as usize);
-    (Entrance { blocks, room: Arc::new(Semaphore::new(width as usize)), width }, exit)
+    (
+        Entrance { blocks, room: Arc::new(Semaphore::new(width as usize)), width, behind: Room::default() },
+        exit,
+    )
 }
 
 fn units(bytes: usize) -> u32 {
     u32::try_from(bytes.div_ceil(UNIT)).unwrap_or(u32::MAX).clamp(1, Semaphore::MAX_PERMITS as u32)
+}
+
+/// What there is room for behind a passage.
+#[derive(Debug, Clone, Copy)]
+pub struct Room {
+    /// Bytes that the pipeline gathers at most.
+    pub buffer: usize,
+    /// Bytes that the process may take; none for no limit.
+    pub memory: Option<u64>,
+}
+
+impl Default for Room {
+    fn default() -> Self {
+        Self { buffer: usize::MAX, memory: None }
+    }
 }
 
 /// Where the reader puts blocks. There is one, so what has room now has room until it enters.
@@ -32,6 +50,7 @@ pub struct Entrance {
     blocks: mpsc::Sender<Passing>,
     room: Arc<Semaphore>,
     width: u32,
+    behind: Room,
 }
 
 /// Why a block did not enter.
@@ -44,6 +63,21 @@ pub enum Refused {
 }
 
 impl Entrance {
+    /// There is so much room behind it.
+    #[must_use]
+    pub fn with_room_behind(self, behind: Room) -> Self {
+        Self { behind, ..self }
+    }
+
+    pub fn behind(&self) -> Room {
+        self.behind
+    }
+
+    /// The pipeline is done with everything that entered.
+    pub fn is_clear(&self) -> bool {
+        self.room.available_permits() == self.width as usize
+    }
+
     /// Lets a block in, if there is room.
     pub fn enter(&self, block: Block) -> Result<(), Refused> {
         if self.is_abandoned() {

@@ -14,7 +14,7 @@ use crds::{
 
 use super::{
     BatchConfig, ConfigError, Consistency, DesiredState, JobConfig, Secret, SinkConfig, SourceConfig,
-    TlsConfig, TlsMode, file, limits, listen,
+    TlsConfig, TlsMode, file, limits, listen, memory,
 };
 
 const SOURCE: &str = "spec.source.postgres";
@@ -38,6 +38,7 @@ pub fn read(directory: &Path, vars: impl Fn(&str) -> Option<String>) -> Result<J
         },
         sink: sink(directory, starrocks)?,
         buffer,
+        memory: memory::limit(),
         drain_timeout: limits::duration("spec.worker.drainTimeout", &spec.worker.drain_timeout, "1s", "1h")?,
         state_directory: vars("DBMAZZ_STATE_DIR").filter(|text| !text.is_empty()).map(Into::into),
         // A stopped job has no worker; one that starts all the same must not read.

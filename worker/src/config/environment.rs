@@ -17,6 +17,7 @@
 //! | `DBMAZZ_DELETES` | Soft | or Hard |
 //! | `DBMAZZ_CONSISTENCY` | Row | or Transaction: all tables in one step (StarRocks 4.0.7 and later) |
 //! | `DBMAZZ_BUFFER` | 32Mi | bytes held between source and sink |
+//! | `DBMAZZ_MEMORY` | limit of the cgroup | bytes that the process may take: a row that passes it halts its table |
 //! | `DBMAZZ_VALUES_DATES`, `_DECIMALS`, `_JSON` | Halt | or Null, Text: for values that StarRocks cannot hold |
 //! | `DBMAZZ_VALUES_JSON_NUMBERS` | Exact | or Round |
 //! | `DBMAZZ_VALUES_TOO_LONG` | Halt | or Null, Truncate |
@@ -38,7 +39,7 @@ use std::{
 
 use super::{
     BatchConfig, ConfigError, Consistency, Deletes, JobConfig, JsonNumbers, LogLevel, OnRefusedRow, Secret,
-    SinkConfig, SourceConfig, TooLong, Unfit, Values, file, limits, listen, sink_url, source_url,
+    SinkConfig, SourceConfig, TooLong, Unfit, Values, file, limits, listen, memory, sink_url, source_url,
 };
 use crate::table::TableName;
 
@@ -57,6 +58,7 @@ pub fn read(vars: impl Fn(&str) -> Option<String>) -> Result<JobConfig, ConfigEr
         sink,
         batch: batch(&variables)?,
         buffer: buffer(&variables)?,
+        memory: memory(&variables)?,
         drain_timeout: limits::DEFAULT_DRAIN,
         state_directory: state_directory(&variables),
         paused: false,
@@ -141,6 +143,12 @@ fn values<F: Fn(&str) -> Option<String>>(variables: &Variables<F>) -> Result<Val
         )?,
         too_long: variables.word("DBMAZZ_VALUES_TOO_LONG", TOO_LONG)?,
     })
+}
+
+/// A cgroup may be unlimited, or out of sight.
+fn memory<F: Fn(&str) -> Option<String>>(variables: &Variables<F>) -> Result<Option<u64>, ConfigError> {
+    let Some(text) = variables.text("DBMAZZ_MEMORY") else { return Ok(memory::limit()) };
+    limits::bytes("DBMAZZ_MEMORY", &text, "32Mi", "1024Gi").map(|bytes| Some(bytes as u64))
 }
 
 fn buffer<F: Fn(&str) -> Option<String>>(variables: &Variables<F>) -> Result<usize, ConfigError> {

@@ -13,6 +13,7 @@ pub mod environment;
 mod file;
 mod limits;
 mod listen;
+mod memory;
 mod reload;
 mod secret;
 mod sink_url;
@@ -41,6 +42,8 @@ pub struct JobConfig {
     pub batch: BatchConfig,
     /// Bytes held between the socket and StarRocks' answer, all tables together.
     pub buffer: usize,
+    /// Bytes that the process may take; none when nothing limits it.
+    pub memory: Option<u64>,
     pub drain_timeout: Duration,
     /// Where it is noted which loads are under way, for a worker after this one; it should outlive the process.
     pub state_directory: Option<PathBuf>,

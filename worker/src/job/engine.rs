@@ -7,6 +7,7 @@ use tracing::{error, info, warn};
 
 use super::{
     off_the_runtime,
+    resume::Resume,
     session::{self, Outcome},
 };
 use crate::{
@@ -64,9 +65,10 @@ async fn until_closed(
 ) {
     let mut pause = FIRST_PAUSE;
     let mut config = config.clone();
+    let mut resume = Resume::default();
     while *intake.borrow() != Intake::Closed {
         config.source.tables.clone_from(&tables.borrow_and_update());
-        match session::run(&config, intake.clone(), batch, &tables, progress, takeover).await {
+        match session::run(&config, intake.clone(), batch, &tables, progress, takeover, &mut resume).await {
             Ok(Outcome::Drained) => return,
             Ok(Outcome::Again) => continue,
             Err(fault) => report(progress, fault),

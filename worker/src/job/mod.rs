@@ -12,6 +12,7 @@
 mod desk;
 mod engine;
 mod mend;
+mod resume;
 mod right;
 mod session;
 mod stream;

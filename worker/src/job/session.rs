@@ -2,12 +2,13 @@
 
 use std::sync::{Arc, atomic::Ordering::Relaxed};
 
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 use tracing::{error, info};
 
 use super::{
     mend::{Relay, Still},
     off_the_runtime,
+    resume::Resume,
     stream::stream,
 };
 use crate::{
@@ -27,6 +28,7 @@ pub(super) async fn run(
     selected: &watch::Receiver<Vec<TableName>>,
     progress: &Arc<Progress>,
     takeover: &mut Takeover,
+    resume: &mut Resume,
 ) -> Result<Outcome, Fault> {
     progress.set_stage(Stage::Setup);
     let (prepared, targets) = prepare(config, progress, takeover).await?;
@@ -40,16 +42,18 @@ pub(super) async fn run(
     let (closing, again) = (relay.seen.subscribe(), Arc::clone(&relay.again));
     let (refused, halted) = (prepared.refused.clone(), targets.halted.len());
     let still = Still { config, progress, refused, halted, tables: prepared.tables.clone() };
+    let another = another(still, selected.clone(), resume.read_again());
     tokio::select! {
-        ended = stream(config, prepared, targets, closing, batch.clone(), progress, takeover) => ended?,
-        () = relay.run(intake, another(still, selected.clone())) => {}
+        ended = stream(config, (prepared, targets), closing, batch.clone(), progress, takeover, resume) => ended?,
+        () = relay.run(intake, another) => {}
     }
     Ok(if again.load(Relaxed) { Outcome::Again } else { Outcome::Drained })
 }
 
 /// Resolves when another session has something to do that this one cannot.
-async fn another(still: Still<'_>, mut selected: watch::Receiver<Vec<TableName>>) {
+async fn another(still: Still<'_>, mut selected: watch::Receiver<Vec<TableName>>, read_again: Arc<Notify>) {
     tokio::select! {
+        () = read_again.notified() => {}
         () = still.mended() => {}
         // Nobody will select others any more when it is closed.
         Ok(()) = selected.changed() => {}

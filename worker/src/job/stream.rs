@@ -15,17 +15,18 @@ use tokio::{
 
 use super::{
     off_the_runtime,
+    resume::Resume,
     right::{note, right_to_load},
 };
 use crate::{
-    change::{Passing, passage},
+    change::{Aim, Passing, Room, passage},
     config::{BatchConfig, Consistency, JobConfig},
     fault::Fault,
     hold::{GRACE, Hold},
     pipeline::{Outset, Pipeline, Settings, Together},
     postgres::{Intake, Prepared, Reader, ReaderEnds, Router, Visibility},
     progress::{Progress, Stage},
-    starrocks::{SlotIdentity, Takeover, Targets, Won},
+    starrocks::{SlotIdentity, Takeover, Targets, Tenure, Won},
     table::{Table, TableId},
 };
 
@@ -38,15 +39,17 @@ const PARTS: usize = 6;
 
 pub(super) async fn stream(
     config: &JobConfig,
-    prepared: Prepared,
-    mut targets: Targets,
+    (prepared, mut targets): (Prepared, Targets),
     intake: watch::Receiver<Intake>,
     batch: watch::Receiver<BatchConfig>,
     progress: &Arc<Progress>,
     takeover: &mut Takeover,
+    resume: &mut Resume,
 ) -> Result<(), Fault> {
     let Prepared { tables, holds_wal, confirmed: start, system_identifier, visibility, .. } = prepared;
     let (blocks, taken) = passage(PASSAGE);
+    let buffer = gathering(config.buffer);
+    let blocks = blocks.with_room_behind(Room { buffer, memory: config.memory });
     let (durable, made_durable) = watch::channel(start);
     let (noted, confirmable) = watch::channel(start);
     let (hold, held) = watch::channel(Hold::Sought);
@@ -54,10 +57,11 @@ pub(super) async fn stream(
     let router = router(&tables, &targets, visibility);
     let reader = Reader::new(config.source.clone(), router, start, ends, Arc::clone(progress));
     let slot = SlotIdentity { system_identifier, slot: config.source.slot.clone() };
-    let (buffer, deletes) = (gathering(config.buffer), config.sink.deletes);
+    let deletes = config.sink.deletes;
     let settings = Settings { batch, buffer, deletes, holds_wal };
     let outset = Outset { settings, tables: &tables, start, durable, progress: Arc::clone(progress) };
     let halted = std::mem::take(&mut targets.halted);
+    let unfinished = std::mem::take(&mut targets.unfinished);
     let loading = async {
         let won = tokio::select! {
             won = right_to_load(takeover, slot, start, held.clone()) => won,
@@ -67,7 +71,10 @@ pub(super) async fn stream(
         let Some(won) = won else { return Ok(()) };
         won.keep_all(&targets, &tables).await?;
         progress.set_stage(Stage::Cdc);
-        let pipeline = load(config.sink.consistency, outset, halted, won, taken);
+        let tenure = takeover.tenure();
+        tables.iter().filter(|table| targets.is_new(table.id)).for_each(|table| resume.forget(&table.name));
+        let pipeline =
+            load(config.sink.consistency, outset, (halted, unfinished), won, taken, resume, tenure);
         let (ended, ()) = tokio::join!(pipeline, note(takeover, made_durable, noted, held));
         if ended.is_ok() {
             takeover.drained();
@@ -95,14 +102,18 @@ fn router(tables: &[Table], targets: &Targets, visibility: Visibility) -> Router
 async fn load(
     consistency: Consistency,
     outset: Outset<'_>,
-    halted: Vec<(TableId, Fault)>,
+    (halted, unfinished): (Vec<(TableId, Fault)>, Vec<(TableId, Arc<Aim>)>),
     won: Won,
     blocks: mpsc::Receiver<Passing>,
+    resume: &mut Resume,
+    tenure: Tenure,
 ) -> Result<(), Fault> {
     match consistency {
         Consistency::Row => {
             let load = Arc::new(won.loader());
-            Pipeline::new(outset, load).halting(halted).run(blocks).await;
+            let pipeline = Pipeline::new(outset, load).telling(resume.read_again());
+            let pipeline = pipeline.resuming(&resume.take(tenure)).halting(halted).awaiting(unfinished);
+            resume.keep(tenure, pipeline.run(blocks).await);
             Ok(())
         }
         Consistency::Transaction => {

@@ -12,6 +12,7 @@ mod tests;
 
 use std::{ops::Range, sync::Arc, time::SystemTime};
 
+use bytes::Bytes;
 use xxhash_rust::xxh3::Xxh3Default;
 
 pub use self::fold::{Deletes, IncompleteKeyChange};
@@ -104,6 +105,19 @@ impl Accumulation {
         self.changes += later.changes;
         self.last = later.last;
         Ok(())
+    }
+
+    /// As `push`, of a change in a block: a large row is kept in the bytes of the block, and not copied.
+    pub fn push_from(
+        &mut self,
+        block: &Bytes,
+        change: Change<'_>,
+        version: Lsn,
+    ) -> Result<(), IncompleteKeyChange> {
+        self.store.enter(block);
+        let pushed = self.push(change, version);
+        self.store.leave_block();
+        pushed
     }
 
     /// Takes in the next change of the table, of the transaction that commits at `version`.

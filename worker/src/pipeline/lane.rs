@@ -9,6 +9,8 @@ use std::{
     time::{Instant, SystemTime},
 };
 
+use bytes::Bytes;
+
 use super::{
     batch::{Accumulation, Batch, Deletes, IncompleteKeyChange},
     ledger::{Ledger, Ticket},
@@ -27,9 +29,19 @@ pub(super) struct Lane {
     limits: BatchConfig,
     gathering: Option<Gathering>,
     waiting: VecDeque<Step>,
-    in_flight: Option<usize>,
+    in_flight: Option<InFlight>,
     last_began: Option<Instant>,
     halted: bool,
+    /// Halted only until its flight ends: what it no longer takes is read again then.
+    behind: bool,
+    /// Everything that the source committed before this is in the target already.
+    reached: Lsn,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct InFlight {
+    bytes: usize,
+    since: Instant,
 }
 
 #[derive(Debug)]
@@ -92,6 +104,8 @@ impl Lane {
             in_flight: None,
             last_began: None,
             halted: false,
+            behind: false,
+            reached: Lsn::default(),
         }
     }
 
@@ -107,6 +121,7 @@ impl Lane {
     /// Takes in the table's next change. A halted table takes nothing: PostgreSQL keeps its WAL.
     pub(super) fn push(
         &mut self,
+        block: &Bytes,
         change: Change<'_>,
         transaction: Transaction,
         ledger: &mut Ledger,
@@ -119,7 +134,7 @@ impl Lane {
             ticket: ledger.open(),
             oldest_commit: transaction.time,
         });
-        gathering.changes.push(change, transaction.commit)?;
+        gathering.changes.push_from(block, change, transaction.commit)?;
         if is_full(&gathering.changes, &self.limits) {
             self.close_gathering();
         }
@@ -160,9 +175,55 @@ impl Lane {
 
     /// Stops at a load that can never succeed; its ticket is never settled.
     pub(super) fn halt_at_load(&mut self) {
-        self.halted = true;
+        (self.halted, self.behind) = (true, false);
+        self.forget_gathered();
+    }
+
+    /// Gives up what gathers and waits, and takes no more, so that other tables have room. The ledger holds the
+    /// position, and what is under way goes on: when that has ended, the rest is read again.
+    pub(super) fn fall_behind(&mut self, ledger: &mut Ledger) {
+        self.halt_here(ledger);
+        self.behind = true;
+        self.forget_gathered();
+    }
+
+    fn forget_gathered(&mut self) {
         self.gathering = None;
         self.waiting.clear();
+    }
+
+    pub(super) fn is_behind(&self) -> bool {
+        self.behind
+    }
+
+    /// Nothing of the table was given up or refused.
+    pub(super) fn flows(&self) -> bool {
+        !self.halted
+    }
+
+    /// Everything the source committed before this is in the target, when the lane is empty and `received` was.
+    pub(super) fn reached(&self, received: Lsn) -> Lsn {
+        if self.halted { self.reached } else { self.reached.max(received) }
+    }
+
+    /// The target has everything that the source committed before this.
+    pub(super) fn resume(&mut self, reached: Lsn) {
+        self.reached = self.reached.max(reached);
+    }
+
+    /// Whether a transaction is in the target already.
+    pub(super) fn is_loaded(&self, transaction: Transaction) -> bool {
+        transaction.commit < self.reached
+    }
+
+    /// Since when a load or a change of the target has been under way.
+    pub(super) fn under_way_since(&self) -> Option<Instant> {
+        self.in_flight.map(|flight| flight.since)
+    }
+
+    /// Bytes of what is under way.
+    pub(super) fn in_flight_bytes(&self) -> usize {
+        self.in_flight.map_or(0, |flight| flight.bytes)
     }
 
     /// What to load now, if anything. `urgent` does not wait for the interval between loads.
@@ -175,7 +236,7 @@ impl Lane {
             None if urgent || self.due(now)? <= now => Step::Load(self.gathering.take()?),
             None => return None,
         };
-        self.in_flight = Some(step.held_bytes());
+        self.in_flight = Some(InFlight { bytes: step.held_bytes(), since: now });
         if matches!(step, Step::Load(_)) {
             self.last_began = Some(now);
         }
@@ -204,7 +265,7 @@ impl Lane {
     }
 
     pub(super) fn held_bytes(&self) -> usize {
-        self.gathered_bytes() + self.in_flight.unwrap_or(0)
+        self.gathered_bytes() + self.in_flight_bytes()
     }
 }
 

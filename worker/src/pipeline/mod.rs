@@ -5,19 +5,23 @@
 
 pub mod batch;
 mod departure;
+mod fault;
 mod flight;
 mod lane;
 mod ledger;
 mod limits;
 mod outset;
+mod positions;
 mod publish;
 mod run;
 mod together;
+mod turns;
 
 use crate::{change::Aim, fault::Fault, lsn::Lsn, table::Table};
 
 pub use batch::{Batch, ColumnSet, Operation, Row};
 pub use outset::{Outset, Settings};
+pub use positions::TablePositions;
 pub use run::Pipeline;
 pub use together::Together;
 

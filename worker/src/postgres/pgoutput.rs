@@ -42,6 +42,12 @@ pub fn decode(body: &[u8]) -> Result<Message, Malformed> {
     message.filter(|_| reading.cursor.is_empty()).ok_or(Malformed::Content(*tag))
 }
 
+/// The relation of a change of a row, of which only the beginning is there.
+pub fn relation_of_change(begun: &[u8]) -> Option<u32> {
+    let (tag, rest) = begun.split_first()?;
+    matches!(tag, b'I' | b'U' | b'D').then(|| Cursor(rest).u32()).flatten()
+}
+
 struct Reading<'a> {
     cursor: Cursor<'a>,
     whole: usize,

@@ -275,6 +275,13 @@ impl Router {
         self.relations.values().any(is_it)
     }
 
+    /// A change of the relation is left out: its table cannot be followed beyond it.
+    pub fn leave_out(&mut self, relation: u32, why: impl FnOnce(&Table) -> Fault, block: &mut BlockBuilder) {
+        let Some(Standing::Followed(rows)) = self.relations.get(&relation).copied() else { return };
+        let fault = self.tables.get(rows.table.0 as usize).map(|table| why(table.rows()));
+        fault.into_iter().for_each(|fault| self.halt(rows.table, fault, block));
+    }
+
     fn truncate(&mut self, relations: &[u32], block: &mut BlockBuilder) -> Result<(), Contradiction> {
         for relation in relations {
             if let Some(rows) = self.rows(*relation)? {

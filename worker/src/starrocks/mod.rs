@@ -44,7 +44,7 @@ pub use self::{
     claim::SlotIdentity,
     loader::Loader,
     schema::{Shown, Targets, prepare, show},
-    takeover::{Position, Takeover, Won},
+    takeover::{Position, Takeover, Tenure, Won},
     together::TogetherLoader,
 };
 

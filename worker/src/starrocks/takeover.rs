@@ -55,6 +55,14 @@ pub struct Takeover {
     progress: Arc<Progress>,
     held: Option<Held>,
     wait: Wait,
+    wins: u64,
+}
+
+/// From one win of the right to load to its end: nobody else loads meanwhile.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Tenure {
+    pub wins: u64,
+    pub timeline: Option<u32>,
 }
 
 /// Where the stream of a slot is.
@@ -72,7 +80,7 @@ impl Takeover {
         state_directory: Option<PathBuf>,
         progress: Arc<Progress>,
     ) -> Self {
-        Self { sink, job, state_directory, progress, held: None, wait: Wait::default() }
+        Self { sink, job, state_directory, progress, held: None, wait: Wait::default(), wins: 0 }
     }
 
     /// What earlier workers of this job have left behind for slots of this name.
@@ -130,6 +138,11 @@ impl Takeover {
             self.progress.clear(&Part::Job);
         }
         held.position.durable = durable;
+    }
+
+    /// Another one when somebody else may have loaded in between.
+    pub fn tenure(&self) -> Tenure {
+        Tenure { wins: self.wins, timeline: self.timeline() }
     }
 
     /// The timeline that the claim speaks of.
@@ -221,6 +234,7 @@ impl Takeover {
         let held = Held { slot: slot.clone(), journal: Arc::clone(&journal), position, drained: false };
         self.claim(&held, Standing::Loading).await?;
         self.held = Some(held);
+        self.wins += 1;
         Ok((journal, reached))
     }
 

@@ -1,5 +1,7 @@
 //! How changes of one key become one row.
 
+use std::borrow::Cow;
+
 use super::{
     Accumulation, ColumnSet, Operation, Row,
     store::{key, same_key},
@@ -56,19 +58,20 @@ impl Accumulation {
     }
 
     fn update(&mut self, old: Old<'_>, new: Tuple<'_>, version: Lsn) -> Result<(), IncompleteKeyChange> {
-        let filled;
         let new = match old {
-            Old::Full(before) if has_unchanged(new) => {
-                filled = merge(new, before, &ColumnSet::All);
-                Tuple::stored(&filled)
-            }
-            _ => new,
+            Old::Full(before) if has_unchanged(new) => Cow::Owned(merge(new, before, &ColumnSet::All)),
+            _ => Cow::Borrowed(new.as_bytes()),
         };
         let (Old::Key(before) | Old::Full(before)) = old;
-        if same_key(&self.table, before, new) {
-            return self.upsert(Operation::Update, new, version);
+        let row = Tuple::stored(&new);
+        if !same_key(&self.table, before, row) {
+            return self.rekey(old, before, row, version);
         }
-        self.rekey(old, before, new, version)
+        if has_unchanged(row) {
+            return self.upsert(Operation::Update, row, version);
+        }
+        self.put(Operation::Update, new, version, ColumnSet::All);
+        Ok(())
     }
 
     /// A change of key is a delete of the old key and an upsert of the new one.
@@ -79,10 +82,7 @@ impl Accumulation {
         new: Tuple<'_>,
         version: Lsn,
     ) -> Result<(), IncompleteKeyChange> {
-        let filled = match self.store.find(&self.table, before) {
-            Some((row, set)) if row.operation != Operation::Delete => merge(new, row.values, set),
-            _ => new.as_bytes().to_vec(),
-        };
+        let filled = self.filled(before, new);
         let new = Tuple::stored(&filled);
         if let Some(column) = new.values().position(|value| value == Value::Unchanged) {
             return Err(self.incomplete(column));
@@ -98,38 +98,45 @@ impl Accumulation {
         version: Lsn,
     ) -> Result<(), IncompleteKeyChange> {
         if !has_unchanged(new) {
-            self.put(operation, new, version, ColumnSet::All);
+            self.put(operation, Cow::Borrowed(new.as_bytes()), version, ColumnSet::All);
             return Ok(());
         }
         if let Some(place) = key(&self.table, new).position(|value| value == Value::Unchanged) {
             return Err(self.incomplete(self.table.key[place]));
         }
-        let merged = match self.store.find(&self.table, new) {
-            Some((row, set)) if row.operation != Operation::Delete => merge(new, row.values, set),
-            _ => new.as_bytes().to_vec(),
-        };
-        let merged = Tuple::stored(&merged);
-        self.put(operation, merged, version, present(merged));
+        let merged = self.filled(new, new);
+        let set = present(Tuple::stored(&merged));
+        self.put(operation, merged, version, set);
         Ok(())
+    }
+
+    /// `new`, with what it leaves unchanged taken from the row that is known under the key of `before`.
+    fn filled<'a>(&self, before: Tuple<'_>, new: Tuple<'a>) -> Cow<'a, [u8]> {
+        match self.store.find(&self.table, before) {
+            Some((row, set)) if row.operation != Operation::Delete && has_unchanged(new) => {
+                Cow::Owned(merge(new, row.values, set))
+            }
+            _ => Cow::Borrowed(new.as_bytes()),
+        }
     }
 
     fn delete(&mut self, old: Old<'_>, version: Lsn) -> Result<(), IncompleteKeyChange> {
         let (values, set) = match (self.deletes, old) {
-            (Deletes::Soft, Old::Full(before)) => (before.as_bytes().to_vec(), present(before)),
+            (Deletes::Soft, Old::Full(before)) => (Cow::Borrowed(before.as_bytes()), present(before)),
             (Deletes::Soft, Old::Key(before)) => match self.store.find(&self.table, before) {
-                Some((row, set)) => (row.values.as_bytes().to_vec(), set.clone()),
-                None => (before.as_bytes().to_vec(), self.key_columns.clone()),
+                Some((row, set)) => (Cow::Owned(row.values.as_bytes().to_vec()), set.clone()),
+                None => (Cow::Borrowed(before.as_bytes()), self.key_columns.clone()),
             },
             (Deletes::Hard, Old::Key(before) | Old::Full(before)) => {
-                (only_key(&self.table, before), self.key_columns.clone())
+                (Cow::Owned(only_key(&self.table, before)), self.key_columns.clone())
             }
         };
-        self.put(Operation::Delete, Tuple::stored(&values), version, set);
+        self.put(Operation::Delete, values, version, set);
         Ok(())
     }
 
-    fn put(&mut self, operation: Operation, values: Tuple<'_>, version: Lsn, set: ColumnSet) {
-        self.store.put(&self.table, Row { operation, version, values }, set);
+    fn put(&mut self, operation: Operation, values: Cow<'_, [u8]>, version: Lsn, set: ColumnSet) {
+        self.store.put(&self.table, (operation, version), values, set);
     }
 
     fn incomplete(&self, column: usize) -> IncompleteKeyChange {

@@ -1,5 +1,8 @@
 //! Where a batch keeps its rows: segments of bytes, a short record per row, and an index by key.
 
+use std::borrow::Cow;
+
+use bytes::Bytes;
 use hashbrown::HashTable;
 use xxhash_rust::xxh3::xxh3_64;
 
@@ -18,14 +21,36 @@ const SEGMENT_BITS: u32 = 18;
 const SIZES: [usize; 3] = [4 << 10, 32 << 10, SEGMENT];
 const LEAST_OF_A_SIZE: usize = 8;
 
+/// A row that is larger is kept in the bytes it came in, and not copied.
+const LARGE: usize = 1 << 20;
+
+#[derive(Debug)]
+enum Segment {
+    /// Rows that were copied, one after the other.
+    Own(Vec<u8>),
+    /// One row, in the bytes of its block.
+    Shared(Bytes),
+}
+
+impl Segment {
+    fn bytes(&self) -> &[u8] {
+        match self {
+            Self::Own(bytes) => bytes,
+            Self::Shared(bytes) => bytes,
+        }
+    }
+}
+
 #[derive(Debug, Default)]
 pub(super) struct Store {
-    segments: Vec<Vec<u8>>,
+    segments: Vec<Segment>,
     rows: Vec<Stored>,
     /// Places in `rows` of the live row of each key.
     index: HashTable<u32>,
     /// Bytes of all segments.
     reserved: usize,
+    /// The block that the next rows are in, when one of them may be large.
+    block: Bytes,
     sets: Vec<ColumnSet>,
 }
 
@@ -70,15 +95,32 @@ impl Store {
         Some((self.row(stored)?, self.sets.get(usize::from(stored.set))?))
     }
 
+    /// The next rows come from this block.
+    pub(super) fn enter(&mut self, block: &Bytes) {
+        if block.len() >= LARGE {
+            self.block = block.clone();
+        }
+    }
+
+    /// A block is not held for its own sake.
+    pub(super) fn leave_block(&mut self) {
+        self.block = Bytes::new();
+    }
+
     /// Stores a row as the live one of its key, in place of an earlier one.
-    pub(super) fn put(&mut self, table: &Table, row: Row<'_>, set: ColumnSet) {
+    pub(super) fn put(
+        &mut self,
+        table: &Table,
+        (operation, version): (Operation, Lsn),
+        values: Cow<'_, [u8]>,
+        set: ColumnSet,
+    ) {
         let set = self.set_id(set);
-        let (address, length) = self.append(row.values.as_bytes());
-        let Row { operation, version, values } = row;
-        let hash = key_hash(table, values);
+        let hash = key_hash(table, Tuple::stored(&values));
         let place = self.rows.len() as u32;
+        self.point_at(table, Tuple::stored(&values), hash, place);
+        let (address, length) = self.append(values);
         self.rows.push(Stored { version, address, length, set, operation, live: true, hash });
-        self.point_at(table, values, hash, place);
     }
 
     /// The live rows of one column set, in order of their last change.
@@ -103,7 +145,9 @@ impl Store {
             rows[earlier as usize].live = false;
             return;
         }
-        index.insert_unique(spread(hash), place, |place| spread(rows[*place as usize].hash));
+        // The row itself is stored after this.
+        let hash_of = |place: &u32| rows.get(*place as usize).map_or(hash, |stored| stored.hash);
+        index.insert_unique(spread(hash), place, |place| spread(hash_of(place)));
     }
 
     fn set_id(&mut self, set: ColumnSet) -> u16 {
@@ -114,18 +158,41 @@ impl Store {
         }) as u16
     }
 
-    fn append(&mut self, bytes: &[u8]) -> (u32, u32) {
+    fn append(&mut self, values: Cow<'_, [u8]>) -> (u32, u32) {
+        if values.len() < LARGE {
+            return self.copy(&values);
+        }
+        let length = values.len() as u32;
+        let segment = match values {
+            Cow::Borrowed(values) => match part_of(&self.block, values) {
+                Some(values) => Segment::Shared(values),
+                None => Segment::Own(values.to_vec()),
+            },
+            Cow::Owned(mut values) => {
+                values.shrink_to_fit();
+                Segment::Own(values)
+            }
+        };
+        self.reserved += segment.bytes().len();
+        self.segments.push(segment);
+        (((self.segments.len() - 1) << SEGMENT_BITS) as u32, length)
+    }
+
+    fn copy(&mut self, bytes: &[u8]) -> (u32, u32) {
         let room = |last: &Vec<u8>| last.capacity().min(SEGMENT).saturating_sub(last.len());
-        let full = self.segments.last().is_none_or(|last| room(last) < bytes.len());
-        if full {
+        let full = |segment: &Segment| match segment {
+            Segment::Own(last) => room(last) < bytes.len(),
+            Segment::Shared(_) => true,
+        };
+        if self.segments.last().is_none_or(full) {
             let fits = |size: &usize| *size * LEAST_OF_A_SIZE <= self.reserved;
             let size = SIZES.into_iter().rev().find(fits).unwrap_or(SIZES[0]);
             let capacity = size.max(bytes.len());
-            self.segments.push(Vec::with_capacity(capacity));
+            self.segments.push(Segment::Own(Vec::with_capacity(capacity)));
             self.reserved += capacity;
         }
         let segment = self.segments.len() - 1;
-        let Some(last) = self.segments.last_mut() else { return (0, 0) };
+        let Some(Segment::Own(last)) = self.segments.last_mut() else { return (0, 0) };
         let offset = last.len();
         last.extend_from_slice(bytes);
         ((segment << SEGMENT_BITS | offset) as u32, bytes.len() as u32)
@@ -141,8 +208,15 @@ impl Store {
     }
 }
 
-fn tuple_of<'a>(segments: &'a [Vec<u8>], stored: &Stored) -> Option<Tuple<'a>> {
-    let segment = segments.get((stored.address >> SEGMENT_BITS) as usize)?;
+/// The part of the block that the values are, when they are most of it: a block is not kept for a small part.
+fn part_of(block: &Bytes, values: &[u8]) -> Option<Bytes> {
+    let start = (values.as_ptr() as usize).checked_sub(block.as_ptr() as usize)?;
+    let is_inside = start + values.len() <= block.len();
+    (is_inside && values.len() / 3 * 4 >= block.len()).then(|| block.slice(start..start + values.len()))
+}
+
+fn tuple_of<'a>(segments: &'a [Segment], stored: &Stored) -> Option<Tuple<'a>> {
+    let segment = segments.get((stored.address >> SEGMENT_BITS) as usize)?.bytes();
     let offset = stored.address as usize & (SEGMENT - 1);
     Some(Tuple::stored(segment.get(offset..offset + stored.length as usize)?))
 }

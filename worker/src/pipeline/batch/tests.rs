@@ -251,3 +251,37 @@ proptest! {
         prop_assert_eq!(digests.len(), 2 * count - 1);
     }
 }
+
+#[test]
+fn a_large_row_is_kept_in_the_bytes_it_came_in() {
+    let mut bytes = vec![b'?'; 100];
+    for value in ["1".to_owned(), "x".repeat(2 << 20), "b".to_owned()] {
+        write_value(Value::Text(value.as_bytes()), &mut bytes);
+    }
+    let block = Bytes::from(bytes);
+    let new = Tuple::stored(&block[100..]);
+    let mut gathering = Accumulation::new(table(), Deletes::Soft);
+    gathering.push_from(&block, Change::Insert { new }, Lsn(1)).unwrap();
+    assert!(gathering.held_bytes() < (2 << 20) + (64 << 10), "{}", gathering.held_bytes());
+    let batches = gathering.close(SystemTime::UNIX_EPOCH);
+    let kept = batches[0].rows().next().unwrap().values.as_bytes();
+    assert_eq!(kept.as_ptr(), block[100..].as_ptr());
+    assert_eq!(kept, &block[100..]);
+}
+
+#[test]
+fn a_large_row_that_is_a_small_part_of_its_block_does_not_keep_it() {
+    let mut bytes = vec![b'?'; 4 << 20];
+    let start = bytes.len();
+    for value in ["1".to_owned(), "x".repeat(2 << 20), "b".to_owned()] {
+        write_value(Value::Text(value.as_bytes()), &mut bytes);
+    }
+    let block = Bytes::from(bytes);
+    let mut gathering = Accumulation::new(table(), Deletes::Soft);
+    let new = Tuple::stored(&block[start..]);
+    gathering.push_from(&block, Change::Insert { new }, Lsn(1)).unwrap();
+    let batches = gathering.close(SystemTime::UNIX_EPOCH);
+    let kept = batches[0].rows().next().unwrap().values.as_bytes();
+    assert_ne!(kept.as_ptr(), block[start..].as_ptr());
+    assert_eq!(kept, &block[start..]);
+}

@@ -29,7 +29,7 @@ impl Rig {
         write_value(Value::Text(key.as_bytes()), &mut row);
         let change = Change::Insert { new: Tuple::split(&row, 1).unwrap().0 };
         let transaction = Transaction { commit: Lsn(5), time: SystemTime::UNIX_EPOCH };
-        self.lane.push(change, transaction, &mut self.ledger).unwrap();
+        self.lane.push(&Bytes::new(), change, transaction, &mut self.ledger).unwrap();
     }
 
     fn truncate(&mut self) {

@@ -14,6 +14,8 @@ use std::{
     time::SystemTime,
 };
 
+use bytes::Bytes;
+
 use super::{
     super::{
         batch::Deletes,
@@ -77,7 +79,7 @@ impl Assembly {
         for event in block.events() {
             match event {
                 Event::Begin { commit, time } => self.begin(Transaction { commit, time })?,
-                Event::Change { table, change } => self.push(table, change)?,
+                Event::Change { table, change } => self.push(block.bytes(), table, change)?,
                 Event::Truncate { table } => self.truncate(table)?,
                 Event::Reshape { table, reshape } => self.reshape(table, reshape),
                 Event::Commit { end } => self.commit(end)?,
@@ -99,14 +101,14 @@ impl Assembly {
         Ok(())
     }
 
-    fn push(&mut self, table: TableId, change: Change<'_>) -> Result<(), Fault> {
+    fn push(&mut self, block: &Bytes, table: TableId, change: Change<'_>) -> Result<(), Fault> {
         let Some(table) = self.tables.get(table.0 as usize).cloned() else { return Ok(()) };
         if self.is_loaded() {
             self.void += 1;
             return Ok(());
         }
         let (deletes, transaction) = (self.deletes, self.transaction);
-        self.current().push(&table, deletes, change, transaction)
+        self.current().push(block, &table, deletes, change, transaction)
     }
 
     /// What the transaction did to the table before is void.

@@ -6,6 +6,8 @@
 
 use std::{collections::HashMap, sync::Arc, time::SystemTime};
 
+use bytes::Bytes;
+
 use super::super::{
     batch::{Accumulation, Batch, ColumnSet, Deletes},
     lane::Transaction,
@@ -40,6 +42,7 @@ impl Gathered {
 
     pub(super) fn push(
         &mut self,
+        block: &Bytes,
         table: &Arc<Table>,
         deletes: Deletes,
         change: Change<'_>,
@@ -47,7 +50,9 @@ impl Gathered {
     ) -> Result<(), Fault> {
         let changes = self.tables.entry(table.id);
         let changes = changes.or_insert_with(|| Accumulation::of_whole_rows(Arc::clone(table), deletes));
-        changes.push(change, transaction.commit).map_err(|incomplete| incomplete.fault(&table.name))
+        changes
+            .push_from(block, change, transaction.commit)
+            .map_err(|incomplete| incomplete.fault(&table.name))
     }
 
     /// Takes in a transaction that was committed after this. Its ticket is no longer needed.

@@ -162,6 +162,14 @@ impl<'a> CatchUp<'a> {
     }
 
     fn read(&mut self, gather: &mut Gather) -> Result<(), SourceError> {
+        if gather.awaits_room().is_some() && gather.has_events() {
+            // What came before a large row does not wait with it.
+            self.hand_on(gather);
+            return Ok(());
+        }
+        if !self.reader.admits(gather) {
+            return Ok(());
+        }
         match self.connection.read(gather.space()) {
             Ok(0) => Err(SourceError::Lost(std::io::Error::from(ErrorKind::UnexpectedEof))),
             Ok(count) => {

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use crate::{
     change::{Block, BlockBuilder},
+    fault::Fault,
     lsn::Lsn,
     postgres::{
         connection::{STREAM_BYTES, Split, server_error, split},
@@ -15,6 +16,7 @@ use crate::{
         pgoutput,
         route::{Routed, Router},
     },
+    table::Table,
 };
 
 /// A block with so many bytes is handed on.
@@ -22,6 +24,8 @@ const FULL: usize = 128 << 10;
 /// Room for what a read gives beyond.
 const LARGEST: usize = FULL + (64 << 10);
 const SMALLEST: usize = 16 << 10;
+/// A frame of more is read when there is room for it in the process.
+const LARGE_FRAME: usize = 4 << 20;
 /// Reading into less than this is not worth a call.
 const LEAST_SPACE: usize = 4 << 10;
 
@@ -34,6 +38,10 @@ pub(super) struct Gather {
     routed: usize,
     /// The length of the frame that is not whole yet, as it claims.
     pending: usize,
+    /// There is room for the frame that is not whole yet.
+    admitted: bool,
+    /// Bytes still to come of a frame that is left out.
+    left_out: usize,
     first_event: Option<Instant>,
     /// As many bytes as the last block had: in full flow a block begins with room for all it will hold.
     expected: usize,
@@ -87,6 +95,8 @@ impl Gather {
             filled,
             routed: 0,
             pending: 0,
+            admitted: false,
+            left_out: 0,
             first_event: None,
             expected: 0,
             envelope: Envelope::Stream,
@@ -115,7 +125,39 @@ impl Gather {
 
     /// So many bytes were read into the room.
     pub(super) fn filled(&mut self, count: usize) {
-        self.filled += count;
+        let dropped = count.min(self.left_out);
+        if dropped > 0 {
+            let (from, to) = (self.filled + dropped, self.filled + count);
+            self.builder.bytes_mut().copy_within(from..to, self.filled);
+            self.left_out -= dropped;
+        }
+        self.filled += count - dropped;
+    }
+
+    /// The length of a large frame that has begun, and that nobody has said there is room for.
+    pub(super) fn awaits_room(&self) -> Option<usize> {
+        let is_known = self.filled - self.routed >= BEGINNING;
+        (self.pending > LARGE_FRAME && is_known && !self.admitted).then_some(self.pending)
+    }
+
+    /// The large frame may come.
+    pub(super) fn admit(&mut self) {
+        self.admitted = true;
+    }
+
+    /// The large frame never has room: its change is left out, and its table halts there. False when it is no change.
+    pub(super) fn leave_out(&mut self, router: &mut Router, why: impl FnOnce(&Table) -> Fault) -> bool {
+        let begun = self.builder.bytes().get(self.routed + FRAME_HEADER..self.filled).unwrap_or_default();
+        let Some(relation) = self.envelope.peek(begun).and_then(pgoutput::relation_of_change) else {
+            return false;
+        };
+        router.leave_out(relation, why, &mut self.builder);
+        if self.envelope != Envelope::Stream {
+            self.envelope = Envelope::Copy { headed: true };
+        }
+        self.left_out = self.pending.saturating_sub(self.filled - self.routed);
+        (self.filled, self.pending) = (self.routed, 0);
+        true
     }
 
     pub(super) fn is_full(&self) -> bool {
@@ -138,6 +180,7 @@ impl Gather {
             let unread = self.builder.bytes().get(self.routed..self.filled).unwrap_or_default();
             match split(unread, STREAM_BYTES)? {
                 Split::Whole { tag, body, length } => {
+                    (self.pending, self.admitted) = (0, false);
                     self.frame(tag, self.routed + body.start..self.routed + body.end, router, &mut heard)?;
                     if heard.wants_a_look {
                         break;
@@ -216,6 +259,8 @@ impl Gather {
         }
         let next = Self {
             pending: self.pending,
+            admitted: self.admitted,
+            left_out: self.left_out,
             expected: self.filled,
             envelope: self.envelope,
             ..Self::starting_with(carried)
@@ -254,6 +299,15 @@ enum CopyData<'a> {
 }
 
 impl Envelope {
+    /// The content of a frame of which only the beginning is there.
+    fn peek<'a>(&self, begun: &'a [u8]) -> Option<&'a [u8]> {
+        match self {
+            Self::Stream => begun.strip_prefix(b"w")?.get(WAL_HEADER..),
+            Self::Copy { headed: true } => begun.get(ROW_HEADER..),
+            Self::Copy { headed: false } => after_header(begun)?.get(ROW_HEADER..),
+        }
+    }
+
     fn open<'a>(&mut self, body: &'a [u8]) -> Result<CopyData<'a>, SourceError> {
         let data = match self {
             Self::Stream => read_copy_data(body),
@@ -265,6 +319,15 @@ impl Envelope {
         data.ok_or_else(|| SourceError::protocol("a frame of the stream is malformed"))
     }
 }
+
+/// So much of a frame tells what it is, whatever it came in.
+const BEGINNING: usize = 64;
+/// Tag and length of a frame.
+const FRAME_HEADER: usize = 5;
+/// Two positions and a clock.
+const WAL_HEADER: usize = 24;
+/// The number of values and the length of the one.
+const ROW_HEADER: usize = 6;
 
 /// A signature, flags, and the length of an extension that no version has.
 fn after_header(body: &[u8]) -> Option<&[u8]> {

@@ -15,6 +15,7 @@
 //! - A lost connection is made again, for ever; the slot stays. The stream continues after the last whole
 //!   transaction that was handed on, so a transaction comes whole or again from its start.
 
+mod admission;
 mod backoff;
 mod catalogue;
 mod catch_up;

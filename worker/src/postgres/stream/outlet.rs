@@ -1,9 +1,12 @@
 //! The way to the pipeline: never waits inside, and keeps what finds no room.
 
-use std::{collections::VecDeque, time::Duration};
+use std::{
+    collections::VecDeque,
+    time::{Duration, Instant},
+};
 
 use super::parked;
-use crate::change::{Block, Entrance, Refused};
+use crate::change::{Block, Entrance, Refused, Room};
 
 #[derive(Debug)]
 pub(super) struct Outlet {
@@ -12,11 +15,22 @@ pub(super) struct Outlet {
     /// What found no room; nothing is read while something is here.
     stash: VecDeque<Block>,
     abandoned: bool,
+    /// Since when a large row waits for room.
+    pub(super) waiting_since: Option<Instant>,
 }
 
 impl Outlet {
     pub(super) fn new(blocks: Entrance) -> Self {
-        Self { blocks: Some(blocks), stash: VecDeque::new(), abandoned: false }
+        Self { blocks: Some(blocks), stash: VecDeque::new(), abandoned: false, waiting_since: None }
+    }
+
+    pub(super) fn room_behind(&self) -> Room {
+        self.blocks.as_ref().map_or_else(Room::default, Entrance::behind)
+    }
+
+    /// Nothing is on its way to the pipeline.
+    pub(super) fn is_clear(&self) -> bool {
+        self.stash.is_empty() && self.blocks.as_ref().is_none_or(Entrance::is_clear)
     }
 
     /// Sends the block, or keeps it.

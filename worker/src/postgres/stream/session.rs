@@ -133,6 +133,14 @@ impl<'a> Session<'a> {
     }
 
     fn read(&mut self) -> Result<(), SourceError> {
+        if self.gather.awaits_room().is_some() && self.gather.has_events() {
+            // What came before a large row does not wait with it.
+            self.hand_on();
+            return Ok(());
+        }
+        if !self.reader.admits(&mut self.gather) {
+            return Ok(());
+        }
         let space = self.gather.space();
         let room = space.len();
         match self.connection.read(space) {

@@ -16,7 +16,10 @@ pub(super) mod fuzz;
 mod key;
 mod look;
 mod names;
+mod start;
 mod statement;
+
+use std::sync::Arc;
 
 use tracing::info;
 
@@ -24,6 +27,7 @@ pub use self::look::{Shown, show};
 use self::{
     complete::prepare_table,
     look::{lists, show_create},
+    start::Start,
 };
 use super::{
     claim, histories, letter,
@@ -46,11 +50,18 @@ pub struct Targets {
     pub halted: Vec<(TableId, Fault)>,
     /// Of each of the others.
     pub histories: Vec<(TableId, History)>,
+    /// Targets that were not ready soon: nothing is loaded into them before they are.
+    pub unfinished: Vec<(TableId, Arc<Aim>)>,
     /// Tables whose histories are not as they are kept.
     pub(super) unkept: Vec<TableId>,
 }
 
 impl Targets {
+    /// Nothing was known of the target as it is.
+    pub fn is_new(&self, table: TableId) -> bool {
+        self.unkept.contains(&table)
+    }
+
     pub fn history(&self, table: TableId) -> Option<&History> {
         self.histories.iter().find(|(id, _)| *id == table).map(|(_, history)| history)
     }
@@ -88,15 +99,23 @@ async fn prepare_with(
     }
     let kept = histories::find(session, config, job).await?;
     let mut targets = Targets::default();
+    let mut start = Start::begin(in_one_step);
     for table in tables {
         let before = kept.get(&table.target);
         let prepared = match check_usable(config, table) {
-            Ok(()) => prepare_table(session, config, table, before).await,
-            Err(unusable) => Err(unusable),
+            Ok(()) => start.within(prepare_table(session, config, table, before)).await,
+            Err(unusable) => Some(Err(unusable)),
         };
         match prepared {
-            Err(fault) if fault.course == Course::Halt => targets.halted.push((table.id, fault)),
-            prepared => targets.add(table, prepared?, before),
+            Some(Err(fault)) if fault.course == Course::Halt => targets.halted.push((table.id, fault)),
+            Some(prepared) => targets.add(table, prepared?, before),
+            None => {
+                info!(table = %table.name, target = %table.target, "the target is not ready yet; the others begin");
+                targets.wait_for(table, before);
+                // The statement that was left may still be answered on it.
+                *session = Session::open(config).await.map_err(|error| error.fault())?;
+                enter_database(session, &config.database).await.map_err(|error| error.fault())?;
+            }
         }
     }
     Ok(targets)
@@ -107,6 +126,14 @@ impl Targets {
         if before != Some(&history) {
             self.unkept.push(table.id);
         }
+        self.histories.push((table.id, history));
+    }
+
+    /// Rows of the table are routed as if its target were ready; its lane waits until it is.
+    fn wait_for(&mut self, table: &Table, before: Option<&History>) {
+        let history = before.cloned().unwrap_or_else(|| History::beginning(table, Vec::new()));
+        let aim = Aim { table: table.clone(), shapes: history.shapes.clone() };
+        self.unfinished.push((table.id, Arc::new(aim)));
         self.histories.push((table.id, history));
     }
 }

@@ -1,9 +1,20 @@
 use proptest::prelude::*;
 
+use crds::Reason;
+
 use super::*;
 use crate::{
     change::Event,
-    postgres::{pgoutput::writer::Written, visibility::Visibility},
+    fault::Part,
+    history::History,
+    postgres::{
+        pgoutput::{
+            Relation, RelationColumn,
+            writer::{Cell, Written},
+        },
+        visibility::Visibility,
+    },
+    table::{Column, Kind, TableId, TableName},
 };
 
 fn copy_frame(body: &[u8]) -> Vec<u8> {
@@ -156,5 +167,72 @@ fn a_chunk_holds_the_same_messages_as_the_stream_however_it_is_cut() {
 fn a_chunk_without_its_header_or_with_a_wrong_length_is_an_error() {
     for body in [&b"\0\x01\0\0\0\0"[..], b"PGCOPY\n\xFF\r\n\0\0\0\0\0\0\0\0\0\0\x01\0\0\0\x09B", b""] {
         assert!(feed(&mut Gather::copying(Vec::new()), &copy_frame(body), 100).is_err());
+    }
+}
+
+fn documents() -> Table {
+    let column = |number, name: &str, kind, of| Column { number, ..Column::new(name, kind, of) };
+    let columns = vec![column(1, "id", Kind::BigInt, "bigint"), column(2, "body", Kind::Text, "text")];
+    let name = TableName { schema: "public".into(), name: "documents".into() };
+    Table { id: TableId(0), target: "documents".into(), name, columns, key: vec![0], last_number: 2 }
+}
+
+fn announced() -> Relation {
+    let column =
+        |identity, name: &str, type_oid| RelationColumn { identity, name: name.into(), type_oid, typmod: -1 };
+    let columns = vec![column(true, "id", 20), column(false, "body", 25)];
+    Relation { oid: 700, schema: "public".into(), name: "documents".into(), columns }
+}
+
+fn insert(bytes: usize) -> Written {
+    Written::Insert { relation: 700, new: vec![Cell::Text(b"1".to_vec()), Cell::Text(vec![b'x'; bytes])] }
+}
+
+/// What happens when no large frame has room.
+fn refused(gather: &mut Gather, mut bytes: &[u8], step: usize) -> (Vec<String>, usize) {
+    let shapes = History::beginning(&documents(), Vec::new()).shapes;
+    let mut router = Router::new([(documents(), shapes)], Visibility::parse("10:10:").unwrap());
+    let (mut events, mut most) = (Vec::new(), 0);
+    while !bytes.is_empty() {
+        if gather.awaits_room().is_some() {
+            let why =
+                |table: &Table| Fault::halt(Part::Table(table.name.clone()), Reason::RowTooLarge, "m", "f");
+            assert!(gather.leave_out(&mut router, why));
+        }
+        let space = gather.space();
+        let count = space.len().min(step).min(bytes.len());
+        space[..count].copy_from_slice(&bytes[..count]);
+        bytes = &bytes[count..];
+        gather.filled(count);
+        gather.digest(&mut router).unwrap();
+        most = most.max(gather.builder.bytes().len());
+    }
+    for event in gather.take().iter().flat_map(Block::events) {
+        events.push(match event {
+            Event::Halt { table, fault } => format!("halt {} {}", table.0, fault.reason),
+            Event::Begin { commit, .. } => format!("begin {}", commit.0),
+            Event::Commit { end } => format!("commit {}", end.0),
+            other => format!("{other:?}"),
+        });
+    }
+    (events, most)
+}
+
+#[test]
+fn a_large_row_without_room_is_left_out_and_halts_its_table_there() {
+    let messages = [
+        Written::Begin { commit: Lsn(20), micros: 0, xid: 7 },
+        Written::Relation(announced()),
+        insert(LARGE_FRAME + 1000),
+        insert(10),
+        Written::Commit { end: Lsn(30) },
+    ];
+    let stream: Vec<u8> = messages.iter().flat_map(wal).collect();
+    for step in [100_000, 65_537, 5001] {
+        for (mut gather, bytes) in [(gather(), &stream), (Gather::copying(Vec::new()), &copied(&messages))] {
+            let (events, most) = refused(&mut gather, bytes, step);
+            assert_eq!(events, ["begin 20", "halt 0 RowTooLarge", "commit 30"]);
+            assert!(most <= LARGEST, "{most} bytes for it");
+        }
     }
 }

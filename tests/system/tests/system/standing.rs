@@ -1,0 +1,140 @@
+//! One table, one target or one row in trouble does not make everything else stand still.
+
+use anyhow::Result;
+use serde_json::json;
+
+use system::{wait, worker::Worker};
+
+use super::rig::{DATABASE, Rig};
+
+const TWO: &str =
+    "CREATE TABLE stuck (id int PRIMARY KEY, v text); CREATE TABLE free (id int PRIMARY KEY, v text)";
+
+async fn position(rig: &Rig) -> Result<String> {
+    Ok(rig.source.value("SELECT pg_current_wal_insert_lsn()").await?.unwrap_or_default())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn rule_2_one_table_refused_without_end_lets_the_others_flow_and_heals() -> Result<()> {
+    let mut rig = Rig::of(TWO, "stuck,free").await?;
+    rig.settings = rig.settings.clone().with("DBMAZZ_BUFFER", "4Mi");
+    let worker = rig.worker().await?;
+    rig.source.run("INSERT INTO stuck VALUES (0, 'before')").await?;
+    rig.until_table_equal("stuck").await?;
+    let before = position(&rig).await?;
+    let refuse =
+        json!({"stage": "commit", "table": format!("{DATABASE}.stuck"), "action": "too_many_versions"});
+    rig.sink.inject(&refuse)?;
+    // Ten times the buffer.
+    for round in 1..=20 {
+        let large = format!(
+            "INSERT INTO stuck SELECT {round} * 100 + i, repeat('x', 100000) FROM generate_series(1, 20) i; \
+             UPDATE stuck SET v = 'round {round}' WHERE id = 0; \
+             INSERT INTO free SELECT {round} * 1000 + i, 'y' FROM generate_series(1, 500) i"
+        );
+        rig.source.run(&large).await?;
+    }
+    assert_eq!(rig.until_table_equal("free").await?, 10_000);
+    let faults = worker.status().await?.faults;
+    assert!(faults.iter().all(|fault| fault.table == "public.stuck") && !faults.is_empty(), "{faults:?}");
+    let passed = rig.slot(&format!("confirmed_flush_lsn > '{before}'")).await?;
+    assert_eq!(passed.as_deref(), Some("f"), "PostgreSQL was told to forget what is not loaded");
+    rig.sink.heal()?;
+    rig.until_table_equal("stuck").await?;
+    rig.until_equal().await?;
+    rig.until_confirmed().await?;
+    wait::until("no fault stands", async || Ok(worker.status().await?.faults.is_empty().then_some(()))).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_worker_killed_while_a_table_is_behind_loses_nothing() -> Result<()> {
+    let mut rig = Rig::of(TWO, "stuck,free").await?;
+    rig.settings = rig.settings.clone().with("DBMAZZ_BUFFER", "4Mi");
+    let mut worker = rig.worker().await?;
+    let refuse =
+        json!({"stage": "commit", "table": format!("{DATABASE}.stuck"), "action": "too_many_versions"});
+    rig.sink.inject(&refuse)?;
+    for round in 1..=10 {
+        let large = format!(
+            "INSERT INTO stuck SELECT {round} * 100 + i, repeat('x', 100000) FROM generate_series(1, 20) i; \
+             INSERT INTO free VALUES ({round}, 'y')"
+        );
+        rig.source.run(&large).await?;
+    }
+    rig.until_table_equal("free").await?;
+    worker.process().kill()?;
+    rig.sink.heal()?;
+    worker.crash()?;
+    rig.until_equal().await?;
+    rig.until_confirmed().await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_long_change_of_one_target_does_not_hold_up_the_start_of_the_others() -> Result<()> {
+    let rig =
+        Rig::of("CREATE TABLE t (id int PRIMARY KEY, a int); CREATE TABLE u (id int PRIMARY KEY)", "t,u")
+            .await?;
+    let mut worker = rig.worker().await?;
+    rig.source.run("INSERT INTO t VALUES (1, 1); INSERT INTO u VALUES (1)").await?;
+    rig.until_equal().await?;
+    worker.process().kill()?;
+    rig.sink.inject(&json!({"stage": "alter", "action": "hold"}))?;
+    let change =
+        "ALTER TABLE t ALTER a TYPE bigint; INSERT INTO t VALUES (2, 9000000000); INSERT INTO u VALUES (2)";
+    rig.source.run(change).await?;
+    worker.crash()?;
+    assert_eq!(rig.until_table_equal("u").await?, 2);
+    assert_eq!(rig.sink.value(&format!("SELECT COUNT(*) FROM {DATABASE}.t")).await?.as_deref(), Some("1"));
+    rig.sink.heal()?;
+    assert_eq!(rig.until_table_equal("t").await?, 2);
+    rig.until_confirmed().await
+}
+
+/// So many rows of sixty mebibytes.
+fn large_rows(table: &str, rows: u32) -> (String, String) {
+    let columns: Vec<_> = (1..=60).map(|column| format!("c{column} text")).collect();
+    let values = vec!["repeat('0123456789abcdef', 65536)"; 60].join(", ");
+    (
+        format!("CREATE TABLE {table} (id int PRIMARY KEY, {})", columns.join(", ")),
+        format!("INSERT INTO {table} SELECT g, {values} FROM generate_series(1, {rows}) g"),
+    )
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_row_of_sixty_mebibytes_takes_little_more_than_itself() -> Result<()> {
+    let (create, insert) = large_rows("large", 2);
+    let rig = Rig::of(&create, "large").await?;
+    let worker = rig.worker().await?;
+    let (idle, _) = worker.memory()?;
+    rig.source.run(&insert).await?;
+    assert_eq!(rig.until_table_equal("large").await?, 2);
+    let (_, highest) = worker.memory()?;
+    let mebibytes = highest.saturating_sub(idle) >> 20;
+    println!("idle {} MiB, two rows of 60 MiB took {mebibytes} MiB more", idle >> 20);
+    assert!(mebibytes <= 72 + 4, "{mebibytes} MiB beyond the idle process");
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_row_beyond_the_memory_limit_halts_its_table_by_name_and_its_remedy_works() -> Result<()> {
+    let (create, insert) = large_rows("large", 1);
+    let mut rig =
+        Rig::of(&format!("{create}; CREATE TABLE small (id int PRIMARY KEY)"), "large,small").await?;
+    let settings = rig.settings.clone();
+    rig.settings = settings.clone().with("DBMAZZ_MEMORY", "64Mi");
+    let mut worker = rig.worker().await?;
+    rig.source.run("INSERT INTO small VALUES (1)").await?;
+    rig.source.run(&insert).await?;
+    rig.source.run("INSERT INTO small VALUES (2)").await?;
+    let fault = worker.until_fault("RowTooLarge").await?;
+    assert!(fault.message.contains("public.large is 61 MiB large"), "{}", fault.message);
+    assert_eq!(rig.until_table_equal("small").await?, 2, "the other table flows");
+    let asked =
+        fault.fix.split(' ').find_map(|word| word.parse::<u32>().ok()).expect("the remedy names an amount");
+    worker.process().kill()?;
+    rig.settings = settings.with("DBMAZZ_MEMORY", &format!("{asked}Mi"));
+    let _worker = Worker::start(&rig.settings)?;
+    assert_eq!(rig.until_table_equal("large").await?, 1);
+    rig.until_equal().await?;
+    rig.until_confirmed().await
+}

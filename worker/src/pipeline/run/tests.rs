@@ -1,0 +1,273 @@
+//! One table that cannot be loaded beside others that can; the clock is turned on, not waited for.
+
+use std::{collections::HashSet, sync::Mutex, time::SystemTime};
+
+use tokio::{sync::Semaphore, task::JoinHandle, time::timeout};
+
+use super::*;
+use crate::{
+    change::{BlockBuilder, Entrance, Value, passage, write_value},
+    config::BatchConfig,
+    fault::Part,
+    pipeline::{Batch, Loaded, batch::Deletes, turns},
+    table::{Column, Kind, Table, TableName},
+};
+
+/// Loads at once but for tables that are stuck, which wait until they are let go.
+#[derive(Debug)]
+struct Sink {
+    stuck: Mutex<HashSet<String>>,
+    let_go: Semaphore,
+    loaded: Mutex<Vec<(String, usize)>>,
+    under_way: watch::Sender<usize>,
+    panics: bool,
+}
+
+impl Sink {
+    fn with_stuck(tables: &[&str]) -> Self {
+        let stuck = Mutex::new(tables.iter().map(ToString::to_string).collect());
+        let (let_go, loaded) = (Semaphore::new(0), Mutex::default());
+        Self { stuck, let_go, loaded, under_way: watch::Sender::new(0), panics: false }
+    }
+
+    fn rows(&self, table: &str) -> usize {
+        let loaded = self.loaded.lock().unwrap();
+        loaded.iter().filter(|(name, _)| name == table).map(|(_, rows)| rows).sum()
+    }
+
+    async fn pass(&self, table: &str) {
+        self.under_way.send_modify(|count| *count += 1);
+        let is_stuck = self.stuck.lock().unwrap().contains(table);
+        if is_stuck {
+            assert!(!self.panics, "a defect");
+            let _ = self.let_go.acquire().await;
+        }
+        self.under_way.send_modify(|count| *count -= 1);
+    }
+}
+
+impl Load for Sink {
+    async fn load(&self, batch: &Batch) -> Result<Loaded, Fault> {
+        let name = batch.table().target.clone();
+        self.pass(&name).await;
+        self.loaded.lock().unwrap().push((name, batch.row_count()));
+        Ok(Loaded::default())
+    }
+
+    async fn reshape(&self, aim: &Aim) -> Result<(), Fault> {
+        self.pass(&aim.table.target).await;
+        Ok(())
+    }
+
+    async fn truncate(&self, table: &Table) -> Result<(), Fault> {
+        self.pass(&table.target).await;
+        Ok(())
+    }
+}
+
+fn table(id: usize) -> Table {
+    let name = TableName { schema: "public".into(), name: format!("t{id}") };
+    let columns = vec![Column::new("id", Kind::Text, "text"), Column::new("v", Kind::Text, "text")];
+    Table { id: TableId(id as u32), target: name.name.clone(), name, columns, key: vec![0], last_number: 2 }
+}
+
+struct Rig {
+    sink: Arc<Sink>,
+    entrance: Entrance,
+    durable: watch::Receiver<Lsn>,
+    progress: Arc<Progress>,
+    read_again: Arc<Notify>,
+    running: JoinHandle<TablePositions>,
+    next: u64,
+    _sizes: watch::Sender<BatchConfig>,
+}
+
+const BUFFER: usize = 256 << 10;
+
+impl Rig {
+    fn new(tables: usize, sink: Sink) -> Self {
+        Self::prepared(tables, sink, |pipeline| pipeline)
+    }
+
+    fn prepared(tables: usize, sink: Sink, prepare: impl FnOnce(Pipeline<Sink>) -> Pipeline<Sink>) -> Self {
+        let tables: Vec<_> = (0..tables).map(table).collect();
+        let batch = BatchConfig { max_rows: 1000, max_bytes: 1 << 20, min_interval: Duration::ZERO };
+        let (sizes, batch) = watch::channel(batch);
+        let settings = Settings { batch, buffer: BUFFER, deletes: Deletes::Soft, holds_wal: false };
+        let (made, durable) = watch::channel(Lsn(0));
+        let (sink, progress, read_again) = (Arc::new(sink), Arc::new(Progress::new(&[])), Arc::default());
+        let outset = Outset {
+            settings,
+            tables: &tables,
+            start: Lsn(5),
+            durable: made,
+            progress: Arc::clone(&progress),
+        };
+        let pipeline = Pipeline::new(outset, Arc::clone(&sink)).telling(Arc::clone(&read_again));
+        let (entrance, exit) = passage(1);
+        let running = tokio::spawn(prepare(pipeline).run(exit));
+        Self { sink, entrance, durable, progress, read_again, running, next: 10, _sizes: sizes }
+    }
+
+    /// A transaction of one row of each table, so large, and which is taken in; says where it ends.
+    async fn write(&mut self, tables: &[usize], bytes: usize) -> Lsn {
+        let (commit, end) = (self.next, self.next + 5);
+        self.next += 10;
+        let mut block = Block::builder();
+        block.begin(Lsn(commit), SystemTime::UNIX_EPOCH);
+        for id in tables {
+            let new = row(&mut block, &commit.to_string(), bytes);
+            block.insert(TableId(*id as u32), new);
+        }
+        block.commit(Lsn(end));
+        let block = block.finish();
+        self.entrance.room_for(&block).await;
+        self.entrance.enter(block).unwrap();
+        Lsn(end)
+    }
+
+    async fn until_rows(&self, table: &str, rows: usize) {
+        let enough = async {
+            while self.sink.rows(table) < rows {
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+        };
+        timeout(Duration::from_secs(3600), enough).await.expect("rows are loaded");
+    }
+
+    async fn end(self) -> TablePositions {
+        drop(self.entrance);
+        timeout(Duration::from_secs(3600), self.running).await.expect("it ends").unwrap()
+    }
+
+    fn faults(&self) -> Vec<(Part, crds::Reason)> {
+        self.progress.view().faults.iter().map(|fault| (fault.part.clone(), fault.reason)).collect()
+    }
+}
+
+fn row(block: &mut BlockBuilder, key: &str, bytes: usize) -> std::ops::Range<u32> {
+    let into = block.bytes_mut();
+    let start = into.len() as u32;
+    write_value(Value::Text(key.as_bytes()), into);
+    write_value(Value::Text(&vec![b'x'; bytes]), into);
+    start..into.len() as u32
+}
+
+fn part(table: &str) -> Part {
+    Part::Table(TableName { schema: "public".into(), name: table.into() })
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_table_refused_without_end_falls_behind_and_the_others_go_on() {
+    let mut rig = Rig::new(2, Sink::with_stuck(&["t0"]));
+    let before = Lsn(5);
+    // Many times the buffer, of the one table and of the other.
+    for _ in 0..200 {
+        rig.write(&[0, 1], 10 << 10).await;
+    }
+    rig.until_rows("t1", 200).await;
+    assert_eq!(*rig.durable.borrow(), before, "nothing is confirmed past it");
+    assert_eq!(rig.faults(), [(part("t0"), crds::Reason::TableBehind)]);
+    rig.sink.let_go.add_permits(1000);
+    timeout(Duration::from_secs(3600), rig.read_again.notified()).await.expect("it is to be read again");
+    let (last, durable) = (Lsn(rig.next - 5), rig.durable.clone());
+    let positions = rig.end().await;
+    assert_eq!(*durable.borrow(), Lsn(15), "what was given up is not durable");
+    assert_eq!(positions.of(&table(1).name), last);
+    assert!(positions.of(&table(0).name) <= before);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_others_have_already_is_not_loaded_again_beside_a_table_that_was_behind() {
+    let reached = TablePositions::new([(table(1).name, Lsn(35))]);
+    let mut rig = Rig::prepared(2, Sink::with_stuck(&[]), |pipeline| pipeline.resuming(&reached));
+    for _ in 0..4 {
+        rig.write(&[0, 1], 10).await; // commits at 10, 20, 30, 40
+    }
+    let (sink, durable) = (Arc::clone(&rig.sink), rig.durable.clone());
+    rig.end().await;
+    assert_eq!((sink.rows("t0"), sink.rows("t1")), (4, 1));
+    assert_eq!(*durable.borrow(), Lsn(45));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_sink_that_is_down_altogether_is_waited_for() {
+    let mut rig = Rig::new(2, Sink::with_stuck(&["t0", "t1"]));
+    for _ in 0..10 {
+        rig.write(&[0, 1], 10 << 10).await;
+    }
+    tokio::time::sleep(Duration::from_secs(120)).await;
+    assert_eq!(rig.faults(), []);
+    rig.sink.let_go.add_permits(1000);
+    let (sink, durable) = (Arc::clone(&rig.sink), rig.durable.clone());
+    rig.end().await;
+    assert_eq!((sink.rows("t0"), sink.rows("t1")), (10, 10));
+    assert_eq!(*durable.borrow(), Lsn(105));
+}
+
+#[tokio::test(start_paused = true)]
+async fn several_stuck_tables_do_not_fill_the_buffer_with_what_is_under_way() {
+    let mut rig = Rig::new(4, Sink::with_stuck(&["t0", "t1", "t2"]));
+    // The first load of each is most of the buffer.
+    for table in [0, 1, 2] {
+        rig.write(&[table], BUFFER / 3).await;
+    }
+    for _ in 0..200 {
+        rig.write(&[0, 1, 2, 3], 10 << 10).await;
+    }
+    rig.until_rows("t3", 200).await;
+    assert_eq!(*rig.durable.borrow(), Lsn(5));
+    timeout(UNTIL_READ_AGAIN * 2, rig.read_again.notified()).await.expect("what was given up is tried again");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_load_that_panicked_is_a_fault_of_its_table() {
+    let sink = Sink { panics: true, ..Sink::with_stuck(&["t0"]) };
+    let mut rig = Rig::new(2, sink);
+    rig.write(&[0], 10).await;
+    for _ in 0..3 {
+        rig.write(&[1], 10).await;
+    }
+    rig.until_rows("t1", 3).await;
+    let (progress, durable) = (Arc::clone(&rig.progress), rig.durable.clone());
+    rig.end().await;
+    let faults = progress.view().faults;
+    assert_eq!(
+        faults.iter().map(|fault| (&fault.part, fault.reason)).collect::<Vec<_>>(),
+        [(&part("t0"), crds::Reason::InternalDefect)]
+    );
+    assert_eq!(*durable.borrow(), Lsn(5), "nothing is confirmed past it");
+}
+
+#[tokio::test(start_paused = true)]
+async fn loads_at_once_are_bounded_and_every_table_has_its_turn() {
+    let tables = 3 * turns::AT_ONCE;
+    let names: Vec<_> = (0..tables).map(|id| format!("t{id}")).collect();
+    let mut rig = Rig::new(tables, Sink::with_stuck(&names.iter().map(String::as_str).collect::<Vec<_>>()));
+    rig.write(&(0..tables).collect::<Vec<_>>(), 10).await;
+    let mut under_way = rig.sink.under_way.subscribe();
+    timeout(Duration::from_secs(1), under_way.wait_for(|count| *count == turns::AT_ONCE))
+        .await
+        .unwrap()
+        .unwrap();
+    let more = timeout(Duration::from_secs(1), under_way.wait_for(|count| *count > turns::AT_ONCE)).await;
+    assert!(more.is_err(), "more at once");
+    rig.sink.let_go.add_permits(tables);
+    let sink = Arc::clone(&rig.sink);
+    rig.end().await;
+    assert!(names.iter().all(|name| sink.rows(name) == 1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_target_that_is_not_ready_at_the_start_holds_up_its_table_alone() {
+    let aim = Arc::new(Aim { table: table(0), shapes: Vec::new() });
+    let waiting = [(TableId(0), aim)];
+    let mut rig = Rig::prepared(2, Sink::with_stuck(&["t0"]), |pipeline| pipeline.awaiting(waiting));
+    rig.write(&[0, 1], 10).await;
+    rig.until_rows("t1", 1).await;
+    assert_eq!((rig.sink.rows("t0"), *rig.durable.borrow()), (0, Lsn(5)));
+    rig.sink.let_go.add_permits(10);
+    let (sink, durable) = (Arc::clone(&rig.sink), rig.durable.clone());
+    rig.end().await;
+    assert_eq!((sink.rows("t0"), *durable.borrow()), (1, Lsn(15)));
+}
