@@ -117,7 +117,7 @@ async fn load(
             Ok(())
         }
         Consistency::Transaction => {
-            let (reached, load) = (won.reached, Arc::new(won.together()));
+            let (reached, load) = (won.reached, Arc::new(won.together(outset.settings.buffer)));
             Together::new(Outset { start: reached, ..outset }, load).run(blocks).await
         }
     }

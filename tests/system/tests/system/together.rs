@@ -167,7 +167,7 @@ async fn a_transaction_larger_than_the_buffer_is_seen_whole_or_not_at_all() -> R
             "INSERT INTO {table} SELECT i, i, repeat(md5(i::text), 20) FROM generate_series(1, {rows}) i;"
         )
     };
-    rig.source.run(&format!("BEGIN; {}{} UPDATE a SET v = v + 1; COMMIT", fill("a"), fill("b"))).await?;
+    rig.source.run(&format!("BEGIN; {}{} COMMIT", fill("a"), fill("b"))).await?;
     let mut kills = 0;
     loop {
         let (b, a) = (rig.count("b").await?, rig.count("a").await?);
@@ -184,6 +184,31 @@ async fn a_transaction_larger_than_the_buffer_is_seen_whole_or_not_at_all() -> R
     rig.until_equal().await?;
     let (_, peak) = worker.memory()?;
     assert!(peak < 40 << 20, "{peak} bytes were held");
+    Ok(())
+}
+
+/// StarRocks keeps no order between two loads of one transaction, so that the row would be old, or gone.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_row_changed_twice_in_a_transaction_larger_than_the_buffer_halts_and_the_remedy_works() -> Result<()>
+{
+    let mut rig = rig(&["--profile", "4.1"]).await?;
+    rig.settings = rig.settings.clone().with("DBMAZZ_BUFFER", "4Mi");
+    let mut worker = rig.worker().await?;
+    let fill = "INSERT INTO a SELECT i, i, repeat(md5(i::text), 20) FROM generate_series(1, 20000) i";
+    rig.source
+        .run(&format!("BEGIN; {fill}; UPDATE a SET v = v + 1; INSERT INTO b VALUES (1); COMMIT"))
+        .await?;
+    let fault = worker.until_fault("BadConfiguration").await?;
+    assert!(fault.halted && fault.fix.contains("consistency to Row"), "{fault:?}");
+    assert_eq!((rig.count("a").await?, rig.count("b").await?), (0, 0), "nothing of it is to be seen");
+    worker.process().kill()?;
+    let by_rows = rig.settings.clone().with("DBMAZZ_CONSISTENCY", "Row");
+    let mut worker = Worker::ready(&by_rows).await?;
+    rig.until_equal().await?;
+    worker.process().kill()?;
+    let _worker = rig.worker().await?;
+    rig.step(30_000).await?;
+    rig.until_equal().await?;
     Ok(())
 }
 

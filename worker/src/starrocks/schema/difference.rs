@@ -282,7 +282,7 @@ mod tests {
         let step = next_step(&table, Values::default(), &shown, &made).unwrap().unwrap();
         assert!(
             alter_table(&table, &step)
-                .contains(r#"MODIFY COLUMN `name` VARCHAR(1048576) NULL DEFAULT "a \"b\" \\""#),
+                .ends_with(r#"MODIFY COLUMN `price` DECIMAL(10,2) NULL DEFAULT "a \"b\" \\""#),
             "{}",
             alter_table(&table, &step)
         );

@@ -32,8 +32,8 @@ impl Won {
         self.loader
     }
 
-    /// To load all tables in one step.
-    pub fn together(self) -> TogetherLoader {
-        TogetherLoader::new(self.loader, self.checkpoint)
+    /// To load all tables in one step, where so many bytes of changes gather.
+    pub fn together(self, buffer: usize) -> TogetherLoader {
+        TogetherLoader::new(self.loader, self.checkpoint).with_buffer(buffer)
     }
 }

@@ -10,13 +10,14 @@
 //! nobody knows is rolled back, and where even that leaves a doubt the checkpoint tells: it is a row that the
 //! transaction itself wrote. What was rolled back is tried again under another label, so no label is used twice.
 //!
-//! A step that is larger than the buffer comes in parts into one transaction. Its first parts are gone from memory
-//! when a later one fails; then the job begins again from the checkpoint.
+//! A step that is larger than the buffer comes in parts into one transaction, no key in two of them. Its first parts
+//! are gone from memory when a later one fails; then the job begins again from the checkpoint.
 
 pub(super) mod call;
 pub(super) mod checkpoint;
 mod failed;
 pub(super) mod room;
+mod sent;
 pub(super) mod sink;
 mod transaction;
 
@@ -30,6 +31,7 @@ use self::{
     call::Operation,
     checkpoint::Checkpoint,
     failed::{Failed, from_the_start},
+    sent::{LEAST_KEYS, Sent},
     transaction::Cargo,
 };
 use super::{
@@ -55,24 +57,36 @@ pub struct TogetherLoader {
     checkpoint: Checkpoint,
     /// The transaction that has parts of a step and waits for more.
     open: Mutex<Option<Open>>,
+    /// As many are remembered of one transaction.
+    most_keys: usize,
 }
 
 #[derive(Debug)]
 struct Open {
     label: Label,
     tables: BTreeSet<TableName>,
+    sent: Sent,
 }
 
 impl TogetherLoader {
     pub(super) fn new(loader: Loader, checkpoint: Checkpoint) -> Self {
-        Self { loader, checkpoint, open: Mutex::default() }
+        Self { loader, checkpoint, open: Mutex::default(), most_keys: LEAST_KEYS }
+    }
+
+    /// With a buffer of so many bytes it remembers keys in a part of as many.
+    #[must_use]
+    pub(super) fn with_buffer(self, bytes: usize) -> Self {
+        Self { most_keys: sent::most_keys(bytes), ..self }
     }
 
     /// A part whose predecessors are in StarRocks and nowhere else: there is one attempt.
     async fn go_on(&self, mut open: Open, cargo: &Cargo<'_>) -> Result<Option<Open>, Fault> {
         open.tables.extend(cargo.tables());
         let mut reports = self.reports();
-        let brought = self.bring(&open.label, &open.tables, LONG, cargo).await;
+        let brought = match open.sent.note(cargo.part, self.most_keys) {
+            Ok(()) => self.bring(&open.label, &open.tables, LONG, cargo).await,
+            Err(fault) => Err(Failed::Halt(fault)),
+        };
         if brought.is_ok() && cargo.part.reached.is_none() {
             return Ok(Some(open));
         }
@@ -89,6 +103,10 @@ impl TogetherLoader {
     async fn begin(&self, cargo: &Cargo<'_>) -> Result<Option<Open>, Fault> {
         let (tables, mut reports) = (cargo.tables().collect::<BTreeSet<_>>(), self.reports());
         let timeout = if cargo.part.reached.is_some() { LOAD_TIMEOUT } else { LONG };
+        let mut sent = Sent::default();
+        if cargo.part.reached.is_none() {
+            sent.note(cargo.part, self.most_keys)?;
+        }
         for attempt in 1.. {
             let reached = cargo.part.reached;
             let label =
@@ -99,7 +117,7 @@ impl TogetherLoader {
                 self.bring(&label, &tables, timeout, cargo).await
             };
             let failed = match began.await {
-                Ok(()) if reached.is_none() => return Ok(Some(Open { label, tables })),
+                Ok(()) if reached.is_none() => return Ok(Some(Open { label, tables, sent })),
                 Ok(()) => return Ok(self.settled(&label, &mut reports)),
                 Err(failed) => failed,
             };

@@ -38,8 +38,12 @@ fn together(sink: &SinkConfig) -> TogetherLoader {
 }
 
 fn part(reached: Option<Lsn>) -> Part {
+    part_with("1", reached)
+}
+
+fn part_with(key: &str, reached: Option<Lsn>) -> Part {
     let table = table(&[("id", Kind::BigInt)]);
-    Part { batches: vec![inserts(&table, &[vec![Value::Text(b"1")]])], reached }
+    Part { batches: vec![inserts(&table, &[vec![Value::Text(key.as_bytes())]])], reached }
 }
 
 /// Loads a part, and does not try for ever where a rule is broken.
@@ -199,10 +203,22 @@ async fn rule_9_a_later_part_that_fails_takes_the_earlier_ones_with_it() {
     let double = Double::start(then(first, [redirect(), take(NO), state("UNKNOWN"), says(OK)]));
     let together = together(&sink(double.port));
     load(&together, None).await.unwrap();
-    let fault = load(&together, Some(REACHED)).await.unwrap_err();
+    let fault = together.load(&part_with("2", Some(REACHED))).await.unwrap_err();
     assert_eq!(fault.course, Course::Retry);
     let heard = double.heard();
     assert_eq!(labels(&heard).len(), 1, "{heard:?}");
+    assert_eq!(request(heard.last().unwrap()).0, "/api/transaction/rollback");
+    assert!(together.loader.journal.labels().is_empty());
+}
+
+#[tokio::test]
+async fn rule_9_a_key_that_went_ahead_and_comes_again_rolls_the_step_back_and_halts() {
+    let double = Double::start(vec![says(OK), redirect(), take(OK), state("UNKNOWN"), says(OK)]);
+    let together = together(&sink(double.port));
+    load(&together, None).await.unwrap();
+    let fault = load(&together, Some(REACHED)).await.unwrap_err();
+    assert_eq!((fault.reason, fault.course), (crds::Reason::BadConfiguration, Course::Halt));
+    let heard = double.heard();
     assert_eq!(request(heard.last().unwrap()).0, "/api/transaction/rollback");
     assert!(together.loader.journal.labels().is_empty());
 }
