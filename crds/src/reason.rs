@@ -33,6 +33,12 @@ reasons! {
     SourceTlsFailed,
     /// The role lacks a privilege at the source.
     SourcePermissionDenied,
+    /// PostgreSQL cannot send a text of the source in UTF-8.
+    SourceEncodingInvalid,
+    /// PostgreSQL fails while it decodes the WAL, and would fail there again.
+    SourceDecodingFailed,
+    /// Sessions at the source do not have the settings that they asked for: something stands in between.
+    SourceSettingsIgnored,
     /// The database does not exist at the source.
     SourceDatabaseMissing,
     /// `wal_level` is not `logical`.

@@ -222,6 +222,13 @@ impl Progress {
         news
     }
 
+    /// Where the slot begins, what it has confirmed, and where the server was, when it was last looked at.
+    pub fn slot_place(&self) -> Option<(Lsn, Lsn, Lsn)> {
+        let slot = lock(&self.slot);
+        let health = slot.as_ref()?;
+        Some((health.restart?, health.confirmed?, health.server?))
+    }
+
     /// Every part is well.
     pub fn clear_all(&self) {
         lock(&self.faults).clear();

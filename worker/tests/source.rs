@@ -6,6 +6,9 @@
 #[path = "source/catch_up.rs"]
 mod catch_up;
 #[cfg(test)]
+#[path = "source/encoding.rs"]
+mod encoding;
+#[cfg(test)]
 #[path = "source/follow.rs"]
 mod follow;
 #[cfg(test)]
@@ -15,8 +18,14 @@ mod interruption;
 #[path = "source/login.rs"]
 mod login;
 #[cfg(test)]
+#[path = "source/pooler.rs"]
+mod pooler;
+#[cfg(test)]
 #[path = "source/server.rs"]
 mod server;
+#[cfg(test)]
+#[path = "source/session.rs"]
+mod session;
 #[cfg(test)]
 #[path = "source/setup.rs"]
 mod setup;

@@ -6,6 +6,7 @@ mod system {
     mod changes;
     mod columns;
     mod delivery;
+    mod encodings;
     mod faults;
     mod operations;
     mod publications;

@@ -2,16 +2,18 @@
 
 mod server;
 mod slot;
+mod stream;
 
 use std::io;
 
 use crds::Reason;
 
+use self::{server::server_fault, slot::publication_missing, stream::stream_fault};
 pub(super) use self::{
-    server::ServerError,
+    server::{ServerError, missing_on_standby},
     slot::{gap, slot_in_use, slot_lost},
+    stream::{invalid_text, is_invalid_text},
 };
-use self::{server::server_fault, slot::publication_missing};
 use super::{pgoutput::Malformed, route::Contradiction};
 use crate::{
     config::SourceConfig,
@@ -32,6 +34,12 @@ pub(super) enum SourceError {
     Authentication(String),
     #[error("{0}")]
     Server(ServerError),
+    /// The server ended the stream by an error.
+    #[error("{0}")]
+    Stream(ServerError),
+    /// Something between this worker and the server keeps a setting from the session.
+    #[error("{0}")]
+    SettingsIgnored(String),
     #[error("not PostgreSQL's protocol: {0}")]
     Protocol(String),
     /// The slot, or the WAL it needs, is gone for good.
@@ -56,14 +64,14 @@ impl SourceError {
     /// The server's SQLSTATE, when it was the server that refused.
     pub(super) fn code(&self) -> Option<&str> {
         match self {
-            Self::Server(error) => Some(&error.code),
+            Self::Server(error) | Self::Stream(error) => Some(&error.code),
             _ => None,
         }
     }
 
     /// The publication does not exist at the point of the WAL that is decoded.
     pub(super) fn is_missing_publication(&self) -> bool {
-        matches!(self, Self::Server(error) if error.code == "42704" && error.routine == "get_publication_oid")
+        matches!(self, Self::Server(error) | Self::Stream(error) if error.code == "42704" && error.routine == "get_publication_oid")
     }
 
     pub(super) fn fault(self, config: &SourceConfig) -> Fault {
@@ -97,7 +105,13 @@ impl SourceError {
             Self::SlotLost(problem) => slot_lost(config, &problem),
             Self::Gap(problem) => gap(config, &problem),
             Self::Moved(lsn) => slot_in_use(config, &format!("another session has moved it to {lsn}")),
-            Self::Server(_) if self.is_missing_publication() => publication_missing(config),
+            Self::SettingsIgnored(setting) => source_retry(
+                Reason::SourceSettingsIgnored,
+                format!("the session at {at} is not as it was asked for: {setting}"),
+                "give the address of the PostgreSQL server itself: a connection pooler, or a trigger at login, sets it otherwise",
+            ),
+            Self::Server(_) | Self::Stream(_) if self.is_missing_publication() => publication_missing(config),
+            Self::Stream(error) => stream_fault(&error, config),
             Self::Server(error) => server_fault(&error, config),
             Self::Found(fault) => *fault,
         }

@@ -3,7 +3,7 @@
 //! Asked seldom, on a connection of its own, so that it is known also while the stream is down.
 
 use super::{connection::Connection, error::SourceError, sql};
-use crate::{config::SourceConfig, fault::Fault, progress::SlotHealth};
+use crate::{config::SourceConfig, fault::Fault, lsn::Lsn, progress::SlotHealth};
 
 /// Looks once; nothing while there is no slot. Blocks.
 pub fn look(config: &SourceConfig) -> Result<Option<SlotHealth>, Fault> {
@@ -16,6 +16,7 @@ fn try_look(config: &SourceConfig) -> Result<Option<SlotHealth>, SourceError> {
     let version = rows.first().map(|row| row.parse(0)).transpose()?.unwrap_or_default();
     let rows = connection.query(&question(&config.slot, version))?;
     connection.close();
+    let place = |text: Option<&str>| text?.parse::<Lsn>().ok();
     let number = |text: Option<&str>| text?.parse::<i64>().ok().map(|number| number.max(0) as u64);
     Ok(rows.first().map(|row| SlotHealth {
         wal_status: row.text(0).to_owned(),
@@ -23,6 +24,9 @@ fn try_look(config: &SourceConfig) -> Result<Option<SlotHealth>, SourceError> {
         retained_wal_bytes: number(row.value(2)).unwrap_or_default(),
         inactive_seconds: number(row.value(3)),
         invalidation_reason: row.text(4).to_owned(),
+        restart: place(row.value(5)),
+        confirmed: place(row.value(6)),
+        server: place(row.value(7)),
     }))
 }
 
@@ -32,10 +36,11 @@ fn question(slot: &str, version: u32) -> String {
     let idle = since(170_000, "extract(epoch FROM now() - inactive_since)::bigint");
     let invalidation = since(170_000, "invalidation_reason");
     let name = sql::literal(slot);
+    let server = "CASE WHEN pg_catalog.pg_is_in_recovery() THEN pg_catalog.pg_last_wal_receive_lsn() \
+                  ELSE pg_catalog.pg_current_wal_lsn() END";
     format!(
-        "SELECT {status}, {safe}, pg_catalog.pg_wal_lsn_diff(CASE WHEN pg_catalog.pg_is_in_recovery() \
-         THEN pg_catalog.pg_last_wal_receive_lsn() ELSE pg_catalog.pg_current_wal_lsn() END, restart_lsn)::bigint, \
-         {idle}, {invalidation} FROM pg_catalog.pg_replication_slots WHERE slot_name = {name}"
+        "SELECT {status}, {safe}, pg_catalog.pg_wal_lsn_diff({server}, restart_lsn)::bigint, \
+         {idle}, {invalidation}, restart_lsn, confirmed_flush_lsn, {server} FROM pg_catalog.pg_replication_slots WHERE slot_name = {name}"
     )
 }
 

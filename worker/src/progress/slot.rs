@@ -1,5 +1,7 @@
 //! How safe the slot is.
 
+use crate::lsn::Lsn;
+
 /// What PostgreSQL last said of the slot and its WAL.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct SlotHealth {
@@ -13,6 +15,12 @@ pub struct SlotHealth {
     pub inactive_seconds: Option<u64>,
     /// Empty for a slot that is valid.
     pub invalidation_reason: String,
+    /// The server decodes from here.
+    pub restart: Option<Lsn>,
+    /// What was committed before is not sent any more.
+    pub confirmed: Option<Lsn>,
+    /// The end of the WAL that the server has written.
+    pub server: Option<Lsn>,
 }
 
 impl SlotHealth {

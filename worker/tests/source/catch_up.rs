@@ -9,7 +9,10 @@ use worker::{
     postgres::{Intake, prepare},
 };
 
-use crate::{follow::Follow, server::Source};
+use crate::{
+    follow::Follow,
+    server::{Session, Source, eventually},
+};
 
 /// Rows of half a kilobyte: enough WAL for catch-up to begin.
 const BACKLOG: usize = 60_000;
@@ -173,4 +176,54 @@ fn rule_10_a_slot_with_a_past_is_not_judged_while_a_worker_catches_up() {
     let fault = prepare(&source.config(&["orders"]), &[past]).unwrap_err();
     assert_eq!((fault.reason, fault.course), (Reason::SlotInUse, Course::Retry));
     first.drain();
+}
+
+/// A transaction that stays open while the WAL grows by more than the server should decode again for every chunk.
+fn open_for_long(source: &Source) -> Session {
+    let open = Session::begin(source, "INSERT INTO orders VALUES (-7, 'open')");
+    source.admin("CREATE TABLE noise (id int)");
+    // Segments that are left half empty count like full ones.
+    source.admin("DO $$ BEGIN FOR i IN 1..80 LOOP INSERT INTO noise VALUES (i); PERFORM pg_switch_wal(); COMMIT; END LOOP; END $$");
+    open
+}
+
+#[test]
+fn a_slot_that_begins_far_behind_is_streamed_and_its_backlog_not_decoded_for_every_chunk() {
+    let source = Source::new("behind_pinned");
+    Follow::start(&source.config(&["orders"])).drain();
+    let open = open_for_long(&source);
+    let mut caught = Follow::start(&source.config(&["orders"]));
+    caught.until("what lies behind the open transaction is confirmed", |_| {
+        confirmed(&source) > Lsn(source.slot("restart_lsn").parse::<Lsn>().unwrap().0 + (1100 << 20))
+    });
+    caught.drain();
+    source
+        .sql(&format!("INSERT INTO orders SELECT i, repeat('x', 500) FROM generate_series(1, {BACKLOG}) i"));
+    source.sql("SET synchronous_commit = on; INSERT INTO orders VALUES (0, 'last of the backlog')");
+    let mut follow = Follow::start(&eager(&source));
+    take(&mut follow, 1);
+    assert_eq!(copies(&source), "0", "nothing is read in chunks");
+    follow.until_seen(BACKLOG + 1);
+    open.end("COMMIT");
+    follow.until_seen(BACKLOG + 2);
+    follow.drain();
+}
+
+#[test]
+fn a_drain_is_noticed_while_the_server_decodes_a_chunk() {
+    let source = Source::new("behind_stuck");
+    backlog(&source);
+    let config = eager(&source);
+    let prepared = prepare(&config, &[]).unwrap();
+    // Whoever decodes asks the catalogue for publications.
+    let locked = Session::begin(&source, "LOCK TABLE pg_catalog.pg_publication IN ACCESS EXCLUSIVE MODE");
+    let follow = Follow::from(&config, prepared, 1 << 20);
+    let waits = "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'dbmazz behind_stuck' \
+                 AND wait_event_type = 'Lock' AND query LIKE 'COPY%'";
+    eventually("the server works on a chunk", || source.admin(waits) == "1");
+    let asked = std::time::Instant::now();
+    follow.drain();
+    assert!(asked.elapsed() < std::time::Duration::from_secs(30), "{:?}", asked.elapsed());
+    eventually("the server has given up, too", || source.admin(waits) == "0");
+    locked.end("COMMIT");
 }

@@ -1,6 +1,7 @@
 //! The server of all tests, and a database of it for each.
 
 use std::{
+    io::Write,
     sync::OnceLock,
     time::{Duration, Instant},
 };
@@ -20,7 +21,7 @@ static SERVER: OnceLock<Postgres> = OnceLock::new();
 
 pub(crate) fn server() -> &'static Postgres {
     SERVER.get_or_init(|| {
-        let server = Postgres::start(PostgresOptions { tls: true, ..Default::default() }).unwrap();
+        let server = Postgres::start(PostgresOptions { tls: true, ..Default::default() }.with("wal_init_zero", "off").with("wal_recycle", "off")).unwrap();
         let password = PASSWORD.replace('\'', "''");
         server
             .psql(&format!("SET standard_conforming_strings = on; CREATE ROLE {ROLE} LOGIN REPLICATION PASSWORD '{password}'"))
@@ -37,8 +38,17 @@ pub(crate) struct Source {
 
 impl Source {
     pub(crate) fn new(name: &'static str) -> Self {
+        Self::made(name, "")
+    }
+
+    /// A database in another encoding.
+    pub(crate) fn encoded(name: &'static str, encoding: &str) -> Self {
+        Self::made(name, &format!("ENCODING '{encoding}' LOCALE 'C' TEMPLATE template0"))
+    }
+
+    fn made(name: &'static str, options: &str) -> Self {
         let source = Self { name };
-        server().psql(&format!("CREATE DATABASE {name} OWNER {ROLE}")).unwrap();
+        server().psql(&format!("CREATE DATABASE {name} OWNER {ROLE} {options}")).unwrap();
         source.sql("GRANT CREATE ON SCHEMA public TO PUBLIC");
         source.sql("CREATE TABLE orders (id bigint PRIMARY KEY, note text)");
         source
@@ -92,5 +102,55 @@ pub(crate) fn eventually(what: &str, mut is_so: impl FnMut() -> bool) {
     while !is_so() {
         assert!(Instant::now() < deadline, "waited in vain: {what}");
         std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+/// A transaction of the superuser that stays open.
+#[derive(Debug)]
+pub(crate) struct Session {
+    psql: std::process::Child,
+}
+
+impl Session {
+    /// Runs a statement and leaves its transaction open.
+    pub(crate) fn begin(source: &Source, statement: &str) -> Self {
+        let folder = server().folder().display().to_string();
+        let psql = std::process::Command::new("psql")
+            .args(["--no-psqlrc", "--quiet", "--tuples-only", "--username=postgres", "--host", &folder])
+            .args(["--port", &server().port().to_string(), "--dbname", source.name])
+            .env("PGPASSWORD", server().password())
+            .env("PGAPPNAME", format!("open {}", source.name))
+            .stdin(std::process::Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut said = psql.stdin.as_ref().unwrap();
+        said.write_all(format!("BEGIN; {statement};\n").as_bytes()).unwrap();
+        let is_open = format!(
+            "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'open {}' \
+             AND state = 'idle in transaction' AND backend_xid IS NOT NULL",
+            source.name
+        );
+        let holds = format!(
+            "SELECT count(*) FROM pg_locks JOIN pg_stat_activity USING (pid) WHERE application_name = 'open {}' \
+             AND mode = 'AccessExclusiveLock' AND granted",
+            source.name
+        );
+        eventually("the transaction is open", || {
+            source.admin(&is_open) != "0" || source.admin(&holds) != "0"
+        });
+        Self { psql }
+    }
+
+    /// Says the last word of it and waits for its end.
+    pub(crate) fn end(mut self, word: &str) {
+        drop(self.psql.stdin.take().unwrap().write_all(format!("{word};\n").as_bytes()));
+        self.psql.wait().unwrap();
+    }
+}
+
+impl Drop for Session {
+    fn drop(&mut self) {
+        drop(self.psql.stdin.take());
+        drop(self.psql.wait());
     }
 }

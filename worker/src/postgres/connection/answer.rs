@@ -23,6 +23,11 @@ impl Row {
         self.value(column) == Some("t")
     }
 
+    #[cfg(test)]
+    pub(super) fn of(values: &[&str]) -> Self {
+        Self(values.iter().map(|value| Some((*value).to_owned())).collect())
+    }
+
     pub(in crate::postgres) fn parse<T: std::str::FromStr>(&self, column: usize) -> Result<T, SourceError> {
         let wrong = |_| SourceError::protocol(format!("column {column} of an answer is not of its type"));
         self.text(column).parse().map_err(wrong)
@@ -72,6 +77,8 @@ fn read_error(body: &[u8]) -> Option<ServerError> {
             b'C' => error.code = text,
             b'M' => error.message = text,
             b'R' => error.routine = text,
+            // In whatever language: the position comes last.
+            b'W' => error.lsn = text.split_whitespace().rev().find_map(|word| word.parse().ok()),
             _ => {}
         }
     }
@@ -92,7 +99,15 @@ mod tests {
     #[test]
     fn an_error_tells_code_and_message_only() {
         let error = server_error(b"SFATAL\0C28P01\0Mno\0Dsecret\0\0").unwrap();
-        assert_eq!(error.to_string(), "no (SQLSTATE 28P01)");
+        assert_eq!((error.to_string().as_str(), error.lsn), ("no (SQLSTATE 28P01)", None));
+    }
+
+    #[test]
+    fn an_error_of_a_decoder_tells_its_position() {
+        let context =
+            "slot \"s\", output plugin \"pgoutput\", in the change callback, associated LSN 0/16B3748";
+        let error = server_error(format!("C22021\0W{context}\0\0").as_bytes()).unwrap();
+        assert_eq!(error.lsn, Some(crate::lsn::Lsn(0x16B_3748)));
     }
 
     proptest! {

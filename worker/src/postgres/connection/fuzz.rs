@@ -44,7 +44,7 @@ impl Mute {
     /// Lets a session that is `doing` something hear these bytes and then the end; tells its error.
     pub fn hear(&mut self, bytes: &[u8], doing: Doing, config: &SourceConfig) -> Result<(), String> {
         let tcp = self.ours.try_clone().map_err(|error| error.to_string())?;
-        let mut connection = Connection { socket: Socket::plain(tcp), inbox: bytes.to_vec() };
+        let mut connection = Connection { socket: Socket::plain(tcp), inbox: bytes.to_vec(), key: None };
         let deadline = Instant::now() + LIMIT;
         let done = match doing {
             Doing::LogIn => login::log_in(&mut connection, config, deadline)

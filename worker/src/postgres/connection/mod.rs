@@ -7,6 +7,7 @@
 //! The rule: nothing waits without a limit, and a length from the peer never reserves memory by itself.
 
 mod answer;
+mod cancel;
 mod channel_binding;
 mod frame;
 #[cfg(feature = "fuzz")]
@@ -28,6 +29,7 @@ pub(super) use frame::{STREAM_BYTES, Split, message, split};
 
 use super::error::SourceError;
 use crate::config::SourceConfig;
+use cancel::CancelKey;
 use socket::Socket;
 use tls::Window;
 
@@ -48,36 +50,50 @@ pub(super) struct Connection {
     socket: Socket,
     /// Bytes read and not consumed; frames of the query protocol are cut from its front.
     inbox: Vec<u8>,
+    /// What a request to cancel a statement has to name; none from some poolers.
+    key: Option<CancelKey>,
 }
 
 impl Connection {
     /// Connects, agrees on TLS as configured, logs in and waits until the session is ready.
     pub(super) fn open(config: &SourceConfig) -> Result<Self, SourceError> {
-        Self::open_with(config, settings::REPLICATION, Window::Wide)
+        Ok(Self::start(config, settings::REPLICATION, Window::Wide)?.0)
     }
 
     /// A session whose socket is one for a long stream.
+    ///
+    /// Where the database has no encoding its texts come as they are: PostgreSQL would refuse to send what is not
+    /// UTF-8, and with it everything behind it.
     pub(super) fn open_for_stream(config: &SourceConfig) -> Result<Self, SourceError> {
-        Self::open_with(config, settings::REPLICATION, Window::Fitting)
+        let (mut connection, settings) = Self::start(config, settings::REPLICATION, Window::Fitting)?;
+        if settings::has_no_encoding(&settings) {
+            connection.query("SET client_encoding = 'SQL_ASCII'")?;
+        }
+        Ok(connection)
     }
 
     /// A session for SQL alone, which takes no walsender of the server.
     pub(super) fn open_for_sql(config: &SourceConfig) -> Result<Self, SourceError> {
-        Self::open_with(config, &[], Window::Wide)
+        Ok(Self::start(config, &[], Window::Wide)?.0)
     }
 
-    fn open_with(
+    /// The session, and the settings that it has.
+    fn start(
         config: &SourceConfig,
         settings: &[(&str, &str)],
         window: Window,
-    ) -> Result<Self, SourceError> {
+    ) -> Result<(Self, Vec<Row>), SourceError> {
         let deadline = Instant::now() + OPEN_LIMIT;
         let socket = tls::dial(config, window, deadline)?;
-        let mut connection = Self { socket, inbox: Vec::new() };
+        let mut connection = Self { socket, inbox: Vec::new(), key: None };
         connection.send(&settings::startup_message(config, settings))?;
         login::log_in(&mut connection, config, deadline)?;
         connection.until_ready(deadline)?;
-        Ok(connection)
+        let settings = connection.query(&settings::question())?;
+        match settings::ignored(&settings) {
+            Some(setting) => Err(SourceError::SettingsIgnored(setting)),
+            None => Ok((connection, settings)),
+        }
     }
 
     /// Runs one statement; gives its rows.
@@ -121,21 +137,6 @@ impl Connection {
         }
     }
 
-    /// Runs a COPY TO STDOUT, whose rows the caller reads from the socket itself.
-    pub(super) fn start_copy_out(&mut self, command: &str, limit: Duration) -> Result<(), SourceError> {
-        let deadline = Instant::now() + limit;
-        self.send(&frame::query(command))?;
-        loop {
-            let (tag, body) = self.receive(deadline)?;
-            match tag {
-                b'H' => return Ok(()),
-                b'E' => return Err(SourceError::Server(server_error(&body)?)),
-                b'N' | b'S' => {}
-                _ => return Err(unexpected(tag)),
-            }
-        }
-    }
-
     /// What was read beyond the answer to `start_copy`: the first bytes of the stream.
     pub(super) fn take_inbox(&mut self) -> Vec<u8> {
         std::mem::take(&mut self.inbox)
@@ -149,6 +150,11 @@ impl Connection {
     /// Waits until there is something to read, for so long.
     pub(super) fn wait(&mut self, limit: Duration) -> io::Result<()> {
         self.socket.wait_readable(limit)
+    }
+
+    /// An error when the server is gone, for whoever does not read for a while.
+    pub(super) fn check(&self) -> io::Result<()> {
+        self.socket.check()
     }
 
     pub(super) fn send(&mut self, bytes: &[u8]) -> Result<(), SourceError> {
@@ -191,7 +197,8 @@ impl Connection {
                 }
                 b'E' => refused = Some(server_error(&body)?),
                 b'Z' => return refused.map_or(Ok(rows), |error| Err(SourceError::Server(error))),
-                b'T' | b'C' | b'N' | b'S' | b'K' | b'I' | b'A' => {}
+                b'K' => self.key = cancel::key(&body),
+                b'T' | b'C' | b'N' | b'S' | b'I' | b'A' => {}
                 _ => return Err(unexpected(tag)),
             }
         }
@@ -253,7 +260,7 @@ mod tests {
             body.resize(body.len() + 0x20_0000, b'x');
         });
         let rows = thread::spawn(move || while server.write_all(&row).is_ok() {});
-        let mut connection = Connection { socket: Socket::plain(tcp), inbox: Vec::new() };
+        let mut connection = Connection { socket: Socket::plain(tcp), inbox: Vec::new(), key: None };
         let error = connection.query("SELECT 1").unwrap_err();
         assert!(error.to_string().contains("does not end"), "{error}");
         drop(connection);

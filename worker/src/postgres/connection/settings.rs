@@ -1,5 +1,9 @@
 //! The start of a session, with its settings: one value has one text, whatever the server's defaults are.
+//!
+//! What was asked for is read back once a session, because poolers answer the start of a session themselves and keep
+//! settings from it.
 
+use super::answer::Row;
 use crate::config::SourceConfig;
 
 /// Version 3.0 of the protocol.
@@ -8,7 +12,8 @@ const PROTOCOL: u32 = 3 << 16;
 /// Makes a session one of the replication protocol, which speaks SQL too.
 pub(super) const REPLICATION: &[(&str, &str)] = &[("replication", "database")];
 
-const SETTINGS: [(&str, &str); 11] = [
+/// They win over those of the role and of the database.
+const SETTINGS: [(&str, &str); 16] = [
     ("client_encoding", "UTF8"),
     ("client_min_messages", "warning"),
     ("search_path", ""),
@@ -18,9 +23,22 @@ const SETTINGS: [(&str, &str); 11] = [
     ("bytea_output", "hex"),
     ("extra_float_digits", "3"),
     ("lc_monetary", "C"),
+    // Defaults and types are read as the server writes them.
+    ("standard_conforming_strings", "on"),
+    ("quote_all_identifiers", "off"),
+    // Rows that a policy hides are an error and not missing.
+    ("row_security", "off"),
+    ("default_transaction_read_only", "off"),
+    ("default_transaction_isolation", "read committed"),
     ("statement_timeout", "0"),
     ("idle_in_transaction_session_timeout", "0"),
 ];
+
+/// Servers refuse a startup message with a setting that their version does not have, so these are set later.
+const WHERE_KNOWN: [&str; 2] = ["transaction_timeout", "idle_session_timeout"];
+
+/// Of a database whose texts are bytes in no encoding.
+const NO_ENCODING: &str = "SQL_ASCII";
 
 /// The StartupMessage: it has no tag.
 pub(super) fn startup_message(config: &SourceConfig, more: &[(&str, &str)]) -> Vec<u8> {
@@ -40,4 +58,65 @@ pub(super) fn startup_message(config: &SourceConfig, more: &[(&str, &str)]) -> V
     body.push(0);
     let length = body.len() as u32 + 4;
     [&length.to_be_bytes()[..], &body].concat()
+}
+
+/// Sets what only some versions know, and reads all settings back as names and values.
+pub(super) fn question() -> String {
+    let list = |names: &mut dyn Iterator<Item = &str>| {
+        names.map(|name| format!("'{name}'")).collect::<Vec<_>>().join(", ")
+    };
+    let later = list(&mut WHERE_KNOWN.into_iter());
+    let early = list(&mut SETTINGS.into_iter().map(|(name, _)| name).chain(["server_encoding"]));
+    format!(
+        "SELECT name, CASE WHEN name IN ({later}) THEN pg_catalog.set_config(name, '0', false) ELSE setting END \
+         FROM pg_catalog.pg_settings WHERE name IN ({later}, {early})"
+    )
+}
+
+/// The first setting that the session does not have although it was asked for, in words.
+pub(super) fn ignored(answer: &[Row]) -> Option<String> {
+    let asked = SETTINGS.into_iter().chain(WHERE_KNOWN.map(|name| (name, "0")));
+    let found = |name: &str| answer.iter().find(|row| row.text(0) == name).map(|row| row.text(1).to_owned());
+    asked.filter_map(|(name, value)| Some((name, value, found(name)?))).find_map(|(name, value, found)| {
+        let is_it = found == value || (name == "DateStyle" && found.starts_with("ISO,"));
+        (!is_it).then(|| format!("{name} is {found:?} and was asked to be {value:?}"))
+    })
+}
+
+/// Texts of such a database come as they are only when nobody asks for UTF-8.
+pub(super) fn has_no_encoding(answer: &[Row]) -> bool {
+    answer.iter().any(|row| row.text(0) == "server_encoding" && row.text(1) == NO_ENCODING)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn answer(changed: &[(&str, &str)]) -> Vec<Row> {
+        let changed_to =
+            |name: &str| changed.iter().find(|(other, _)| *other == name).map(|(_, value)| *value);
+        let rows = SETTINGS.into_iter().chain([("transaction_timeout", "0"), ("server_encoding", "UTF8")]);
+        rows.map(|(name, value)| Row::of(&[name, changed_to(name).unwrap_or(value)])).collect()
+    }
+
+    #[test]
+    fn a_session_that_is_as_it_was_asked_to_be_is_taken() {
+        assert_eq!(ignored(&answer(&[])), None);
+        assert_eq!(ignored(&answer(&[("DateStyle", "ISO, DMY")])), None);
+    }
+
+    #[test]
+    fn a_setting_that_was_swallowed_is_named() {
+        for (name, _) in SETTINGS.into_iter().chain([("transaction_timeout", "0")]) {
+            let found = ignored(&answer(&[(name, "other")])).unwrap();
+            assert!(found.starts_with(&format!("{name} is \"other\"")), "{found}");
+        }
+        assert!(ignored(&answer(&[("DateStyle", "SQL, ISO,")])).is_some());
+    }
+
+    #[test]
+    fn a_database_without_an_encoding_is_known_by_its_word() {
+        assert!(!has_no_encoding(&answer(&[])));
+        assert!(has_no_encoding(&answer(&[("server_encoding", "SQL_ASCII")])));
+    }
 }

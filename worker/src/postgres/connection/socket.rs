@@ -79,6 +79,16 @@ impl Socket {
         }
     }
 
+    /// An error when the other side is gone, though there may be something left to read.
+    pub(super) fn check(&self) -> io::Result<()> {
+        let mut socket = [PollFd::new(self.tcp.get_ref(), PollFlags::RDHUP)];
+        match poll(&mut socket, Some(&Timespec { tv_sec: 0, tv_nsec: 0 })) {
+            Ok(0) | Err(rustix::io::Errno::INTR) => Ok(()),
+            Ok(_) => Err(closed()),
+            Err(error) => Err(error.into()),
+        }
+    }
+
     /// Waits until reading makes sense, or the time is over. Only after a read that found nothing: what was read ahead
     /// wakes nobody.
     pub(super) fn wait_readable(&self, limit: Duration) -> io::Result<()> {

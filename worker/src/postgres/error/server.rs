@@ -6,7 +6,7 @@ use super::{
     slot::{slot_in_use, slot_lost},
     source_retry,
 };
-use crate::{config::SourceConfig, fault::Fault, postgres::sql};
+use crate::{config::SourceConfig, fault::Fault, lsn::Lsn, postgres::sql};
 
 /// An ErrorResponse: the fields that a person needs.
 #[derive(Debug, Clone, Default, PartialEq, Eq, thiserror::Error)]
@@ -16,6 +16,20 @@ pub(in crate::postgres) struct ServerError {
     pub(in crate::postgres) message: String,
     /// Where in the server: unlike the message it is the same in every language.
     pub(in crate::postgres) routine: String,
+    /// The change that was being decoded.
+    pub(in crate::postgres) lsn: Option<Lsn>,
+}
+
+/// A standby lacks what only its primary can have made.
+pub(in crate::postgres) fn missing_on_standby(config: &SourceConfig) -> Fault {
+    source_retry(
+        Reason::PublicationMissing,
+        format!(
+            "the server at {}:{} is a standby, and publication {} does not publish all of the job's tables",
+            config.host, config.port, config.publication
+        ),
+        format!("create or complete publication {} on the primary; the standby follows", config.publication),
+    )
 }
 
 /// The server's own words, and what a person can do about them. Unknown means retry.
@@ -51,14 +65,25 @@ pub(super) fn server_fault(error: &ServerError, config: &SourceConfig) -> Fault 
         ),
         "55006" => slot_in_use(config, &error.message),
         "25006" => source_retry(
-            Reason::PublicationMissing,
+            Reason::SourcePermissionDenied,
+            format!("{said}; the server lets this session only read"),
+            "check why its sessions are read-only (default_transaction_read_only is off for this one), for example a \
+             full disk on a managed service, or a pooler in between",
+        ),
+        "22021" | "22P05" => source_retry(
+            Reason::SourceEncodingInvalid,
             format!(
-                "{said}; this is a standby, and the publication does not publish all of the job's tables"
+                "PostgreSQL at {}:{} cannot say a text of database {database} in UTF-8 (SQLSTATE {})",
+                config.host, config.port, error.code
             ),
-            format!(
-                "create or complete publication {} on the primary; the standby follows",
-                config.publication
-            ),
+            "correct the names of tables, columns, types and labels, or the rows that were asked for: they hold \
+             bytes that are not valid in the encoding of the database, or have no form in UTF-8",
+        ),
+        "42601" => source_retry(
+            Reason::SourceProtocolViolation,
+            format!("{said}; a command of the replication protocol was not understood"),
+            "give the address of the PostgreSQL server itself, not of a connection pooler: it lets sessions begin and \
+             keeps from the server that they are for replication",
         ),
         "55P03" => source_retry(
             Reason::SourceUnreachable,
@@ -123,12 +148,9 @@ mod tests {
             ("55006", "", Reason::SlotInUse, Course::Retry),
             ("55000", "cannot read from logical replication slot \"x\"", Reason::SlotLost, Course::Halt),
             ("58P01", "requested WAL segment 01 has already been removed", Reason::SlotLost, Course::Halt),
-            (
-                "25006",
-                "cannot execute CREATE PUBLICATION in a read-only transaction",
-                Reason::PublicationMissing,
-                Course::Retry,
-            ),
+            ("25006", "cannot execute CREATE PUBLICATION", Reason::SourcePermissionDenied, Course::Retry),
+            ("22P05", "", Reason::SourceEncodingInvalid, Course::Retry),
+            ("42601", "syntax error", Reason::SourceProtocolViolation, Course::Retry),
             (
                 "08P01",
                 "unsupported startup parameter: replication",

@@ -22,12 +22,17 @@ pub(in crate::postgres) fn slot_lost(config: &SourceConfig, problem: &str) -> Fa
         Part::Source,
         Reason::SlotLost,
         format!("replication slot {} cannot continue: {problem}", config.slot),
-        format!(
-            "changes are missing, so copy the tables anew and begin again: delete and recreate the job, or run \
-             SELECT pg_drop_replication_slot({slot}) if the slot is there, and in StarRocks' target database {}",
-            forget(config),
-            slot = sql::literal(&config.slot).trim_start(),
-        ),
+        format!("changes are missing, so {}", begin_anew(config)),
+    )
+}
+
+/// How a job begins behind what cannot be had any more.
+pub(super) fn begin_anew(config: &SourceConfig) -> String {
+    format!(
+        "copy the tables anew and begin again: delete and recreate the job, or run \
+         SELECT pg_drop_replication_slot({slot}) if the slot is there, and in StarRocks' target database {}",
+        forget(config),
+        slot = sql::literal(&config.slot).trim_start(),
     )
 }
 

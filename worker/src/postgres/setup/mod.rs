@@ -73,7 +73,8 @@ fn try_prepare(config: &SourceConfig, past: &[Past]) -> Result<Prepared, SourceE
         return Err(none_left(refused).into());
     }
     let slot = judged_slot(&mut connection, config, &server, past)?;
-    publication::ensure(&mut connection, config, &tables, publication.as_ref(), server.version)?;
+    publication::ensure(&mut connection, config, &tables, publication.as_ref(), server.version)
+        .map_err(|error| server.in_words_of_a_standby(error, config))?;
     let create = |connection: &mut Connection| {
         slot::create(connection, &config.slot, server.version, server.is_standby)
     };

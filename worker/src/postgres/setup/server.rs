@@ -4,10 +4,11 @@ use crds::Reason;
 
 use super::halt;
 use crate::{
+    config::SourceConfig,
     fault::Fault,
     postgres::{
         connection::Connection,
-        error::SourceError,
+        error::{SourceError, missing_on_standby},
         stream::{self, Origin},
     },
 };
@@ -15,6 +16,8 @@ use crate::{
 /// `pg_partition_tree`, generated columns: below it our questions to the catalogue fail.
 const OLDEST_VERSION: u32 = 120_000;
 const STANDBY_SINCE: u32 = 160_000;
+/// The code by which PostgreSQL refuses to write.
+const READ_ONLY: &str = "25006";
 
 #[derive(Debug)]
 pub(super) struct Server {
@@ -34,6 +37,12 @@ impl Server {
         let settings = rows.first().ok_or_else(|| SourceError::protocol("the server has no version"))?;
         let (version, wal_level) = (settings.parse(0)?, settings.text(1).to_owned());
         Ok(Self { version, wal_level, is_standby: settings.flag(2), origin: stream::identify(connection)? })
+    }
+
+    /// A standby takes no writes: what has to be made is made on its primary.
+    pub(super) fn in_words_of_a_standby(&self, error: SourceError, config: &SourceConfig) -> SourceError {
+        let is_it = self.is_standby && error.code() == Some(READ_ONLY);
+        if is_it { missing_on_standby(config).into() } else { error }
     }
 
     pub(super) fn check(&self) -> Result<(), Fault> {

@@ -1,7 +1,7 @@
 //! Reads a long backlog round the walsender: chunk by chunk, as fast as the server can decode.
 //!
 //! ```text
-//! copy the slot ─► ┌► read a chunk of the copy ─► slot behind? advance it to what is durable ─► far from the end? ─┐
+//! copy the slot ─► ┌► read a chunk of the copy ─► frees WAL? advance the slot to what is durable ─► far from the end? ─┐
 //!                  └──────────────────────────────────── yes ◄───────────────────────────────────────────────────┘
 //!                  no ─► advance the slot, drop the copy ─► stream
 //! ```
@@ -12,6 +12,9 @@
 //! chunk is a copy of the slot, which is this session's own and ends with it. The session that reads the copy is
 //! the one that streams afterwards, and it holds the lock of the slot all the time, so there is no moment at which
 //! another worker could begin.
+//!
+//! Every chunk costs the server the decoding from the copy's restart position to the chunk, once more. Where a
+//! transaction is open for long that position stays, so there the backlog is streamed.
 
 use std::{
     io::ErrorKind,
@@ -22,113 +25,204 @@ use super::{Reader, continuity::identify, gather::Gather};
 use crate::{
     change::Block,
     lsn::Lsn,
-    postgres::{connection::Connection, error::SourceError, sql},
+    postgres::{
+        connection::{Connection, Row},
+        error::SourceError,
+        sql,
+    },
 };
 
 const TICK: Duration = Duration::from_millis(100);
 /// Nearer than this a stream is as fast, because a chunk begins with a pause.
 const NEAR: u64 = 16 << 20;
+/// The server decodes from the slot's restart position to its confirmed one again for every chunk. Beyond this the
+/// stream is faster, which does it once: a transaction that was open for long holds the restart position back.
+const MOST_DECODED_AGAIN: u64 = 1 << 30;
 /// Messages of a chunk: the server skips again what lies between the copy's restart position and the chunk, so
 /// small ones cost it twice, and it keeps a whole one before it sends the first.
 const FIRST_CHUNK: u32 = 250_000;
 const LARGEST_CHUNK: u32 = 1_000_000;
-/// Moving the slot costs the server another look at the WAL.
+/// WAL of a chunk: most of it may be of no interest, and then nothing is known of its end for long.
+const LONGEST_CHUNK: u64 = 1 << 30;
+/// Moving the slot costs the server another look at the WAL: at most a tenth of the time.
 const BETWEEN_ADVANCES: Duration = Duration::from_secs(10);
+const SHARE_OF_ADVANCES: u32 = 10;
+/// Until the server has moved a slot over WAL that it decodes for that.
+const ADVANCE_LIMIT: Duration = Duration::from_secs(60);
 /// Until the server has decoded a chunk; a transaction is never cut, however large.
 const DECODE_LIMIT: Duration = Duration::from_secs(3600);
+/// From where the server supports it, work for a session that is gone ends by itself.
+const WATCH_THE_SOCKET: &str = "SELECT pg_catalog.set_config(name, '5s', false) FROM pg_catalog.pg_settings \
+                                WHERE name = 'client_connection_check_interval'";
+
+/// How catch-up ended.
+pub(super) enum Ended {
+    /// The stream goes on in the same session.
+    Near(Connection),
+    /// The server needs too long for it, or decodes too much again and again.
+    TooSlow(Connection),
+    /// The session ended in the middle of a chunk: nobody wants more.
+    Left,
+}
 
 pub(super) struct CatchUp<'a> {
     reader: &'a mut Reader,
     connection: Connection,
     chunk: u32,
+    /// Of the slot itself, and of its copy.
+    slot: Place,
+    copy: Place,
     advanced: Instant,
+    between_advances: Duration,
 }
 
-/// What a chunk held.
+/// Where a slot is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Place {
+    /// The server decodes from here.
+    pub(super) restart: Lsn,
+    /// What was committed before is not sent any more.
+    pub(super) confirmed: Lsn,
+}
+
+impl Place {
+    fn decoded_again(self) -> u64 {
+        self.confirmed.0.saturating_sub(self.restart.0)
+    }
+}
+
+/// What became of a chunk.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Chunk {
-    Full,
-    /// The slot has no more.
-    Last,
+    Read,
+    /// The server did not come to its end in time.
+    TooSlow,
     /// It was left in the middle: nobody wants more.
     Left,
 }
 
 impl<'a> CatchUp<'a> {
-    pub(super) fn new(reader: &'a mut Reader, connection: Connection) -> Self {
-        Self { reader, connection, chunk: FIRST_CHUNK, advanced: Instant::now() }
+    /// `slot` is where the slot is.
+    pub(super) fn new(reader: &'a mut Reader, connection: Connection, slot: Place) -> Self {
+        let (advanced, between_advances) = (Instant::now(), BETWEEN_ADVANCES);
+        Self { reader, connection, chunk: FIRST_CHUNK, slot, copy: slot, advanced, between_advances }
     }
 
-    /// Gives the session back for the stream; nothing when it ended in the middle of a chunk.
-    pub(super) fn run(mut self) -> Result<Option<Connection>, SourceError> {
+    /// Gives the session back for the stream, unless it ended in the middle of a chunk.
+    pub(super) fn run(mut self) -> Result<Ended, SourceError> {
         let begun = self.advanced;
         tracing::info!(slot = %self.reader.config.slot, lsn = %self.reader.position(), "catch-up began");
+        self.watch_the_socket()?;
         let copy = self.copy_slot()?;
-        let mut last = Chunk::Full;
-        while last == Chunk::Full && self.behind()? > NEAR {
+        let mut last = self.move_copy_to_position(&copy)?;
+        while last == Chunk::Read && self.behind()? > NEAR && self.copy.decoded_again() <= MOST_DECODED_AGAIN
+        {
             last = self.read_chunk(&copy)?;
-            if last == Chunk::Left {
-                return Ok(None);
-            }
             self.chunk = (self.chunk * 2).min(LARGEST_CHUNK);
-            if self.advanced.elapsed() > BETWEEN_ADVANCES {
-                self.advance()?;
+            if last == Chunk::Read {
+                self.pass_on_position(&copy)?;
+                self.advance_now_and_then()?;
             }
         }
-        if last == Chunk::Last {
-            self.pass_on_position(&copy)?;
+        if last == Chunk::Left {
+            return Ok(Ended::Left);
         }
         // A walsender decodes from there once more.
         self.advance()?;
         self.connection
             .query(&format!("SELECT pg_catalog.pg_drop_replication_slot({})", sql::literal(&copy)))?;
         tracing::info!(slot = %self.reader.config.slot, lsn = %self.reader.position(), elapsed = ?begun.elapsed(), "catch-up ended");
-        Ok(Some(self.connection))
+        let is_near = last == Chunk::Read && self.copy.decoded_again() <= MOST_DECODED_AGAIN;
+        Ok(if is_near { Ended::Near(self.connection) } else { Ended::TooSlow(self.connection) })
     }
 
-    /// A slot for this session alone, from where the reader is.
+    /// A worker that is gone does not keep the server busy with a chunk.
+    fn watch_the_socket(&mut self) -> Result<(), SourceError> {
+        match self.connection.query(WATCH_THE_SOCKET) {
+            // Not every platform of a server can.
+            Err(SourceError::Server(_)) | Ok(_) => Ok(()),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// A slot for this session alone, from where the slot is.
     fn copy_slot(&mut self) -> Result<String, SourceError> {
         let rows = self.connection.query(&copy_command(&self.reader.config.slot))?;
         let copy = rows.first().map(|row| row.text(0).to_owned());
-        let copy = copy.ok_or_else(|| SourceError::protocol("a copied slot has no name"))?;
-        // What was handed on may not be durable, and the slot then lies before it.
-        let position = self.reader.position();
-        self.connection.query(&advance_command(&copy, position))?;
-        Ok(copy)
+        copy.ok_or_else(|| SourceError::protocol("a copied slot has no name"))
     }
 
-    /// Tells PostgreSQL to forget what is durable.
+    /// What was handed on may not be durable, and the slot then lies before it.
+    fn move_copy_to_position(&mut self, copy: &str) -> Result<Chunk, SourceError> {
+        let position = self.reader.position();
+        if position <= self.copy.confirmed {
+            return Ok(Chunk::Read);
+        }
+        let moved = self.run_within(&advance_command(copy, position), ADVANCE_LIMIT)?;
+        self.copy.confirmed = position;
+        Ok(match moved {
+            Some(_) => Chunk::Read,
+            None if self.reader.wants_to_read() => Chunk::TooSlow,
+            None => Chunk::Left,
+        })
+    }
+
+    /// Runs a statement that may take long; nothing when it took too long, or nobody waits for it any more.
+    fn run_within(&mut self, sql: &str, limit: Duration) -> Result<Option<Vec<Row>>, SourceError> {
+        let (begun, reader) = (Instant::now(), &*self.reader);
+        self.connection.query_while(&reader.config, sql, || reader.wants_to_read() && begun.elapsed() < limit)
+    }
+
+    fn advance_now_and_then(&mut self) -> Result<(), SourceError> {
+        if self.advanced.elapsed() > self.between_advances { self.advance() } else { Ok(()) }
+    }
+
+    /// Tells PostgreSQL to forget what is durable, where it can forget something: it decodes for that from the
+    /// slot's restart position on, and that moves only as far as that of the copy has.
     fn advance(&mut self) -> Result<(), SourceError> {
         let durable = *self.reader.durable.borrow();
-        if durable > self.reader.told {
-            self.connection.query(&advance_command(&self.reader.config.slot, durable))?;
+        self.advanced = Instant::now();
+        let frees = self.copy.restart.0.saturating_sub(self.slot.restart.0);
+        if durable <= self.reader.told || frees < NEAR {
+            return Ok(());
+        }
+        let slot = self.reader.config.slot.clone();
+        if self.run_within(&advance_command(&slot, durable), ADVANCE_LIMIT)?.is_some() {
             self.reader.told = durable;
             self.reader.progress.confirmed(durable);
+            self.slot = place(&mut self.connection, &slot)?;
         }
-        self.advanced = Instant::now();
+        self.between_advances = BETWEEN_ADVANCES.max(self.advanced.elapsed() * SHARE_OF_ADVANCES);
         Ok(())
     }
 
     /// Behind the last change there may be WAL of no interest: where the copy is, everything has been sent.
     fn pass_on_position(&mut self, copy: &str) -> Result<(), SourceError> {
-        let rows = self.connection.query(&position_query(copy))?;
-        if let Some(row) = rows.first() {
-            let mut block = Block::builder();
-            block.keepalive(row.parse(0)?);
-            self.reader.outlet.offer(block.finish());
+        let read = self.copy.confirmed;
+        self.copy = place(&mut self.connection, copy)?;
+        if self.copy.confirmed <= read {
+            return Err(SourceError::protocol("a chunk did not move its slot"));
         }
+        let mut block = Block::builder();
+        block.keepalive(self.copy.confirmed);
+        self.reader.outlet.offer(block.finish());
         Ok(())
     }
 
-    /// Bytes from what was handed on to where the server is.
+    /// Bytes from what was read to where the server is.
     fn behind(&mut self) -> Result<u64, SourceError> {
         let server = identify(&mut self.connection)?.flushed;
-        Ok(server.0.saturating_sub(self.reader.position().0))
+        Ok(server.0.saturating_sub(self.copy.confirmed.0))
     }
 
     fn read_chunk(&mut self, copy: &str) -> Result<Chunk, SourceError> {
-        let command = chunk_command(copy, &self.reader.config.publication, self.chunk);
-        self.connection.start_copy_out(&command, DECODE_LIMIT)?;
+        let until = Lsn(self.copy.confirmed.0.saturating_add(LONGEST_CHUNK));
+        let command = chunk_command(copy, &self.reader.config.publication, until, self.chunk);
+        let (begun, reader) = (Instant::now(), &*self.reader);
+        let is_wanted = || reader.wants_to_read() && begun.elapsed() < DECODE_LIMIT;
+        if !self.connection.start_copy_out(&reader.config, &command, is_wanted)? {
+            return Ok(if self.reader.wants_to_read() { Chunk::TooSlow } else { Chunk::Left });
+        }
         let mut gather = Gather::copying(self.connection.take_inbox());
         let ended = self.take_chunk(&mut gather);
         // However it ended: what was routed is not asked for again.
@@ -137,22 +231,20 @@ impl<'a> CatchUp<'a> {
     }
 
     fn take_chunk(&mut self, gather: &mut Gather) -> Result<Chunk, SourceError> {
-        let mut messages = 0;
         loop {
             let heard = self.reader.digest(gather)?;
-            messages += heard.messages;
             if gather.is_full() {
                 self.hand_on(gather);
             }
             if heard.ended {
-                let is_last = messages < u64::from(self.chunk);
-                return Ok(if is_last { Chunk::Last } else { Chunk::Full });
+                return Ok(Chunk::Read);
             }
             while !self.reader.outlet.is_empty() {
                 self.reader.outlet.wait_for_room(TICK);
                 if !self.reader.wants_to_read() {
                     break;
                 }
+                self.connection.check().map_err(SourceError::Lost)?;
             }
             if !self.reader.wants_to_read() {
                 return Ok(Chunk::Left);
@@ -193,6 +285,16 @@ impl<'a> CatchUp<'a> {
     }
 }
 
+/// Where a slot is now.
+pub(super) fn place(connection: &mut Connection, slot: &str) -> Result<Place, SourceError> {
+    let slot = sql::literal(slot);
+    let rows = connection.query(&format!(
+        "SELECT restart_lsn, confirmed_flush_lsn FROM pg_catalog.pg_replication_slots WHERE slot_name = {slot}"
+    ))?;
+    let row = rows.first().ok_or_else(|| SourceError::SlotLost("it does not exist any more".to_owned()))?;
+    Ok(Place { restart: row.parse(0)?, confirmed: row.parse(1)? })
+}
+
 /// A copy that PostgreSQL drops when the session ends, in whatever way.
 fn copy_command(slot: &str) -> String {
     let slot = sql::literal(slot);
@@ -206,28 +308,55 @@ fn advance_command(slot: &str, lsn: Lsn) -> String {
     format!("SELECT pg_catalog.pg_replication_slot_advance({}, '{lsn}')", sql::literal(slot))
 }
 
-fn position_query(slot: &str) -> String {
-    let slot = sql::literal(slot);
-    format!("SELECT confirmed_flush_lsn FROM pg_catalog.pg_replication_slots WHERE slot_name = {slot}")
-}
-
 /// The next messages of the copy, in the form of the stream, as rows of one binary column.
-fn chunk_command(copy: &str, publication: &str, messages: u32) -> String {
+fn chunk_command(copy: &str, publication: &str, until: Lsn, messages: u32) -> String {
     let (copy, publications) = (sql::literal(copy), sql::literal(&sql::identifier(publication)));
     format!(
-        "COPY (SELECT data FROM pg_catalog.pg_logical_slot_get_binary_changes({copy}, NULL, {messages}, \
+        "COPY (SELECT data FROM pg_catalog.pg_logical_slot_get_binary_changes({copy}, '{until}', {messages}, \
          'proto_version', '1', 'publication_names', {publications})) TO STDOUT (FORMAT binary)"
     )
 }
 
-/// Whether the server cannot do what catch-up asks for, so that asking again is in vain.
+/// Whether the server cannot do what catch-up asks for, or cannot come to the end of it. A stream gets as far as can
+/// be, and says what is wrong there.
 pub(super) fn is_refusal(code: &str) -> bool {
-    matches!(code, "0A000" | "42501" | "55000") || code.starts_with("53")
+    let is_cut = ["08", "57P"].iter().any(|class| code.starts_with(class));
+    !is_cut && !matches!(code, "55006" | "42704")
 }
 
-/// Whether a backlog is long enough for catch-up to pay.
-pub(super) fn pays(position: Lsn, server: Lsn, above: Option<u64>) -> bool {
-    above.is_some_and(|above| server.0.saturating_sub(position.0) > above.max(NEAR))
+/// Whether a backlog is long enough for catch-up to pay, and does not have to be decoded again and again.
+pub(super) fn pays(slot: Place, position: Lsn, server: Lsn, above: Option<u64>) -> bool {
+    let is_long = |above: u64| server.0.saturating_sub(position.0) > above.max(NEAR);
+    let reached = Place { confirmed: position.max(slot.confirmed), ..slot };
+    above.is_some_and(is_long) && reached.decoded_again() <= MOST_DECODED_AGAIN
+}
+
+/// After catch-up was refused, or was too slow, the stream has its turn: longer and longer.
+#[derive(Debug)]
+pub(super) struct Refusals {
+    pause: Duration,
+    until: Option<Instant>,
+}
+
+const FIRST_PAUSE: Duration = Duration::from_secs(300);
+const LONGEST_PAUSE: Duration = Duration::from_secs(3600);
+
+impl Refusals {
+    pub(super) fn none() -> Self {
+        Self { pause: FIRST_PAUSE, until: None }
+    }
+
+    /// How long it is not tried from now on.
+    pub(super) fn add(&mut self, now: Instant) -> Duration {
+        let pause = self.pause;
+        self.until = Some(now + pause);
+        self.pause = (pause * 2).min(LONGEST_PAUSE);
+        pause
+    }
+
+    pub(super) fn stand(&self, now: Instant) -> bool {
+        self.until.is_some_and(|until| now < until)
+    }
 }
 
 #[cfg(test)]
@@ -237,25 +366,57 @@ mod tests {
     #[test]
     fn names_are_quoted_as_often_as_they_are_nested() {
         assert_eq!(
-            chunk_command("orders", "it's \"p\"", 7),
-            "COPY (SELECT data FROM pg_catalog.pg_logical_slot_get_binary_changes('orders', NULL, 7, \
+            chunk_command("orders", "it's \"p\"", Lsn(16), 7),
+            "COPY (SELECT data FROM pg_catalog.pg_logical_slot_get_binary_changes('orders', '0/10', 7, \
              'proto_version', '1', 'publication_names', '\"it''s \"\"p\"\"\"')) TO STDOUT (FORMAT binary)"
         );
     }
 
-    #[test]
-    fn only_a_long_backlog_is_caught_up_with_and_only_when_asked_for() {
-        let behind = Lsn(1000 + NEAR * 2);
-        assert!(pays(Lsn(1000), behind, Some(0)));
-        assert!(!pays(Lsn(1000), behind, Some(NEAR * 2)));
-        assert!(!pays(Lsn(1000), Lsn(1000 + NEAR), Some(0)));
-        assert!(!pays(Lsn(1000), Lsn(u64::MAX), None));
-        assert!(!pays(behind, Lsn(1000), Some(0)));
+    fn at(restart: u64, confirmed: u64) -> Place {
+        Place { restart: Lsn(restart), confirmed: Lsn(confirmed) }
     }
 
     #[test]
-    fn a_want_of_slots_or_rights_is_a_refusal_and_a_cut_session_is_none() {
-        assert!(["53400", "53100", "42501"].iter().all(|code| is_refusal(code)));
-        assert!(!["57P01", "55006", "42704", "XX000"].iter().any(|code| is_refusal(code)));
+    fn only_a_long_backlog_is_caught_up_with_and_only_when_asked_for() {
+        let (slot, behind) = (at(900, 1000), Lsn(1000 + NEAR * 2));
+        assert!(pays(slot, Lsn(1000), behind, Some(0)));
+        assert!(!pays(slot, Lsn(1000), behind, Some(NEAR * 2)));
+        assert!(!pays(slot, Lsn(1000), Lsn(1000 + NEAR), Some(0)));
+        assert!(!pays(slot, Lsn(1000), Lsn(u64::MAX), None));
+        assert!(!pays(slot, behind, Lsn(1000), Some(0)));
+    }
+
+    #[test]
+    fn a_slot_that_begins_far_behind_is_streamed() {
+        let reached = MOST_DECODED_AGAIN + 1000;
+        for (slot, position, expected) in [
+            (at(1000, reached), reached, true),
+            (at(999, reached), reached, false),
+            // Read and not confirmed counts too: the copy is moved over it.
+            (at(1000, 2000), reached, true),
+            (at(1000, 2000), reached + 1, false),
+            (at(1000, reached + 1), 0, false),
+        ] {
+            assert_eq!(pays(slot, Lsn(position), Lsn(u64::MAX), Some(0)), expected, "{slot:?} {position}");
+        }
+    }
+
+    #[test]
+    fn whatever_the_server_cannot_do_is_a_refusal_and_a_cut_session_is_none() {
+        assert!(["53400", "53100", "42501", "22021", "57014", "XX000"].iter().all(|code| is_refusal(code)));
+        assert!(!["57P01", "57P05", "08006", "55006", "42704"].iter().any(|code| is_refusal(code)));
+    }
+
+    #[test]
+    fn after_every_refusal_the_stream_has_a_longer_turn() {
+        let (mut refusals, now) = (Refusals::none(), Instant::now());
+        assert!(!refusals.stand(now));
+        let pauses: Vec<_> = (0..6).map(|_| refusals.add(now)).collect();
+        assert_eq!(
+            pauses.iter().map(Duration::as_secs).collect::<Vec<_>>(),
+            [300, 600, 1200, 2400, 3600, 3600]
+        );
+        assert!(refusals.stand(now + LONGEST_PAUSE - Duration::from_secs(1)));
+        assert!(!refusals.stand(now + LONGEST_PAUSE));
     }
 }

@@ -30,6 +30,7 @@ mod outlet;
 mod pace;
 mod parked;
 mod session;
+mod unsendable;
 
 use std::{
     sync::Arc,
@@ -39,7 +40,11 @@ use std::{
 use crds::Reason;
 use tokio::sync::watch;
 
-use super::{connection::Connection, error::SourceError, route::Router};
+use super::{
+    connection::Connection,
+    error::{ServerError, SourceError, is_invalid_text},
+    route::Router,
+};
 use crate::{
     change::Entrance,
     config::SourceConfig,
@@ -49,7 +54,7 @@ use crate::{
     progress::Progress,
 };
 use backoff::Backoff;
-use catch_up::CatchUp;
+use catch_up::{CatchUp, Place, Refusals};
 pub(super) use continuity::{Origin, identify, left};
 use gather::{Gather, Heard};
 pub(super) use lock::take as lock;
@@ -81,7 +86,6 @@ pub struct ReaderEnds {
 const SLOT_IN_USE_PATIENCE: Duration = Duration::from_secs(10);
 /// A stream this far behind the server may have a long backlog before it.
 const FAR_BEHIND: Duration = Duration::from_secs(30);
-const BETWEEN_LOOKS: Duration = Duration::from_secs(60);
 /// To confirm the last position, when everything else has ended and the connection is gone.
 const FAREWELL_LIMIT: Duration = Duration::from_secs(5);
 
@@ -101,10 +105,11 @@ pub struct Reader {
     /// The last position that PostgreSQL was told.
     told: Lsn,
     slot_in_use_since: Option<Instant>,
-    /// When it was last known how many bytes the stream is behind.
-    looked_behind: Option<Instant>,
-    /// The server cannot do what catch-up asks for.
-    catch_up_refused: bool,
+    refusals: Refusals,
+    /// What the server had written when a stream ended by an error of its own: nothing is well before that is passed.
+    failing: Option<Lsn>,
+    /// The last text that could not be sent, named.
+    unsendable: Option<(ServerError, Fault)>,
     ended_since: Option<Instant>,
 }
 
@@ -129,8 +134,9 @@ impl Reader {
             origin: None,
             told: Lsn::default(),
             slot_in_use_since: None,
-            looked_behind: None,
-            catch_up_refused: false,
+            refusals: Refusals::none(),
+            failing: None,
+            unsendable: None,
             ended_since: None,
         }
     }
@@ -140,6 +146,7 @@ impl Reader {
     pub fn run(mut self) -> Result<(), Fault> {
         let mut backoff = Backoff::new();
         let ended = loop {
+            let before = self.router.committed();
             match self.stream(&mut backoff) {
                 Ok(Ended::Job) => break Ok(()),
                 Ok(Ended::Behind) if self.is_over() => break Ok(()),
@@ -150,7 +157,10 @@ impl Reader {
                     }
                 }
             }
-            self.wait(backoff.next());
+            if self.router.committed() > before {
+                backoff.reset();
+            }
+            self.wait(backoff.next(self.failing.is_some()));
             if self.is_over() {
                 break Ok(());
             }
@@ -165,43 +175,76 @@ impl Reader {
         let interval = feedback::interval(&mut connection)?;
         lock::take(&mut connection, &self.config.slot)?;
         let origin = self.check_continuity(&mut connection)?;
-        self.looked_behind = Some(Instant::now());
-        if self.wants_to_read() && self.catch_up_pays(origin) {
+        let slot = catch_up::place(&mut connection, &self.config.slot)?;
+        if self.wants_to_read() && self.catch_up_pays(slot, origin.flushed) {
             self.origin = Some(origin);
-            backoff.reset();
-            self.reading(origin);
-            let Some(session) = self.catch_up(connection)? else { return Ok(Ended::Behind) };
+            self.reading(origin, backoff);
+            let Some(session) = self.catch_up(connection, slot)? else { return Ok(Ended::Behind) };
             connection = session;
         }
         self.start_replication(&mut connection)?;
         self.origin = Some(origin);
-        backoff.reset();
-        self.reading(origin);
-        Session::new(self, connection, interval).run()
+        self.reading(origin, backoff);
+        let ended = Session::new(self, connection, interval).run();
+        if let Err(SourceError::Server(error)) = ended {
+            self.failing = error.is_of_the_stream().then_some(origin.flushed);
+            return Err(SourceError::Stream(error));
+        }
+        ended
     }
 
-    fn catch_up_pays(&self, origin: Origin) -> bool {
-        !self.catch_up_refused && catch_up::pays(self.position(), origin.flushed, self.config.catch_up)
+    fn catch_up_pays(&self, slot: Place, server: Lsn) -> bool {
+        let is_refused = self.refusals.stand(Instant::now());
+        !is_refused && catch_up::pays(slot, self.position(), server, self.config.catch_up)
     }
 
     /// Gives the session back for the stream; nothing when another has to be opened.
-    fn catch_up(&mut self, connection: Connection) -> Result<Option<Connection>, SourceError> {
-        match CatchUp::new(self, connection).run() {
+    fn catch_up(&mut self, connection: Connection, slot: Place) -> Result<Option<Connection>, SourceError> {
+        match CatchUp::new(self, connection, slot).run() {
+            Ok(catch_up::Ended::Near(connection)) => {
+                self.refusals = Refusals::none();
+                Ok(Some(connection))
+            }
+            Ok(catch_up::Ended::Left) => Ok(None),
+            Ok(catch_up::Ended::TooSlow(connection)) => {
+                self.refused("the server decodes too much for every chunk");
+                Ok(Some(connection))
+            }
             Err(SourceError::Server(error)) if catch_up::is_refusal(&error.code) => {
-                tracing::warn!(slot = %self.config.slot, error = %error, "catch-up was refused, streaming instead");
-                self.catch_up_refused = true;
+                self.refused(&error.to_string());
                 Ok(None)
             }
-            ended => ended,
+            Err(SourceError::Lost(error)) if error.kind() == std::io::ErrorKind::TimedOut => {
+                self.refused(&error.to_string());
+                Err(SourceError::Lost(error))
+            }
+            Err(error) => Err(error),
         }
     }
 
-    /// Whether it is time to see if the backlog is one for catch-up.
+    fn refused(&mut self, why: &str) {
+        let pause = self.refusals.add(Instant::now());
+        tracing::warn!(slot = %self.config.slot, error = why, ?pause, "catch-up was given up, streaming instead");
+    }
+
+    /// Whether what is received is old, and the server was last seen so far ahead that catch-up pays.
     fn fell_behind(&self) -> bool {
         let age = self.router.commit_time().and_then(|time| time.elapsed().ok());
-        let looked = self.looked_behind.is_some_and(|looked| looked.elapsed() < BETWEEN_LOOKS);
-        let wanted = self.config.catch_up.is_some() && !self.catch_up_refused;
-        wanted && age.is_some_and(|age| age > FAR_BEHIND) && !looked
+        if age.is_none_or(|age| age < FAR_BEHIND) {
+            return false;
+        }
+        let seen = self.progress.slot_place();
+        seen.is_some_and(|(restart, confirmed, server)| {
+            self.catch_up_pays(Place { restart, confirmed }, server)
+        })
+    }
+
+    /// Something has come: whatever the server failed at is passed.
+    fn heard(&mut self, received: Lsn) {
+        if self.failing.is_some_and(|failing| received >= failing) {
+            self.failing = None;
+            self.progress.clear(&Part::Source);
+        }
     }
 
     fn wants_to_read(&self) -> bool {
@@ -237,12 +280,16 @@ impl Reader {
         Ok(origin)
     }
 
-    fn reading(&mut self, origin: Origin) {
+    fn reading(&mut self, origin: Origin, backoff: &mut Backoff) {
         self.router.reconnected();
         self.slot_in_use_since = None;
         self.hold.send_replace(Hold::Held { timeline: origin.timeline });
         self.progress.set_streaming(true);
-        self.progress.clear(&Part::Source);
+        // A server that fails at a position lets every stream begin, and fails there again.
+        if self.failing.is_none() {
+            backoff.reset();
+            self.progress.clear(&Part::Source);
+        }
         tracing::info!(slot = %self.config.slot, lsn = %self.position(), "stream started");
     }
 
@@ -258,7 +305,7 @@ impl Reader {
         self.progress.set_streaming(false);
         // What was there has to be looked at, or made, again.
         let judge_again = matches!(error, SourceError::Moved(_)) || error.is_missing_publication();
-        let fault = error.fault(&self.config);
+        let fault = self.named(error);
         if fault.course == Course::Halt || judge_again {
             return Err(fault);
         }
@@ -274,6 +321,21 @@ impl Reader {
             tracing::warn!(slot = %self.config.slot, error = %fault, "stream interrupted, retrying");
         }
         Ok(())
+    }
+
+    fn named(&mut self, error: SourceError) -> Fault {
+        let error = match error {
+            SourceError::Stream(error) if is_invalid_text(&error) => error,
+            other => return other.fault(&self.config),
+        };
+        if let Some((known, fault)) = &self.unsendable
+            && *known == error
+        {
+            return fault.clone();
+        }
+        let fault = unsendable::name(&error, &self.config);
+        self.unsendable = Some((error, fault.clone()));
+        fault
     }
 
     /// Routes every whole frame, and looks at the catalogue where the router has to know more.

@@ -176,6 +176,7 @@ impl<'a> Session<'a> {
         let heard = self.reader.digest(&mut self.gather)?;
         // A quiet stream is not behind, however old its last commit.
         self.behind |= self.reader.router.committed() > before && self.reader.fell_behind();
+        self.reader.heard(heard.received);
         self.reader.progress.received(heard.received);
         self.feedback.received(heard.received);
         if heard.asked {
