@@ -31,8 +31,8 @@ use kube::{
 };
 use serde_json::{Value, json};
 
-pub use self::turn::Turns;
 use self::{deadline::Deadline, evidence::Past};
+pub use self::{evidence::has_reached_nothing, turn::Turns};
 use crate::{
     apply,
     control::{Control, Silence},
@@ -74,6 +74,8 @@ pub struct Cleanup<'a> {
     pub observation: &'a Observation,
     /// What was said of the job last.
     pub status: &'a ReplicationJobStatus,
+    /// No worker was ever seen to reach the source, and the last one said that it cannot.
+    pub reached_nothing: bool,
     pub created_at: Option<Timestamp>,
     pub deleted_at: Timestamp,
 }
@@ -87,11 +89,6 @@ impl Cleanup<'_> {
         }
         let nothing = self.observation.pods.is_empty() && self.past().has_made_nothing();
         nothing && (self.deployment().is_some() || self.has_no_deployment().await)
-    }
-
-    /// Whether a worker ran, and none was ever seen to reach the source.
-    pub fn has_reached_nothing(&self) -> bool {
-        self.past().has_reached_nothing()
     }
 
     /// Takes the next step. `now` by the API server's clock.
@@ -116,7 +113,7 @@ impl Cleanup<'_> {
 
     fn deadline(&self, trying: Duration) -> Deadline {
         let (deleted_at, timeout) = (self.deleted_at, self.job.deletion.timeout);
-        Deadline { deleted_at, timeout, trying, reached_nothing: self.has_reached_nothing() }
+        Deadline { deleted_at, timeout, trying, reached_nothing: self.reached_nothing }
     }
 
     fn past(&self) -> Past<'_> {

@@ -3,7 +3,7 @@
 use std::{fs, path::Path};
 
 /// Rooms that decide and do not act: no client, no clock, no await.
-const PURE: [&str; 10] = [
+const PURE: [&str; 12] = [
     "validate.rs",
     "plan.rs",
     "plan/",
@@ -14,6 +14,8 @@ const PURE: [&str; 10] = [
     "names.rs",
     "observe/steer.rs",
     "apply/fit.rs",
+    "cleanup/evidence.rs",
+    "cleanup/deadline.rs",
 ];
 const IMPURE_WORDS: [&str; 9] = [
     "kube::Client",

@@ -3,10 +3,10 @@
 //! A slot that stays fills the source's disk, so only proof counts. A status proves little by itself, because
 //! somebody may have wiped it.
 
-use crds::{ReplicationJobStatus, spec::DesiredState};
+use crds::{Reason, ReplicationJobStatus, spec::DesiredState};
 use jiff::{SignedDuration, Timestamp};
 
-use crate::{job::Job, live::LiveObject, plan::stopped_until};
+use crate::{job::Job, live::LiveObject, plan::stopped_until, status::verdict::SOURCE_HEALTHY};
 
 /// Nobody has run a worker, deleted everything, and wiped the status within this time.
 const AT_ONCE: SignedDuration = SignedDuration::from_secs(60);
@@ -44,11 +44,19 @@ impl Past<'_> {
         let is_known = !conditions.is_empty() || lived.is_some_and(|lived| lived < AT_ONCE);
         slot.is_none() && worker.is_none() && is_known
     }
+}
 
-    /// A worker ran, and was never seen to reach the source: most likely it could not.
-    pub(super) fn has_reached_nothing(&self) -> bool {
-        self.status.slot.is_none() && !self.status.conditions.is_empty()
-    }
+/// A worker ran, was never seen to reach the source, and said last that it cannot.
+pub fn has_reached_nothing(status: &ReplicationJobStatus) -> bool {
+    let source = status.conditions.iter().find(|condition| condition.type_ == SOURCE_HEALTHY);
+    let reason =
+        source.filter(|source| source.status == "False").and_then(|source| source.reason.parse().ok());
+    status.slot.is_none() && reason.is_some_and(is_no_way)
+}
+
+fn is_no_way(reason: Reason) -> bool {
+    use Reason::{SourceAuthenticationFailed, SourceDatabaseMissing, SourceTlsFailed, SourceUnreachable};
+    matches!(reason, SourceUnreachable | SourceAuthenticationFailed | SourceTlsFailed | SourceDatabaseMissing)
 }
 
 #[cfg(test)]
@@ -124,5 +132,25 @@ mod tests {
         let seen = Slot { name: "s".into(), wal_status: String::new(), safe_wal_bytes: None };
         let slot = ReplicationJobStatus { slot: Some(seen), ..written() };
         assert!(!made_nothing("Running", &worker, None, 2) && !made_nothing("Running", &slot, None, 2));
+    }
+
+    #[test]
+    fn only_a_worker_that_said_so_has_reached_nothing() {
+        let said = |status: &str, reason: &str| {
+            let mut written = written();
+            written.conditions[0].type_ = SOURCE_HEALTHY.into();
+            written.conditions[0].status = status.into();
+            written.conditions[0].reason = reason.into();
+            written
+        };
+        assert!(has_reached_nothing(&said("False", "SourceUnreachable")));
+        for other in
+            [said("Unknown", "NotObserved"), said("False", "SlotLost"), said("True", "Healthy"), written()]
+        {
+            assert!(!has_reached_nothing(&other), "{other:?}");
+        }
+        let seen = Slot { name: "s".into(), wal_status: String::new(), safe_wal_bytes: None };
+        let reached = ReplicationJobStatus { slot: Some(seen), ..said("False", "SourceUnreachable") };
+        assert!(!has_reached_nothing(&reached));
     }
 }

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 
 use super::{Line, MOVING, Operator, RESTING, ReconcileError, identity, nothing_known};
 use crate::{
-    cleanup::{Cleanup, Progress, server_time},
+    cleanup::{Cleanup, Progress, has_reached_nothing, server_time},
     job::{Identity, Job, drop_slot},
     live::Kind,
     names,
@@ -58,16 +58,20 @@ impl Line<'_> {
         }
         let secrets = operator.secrets.resolve(self.resource).await;
         let plan = self.plan(job, secrets.as_ref().ok());
-        cleanup.plan = plan.as_ref();
         let facts = Facts { job: Ok(job), plan: plan.as_ref(), ..nothing_known(identity, &observation) };
         if shown.stage != Stage::Deleting {
+            if has_reached_nothing(&shown) {
+                operator.memory.note_unreached(&identity.uid);
+            }
             // Before the first step: a worker may take its time to drain, and people see what is going on.
             let deleting = Some("The worker loads what it holds; then slot and publication are dropped.");
             operator.report(identity, &shown, &Facts { deleting, ..facts.clone() }).await?;
         }
+        cleanup.plan = plan.as_ref();
+        cleanup.reached_nothing = operator.memory.is_unreached(&identity.uid);
         match cleanup.step(operator.server_now(&identity.namespace).await).await {
             Progress::Done => operator.release(identity).await,
-            Progress::GivenUp(_) if cleanup.has_reached_nothing() => {
+            Progress::GivenUp(_) if cleanup.reached_nothing => {
                 operator.report_nothing_reached(identity, &job.remedy()).await;
                 operator.release(identity).await
             }
@@ -92,7 +96,20 @@ impl Line<'_> {
         let Operator { client, tokens, turns, .. } = self.operator;
         let created_at = self.resource.metadata.creation_timestamp.as_ref().map(|time| time.0);
         let live = self.live;
-        Cleanup { client, tokens, turns, job, plan: None, live, observation, status, created_at, deleted_at }
+        let (plan, reached_nothing) = (None, false);
+        Cleanup {
+            client,
+            tokens,
+            turns,
+            job,
+            plan,
+            live,
+            observation,
+            status,
+            reached_nothing,
+            created_at,
+            deleted_at,
+        }
     }
 }
 

@@ -1,7 +1,7 @@
 //! What the operator remembers of jobs, because a watch may still show them as they were.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     sync::{Mutex, MutexGuard, PoisonError},
     time::Instant,
 };
@@ -17,6 +17,8 @@ pub struct Memory {
     written: Mutex<HashMap<String, ReplicationJobStatus>>,
     /// The jobs that were let go lately.
     forgotten: Mutex<HashMap<String, Instant>>,
+    /// The deleted jobs that never reached their source. Their status says so no more, once they are being deleted.
+    unreached: Mutex<HashSet<String>>,
 }
 
 impl Memory {
@@ -31,9 +33,18 @@ impl Memory {
     /// The job was let go.
     pub(super) fn forget(&self, uid: &str) {
         lock(&self.written).remove(uid);
+        lock(&self.unreached).remove(uid);
         let mut forgotten = lock(&self.forgotten);
         forgotten.retain(|_, since| since.elapsed() < RESTING);
         forgotten.insert(uid.to_owned(), Instant::now());
+    }
+
+    pub(super) fn note_unreached(&self, uid: &str) {
+        lock(&self.unreached).insert(uid.to_owned());
+    }
+
+    pub(super) fn is_unreached(&self, uid: &str) -> bool {
+        lock(&self.unreached).contains(uid)
     }
 
     pub(super) fn is_forgotten(&self, uid: &str) -> bool {
