@@ -19,6 +19,9 @@ use crate::{
 
 /// Bytes; an event's note holds a kilobyte.
 const LONGEST_NOTE: usize = 1000;
+/// Events of one reason and one action are counted as one, which keeps the note of the first.
+const RECONCILE: &str = "Reconcile";
+const CLEANUP: &str = "Cleanup";
 
 /// Replaces the status, if it differs from what was written last.
 pub async fn patch(
@@ -71,30 +74,32 @@ pub async fn tell(
     now: &ReplicationJobStatus,
 ) {
     for transition in transitions(&before.conditions, &now.conditions) {
-        publish(recorder, identity, transition).await;
+        publish(recorder, identity, RECONCILE, transition).await;
     }
 }
 
 /// Warns that something stays behind at the source.
 pub async fn warn_of_leak(recorder: &Recorder, identity: &Identity, message: &str) {
     let reason = Reason::CleanupFailed.to_string();
-    publish(recorder, identity, Transition { warning: true, reason, message: message.to_owned() }).await;
+    publish(recorder, identity, CLEANUP, Transition { warning: true, reason, message: message.to_owned() })
+        .await;
 }
 
 /// Tells of a deletion what nobody needs to worry about.
 pub async fn tell_of_deletion(recorder: &Recorder, identity: &Identity, message: &str) {
     let reason = Reason::Deleting.to_string();
-    publish(recorder, identity, Transition { warning: false, reason, message: message.to_owned() }).await;
+    publish(recorder, identity, CLEANUP, Transition { warning: false, reason, message: message.to_owned() })
+        .await;
 }
 
-async fn publish(recorder: &Recorder, identity: &Identity, transition: Transition) {
+async fn publish(recorder: &Recorder, identity: &Identity, action: &str, transition: Transition) {
     let Transition { warning, reason, mut message } = transition;
     message.truncate(message.floor_char_boundary(LONGEST_NOTE));
     let event = Event {
         type_: if warning { EventType::Warning } else { EventType::Normal },
         reason,
         note: Some(message),
-        action: "Reconcile".into(),
+        action: action.to_owned(),
         secondary: None,
     };
     if let Err(error) = recorder.publish(&event, &reference(identity)).await {
