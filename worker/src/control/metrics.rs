@@ -91,7 +91,11 @@ fn positions(page: &mut Page<'_>, view: &View) -> fmt::Result {
         "PostgreSQL was told that up to here all is safe",
         view.confirmed.0,
     )?;
-    page.gauge("dbmazz_lag_bytes", "WAL from received to durable", view.lag_bytes as f64)?;
+    page.gauge(
+        "dbmazz_lag_bytes",
+        "WAL from received to durable; while nothing comes, from where the server was seen",
+        view.lag_bytes as f64,
+    )?;
     page.gauge("dbmazz_lag_seconds", LAG, view.lag_ms as f64 / 1e3)?;
     page.gauge("dbmazz_held_bytes", "Held in memory between socket and answer", view.held_bytes as f64)?;
     page.counter("dbmazz_reconnects", "Replication connections made again", view.reconnects)

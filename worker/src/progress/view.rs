@@ -69,7 +69,7 @@ impl Progress {
             changes_pending: changes_received.saturating_sub(done),
             changes_done: done,
             held_bytes: self.held_bytes.load(Relaxed),
-            lag_bytes: received.since(durable),
+            lag_bytes: received.max(self.beyond()).since(durable),
             lag_ms: self.pending_ms().max(loads.recent_lag_ms(Instant::now())).max(self.silent_ms()),
             reconnects: self.reconnects.load(Relaxed),
             load_retries: self.load_retries.load(Relaxed),
@@ -89,6 +89,12 @@ impl Progress {
         let silent = self.elapsed_ms().saturating_sub(self.heard.load(Relaxed));
         let flows = self.streaming.load(Relaxed) && self.state() == State::Running;
         if flows && silent < QUIET_MS { 0 } else { silent }
+    }
+
+    /// Where the server was when it was looked at last, while nothing comes from there by itself.
+    fn beyond(&self) -> Lsn {
+        let seen = lock(&self.slot).as_ref().and_then(|slot| slot.server);
+        seen.filter(|_| self.silent_ms() > 0).unwrap_or_default()
     }
 
     fn pending_ms(&self) -> u64 {
@@ -112,6 +118,17 @@ mod tests {
         progress.set_state(state);
         progress.set_streaming(streaming);
         progress
+    }
+
+    #[test]
+    fn bytes_that_were_never_received_count_while_nothing_comes() {
+        let slot = || Some(SlotHealth { server: Some(Lsn(1_001)), ..SlotHealth::default() });
+        for (state, bytes) in [(State::Running, 0), (State::Paused, 1_000)] {
+            let progress = heard(2_000, state, true);
+            progress.durable(Lsn(1));
+            progress.slot_seen(slot());
+            assert_eq!(progress.view().lag_bytes, bytes, "{state}");
+        }
     }
 
     #[test]
