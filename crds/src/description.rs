@@ -26,7 +26,7 @@ pub const CONTROL_TOKEN: &str = "control/token";
 
 /// One job, resolved: the spec of a `ReplicationJob` and the names derived from the resource.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[serde(rename_all = "camelCase")]
 pub struct JobDescription {
     /// `namespace/name` of the resource.
     pub job: String,

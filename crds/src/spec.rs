@@ -54,7 +54,7 @@ pub use self::{
         printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp")
     )
 )]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[serde(rename_all = "camelCase")]
 pub struct ReplicationJobSpec {
     /// Running; Paused (the worker stays, reading stops); or Stopped (drained, no worker; the slot stays).
     #[serde(default)]
@@ -82,7 +82,7 @@ pub enum DesiredState {
 
 /// The source: PostgreSQL.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[serde(rename_all = "camelCase")]
 pub struct Source {
     /// The only kind of source there is.
     pub postgres: Postgres,
@@ -90,7 +90,7 @@ pub struct Source {
 
 /// The sink: StarRocks.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[serde(rename_all = "camelCase")]
 pub struct Sink {
     /// The only kind of sink there is.
     pub starrocks: Starrocks,

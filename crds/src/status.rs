@@ -1,11 +1,11 @@
 //! What is: the `status` of a `ReplicationJob`. Nothing in it that cannot be rebuilt.
 //!
-//! Every field is optional or has a default: a status is read back leniently, so that a job survives
-//! an operator that goes back a version.
+//! Every field is optional or has a default, and one that cannot be read is as if it were not there: another version
+//! of the operator may have written it, and none of it is needed to run the job.
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, de::DeserializeOwned};
 
 /// What the operator last saw. Coarse: for exact figures ask the worker's metrics.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -13,24 +13,44 @@ use serde::{Deserialize, Serialize};
 pub struct ReplicationJobStatus {
     /// The generation of the spec that this status speaks of.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(deserialize_with = "readable")]
     pub observed_generation: Option<i64>,
     /// One word for people. Programs read the conditions.
+    #[serde(deserialize_with = "readable")]
     pub stage: Stage,
     /// Ready, WorkerAvailable, SourceHealthy, SinkHealthy, UpToDate and Stalled.
     #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["type"]))]
+    #[serde(deserialize_with = "readable_ones")]
     pub conditions: Vec<Condition>,
     /// How far replication is.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(deserialize_with = "readable")]
     pub replication: Option<Replication>,
     /// The replication slot at the source.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(deserialize_with = "readable")]
     pub slot: Option<Slot>,
     /// The tables, in numbers.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(deserialize_with = "readable")]
     pub tables: Option<Tables>,
     /// The worker's process.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(deserialize_with = "readable")]
     pub worker: Option<WorkerStatus>,
+}
+
+/// What another version wrote in its own way counts as absent.
+fn readable<'de, D: Deserializer<'de>, T: DeserializeOwned + Default>(field: D) -> Result<T, D::Error> {
+    let written = serde_json::Value::deserialize(field)?;
+    Ok(serde_json::from_value(written).unwrap_or_default())
+}
+
+/// The entries of a list that can be read.
+fn readable_ones<'de, D: Deserializer<'de>, T: DeserializeOwned>(field: D) -> Result<Vec<T>, D::Error> {
+    let written = serde_json::Value::deserialize(field)?;
+    let entries = written.as_array().into_iter().flatten();
+    Ok(entries.filter_map(|entry| serde_json::from_value(entry.clone()).ok()).collect())
 }
 
 /// What a job is doing.
@@ -143,4 +163,28 @@ pub struct LastExit {
     pub reason: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub at: Option<Time>,
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_status_of_another_version_is_read_as_far_as_it_is_understood() {
+        let condition = json!({
+            "type": "Ready", "status": "True", "reason": "Replicating", "message": "",
+            "lastTransitionTime": "2026-01-01T00:00:00Z",
+        });
+        let written = json!({
+            "stage": "Hibernating", "observedGeneration": 7, "mood": "good",
+            "conditions": [condition, {"type": "Novel"}],
+            "replication": {"position": 1}, "slot": {"name": "s", "walStatus": "reserved", "colour": "red"},
+        });
+        let status: ReplicationJobStatus = serde_json::from_value(written).unwrap();
+        assert_eq!((status.stage, status.observed_generation), (Stage::Pending, Some(7)));
+        assert_eq!((status.conditions.len(), status.replication), (1, None));
+        assert_eq!(status.slot.map(|slot| slot.name).as_deref(), Some("s"));
+    }
 }

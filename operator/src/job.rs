@@ -2,8 +2,11 @@
 
 use std::time::Duration;
 
-use crds::{JobDescription, spec::DeletionPolicy, spec::DesiredState};
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
+use crds::{
+    JobDescription, ReplicationJob, ReplicationJobStatus,
+    spec::{DeletionPolicy, DesiredState},
+};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference};
 
 use crate::problem::sentences;
 
@@ -38,6 +41,12 @@ impl Job {
     /// What the user wishes.
     pub fn state(&self) -> DesiredState {
         self.description.spec.state
+    }
+
+    /// The resource as it was when it could be read.
+    pub fn resource(&self, metadata: &ObjectMeta, status: ReplicationJobStatus) -> ReplicationJob {
+        let (metadata, spec) = (metadata.clone(), self.description.spec.clone());
+        ReplicationJob { metadata, spec, status: Some(status) }
     }
 
     /// Makes the resource the owner of an object.

@@ -1,10 +1,10 @@
 //! `dbmazz-operator`: one process, which watches ReplicationJobs and serves its own metrics.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use anyhow::Context as _;
 use clap::Parser as _;
-use kube::{Client, runtime::events::Recorder};
+use kube::{Client, Config, runtime::events::Recorder};
 use operator::{
     endpoint::{Readiness, serve},
     metrics::Metrics,
@@ -18,6 +18,9 @@ use operator::{
 };
 use tokio::{net::TcpListener, signal::unix, task::JoinSet};
 use tracing_subscriber::EnvFilter;
+
+/// Of the API server, to one request.
+const LONGEST_ANSWER: Duration = Duration::from_secs(15);
 
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
@@ -39,7 +42,9 @@ async fn main() -> anyhow::Result<()> {
 }
 
 async fn start(settings: &Settings) -> anyhow::Result<JoinSet<anyhow::Result<()>>> {
-    let client = Client::try_default().await.context("no way to the api server")?;
+    let config = Config::infer().await.context("no way to the api server")?;
+    let watching = Client::try_from(config.clone()).context("no way to the api server")?;
+    let client = Client::try_from(answered(config)).context("no way to the api server")?;
     let metrics = Metrics::new();
     let operator = Arc::new(Operator {
         recorder: Recorder::new(client.clone(), names::FIELD_MANAGER.into()),
@@ -51,6 +56,7 @@ async fn start(settings: &Settings) -> anyhow::Result<JoinSet<anyhow::Result<()>
         turns: Default::default(),
         clock: Default::default(),
         client,
+        watching,
     });
     let scopes = settings.scopes();
     let readiness = Readiness::waiting_for(scopes.len());
@@ -67,6 +73,12 @@ async fn start(settings: &Settings) -> anyhow::Result<JoinSet<anyhow::Result<()>
         });
     }
     Ok(tasks)
+}
+
+/// A request that gets no answer would leave its job with an old status. Watches are silent for minutes, and have a
+/// client of their own.
+fn answered(config: Config) -> Config {
+    Config { read_timeout: Some(LONGEST_ANSWER), reset_reader_on_write: true, ..config }
 }
 
 fn defaults(settings: &Settings) -> Defaults {

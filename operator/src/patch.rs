@@ -5,7 +5,8 @@ use crds::{Reason, ReplicationJob, ReplicationJobStatus};
 use k8s_openapi::api::core::v1::ObjectReference;
 use kube::{
     Api, Client,
-    api::{Patch, PatchParams},
+    api::{DynamicObject, Patch, PatchParams},
+    core::ApiResource,
     runtime::events::{Event, EventType, Recorder},
 };
 use serde_json::json;
@@ -23,17 +24,19 @@ const LONGEST_NOTE: usize = 1000;
 const RECONCILE: &str = "Reconcile";
 const CLEANUP: &str = "Cleanup";
 
-/// Replaces the status, if it differs from what was written last.
+/// Replaces the status, if it differs from what is stored, and gives the version of the resource with it.
 pub async fn patch(
     client: &Client,
     identity: &Identity,
     before: &ReplicationJobStatus,
     now: &ReplicationJobStatus,
-) -> Result<bool, kube::Error> {
+) -> Result<Option<String>, kube::Error> {
     if before == now {
-        return Ok(false);
+        return Ok(None);
     }
-    let api = Api::<ReplicationJob>::namespaced(client.clone(), &identity.namespace);
+    // The answer holds the whole resource, which may be one that cannot be read.
+    let resource = ApiResource::erase::<ReplicationJob>(&());
+    let api = Api::<DynamicObject>::namespaced_with(client.clone(), &identity.namespace, &resource);
     // With the UID, so that the status of a resource that is gone never lands on its successor.
     let body = json!({
         "apiVersion": "dbmazz.dev/v1alpha1",
@@ -42,7 +45,8 @@ pub async fn patch(
         "status": now,
     });
     let parameters = PatchParams::apply(names::FIELD_MANAGER).force();
-    api.patch_status(&identity.name, &parameters, &Patch::Apply(body)).await.map(|_| true)
+    let written = api.patch_status(&identity.name, &parameters, &Patch::Apply(body)).await?;
+    Ok(Some(written.metadata.resource_version.unwrap_or_default()))
 }
 
 /// Puts the finalizer on the resource, or takes it off. False if somebody else was faster with another

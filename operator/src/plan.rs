@@ -111,7 +111,7 @@ pub fn plan(job: &Job, fingerprint: Option<&Fingerprint>, live: &Live, defaults:
         has_token: template::has_token(&template),
         objects: Objects {
             service_account: service_account(job),
-            config_map: config_map(job, description),
+            config_map: config_map(job, description, &template),
             service: service(job),
             deployment: deployment(job, &template, live),
         },
@@ -131,32 +131,38 @@ fn image(template: &Value) -> &str {
     template["spec"]["containers"][0]["image"].as_str().unwrap_or_default()
 }
 
-/// What of a description matters to a running worker's process: pausing, other tables and other sizes of loads are
-/// asked for over gRPC, and deletion is the operator's own affair.
+/// What is asked of a running worker over gRPC, or is the operator's own affair: a change restarts nobody.
+const RELOADED: &[&str] =
+    &["/spec/state", "/spec/deletion", "/spec/source/postgres/tables", "/spec/sink/starrocks/batch"];
+
+/// What of a description matters to a running worker's process.
 fn inputs(description: &Value) -> Value {
-    let mut inputs = description.clone();
-    if let Some(spec) = inputs["spec"].as_object_mut() {
-        spec.retain(|field, _| field != "state" && field != "deletion");
+    without(description, RELOADED)
+}
+
+fn without(description: &Value, pointers: &[&str]) -> Value {
+    let mut rest = description.clone();
+    for (parent, field) in pointers.iter().filter_map(|pointer| pointer.rsplit_once('/')) {
+        if let Some(parent) = rest.pointer_mut(parent).and_then(Value::as_object_mut) {
+            parent.remove(field);
+        }
     }
-    if let Some(source) = inputs.pointer_mut("/spec/source/postgres").and_then(Value::as_object_mut) {
-        source.remove("tables");
-    }
-    if let Some(sink) = inputs.pointer_mut("/spec/sink/starrocks").and_then(Value::as_object_mut) {
-        sink.remove("batch");
-    }
-    inputs
+    rest
 }
 
 fn service_account(job: &Job) -> Value {
     object(job, "v1", "ServiceAccount", json!({ "automountServiceAccountToken": false }))
 }
 
-fn config_map(job: &Job, mut description: Value) -> Value {
+fn config_map(job: &Job, mut description: Value, template: &Value) -> Value {
     // A worker that starts again by itself starts in the state, with the tables and the sizes, that are wished for.
     description["spec"]["state"] = json!(job.state());
     description["spec"]["source"]["postgres"]["tables"] = json!(job.description.spec.source.postgres.tables);
     description["spec"]["sink"]["starrocks"]["batch"] = json!(job.description.spec.sink.starrocks.batch);
-    object(job, "v1", "ConfigMap", json!({ "data": { "job.json": format!("{description:#}\n") } }))
+    let pair = &template["metadata"]["annotations"][template::CONFIGURATION];
+    let metadata = json!({ "annotations": { template::CONFIGURATION: pair } });
+    let data = json!({ "job.json": format!("{description:#}\n") });
+    object(job, "v1", "ConfigMap", json!({ "metadata": metadata, "data": data }))
 }
 
 fn service(job: &Job) -> Value {

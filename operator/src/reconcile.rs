@@ -6,10 +6,11 @@ mod memory;
 
 use std::time::{Duration, Instant};
 
-use crds::{ReplicationJob, ReplicationJobStatus, spec::DesiredState, status::Stage};
+use crds::{Reason, ReplicationJob, ReplicationJobStatus, spec::DesiredState, status::Stage};
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Pod;
 use kube::{Client, api::ObjectMeta, core::error_boundary::InvalidObject, runtime::events::Recorder};
+use tokio::time::timeout;
 
 pub use self::{clock::Clock, memory::Memory};
 use crate::{
@@ -26,7 +27,7 @@ use crate::{
     resolve::Secrets,
     status::{Facts, status},
     token::{Token, Tokens},
-    validate::validate,
+    validate::{last_known, validate},
 };
 
 /// The next look at a job that is as it should be.
@@ -38,10 +39,17 @@ const FAILED: Duration = Duration::from_secs(3);
 /// The next look at a job of which nothing is expected: only to be sure.
 const RESTING: Duration = Duration::from_secs(300);
 
+/// Every request has a time limit of its own; this ends a look that waits for too many of them, so that the next one
+/// can say so. A deletion waits for a drain, and bounds its steps by itself.
+const LONGEST_LOOK: Duration = Duration::from_secs(90);
+
 /// What every reconcile uses.
 #[allow(missing_debug_implementations, reason = "a client has no such form")]
 pub struct Operator {
+    /// For requests, each of which is answered in time or fails.
     pub client: Client,
+    /// For watches, which wait.
+    pub watching: Client,
     pub recorder: Recorder,
     pub secrets: Secrets,
     pub tokens: Tokens,
@@ -60,6 +68,12 @@ pub struct View {
     pub pods: Vec<std::sync::Arc<Pod>>,
 }
 
+impl View {
+    fn pods(&self) -> Vec<Pod> {
+        self.pods.iter().map(|pod| (**pod).clone()).collect()
+    }
+}
+
 /// What went wrong with the API server itself; it is tried again.
 #[derive(Debug, thiserror::Error)]
 pub enum ReconcileError {
@@ -67,36 +81,46 @@ pub enum ReconcileError {
     Refused(#[from] kube::Error),
     #[error("the watches have ended")]
     Blind,
+    #[error("a look at the job took longer than {LONGEST_LOOK:?}")]
+    TooLong,
 }
 
 impl Operator {
     /// Brings one job one step on. Returns when to look again.
     pub async fn reconcile(&self, resource: &ReplicationJob, view: View) -> Result<Duration, ReconcileError> {
-        let pods: Vec<Pod> = view.pods.iter().map(|pod| (**pod).clone()).collect();
+        let pods = view.pods();
         let line = Line { operator: self, resource, live: &view.live, pods: &pods };
         match &resource.metadata.deletion_timestamp {
             Some(deleted_at) if is_held(&resource.metadata) => line.leave(deleted_at.0).await,
             Some(_) => Ok(RESTING),
-            None => line.run().await,
+            None => timeout(LONGEST_LOOK, line.run()).await.map_err(|_| ReconcileError::TooLong)?,
         }
     }
 
-    /// A resource that cannot be read: it gets a status, and can be deleted, and stops nobody else.
-    pub async fn reconcile_poison(&self, poison: &InvalidObject) -> Result<Duration, ReconcileError> {
+    /// A resource that cannot be read: its worker goes on as it was told last, its status says so, and it can be
+    /// deleted like any other. It stops nobody else.
+    pub async fn reconcile_poison(
+        &self,
+        poison: &InvalidObject,
+        view: View,
+    ) -> Result<Duration, ReconcileError> {
         let identity = identity(&poison.metadata);
-        let fix = "correct the resource, or upgrade the operator if it was written for a newer one";
-        let problem = Problem::new(
-            crds::Reason::BadConfiguration,
-            &format!("the resource cannot be read: {}", poison.error),
-            fix,
-        );
-        if poison.metadata.deletion_timestamp.is_some() && is_held(&poison.metadata) {
-            return self.give_up(&identity, &problem).await;
+        let problem = unreadable(&poison.error);
+        let known = last_known(identity.clone(), &view.live);
+        // The guard keeps the metadata of such a resource and nothing else.
+        let before = self.memory.last(&identity.uid);
+        if poison.metadata.deletion_timestamp.is_some() {
+            return match known {
+                Some(job) => self.reconcile(&job.resource(&poison.metadata, before), view).await,
+                None if is_held(&poison.metadata) => self.give_up(&identity, &problem).await,
+                None => Ok(RESTING),
+            };
         }
-        let observation = Observation::default();
+        let pods = view.pods();
+        let observation = as_told_last(known.as_ref(), &identity, &pods, &view.live).await;
         let facts = Facts { job: Err(&problem), ..nothing_known(&identity, &observation) };
-        self.report(&identity, &ReplicationJobStatus::default(), &facts).await?;
-        Ok(RESTING)
+        let stage = self.report(&identity, &before, &facts).await?;
+        Ok(next_look(stage, &facts))
     }
 
     /// Forgets a job that is gone.
@@ -108,20 +132,19 @@ impl Operator {
         self.turns.give_back(uid);
     }
 
-    /// Status and events.
+    /// Status and events. `before` is the status as it is stored.
     async fn report(
         &self,
         identity: &Identity,
-        shown: &ReplicationJobStatus,
+        before: &ReplicationJobStatus,
         facts: &Facts<'_>,
     ) -> Result<Stage, ReconcileError> {
-        let before = self.memory.written(&identity.uid).unwrap_or_else(|| shown.clone());
-        let now = status(&before, facts, Timestamp::now());
-        if patch(&self.client, identity, &before, &now).await? {
+        let now = status(before, facts, Timestamp::now());
+        if let Some(version) = patch(&self.client, identity, before, &now).await? {
             self.metrics.status_written();
+            self.memory.write(&identity.uid, &now, version);
         }
-        self.memory.write(&identity.uid, &now);
-        tell(&self.recorder, identity, &before, &now).await;
+        tell(&self.recorder, identity, before, &now).await;
         self.metrics.staged(&identity.uid, Some(now.stage));
         Ok(now.stage)
     }
@@ -155,7 +178,10 @@ impl Line<'_> {
         };
         let observation = match &job {
             Ok(job) => observe(job, plan.as_ref(), self.pods, self.live, token.ok().flatten()).await,
-            Err(_) => look(self.pods, self.live, &identity.name),
+            Err(_) => {
+                let known = last_known(identity.clone(), self.live);
+                as_told_last(known.as_ref(), &identity, self.pods, self.live).await
+            }
         };
         if observation.command_refused.is_some() {
             // Perhaps for the token, which somebody may have changed.
@@ -168,7 +194,7 @@ impl Line<'_> {
             apply: applied.as_ref().err(),
             ..nothing_known(&identity, &observation)
         };
-        let stage = self.operator.report(&identity, &self.shown(), &facts).await?;
+        let stage = self.operator.report(&identity, &self.stored(), &facts).await?;
         Ok(next_look(stage, &facts))
     }
 
@@ -185,14 +211,35 @@ impl Line<'_> {
         self.operator.tokens.ensure(job).await.map(Some)
     }
 
-    fn shown(&self) -> ReplicationJobStatus {
-        self.resource.status.clone().unwrap_or_default()
+    /// The status as it is stored, which the watch may not show yet.
+    fn stored(&self) -> ReplicationJobStatus {
+        let metadata = &self.resource.metadata;
+        let (uid, version) =
+            (metadata.uid.as_deref().unwrap_or_default(), metadata.resource_version.as_deref());
+        self.operator.memory.stored(uid, &self.resource.status.clone().unwrap_or_default(), version)
+    }
+}
+
+fn unreadable(error: &str) -> Problem {
+    Problem::new(
+        Reason::BadConfiguration,
+        &format!("the resource cannot be read: {error}"),
+        "correct the resource, or upgrade the operator if it was written for a newer one; \
+         until then a worker that runs goes on as it was told last",
+    )
+}
+
+/// A worker is asked, and kept, as it was told last.
+async fn as_told_last(known: Option<&Job>, identity: &Identity, pods: &[Pod], live: &Live) -> Observation {
+    match known {
+        Some(job) => observe(job, None, pods, live, None).await,
+        None => look(pods, live, &identity.name),
     }
 }
 
 fn nothing_known<'a>(identity: &Identity, observation: &'a Observation) -> Facts<'a> {
     static UNREAD: std::sync::LazyLock<Problem> =
-        std::sync::LazyLock::new(|| Problem::new(crds::Reason::NotObserved, "the resource was not read", ""));
+        std::sync::LazyLock::new(|| Problem::new(Reason::NotObserved, "the resource was not read", ""));
     Facts {
         generation: identity.generation,
         job: Err(&UNREAD),
@@ -208,7 +255,7 @@ fn next_look(stage: Stage, facts: &Facts<'_>) -> Duration {
     let ready = facts.report().is_some_and(|report| report.ready);
     match stage {
         Stage::Stopped => RESTING,
-        Stage::Failed if facts.job.is_err() => RESTING,
+        Stage::Failed if facts.job.is_err() && facts.report().is_none() => RESTING,
         Stage::Failed => FAILED,
         _ if ready && facts.apply.is_none() => SETTLED,
         _ => MOVING,

@@ -117,7 +117,7 @@ fn stage(previous: Stage, facts: &Facts<'_>) -> Stage {
         return Stage::Deleting;
     }
     match (facts.wish(), facts.report()) {
-        (None, _) => Stage::Failed,
+        (None, None) => Stage::Failed,
         (Some(DesiredState::Stopped), _) if facts.observation.pods.is_empty() => Stage::Stopped,
         // Draining: it is still what it was.
         (Some(DesiredState::Stopped), _) => previous,

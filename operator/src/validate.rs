@@ -9,6 +9,7 @@ use crds::{JobDescription, Reason, ReplicationJob, check::check, limits::Wrong, 
 
 use crate::{
     job::{Deletion, Identity, Job},
+    live::{Kind, Live},
     names,
     problem::Problem,
 };
@@ -16,18 +17,27 @@ use crate::{
 /// Checks a resource once, so that nobody has to do it again.
 pub fn validate(resource: &ReplicationJob) -> Result<Job, Problem> {
     let identity = identity(resource)?;
-    let spec = &resource.spec;
+    let description = description(&identity, resource);
+    checked(identity, description)
+}
+
+/// The job as its worker was told last: what goes on while the resource is one that cannot be read.
+pub fn last_known(identity: Identity, live: &Live) -> Option<Job> {
+    let config_map = live.get(Kind::ConfigMap, &names::object(&identity.name))?;
+    let told = config_map.body["data"]["job.json"].as_str()?;
+    let description = serde_json::from_str(told).ok().filter(|_| config_map.is_owned_by(&identity.uid))?;
+    checked(identity, description).ok()
+}
+
+fn checked(identity: Identity, description: JobDescription) -> Result<Job, Problem> {
+    let spec = &description.spec;
     // What the worker would refuse is refused here, before it is asked for.
     check(spec).map_err(|Wrong { field, problem }| wrong(&field, &problem, "correct it"))?;
-    tables(&spec.source.postgres.tables)?;
     let drain_timeout = time("spec.worker.drainTimeout", &spec.worker.drain_timeout)?;
     let timeout = time("spec.deletion.timeout", &spec.deletion.timeout)?;
-    Ok(Job {
-        description: description(&identity, resource),
-        identity,
-        drain_timeout,
-        deletion: Deletion::new(spec.deletion.slot, spec.deletion.publication, timeout),
-    })
+    tables(&spec.source.postgres.tables)?;
+    let deletion = Deletion::new(spec.deletion.slot, spec.deletion.publication, timeout);
+    Ok(Job { identity, description, drain_timeout, deletion })
 }
 
 fn identity(resource: &ReplicationJob) -> Result<Identity, Problem> {
@@ -118,6 +128,19 @@ pub(crate) mod tests {
             job.deletion,
             Deletion { keep_slot: false, keep_publication: false, timeout: Duration::from_secs(300) }
         );
+    }
+
+    #[test]
+    fn a_job_is_known_by_what_its_worker_was_told_last() {
+        let job = job();
+        let told = json!({
+            "metadata": { "name": "dbmazz-orders", "ownerReferences": [{ "uid": job.identity.uid }] },
+            "data": { "job.json": json!(job.description).to_string() },
+        });
+        let live = Live { objects: vec![crate::live::LiveObject { kind: Kind::ConfigMap, body: told }] };
+        assert_eq!(last_known(job.identity.clone(), &live), Some(job.clone()));
+        let another = Identity { uid: "another".into(), ..job.identity };
+        assert_eq!(last_known(another, &live), None);
     }
 
     #[test]

@@ -66,7 +66,7 @@ pub async fn watch_jobs(operator: Arc<Operator>, namespace: Option<String>, read
 }
 
 fn prepare(operator: Arc<Operator>, namespace: Option<&str>) -> (Controller<Guarded>, Arc<Scope>) {
-    let client = operator.client.clone();
+    let client = operator.watching.clone();
     let mut controller = Controller::new(scoped::<Guarded>(&client, namespace), watcher::Config::default())
         .with_config(controller::Config::default().concurrency(AT_A_TIME));
     let mut objects = Vec::new();
@@ -97,7 +97,7 @@ async fn reconcile(resource: Arc<Guarded>, scope: Arc<Scope>) -> Result<Action, 
     let next = counted(&operator.metrics, async {
         match &resource.0 {
             Ok(resource) => operator.reconcile(resource, view).await,
-            Err(poison) => operator.reconcile_poison(poison).await,
+            Err(poison) => operator.reconcile_poison(poison, view).await,
         }
     });
     next.await.map(Action::requeue)

@@ -7,7 +7,7 @@ use crate::rules;
 
 /// How much one load carries, and how often a table is loaded.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[serde(rename_all = "camelCase")]
 pub struct Batch {
     /// Rows of one load at most.
     #[serde(default = "max_rows")]

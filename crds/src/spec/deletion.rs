@@ -7,7 +7,7 @@ use crate::rules;
 
 /// What happens at the source when the resource is deleted. Only what the job created is ever dropped.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[serde(rename_all = "camelCase")]
 pub struct Deletion {
     /// Delete, or Retain: a retained slot keeps WAL at the source until somebody drops it, and keeps its
     /// publication.

@@ -8,7 +8,7 @@ use crate::rules;
 
 /// Where PostgreSQL is, and what is read there.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[serde(rename_all = "camelCase")]
 pub struct Postgres {
     /// Host name or address. A direct connection: not a pooler.
     #[schemars(length(min = 1, max = 253), extend("x-kubernetes-validations" = rules::host()))]
@@ -41,7 +41,7 @@ pub struct Postgres {
 
 /// How the job treats its replication slot.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[serde(rename_all = "camelCase")]
 pub struct Slot {
     /// What happens when the slot, or WAL that it needs, is lost. Fail: the job halts with the reason SlotLost and
     /// keeps what StarRocks has; it is never made again over a gap.

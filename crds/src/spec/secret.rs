@@ -8,7 +8,7 @@ const SECRET_KEY: &str = r"^[-._a-zA-Z0-9]+$";
 
 /// A user name and a password, in a Secret of the job's namespace.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[serde(rename_all = "camelCase")]
 pub struct Credentials {
     /// The Secret, and its keys.
     pub secret_ref: CredentialsSecret,
@@ -16,7 +16,7 @@ pub struct Credentials {
 
 /// A Secret with a user name and a password.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[serde(rename_all = "camelCase")]
 pub struct CredentialsSecret {
     /// Name of the Secret.
     #[schemars(length(min = 1, max = 253), regex(pattern = SECRET_NAME))]
@@ -41,7 +41,7 @@ fn password_key() -> String {
 
 /// A Secret with a certificate authority in PEM.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[serde(rename_all = "camelCase")]
 pub struct CaSecret {
     /// Name of the Secret.
     #[schemars(length(min = 1, max = 253), regex(pattern = SECRET_NAME))]

@@ -8,7 +8,7 @@ use crate::rules;
 
 /// Where StarRocks is, and how rows get there.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[serde(rename_all = "camelCase")]
 #[schemars(extend("x-kubernetes-validations" = rules::rule(
     "self.consistency != 'Transaction' || self.onRefusedRow == 'Halt'",
     "consistency Transaction needs onRefusedRow Halt: a row that is parked would be missing from its transaction",

@@ -8,7 +8,7 @@ use crate::rules;
 
 /// How the connection to PostgreSQL is protected.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[serde(rename_all = "camelCase")]
 #[schemars(extend("x-kubernetes-validations" = rules::rule(
     "!has(self.caSecretRef) || self.mode in ['VerifyCA', 'VerifyFull']",
     "caSecretRef needs mode VerifyCA or VerifyFull: the other modes check no certificate",

@@ -7,7 +7,7 @@ use crate::rules;
 
 /// What becomes of values that StarRocks cannot hold, by what they are. Every one is counted.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[serde(rename_all = "camelCase")]
 pub struct Values {
     /// Dates and timestamps that are infinite, before the year 1 or after 9999: Halt the table; store Null; or
     /// create such columns as VARCHAR and store their Text.

@@ -9,7 +9,7 @@ use crate::rules;
 
 /// The worker's process and its pod.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[serde(rename_all = "camelCase")]
 #[schemars(extend("x-kubernetes-validations" = rules::rule(
     "!('memory' in self.resources.limits) || quantity(self.resources.limits['memory']).compareTo(quantity(self.buffer).add(quantity('16Mi'))) >= 0",
     "resources.limits.memory must exceed buffer by at least 16Mi, or the worker is killed under load",
@@ -67,7 +67,7 @@ pub enum LogLevel {
 
 /// Kubernetes quantities by resource name, such as `memory: 128Mi`.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[serde(rename_all = "camelCase")]
 pub struct Resources {
     /// What the scheduler sets aside.
     #[serde(default)]

@@ -6,7 +6,7 @@
 use crds::{JobDescription, spec::DesiredState};
 use serde_json::{Value, json};
 
-use super::{Fingerprint, STOPPED_SO_FAR, TEMPLATE, inputs, short_hash, template};
+use super::{Fingerprint, STOPPED_SO_FAR, TEMPLATE, inputs, short_hash, template, without};
 use crate::{
     job::Job,
     live::{Kind, Live, LiveObject},
@@ -27,8 +27,17 @@ pub(super) fn pinned(job: &Job, fingerprint: Option<&Fingerprint>, live: &Live) 
     let same_secrets = fingerprint.is_none_or(|now| Some(now) == fingerprint_of(&template).as_ref());
     // The two objects are watched apart: one may be newer than the other for a moment.
     let one_pair =
-        template["metadata"]["annotations"][template::CONFIGURATION] == short_hash(&inputs(&description));
+        template["metadata"]["annotations"][template::CONFIGURATION] == pair(job, &description, live)?;
     (same_job && same_secrets && one_pair).then_some(Pinned { template, description })
+}
+
+/// Of which template the description in use is one half. It says so by itself: what another version of the operator
+/// makes of the same description may be another hash. The first version did not write it down.
+fn pair(job: &Job, description: &Value, live: &Live) -> Option<String> {
+    const RELOADED_AT_FIRST: &[&str] =
+        &["/spec/state", "/spec/deletion", "/spec/source/postgres/tables", "/spec/sink/starrocks/batch"];
+    let written = own(job, live, Kind::ConfigMap)?.annotation(template::CONFIGURATION);
+    Some(written.map_or_else(|| short_hash(&without(description, RELOADED_AT_FIRST)), str::to_owned))
 }
 
 /// Whether a worker is wanted by what was applied last: a stopped one has nothing to keep.

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use super::{Defaults, Fingerprint, Freshness, Plan, cleanup::cleanup_job, plan};
 use crate::{
     job::Job,
-    live::{Live, LiveObject},
+    live::{Kind, Live, LiveObject},
     validate::{
         tests::{job, resource},
         validate,
@@ -246,4 +246,55 @@ fn a_pod_from_before_a_change_is_told_from_one_after_it() {
     let (before, after) = (planned(&job()), planned(&validate(&resource).unwrap()));
     assert!(after.made(&annotations(&after)));
     assert!(!after.made(&annotations(&before)));
+}
+
+/// What the operator of each released version had applied for the job of these tests, as `planned.json` was then.
+const RELEASED: [(&str, &str); 1] = [("0.1.0", include_str!("released/0.1.0.json"))];
+
+fn released(text: &str) -> Live {
+    let all: Value = serde_json::from_str(text).unwrap();
+    let objects = all["objects"].as_array().unwrap().iter().filter_map(|body| {
+        let kind = Kind::ALL.into_iter().find(|kind| body["kind"] == format!("{kind:?}"))?;
+        Some(LiveObject { kind, body: body.clone() })
+    });
+    Live { objects: objects.collect() }
+}
+
+#[test]
+fn an_upgrade_from_any_released_version_restarts_no_worker() {
+    for (version, objects) in RELEASED {
+        let live = released(objects);
+        let running = live.get(Kind::Deployment, "dbmazz-orders").unwrap().body["spec"]["template"].clone();
+        let first = plan(&job(), Some(&secrets()), &live, &defaults()).unwrap();
+        assert_eq!(template(&first), &running, "{version}");
+        let again = plan(&job(), Some(&secrets()), &applied(&first), &defaults()).unwrap();
+        assert_eq!(again, first, "{version}: and that is all");
+    }
+}
+
+/// A later version may know more fields, ask for more of them without a restart, and set up its pods otherwise.
+#[test]
+fn a_rollback_restarts_no_worker_whatever_the_later_version_made_of_the_same_job() {
+    let mut live = applied(&planned(&job()));
+    let hash = json!("of another version's inputs");
+    let annotation = "dbmazz.dev/job-description";
+    for object in &mut live.objects {
+        if object.kind == Kind::ConfigMap {
+            let mut told: Value =
+                serde_json::from_str(object.body["data"]["job.json"].as_str().unwrap()).unwrap();
+            told["spec"]["sink"]["starrocks"]["novelty"] = json!("on");
+            object.body["data"]["job.json"] = json!(told.to_string());
+            object.body["metadata"]["annotations"][annotation] = hash.clone();
+        }
+        if object.kind == Kind::Deployment {
+            let template = &mut object.body["spec"]["template"];
+            template["metadata"]["annotations"][annotation] = hash.clone();
+            template["spec"]["containers"][0]["env"] = json!([{ "name": "NOVELTY", "value": "on" }]);
+            let written = template.to_string();
+            object.body["metadata"]["annotations"]["dbmazz.dev/pod-template"] = json!(written);
+        }
+    }
+    let running = live.get(Kind::Deployment, "dbmazz-orders").unwrap().body["spec"]["template"].clone();
+    let after = plan(&job(), Some(&secrets()), &live, &defaults()).unwrap();
+    assert_eq!(template(&after), &running);
 }

@@ -2,20 +2,19 @@
 
 use std::time::Duration;
 
-use crds::{JobDescription, ReplicationJobSpec, ReplicationJobStatus, status::Stage};
+use crds::{ReplicationJobStatus, status::Stage};
 use jiff::Timestamp;
 
 use super::{Line, MOVING, Operator, RESTING, ReconcileError, identity, nothing_known};
 use crate::{
     cleanup::{Cleanup, Progress, has_reached_nothing, server_time},
     job::{Identity, Job, drop_slot},
-    live::Kind,
     names,
     observe::{Observation, look},
     patch::{hold, tell_of_deletion, warn_of_leak},
     problem::{Problem, sentences},
     status::Facts,
-    validate::validate,
+    validate::{last_known, validate},
 };
 
 impl Line<'_> {
@@ -29,7 +28,9 @@ impl Line<'_> {
         match validate(self.resource).or_else(|problem| self.as_it_ran().ok_or(problem)) {
             Ok(job) => self.clean_up(&job, deleted_at).await,
             // Wrong from the beginning: nothing was ever made of it.
-            Err(_) if self.live.objects.is_empty() && self.pods.is_empty() && self.shown().slot.is_none() => {
+            Err(_)
+                if self.live.objects.is_empty() && self.pods.is_empty() && self.stored().slot.is_none() =>
+            {
                 self.operator.release(&identity).await
             }
             Err(problem) => self.operator.give_up(&identity, &problem).await,
@@ -38,20 +39,16 @@ impl Line<'_> {
 
     /// A job that is wrong now, as it was when its worker got it: there lies its slot.
     fn as_it_ran(&self) -> Option<Job> {
-        let mut resource = self.resource.clone();
-        let map = self.live.get(Kind::ConfigMap, &names::object(&identity(&resource.metadata).name))?;
-        let ours = resource.metadata.uid.as_deref().is_some_and(|uid| map.is_owned_by(uid));
-        let text = map.body["data"]["job.json"].as_str().filter(|_| ours)?;
-        let description: JobDescription = serde_json::from_str(text).ok()?;
-        let deletion = std::mem::take(&mut resource.spec.deletion);
-        resource.spec = ReplicationJobSpec { deletion, ..description.spec };
+        let metadata = &self.resource.metadata;
+        let mut resource = last_known(identity(metadata), self.live)?.resource(metadata, self.stored());
+        resource.spec.deletion = self.resource.spec.deletion.clone();
         validate(&resource).ok()
     }
 
     async fn clean_up(&self, job: &Job, deleted_at: Timestamp) -> Result<Duration, ReconcileError> {
         let (operator, identity) = (self.operator, &job.identity);
         let observation = look(self.pods, self.live, &identity.name);
-        let shown = operator.memory.written(&identity.uid).unwrap_or_else(|| self.shown());
+        let shown = self.stored();
         let mut cleanup = self.cleanup(job, &observation, &shown, deleted_at);
         if cleanup.is_needless().await {
             return operator.release(identity).await;
@@ -80,7 +77,9 @@ impl Line<'_> {
                 operator.release(identity).await
             }
             Progress::Waiting(message) => {
-                operator.report(identity, &shown, &Facts { deleting: Some(&message), ..facts }).await?;
+                operator
+                    .report(identity, &self.stored(), &Facts { deleting: Some(&message), ..facts })
+                    .await?;
                 Ok(MOVING)
             }
         }

@@ -11,6 +11,8 @@ pub(super) fn ready(facts: &Facts<'_>) -> Verdict {
         return Verdict::new(Truth::False, Reason::Deleting, waiting_for);
     }
     match (facts.job, facts.apply) {
+        // The worker goes on as it was told last; that it is not what is asked for now is UpToDate's to say.
+        (Err(_), _) if facts.report().is_some() => {}
         (Err(problem), _) | (_, Some(problem)) => return Verdict::no(problem),
         _ if facts.wish() == Some(DesiredState::Stopped) => return stopped(facts),
         _ => {}
@@ -58,7 +60,8 @@ fn stopped_by_somebody() -> Verdict {
 }
 
 fn flowing(facts: &Facts<'_>) -> String {
-    let tables = facts.job.map_or(0, |job| job.description.spec.source.postgres.tables.len());
+    let Ok(job) = facts.job else { return "Changes flow as the worker was told last.".to_owned() };
+    let tables = job.description.spec.source.postgres.tables.len();
     let plural = if tables == 1 { "" } else { "s" };
     format!("Changes of {tables} table{plural} flow.")
 }
