@@ -77,8 +77,10 @@ async fn start(settings: &Settings) -> anyhow::Result<JoinSet<anyhow::Result<()>
 
 /// A request that gets no answer would leave its job with an old status. Watches are silent for minutes, and have a
 /// client of their own.
-fn answered(config: Config) -> Config {
-    Config { read_timeout: Some(LONGEST_ANSWER), reset_reader_on_write: true, ..config }
+fn answered(mut config: Config) -> Config {
+    config.read_timeout = Some(LONGEST_ANSWER);
+    config.reset_reader_on_write = true;
+    config
 }
 
 fn defaults(settings: &Settings) -> Defaults {
