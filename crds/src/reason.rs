@@ -45,6 +45,12 @@ reasons! {
     WalLevelNotLogical,
     /// A selected table does not exist at the source.
     SourceTableMissing,
+    /// Another table has the name of one whose rows are in the target, or the one that had it is called otherwise.
+    SourceTableReplaced,
+    /// The publication left out changes of a table, or may have.
+    PublicationChanged,
+    /// The job did not have the table for a while, and what changed meanwhile is not in the target.
+    TableLeftOut,
     /// A selected table has no primary key.
     PrimaryKeyMissing,
     /// A column's type has no loss-free form in StarRocks in this version.
@@ -75,6 +81,8 @@ reasons! {
     SinkBusy,
     /// What is under way into a table does not come to an end; its changes wait in the WAL, and the others go on.
     TableBehind,
+    /// A target table that was filled is gone, was made anew, or was emptied by somebody.
+    TargetLost,
     /// A target table exists and does not fit the source table.
     TargetIncompatible,
     /// StarRocks refused rows of a load.

@@ -1,9 +1,12 @@
 //! What stands in the way of replication, in words that a person can act on.
 
+mod anew;
+
 use std::fmt;
 
 use crds::Reason;
 
+pub use self::anew::{send_again, take_anew, take_anew_by_name};
 use crate::table::TableName;
 
 /// One fault: where, why, what is wrong, and what to do. It never holds row values or credentials.

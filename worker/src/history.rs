@@ -3,27 +3,56 @@
 //! A column is known by its number (`attnum`), which it keeps whatever it is called. The stream names columns and
 //! says no number, and after a restart it shows old shapes once more; so it is remembered which shape was seen from
 //! which position on. Kept beside the target, so that a restart on another machine knows it too.
+//!
+//! Versions of the worker read what others wrote: a field that is missing is not known, and one that this version does
+//! not know is kept as it is.
+
+mod identity;
+
+use std::collections::HashMap;
 
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+pub use self::identity::{Difference, Membership, Published, SourceIdentity, TargetIdentity};
 
 use crate::{
     lsn::Lsn,
-    table::{Column, Table},
+    table::{Column, Table, TableName},
 };
 
 /// What is known of one table.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
 pub struct History {
     /// Columns that the target has from the source, those too that the source has dropped since.
     pub target: Vec<Held>,
     /// Shapes of the source, the oldest first; rows before the second are of the first.
     pub shapes: Vec<Shape>,
+    /// Which relation of the source it is, and how it is published. None: not known yet.
+    #[serde(default, deserialize_with = "identity::legible", skip_serializing_if = "Option::is_none")]
+    pub source: Option<SourceIdentity>,
+    /// Which table of StarRocks holds its rows. None: not known, or about to become another by our own doing.
+    #[serde(default, deserialize_with = "identity::legible", skip_serializing_if = "Option::is_none")]
+    pub sink: Option<TargetIdentity>,
+    /// Whether the target has every row of the source. None: not known.
+    #[serde(default, deserialize_with = "identity::legible", skip_serializing_if = "Option::is_none")]
+    pub whole: Option<bool>,
+    /// The table follows the source from here on.
+    #[serde(default, deserialize_with = "identity::legible", skip_serializing_if = "Option::is_none")]
+    pub from: Option<Lsn>,
+    /// The job did not have the table from here on: changes behind it are not in the target.
+    #[serde(default, deserialize_with = "identity::legible", skip_serializing_if = "Option::is_none")]
+    pub left: Option<Lsn>,
+    /// What other versions of the worker know of it.
+    #[serde(flatten)]
+    pub others: Map<String, Value>,
 }
+
+/// What is kept of tables, by their names at the source. A table that is not there has no history.
+pub type Noted = HashMap<TableName, Option<SourceIdentity>>;
 
 /// The columns that the source had, in the order of their rows.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
 pub struct Shape {
     /// The commit position of the first transaction with such rows.
     pub since: Lsn,
@@ -47,11 +76,17 @@ const MOST_SHAPES: usize = 8;
 impl History {
     /// Of a table of which nothing was seen, and whose target has these columns.
     pub fn beginning(table: &Table, target: Vec<Held>) -> Self {
-        Self { target, shapes: vec![Shape { since: Lsn(0), columns: known(table) }] }
+        let shapes = vec![Shape { since: Lsn(0), columns: known(table) }];
+        Self { target, shapes, ..Self::default() }
     }
 }
 
 impl History {
+    /// Whether it would be written as this one is.
+    pub fn is_kept_as(&self, other: &Self) -> bool {
+        serde_json::to_value(self).ok() == serde_json::to_value(other).ok()
+    }
+
     /// As it goes on with these columns in the target. A person may have taken away a column whose name another has at
     /// the source now: what the old one held is of no use any more.
     #[must_use]
@@ -63,7 +98,7 @@ impl History {
         let mut shapes = self.shapes.clone();
         let columns = shapes.iter_mut().flat_map(|shape| &mut shape.columns);
         columns.filter(|column| is_replaced(column)).for_each(|column| column.0 = GONE);
-        Self { target, shapes }
+        Self { target, shapes, ..self.clone() }
     }
 }
 
@@ -151,7 +186,8 @@ mod tests {
     #[test]
     fn a_column_that_a_person_took_away_makes_room_for_another_of_its_name() {
         let held = |number, name: &str| Held(number, name.to_owned(), "INT".to_owned());
-        let history = History { target: vec![held(1, "id"), held(2, "b")], shapes: shapes() };
+        let target = vec![held(1, "id"), held(2, "b")];
+        let history = History { target, shapes: shapes(), ..History::default() };
         let next = history.with_target(vec![held(1, "id"), held(4, "b")]);
         assert_eq!(next.shapes[2].columns, columns(&[(1, "id"), (GONE, "b")]));
         assert_eq!(next.shapes[1].columns, columns(&[(1, "id"), (2, "a")]));
@@ -161,10 +197,21 @@ mod tests {
 
     #[test]
     fn a_history_is_read_as_it_was_written() {
-        let history =
-            History { target: vec![Held(7, "Größe \"x\"".to_owned(), "INT".to_owned())], shapes: shapes() };
+        let target = vec![Held(7, "Größe \"x\"".to_owned(), "INT".to_owned())];
+        let history = History { target, shapes: shapes(), left: Some(Lsn(10)), ..History::default() };
         let text = serde_json::to_string(&history).unwrap();
         assert_eq!(serde_json::from_str::<History>(&text).unwrap(), history);
         assert!(text.contains("\"0/A\""), "{text}");
+    }
+    #[test]
+    fn what_another_version_wrote_is_read_and_what_it_alone_knows_is_kept() {
+        let old: History = serde_json::from_str(r#"{"target":[],"shapes":[]}"#).unwrap();
+        assert_eq!(old, History::default());
+        let newer = r#"{"target":[],"shapes":[{"since":"0/A","columns":[[1,"id"]],"more":1}],
+                        "source":"of another form","whole":true,"colour":{"red":[1]}}"#;
+        let read: History = serde_json::from_str(newer).unwrap();
+        assert_eq!((read.source.as_ref(), read.whole, read.shapes.len()), (None, Some(true), 1));
+        let written = serde_json::to_value(&read).unwrap();
+        assert_eq!(written["colour"], serde_json::json!({"red": [1]}));
     }
 }

@@ -8,6 +8,7 @@ mod system {
     mod delivery;
     mod encodings;
     mod faults;
+    mod identity;
     mod operations;
     mod publications;
     mod rig;

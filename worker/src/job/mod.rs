@@ -11,6 +11,7 @@
 
 mod desk;
 mod engine;
+mod look;
 mod mend;
 mod resume;
 mod right;

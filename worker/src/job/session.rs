@@ -5,18 +5,14 @@ use std::sync::{Arc, atomic::Ordering::Relaxed};
 use tokio::sync::{Notify, watch};
 use tracing::{error, info};
 
-use super::{
-    mend::{Relay, Still},
-    off_the_runtime,
-    resume::Resume,
-    stream::stream,
-};
+use super::{look::Look, mend::Relay, off_the_runtime, resume::Resume, stream::stream};
 use crate::{
     config::{BatchConfig, Consistency, JobConfig},
     fault::{Fault, Part},
+    history::Noted,
     postgres::{self, Intake, Prepared},
     progress::{Progress, Stage},
-    starrocks::{self, Takeover, Targets},
+    starrocks::{self, Histories, Takeover, Targets},
     table::TableName,
 };
 
@@ -31,7 +27,7 @@ pub(super) async fn run(
     resume: &mut Resume,
 ) -> Result<Outcome, Fault> {
     progress.set_stage(Stage::Setup);
-    let (prepared, targets) = prepare(config, progress, takeover).await?;
+    let (prepared, targets, noted) = prepare(config, progress, takeover).await?;
     progress.clear_all();
     for fault in &prepared.refused {
         progress.raise(fault.clone());
@@ -40,9 +36,11 @@ pub(super) async fn run(
     info!(job = %config.job, slot = %config.source.slot, lsn = %prepared.confirmed, "streaming began");
     let relay = Relay::new(&intake);
     let (closing, again) = (relay.seen.subscribe(), Arc::clone(&relay.again));
-    let (refused, halted) = (prepared.refused.clone(), targets.halted.len());
-    let still = Still { config, progress, refused, halted, tables: prepared.tables.clone() };
-    let another = another(still, selected.clone(), resume.read_again());
+    let (refused, halted) = (prepared.refused.clone(), targets.halted.clone());
+    let unfinished = targets.unfinished.iter().map(|(table, _)| *table).collect();
+    let look =
+        Look { config, progress, noted, refused, halted, unfinished, tables: prepared.tables.clone() };
+    let another = another(look, selected.clone(), resume.read_again());
     tokio::select! {
         ended = stream(config, (prepared, targets), closing, batch.clone(), progress, takeover, resume) => ended?,
         () = relay.run(intake, another) => {}
@@ -51,10 +49,10 @@ pub(super) async fn run(
 }
 
 /// Resolves when another session has something to do that this one cannot.
-async fn another(still: Still<'_>, mut selected: watch::Receiver<Vec<TableName>>, read_again: Arc<Notify>) {
+async fn another(look: Look<'_>, mut selected: watch::Receiver<Vec<TableName>>, read_again: Arc<Notify>) {
     tokio::select! {
         () = read_again.notified() => {}
-        () = still.mended() => {}
+        () = look.found_something() => {}
         // Nobody will select others any more when it is closed.
         Ok(()) = selected.changed() => {}
     }
@@ -73,17 +71,45 @@ async fn prepare(
     config: &JobConfig,
     progress: &Progress,
     takeover: &Takeover,
-) -> Result<(Prepared, Targets), Fault> {
+) -> Result<(Prepared, Targets, Noted), Fault> {
     let source = config.source.clone();
     // Before the slot is touched: a slot that is missing is made only for a job without a past.
     let past = takeover.past(&source.slot).await?;
-    let prepared = off_the_runtime(move || postgres::prepare(&source, &past)).await?;
+    let kept = starrocks::known(&config.sink, &config.job).await?;
+    let noted = noted(&config.source.tables, &kept);
+    let before = noted.clone();
+    let prepared = off_the_runtime(move || postgres::prepare_noted(&source, &past, &before)).await?;
     progress.clear(&Part::Source);
-    let targets = starrocks::prepare(&config.sink, &config.job, &prepared.tables).await?;
+    let (tables, identities) = (&prepared.tables, &prepared.identities);
+    let mut targets = starrocks::prepare(&config.sink, &config.job, tables, identities).await?;
+    let selected: Vec<_> = config.source.tables.iter().map(TableName::target).collect();
+    targets.leave(&kept, |target| selected.iter().any(|name| name == target), prepared.confirmed);
     let mut in_the_way = prepared.refused.iter().chain(targets.halted.iter().map(|(_, fault)| fault));
     match in_the_way.next() {
         // A transaction cannot be followed without one of its tables.
         Some(fault) if config.sink.consistency == Consistency::Transaction => Err(fault.clone()),
-        _ => Ok((prepared, targets)),
+        _ => {
+            let noted = as_begun(&prepared, &targets, noted);
+            Ok((prepared, targets, noted))
+        }
     }
+}
+
+/// What is kept of the selected tables.
+fn noted(tables: &[TableName], kept: &Histories) -> Noted {
+    let history = |name: &TableName| {
+        let history = kept.get(&name.target())?;
+        Some((name.clone(), history.source.clone()))
+    };
+    tables.iter().filter_map(history).collect()
+}
+
+/// The same with what the session begins with.
+fn as_begun(prepared: &Prepared, targets: &Targets, mut noted: Noted) -> Noted {
+    for table in &prepared.tables {
+        if let Some(history) = targets.history(table.id) {
+            noted.insert(table.name.clone(), history.source.clone());
+        }
+    }
+    noted
 }

@@ -91,11 +91,8 @@ fn gathering(buffer: usize) -> usize {
 
 /// Of tables whose targets have columns for these shapes.
 fn router(tables: &[Table], targets: &Targets, visibility: Visibility) -> Router {
-    let shapes = |table: &Table| {
-        let history = targets.history(table.id).cloned().unwrap_or_default();
-        (table.clone(), history.shapes)
-    };
-    Router::new(tables.iter().map(shapes), visibility)
+    let history = |table: &Table| (table.clone(), targets.history(table.id).cloned().unwrap_or_default());
+    Router::new(tables.iter().map(history), visibility)
 }
 
 /// Runs the pipeline that the job asks for, until the blocks end.

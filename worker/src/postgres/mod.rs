@@ -33,6 +33,8 @@ pub mod visibility;
 #[doc(hidden)]
 pub use connection::fuzz as session_fuzz;
 pub use route::Router;
-pub use setup::{DropObjects, Prepared, drop_objects, prepare, refused, shapes_of, slot_dropped};
+pub use setup::{
+    DropObjects, Prepared, drop_objects, prepare, prepare_noted, refused, shapes_of, slot_dropped,
+};
 pub use stream::{Intake, Reader, ReaderEnds};
 pub use visibility::Visibility;

@@ -6,6 +6,7 @@
 //! the pipeline then holds the confirmed position, so nothing of it is lost.
 
 mod followed;
+mod owner;
 mod place;
 mod shape;
 
@@ -13,16 +14,18 @@ use std::{collections::HashMap, sync::Arc, time::SystemTime};
 
 use self::{
     followed::Followed,
+    owner::Owner,
     place::{Rows, old_place, place},
 };
 use super::{
     pgoutput::{Message, Relation, TypeName},
+    setup::judgement,
     visibility::Visibility,
 };
 use crate::{
     change::BlockBuilder,
     fault::Fault,
-    history::Shape,
+    history::{History, Noted},
     lsn::Lsn,
     table::{Table, TableId},
 };
@@ -45,6 +48,8 @@ pub struct Router {
     /// When the latest transaction was committed.
     commit_time: Option<SystemTime>,
     changes: u64,
+    /// Tables that the last look found not to be what they were.
+    lost: Vec<(TableId, Fault)>,
 }
 
 /// What a relation is to this job.
@@ -53,6 +58,8 @@ enum Standing {
     Followed(Rows),
     /// Published, and not selected: somebody else's.
     Ignored,
+    /// A partition of a table whose changes come under the table's own name.
+    Partition(TableId),
 }
 
 /// What became of a message.
@@ -81,9 +88,9 @@ pub enum Contradiction {
 
 impl Router {
     /// Of tables whose targets are as they are, as they were found with this visibility.
-    pub fn new(tables: impl IntoIterator<Item = (Table, Vec<Shape>)>, visibility: Visibility) -> Self {
+    pub fn new(tables: impl IntoIterator<Item = (Table, History)>, visibility: Visibility) -> Self {
         Self {
-            tables: tables.into_iter().map(|(table, shapes)| Followed::new(table, shapes)).collect(),
+            tables: tables.into_iter().map(|(table, history)| Followed::new(table, history)).collect(),
             visibility,
             relations: HashMap::new(),
             type_names: HashMap::new(),
@@ -93,6 +100,7 @@ impl Router {
             committed: Lsn::default(),
             commit_time: None,
             changes: 0,
+            lost: Vec::new(),
         }
     }
 
@@ -138,9 +146,21 @@ impl Router {
     }
 
     /// The tables as the catalogue shows them, in the order of their ids.
-    pub fn learn(&mut self, tables: Vec<Result<Table, Fault>>, visibility: Visibility) {
+    pub fn learn(
+        &mut self,
+        tables: Vec<Result<Table, Fault>>,
+        partitions: Vec<Vec<u32>>,
+        visibility: Visibility,
+    ) {
         self.tables.iter_mut().zip(tables).for_each(|(table, now)| table.learn(now));
+        self.tables.iter_mut().zip(partitions).for_each(|(table, now)| table.partitions = now);
         self.visibility = visibility;
+        self.lost = self.tables.iter().filter_map(Followed::lost).collect();
+    }
+
+    /// What is kept of the tables.
+    pub fn noted(&self) -> Noted {
+        self.tables.iter().filter_map(Followed::noted).collect()
     }
 
     /// Hands on what `message` says. Its rows are at `at` and beyond in the block's bytes.
@@ -150,20 +170,23 @@ impl Router {
         at: usize,
         block: &mut BlockBuilder,
     ) -> Result<Routed, Contradiction> {
+        while let Some((table, fault)) = self.lost.pop() {
+            self.halt(table, fault, block);
+        }
         match message {
             Message::Insert { relation, new } => {
-                let Some(rows) = self.rows(relation)? else { return Ok(Routed::Done) };
+                let Some(rows) = self.rows(relation, block)? else { return Ok(Routed::Done) };
                 block.insert(rows.table, place(relation, rows, &new, at)?);
                 self.changes += 1;
             }
             Message::Update { relation, old, new } => {
-                let Some(rows) = self.rows(relation)? else { return Ok(Routed::Done) };
+                let Some(rows) = self.rows(relation, block)? else { return Ok(Routed::Done) };
                 let old = old.map(|old| old_place(relation, rows, &old, at)).transpose()?;
                 block.update(rows.table, old, place(relation, rows, &new, at)?);
                 self.changes += 1;
             }
             Message::Delete { relation, old } => {
-                let Some(rows) = self.rows(relation)? else { return Ok(Routed::Done) };
+                let Some(rows) = self.rows(relation, block)? else { return Ok(Routed::Done) };
                 block.delete(rows.table, old_place(relation, rows, &old, at)?);
                 self.changes += 1;
             }
@@ -205,14 +228,21 @@ impl Router {
     }
 
     /// The rows that a change is of; none when they are not ours or no longer followed.
-    fn rows(&mut self, relation: u32) -> Result<Option<Rows>, Contradiction> {
+    fn rows(&mut self, relation: u32, block: &mut BlockBuilder) -> Result<Option<Rows>, Contradiction> {
         self.expect_transaction(true)?;
         if let Some((oid, rows)) = self.latest
             && oid == relation
         {
             return Ok(Some(rows));
         }
-        let Standing::Followed(rows) = self.standing(relation)? else { return Ok(None) };
+        let rows = match self.standing(relation)? {
+            Standing::Followed(rows) => rows,
+            Standing::Ignored => return Ok(None),
+            Standing::Partition(root) => {
+                self.halt_at_partition(root, relation, block);
+                return Ok(None);
+            }
+        };
         if self.is_halted(rows.table) {
             return Ok(None);
         }
@@ -227,14 +257,28 @@ impl Router {
     fn announce(&mut self, relation: &Relation, block: &mut BlockBuilder) -> Result<Routed, Contradiction> {
         self.expect_transaction(true)?;
         self.latest = None;
-        let selected = self.selected(relation);
-        self.check_identity(relation, selected, block);
-        if selected.is_some_and(|table| !self.is_halted(table)) && !self.sees() {
+        let commit = self.transaction.1;
+        let owner = owner::of(&self.tables, relation, commit);
+        // Partitions are known by a look, as columns are.
+        let wants_a_look = match owner {
+            Owner::Table(table) => !self.is_halted(table),
+            Owner::Nobody => self.tables.iter().any(Followed::is_followed_by_partitions),
+            Owner::Partition(_) => false,
+        };
+        if wants_a_look && !self.sees() {
             return Ok(Routed::NotBeforeALook);
         }
+        for (table, fault) in owner::replaced(&self.tables, relation, commit) {
+            self.halt(table, fault, block);
+        }
+        let selected = if let Owner::Table(table) = owner { Some(table) } else { None };
+        self.check_identity(relation, selected, block);
         let columns = relation.columns.len();
-        let standing =
-            selected.map_or(Standing::Ignored, |table| Standing::Followed(Rows { table, columns }));
+        let standing = match owner {
+            Owner::Table(table) => Standing::Followed(Rows { table, columns }),
+            Owner::Partition(root) => Standing::Partition(root),
+            Owner::Nobody => Standing::Ignored,
+        };
         self.relations.insert(relation.oid, standing);
         if let Some(table) = selected {
             self.reshape(table, relation, block);
@@ -251,15 +295,18 @@ impl Router {
         }
     }
 
-    fn selected(&self, relation: &Relation) -> Option<TableId> {
-        self.tables().find(|table| is_named(table, relation)).map(|table| table.id)
+    /// Its changes should have come under the name of the root: others of it may have gone by unseen.
+    fn halt_at_partition(&mut self, root: TableId, relation: u32, block: &mut BlockBuilder) {
+        let Some(table) = self.tables.get(root.0 as usize).filter(|table| !table.halted) else { return };
+        let fault = judgement::under_another_name(table.rows(), &format!("relation {relation}"));
+        self.halt(root, fault, block);
     }
 
     /// A name that moved to another relation, or a relation that took another name, is not the table we followed.
     fn check_identity(&mut self, relation: &Relation, selected: Option<TableId>, block: &mut BlockBuilder) {
         let was = match self.relations.get(&relation.oid) {
             Some(Standing::Followed(rows)) => Some(rows.table),
-            Some(Standing::Ignored) | None => None,
+            Some(Standing::Ignored | Standing::Partition(_)) | None => None,
         };
         let renamed = was.filter(|was| selected != Some(*was));
         let moved = selected.filter(|table| was != Some(*table) && self.is_announced(*table));
@@ -284,7 +331,7 @@ impl Router {
 
     fn truncate(&mut self, relations: &[u32], block: &mut BlockBuilder) -> Result<(), Contradiction> {
         for relation in relations {
-            if let Some(rows) = self.rows(*relation)? {
+            if let Some(rows) = self.rows(*relation, block)? {
                 block.truncate(rows.table);
             }
         }
@@ -302,10 +349,6 @@ impl Router {
     fn is_halted(&self, table: TableId) -> bool {
         self.tables.get(table.0 as usize).is_none_or(|table| table.halted)
     }
-}
-
-fn is_named(table: &Table, relation: &Relation) -> bool {
-    table.name.schema == relation.schema && table.name.name == relation.name
 }
 
 #[cfg(test)]

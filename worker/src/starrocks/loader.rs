@@ -38,7 +38,7 @@ use crate::{
     change::Aim,
     config::{SinkConfig, Values},
     fault::{Course, Fault},
-    history::History,
+    history::{History, TargetIdentity},
     hold::Right,
     pipeline::{Batch, Load, Loaded},
     progress::Progress,
@@ -114,14 +114,35 @@ impl Loader {
     pub async fn keep_all(&self, targets: &Targets, tables: &[Table]) -> Result<(), Fault> {
         for table in tables.iter().filter(|table| targets.unkept.contains(&table.id)) {
             if let Some(history) = targets.history(table.id) {
-                self.keep(table, history).await?;
+                self.keep(&table.target, history).await?;
             }
+        }
+        for (target, history) in &targets.left {
+            self.keep(target, history).await?;
         }
         Ok(())
     }
 
-    async fn keep(&self, table: &Table, history: &History) -> Result<(), Fault> {
-        match histories::batch(&self.job, &table.target, history, SystemTime::now()) {
+    /// The target is about to be emptied by ourselves, or was: until its new numbers are kept, none are.
+    async fn keep_sink(&self, table: &Table, now: Option<TargetIdentity>) -> Result<(), Fault> {
+        match schema::kept_of(&self.sink, &self.job, table).await? {
+            Some(history) if history.sink != now => {
+                self.keep(&table.target, &History { sink: now, ..history }).await
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Empties the target, in steps that may come again.
+    async fn empty(&self, table: &Table) -> Result<(), Fault> {
+        self.keep_sink(table, None).await?;
+        schema::truncate(&self.sink, table).await?;
+        let now = schema::identity_of(&self.sink, table).await?;
+        self.keep_sink(table, now).await
+    }
+
+    async fn keep(&self, target: &str, history: &History) -> Result<(), Fault> {
+        match histories::batch(&self.job, target, history, SystemTime::now()) {
             Some(batch) => self.load(&batch).await.map(|_| ()),
             None => Ok(()),
         }
@@ -158,14 +179,14 @@ impl Load for Loader {
             self.wait(Patience::USUAL, attempt, target).await;
         };
         info!(table = %aim.table.name, %target, "target table has the columns of the source");
-        self.keep(&aim.table, &history).await
+        self.keep(&aim.table.target, &history).await
     }
 
     async fn truncate(&self, table: &Table) -> Result<(), Fault> {
         let mut reports = Reports::new(&self.progress, table);
         for attempt in 1.. {
             self.still_permitted().await;
-            let Err(fault) = schema::truncate(&self.sink, table).await else { break };
+            let Err(fault) = self.empty(table).await else { break };
             reports.raise(fault, &table.target, attempt);
             self.wait(Patience::USUAL, attempt, &table.target).await;
         }

@@ -42,8 +42,9 @@ mod double;
 
 pub use self::{
     claim::SlotIdentity,
+    histories::{Histories, known},
     loader::Loader,
-    schema::{Shown, Targets, prepare, show},
+    schema::{Shown, Targets, Verdict, look, prepare, show},
     takeover::{Position, Takeover, Tenure, Won},
     together::TogetherLoader,
 };

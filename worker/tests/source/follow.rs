@@ -49,8 +49,8 @@ impl Follow {
         let (entrance, blocks) = passage(room);
         let (durable, durable_seen) = watch::channel(prepared.confirmed);
         let (intake, intake_seen) = watch::channel(Intake::Open);
-        let shapes = |table: &Table| (table.clone(), History::beginning(table, Vec::new()).shapes);
-        let router = Router::new(prepared.tables.iter().map(shapes), prepared.visibility.clone());
+        let history = |table: &Table| (table.clone(), History::beginning(table, Vec::new()));
+        let router = Router::new(prepared.tables.iter().map(history), prepared.visibility.clone());
         let start = prepared.confirmed;
         let board = Arc::clone(&progress);
         let (hold, _) = watch::channel(worker::hold::Hold::Sought);

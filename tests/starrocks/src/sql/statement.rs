@@ -56,6 +56,7 @@ pub(super) enum Statement {
         like: Option<String>,
     },
     ShowCreateTable(TableName),
+    ShowPartitions(TableName),
     ShowDatabases {
         like: Option<String>,
     },

@@ -7,11 +7,11 @@ use crds::Reason;
 use super::shape::{self, TypeNames, Unclear};
 use crate::{
     change::{Aim, Reshape},
-    fault::{Fault, Part},
-    history::{Shape, see},
+    fault::{Fault, Part, send_again, take_anew},
+    history::{History, Shape, SourceIdentity, see},
     lsn::Lsn,
     postgres::{pgoutput::Relation, sql},
-    table::Table,
+    table::{Table, TableId, TableName},
 };
 
 #[derive(Debug)]
@@ -23,13 +23,44 @@ pub(super) struct Followed {
     /// As the target was told to become.
     target: Table,
     shapes: Vec<Shape>,
+    /// Which relation it is; not known where nothing is kept of it.
+    identity: Option<SourceIdentity>,
+    /// The numbers of its partitions, as the last look showed them.
+    pub(super) partitions: Vec<u32>,
     pub(super) halted: bool,
 }
 
 impl Followed {
     /// The target is as `table`.
-    pub(super) fn new(table: Table, shapes: Vec<Shape>) -> Self {
-        Self { now: Ok(table.clone()), rows: Arc::new(table.clone()), target: table, shapes, halted: false }
+    pub(super) fn new(table: Table, history: History) -> Self {
+        let History { shapes, source: identity, .. } = history;
+        let partitions = identity.as_ref().map(|identity| identity.partitions.clone()).unwrap_or_default();
+        let (now, rows) = (Ok(table.clone()), Arc::new(table.clone()));
+        Self { now, rows, target: table, shapes, identity, partitions, halted: false }
+    }
+
+    pub(super) fn identity(&self) -> Option<&SourceIdentity> {
+        self.identity.as_ref()
+    }
+
+    pub(super) fn noted(&self) -> Option<(TableName, Option<SourceIdentity>)> {
+        let identity = self.identity.clone()?;
+        Some((self.rows.name.clone(), Some(identity)))
+    }
+
+    /// Changes of its partitions come under its own name, and are missed when they do not.
+    pub(super) fn is_followed_by_partitions(&self) -> bool {
+        !self.halted && !self.partitions.is_empty()
+    }
+
+    /// What the catalogue says of a table that is not the one that was followed, or is gone.
+    pub(super) fn lost(&self) -> Option<(TableId, Fault)> {
+        let fault = self.now.as_ref().err().filter(|_| !self.halted)?;
+        let is_lost = matches!(
+            fault.reason,
+            Reason::SourceTableReplaced | Reason::PublicationChanged | Reason::SourceTableMissing
+        );
+        is_lost.then(|| (self.rows.id, fault.clone()))
     }
 
     pub(super) fn rows(&self) -> &Arc<Table> {
@@ -82,25 +113,18 @@ pub(super) fn changed(table: &Table, difference: &str) -> Fault {
         table,
         Reason::SourceSchemaChanged,
         format!("{} is not the table it was: {difference}", table.name),
-        format!(
-            "drop the target table {} and restart the job: the target is made anew, and has to be filled anew",
-            table.target
-        ),
+        take_anew(table),
     )
 }
 
 fn unclear_fault(table: &Table, unclear: &Unclear) -> Fault {
     let Unclear::Reused(column) = unclear else { return changed(table, &unclear.to_string()) };
-    let (name, target) = (sql::table(&table.name), &table.target);
+    let target = &table.target;
     fault(
         table,
         Reason::SourceSchemaChanged,
         format!("{} is not the table it was: {unclear}", table.name),
-        format!(
-            "drop column {column} of {target} in StarRocks and restart the job; then run UPDATE {name} SET {0} = {0}, \
-             so that every row is sent again",
-            sql::identifier(column)
-        ),
+        format!("run ALTER TABLE `{target}` DROP COLUMN `{column}` in StarRocks; then {}", send_again(table)),
     )
 }
 

@@ -54,8 +54,11 @@ struct Stream {
 
 impl Stream {
     fn new() -> Self {
-        let shapes = History::beginning(&orders(), Vec::new()).shapes;
-        let mut router = Router::new([(orders(), shapes)], Visibility::parse("10:10:").unwrap());
+        Self::with(History::beginning(&orders(), Vec::new()))
+    }
+
+    fn with(history: History) -> Self {
+        let mut router = Router::new([(orders(), history)], Visibility::parse("10:10:").unwrap());
         let name = TypeName { oid: 16_500, schema: "public".into(), name: "Mood".into() };
         let routed = router.route(Message::Type(Box::new(name)), 0, &mut Block::builder());
         assert_eq!(routed, Ok(Routed::Done));
@@ -249,7 +252,7 @@ fn a_stream_that_contradicts_itself_is_an_error() {
 fn learned(stream: &mut Stream, change: impl FnOnce(&mut Table), sees: &str) {
     let mut table = orders();
     change(&mut table);
-    stream.router.learn(vec![Ok(table)], Visibility::parse(sees).unwrap());
+    stream.router.learn(vec![Ok(table)], vec![Vec::new()], Visibility::parse(sees).unwrap());
 }
 
 fn note(table: &mut Table) {

@@ -9,7 +9,9 @@
 //! publication is there already).
 
 mod catalogue;
+mod identity;
 mod judge;
+pub(in crate::postgres) mod judgement;
 mod publication;
 mod removal;
 mod server;
@@ -21,6 +23,7 @@ use crds::Reason;
 pub use self::removal::{DropObjects, drop_objects, slot_dropped};
 use self::{
     catalogue::Catalogue,
+    identity::Identities,
     judge::{judged_slot, warn_of_limits},
     publication::Publication,
     server::{Server, server_version},
@@ -30,6 +33,7 @@ use super::{connection::Connection, error::SourceError, slot, visibility::Visibi
 use crate::{
     config::SourceConfig,
     fault::{Fault, Part},
+    history::{Noted, SourceIdentity},
     lsn::Lsn,
     past::Past,
     table::{Table, TableId, TableName},
@@ -40,6 +44,8 @@ use crate::{
 pub struct Prepared {
     /// Those that can be followed, in the order of the configuration; at least one.
     pub tables: Vec<Table>,
+    /// What each of them is at the source.
+    pub identities: Vec<SourceIdentity>,
     /// What is in the way of each of the others.
     pub refused: Vec<Fault>,
     /// A refused table is published, so its changes may be in the WAL, which must stay.
@@ -55,12 +61,17 @@ pub struct Prepared {
     pub visibility: Visibility,
 }
 
-/// Checks the source and makes what is missing. Blocks; safe to repeat.
+/// Checks the source and makes what is missing, for a job that has no history of any table.
 pub fn prepare(config: &SourceConfig, past: &[Past]) -> Result<Prepared, Fault> {
-    try_prepare(config, past).map_err(|error| error.fault(config))
+    prepare_noted(config, past, &Noted::new())
 }
 
-fn try_prepare(config: &SourceConfig, past: &[Past]) -> Result<Prepared, SourceError> {
+/// Checks the source and makes what is missing. Blocks; safe to repeat.
+pub fn prepare_noted(config: &SourceConfig, past: &[Past], noted: &Noted) -> Result<Prepared, Fault> {
+    try_prepare(config, past, noted).map_err(|error| error.fault(config))
+}
+
+fn try_prepare(config: &SourceConfig, past: &[Past], noted: &Noted) -> Result<Prepared, SourceError> {
     let mut connection = Connection::open(config)?;
     // Nobody is kept waiting behind us for long, and nobody keeps us for ever.
     connection.query("SET lock_timeout = '30s'")?;
@@ -68,26 +79,41 @@ fn try_prepare(config: &SourceConfig, past: &[Past]) -> Result<Prepared, SourceE
     server.check()?;
     let catalogue = Catalogue::read(&mut connection, &config.tables)?;
     let publication = Publication::find(&mut connection, &config.publication, server.version)?;
-    let (tables, refused) = shape::tables(config, &catalogue, publication.as_ref());
+    let identities = Identities::read(&mut connection, config, &config.tables, noted, server.version)?;
+    let (tables, refused) = shape::tables(config, &catalogue, publication.as_ref(), &identities);
     if tables.is_empty() {
         return Err(none_left(refused).into());
     }
     let slot = judged_slot(&mut connection, config, &server, past)?;
-    publication::ensure(&mut connection, config, &tables, publication.as_ref(), server.version)
-        .map_err(|error| server.in_words_of_a_standby(error, config))?;
+    let made = publication::ensure(
+        &mut connection,
+        config,
+        &tables,
+        publication.as_ref(),
+        &identities,
+        server.version,
+    )
+    .map_err(|error| server.in_words_of_a_standby(error, config))?;
     let create = |connection: &mut Connection| {
         slot::create(connection, &config.slot, server.version, server.is_standby)
     };
     let confirmed = slot.map_or_else(|| create(&mut connection), Ok)?;
     warn_of_limits(&mut connection, config, &server)?;
+    let identities = if made {
+        Identities::read(&mut connection, config, &config.tables, noted, server.version)?
+    } else {
+        identities
+    };
     // Here and not with the session's end, which the stream's session would have to wait for.
     connection.query("SELECT pg_catalog.pg_advisory_unlock_all()")?;
     connection.close();
     let is_published =
         |refused: &Refused| publication.as_ref().is_some_and(|publication| publication.has(&refused.table));
+    let is_held = |refused: &Refused| is_published(refused) || identities.holds_wal(&refused.table);
     Ok(Prepared {
+        identities: tables.iter().map(|table| identities.now(&table.name)).collect(),
         tables,
-        holds_wal: refused.iter().any(is_published),
+        holds_wal: refused.iter().any(is_held),
         refused: refused.into_iter().map(|refused| refused.fault).collect(),
         confirmed,
         server_version: server.version,
@@ -99,17 +125,18 @@ fn try_prepare(config: &SourceConfig, past: &[Past]) -> Result<Prepared, SourceE
 }
 
 /// What is in the way of tables now. Makes nothing; blocks.
-pub fn refused(config: &SourceConfig) -> Result<Vec<Fault>, Fault> {
-    try_refused(config).map_err(|error| error.fault(config))
+pub fn refused(config: &SourceConfig, noted: &Noted) -> Result<Vec<Fault>, Fault> {
+    try_refused(config, noted).map_err(|error| error.fault(config))
 }
 
-fn try_refused(config: &SourceConfig) -> Result<Vec<Fault>, SourceError> {
-    let mut connection = Connection::open(config)?;
-    let version = Server::read(&mut connection)?.version;
+fn try_refused(config: &SourceConfig, noted: &Noted) -> Result<Vec<Fault>, SourceError> {
+    let mut connection = Connection::open_for_sql(config)?;
+    let version = server_version(&mut connection)?;
     let catalogue = Catalogue::read(&mut connection, &config.tables)?;
     let publication = Publication::find(&mut connection, &config.publication, version)?;
+    let identities = Identities::read(&mut connection, config, &config.tables, noted, version)?;
     connection.close();
-    let (_, refused) = shape::tables(config, &catalogue, publication.as_ref());
+    let (_, refused) = shape::tables(config, &catalogue, publication.as_ref(), &identities);
     Ok(refused.into_iter().map(|refused| refused.fault).collect())
 }
 
@@ -117,6 +144,7 @@ fn try_refused(config: &SourceConfig) -> Result<Vec<Fault>, SourceError> {
 pub(in crate::postgres) fn shapes(
     config: &SourceConfig,
     tables: &[TableName],
+    noted: &Noted,
 ) -> Result<Shapes, SourceError> {
     let mut connection = Connection::open_for_sql(config)?;
     // Whoever changes a partition holds it; the stream is not kept waiting for that.
@@ -124,21 +152,29 @@ pub(in crate::postgres) fn shapes(
     let version = server_version(&mut connection)?;
     let catalogue = Catalogue::read(&mut connection, tables)?;
     let publication = Publication::find(&mut connection, &config.publication, version)?;
+    let identities = Identities::read(&mut connection, config, tables, noted, version)?;
     connection.close();
-    let judged = |(place, name)| shape::judged(TableId(place), name, &catalogue, publication.as_ref());
-    let tables = (0..).zip(tables).map(judged).collect();
-    Ok(Shapes { tables, visibility: catalogue.visibility })
+    let judged = |(place, name)| {
+        let table = shape::judged(TableId(place), name, &catalogue, publication.as_ref());
+        identities.judged(name, table)
+    };
+    let judged = (0..).zip(tables).map(judged).collect();
+    let partitions = tables.iter().map(|name| identities.now(name).partitions).collect();
+    Ok(Shapes { tables: judged, partitions, visibility: catalogue.visibility })
 }
 
 /// The shapes that these tables have now, or what is in their way. Blocks.
 pub fn shapes_of(config: &SourceConfig, tables: &[TableName]) -> Result<Vec<Result<Table, Fault>>, Fault> {
-    shapes(config, tables).map(|shapes| shapes.tables).map_err(|error| error.fault(config))
+    let shapes = shapes(config, tables, &Noted::new()).map(|shapes| shapes.tables);
+    shapes.map_err(|error| error.fault(config))
 }
 
 /// Tables as the catalogue shows them, or what is in their way.
 #[derive(Debug)]
 pub(in crate::postgres) struct Shapes {
     pub(in crate::postgres) tables: Vec<Result<Table, Fault>>,
+    /// The numbers of each one's partitions.
+    pub(in crate::postgres) partitions: Vec<Vec<u32>>,
     pub(in crate::postgres) visibility: Visibility,
 }
 

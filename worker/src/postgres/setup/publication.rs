@@ -7,7 +7,7 @@ use std::collections::HashMap;
 
 use crds::Reason;
 
-use super::halt;
+use super::{halt, identity::Identities};
 use crate::{
     config::SourceConfig,
     fault::Fault,
@@ -92,15 +92,17 @@ fn members(
     rows.into_iter().map(member).collect()
 }
 
-/// Makes sure that the publication publishes these tables. Others are not put into it: PostgreSQL would refuse
-/// updates of a table that is published without a replica identity.
+/// Makes sure that the publication publishes these tables; says whether anything had to be made. Others are not put
+/// into it: PostgreSQL would refuse updates of a table that is published without a replica identity. Nor is a table
+/// that has a history: what it missed outside would be missing for ever, and nobody would know.
 pub(super) fn ensure(
     connection: &mut Connection,
     config: &SourceConfig,
     tables: &[Table],
     found: Option<&Publication>,
+    identities: &Identities,
     version: u32,
-) -> Result<(), SourceError> {
+) -> Result<bool, SourceError> {
     let publication = sql::identifier(&config.publication);
     let Some(found) = found else {
         let via_root = if version < VIA_ROOT_SINCE { "" } else { ", publish_via_partition_root = true" };
@@ -109,14 +111,15 @@ pub(super) fn ensure(
             "CREATE PUBLICATION {publication} FOR TABLE {tables} \
              WITH (publish = 'insert, update, delete, truncate'{via_root})"
         ))?;
-        return Ok(());
+        return Ok(true);
     };
     found.check(config)?;
-    let missing = list(tables.iter().map(|table| &table.name).filter(|name| !found.has(name)));
+    let is_missing = |name: &&TableName| !found.has(name) && !identities.is_kept(name);
+    let missing = list(tables.iter().map(|table| &table.name).filter(is_missing));
     if !missing.is_empty() {
         connection.query(&format!("ALTER PUBLICATION {publication} ADD TABLE {missing}"))?;
     }
-    Ok(())
+    Ok(!missing.is_empty())
 }
 
 /// `ONLY`: the tables themselves, without what inherits from them.

@@ -8,6 +8,7 @@ use crds::Reason;
 
 use super::{
     catalogue::{Attribute, Catalogue, Index, Relation},
+    identity::Identities,
     publication::Publication,
 };
 use crate::{
@@ -22,11 +23,13 @@ pub(super) fn tables(
     config: &SourceConfig,
     catalogue: &Catalogue,
     publication: Option<&Publication>,
+    identities: &Identities,
 ) -> (Vec<Table>, Vec<Refused>) {
     let (mut tables, mut refused) = (Vec::new(), Vec::new());
     for name in &config.tables {
         let table = judged(TableId(tables.len() as u32), name, catalogue, publication);
-        match table.and_then(|table| whole(config, catalogue, table)) {
+        let table = table.and_then(|table| whole(config, catalogue, table));
+        match identities.judged(name, table) {
             Ok(table) => tables.push(table),
             Err(fault) => refused.push(Refused { table: name.clone(), fault }),
         }

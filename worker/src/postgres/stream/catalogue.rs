@@ -26,10 +26,11 @@ const PAUSE: Duration = Duration::from_millis(20);
 /// Tells the router what the catalogue shows now.
 pub(super) fn look(router: &mut Router, config: &SourceConfig) -> Result<(), SourceError> {
     let names: Vec<TableName> = router.tables().map(|table| table.name.clone()).collect();
+    let noted = router.noted();
     let deadline = Instant::now() + LIMIT;
     loop {
-        let Shapes { tables, visibility } = shapes(config, &names)?;
-        router.learn(tables, visibility);
+        let Shapes { tables, partitions, visibility } = shapes(config, &names, &noted)?;
+        router.learn(tables, partitions, visibility);
         if router.sees() {
             return Ok(());
         }

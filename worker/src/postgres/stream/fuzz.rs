@@ -3,13 +3,14 @@
 use super::gather::Gather;
 use crate::{
     change::Block,
+    history::History,
     postgres::{Router, visibility::Visibility},
     table::Table,
 };
 
 /// The blocks of a stream that comes in pieces of at most `step` bytes; `copied` says in which envelope.
 pub fn blocks(mut bytes: &[u8], step: usize, copied: bool, tables: &[Table]) -> Result<Vec<Block>, String> {
-    let tables = tables.iter().map(|table| (table.clone(), Vec::new()));
+    let tables = tables.iter().map(|table| (table.clone(), History::default()));
     let mut router = Router::new(tables, Visibility::parse("10:10:").unwrap_or_default());
     let start = Vec::new();
     let mut gather = if copied { Gather::copying(start) } else { Gather::starting_with(start) };

@@ -7,17 +7,18 @@ use tokio::time::sleep;
 use tracing::info;
 
 use super::{
-    difference::{Step, held_now, next_step, still_held},
+    difference::{Existing, Step, held_now, next_step, still_held},
     key::primary_key,
-    look::{columns, is_changing, lists, live_backends, show_create},
+    look::{columns, is_changing, live_backends, show_create},
     of_table,
+    standing::{Standing, identity, standing},
     statement::{alter_table, create_table},
 };
 use crate::{
     config::SinkConfig,
     fault::{Fault, Part},
     history::{Held, History},
-    starrocks::sql::{Session, literal},
+    starrocks::sql::Session,
     table::Table,
 };
 
@@ -27,22 +28,22 @@ const LONGEST_LOOK: Duration = Duration::from_secs(5);
 /// A change that StarRocks takes and cancels so often will not come about by itself.
 const MOST_TRIES: u32 = 5;
 
-/// Makes the target, or completes it; gives what is known of it then.
+/// Makes the target, or completes it; gives what is known of it then. A target that was filled and is not the same any
+/// more is left as it is.
 pub(super) async fn prepare_table(
     session: &mut Session,
     config: &SinkConfig,
     table: &Table,
     before: Option<&History>,
 ) -> Result<History, Fault> {
-    let show = format!("SHOW TABLES LIKE {}", literal(&table.target));
-    let found = session.run(&show, "list tables").await.map_err(|error| error.fault())?;
-    if lists(&found, &table.target) {
+    if let Some(Standing { columns, identity }) = standing(session, table, before).await? {
         let held = before.map_or(&[][..], |before| &before.target);
-        let target = complete_table(session, config, table, held).await?;
-        return Ok(match before {
+        let target = complete_table(session, config, table, columns, held).await?;
+        let history = match before {
             Some(before) => before.with_target(target),
             None => History::beginning(table, target),
-        });
+        };
+        return Ok(History { sink: identity.or_else(|| history.sink.clone()), ..history });
     }
     let replicas = live_backends(config).await.clamp(1, 3);
     let create = create_table(table, config.values, replicas)?;
@@ -51,17 +52,18 @@ pub(super) async fn prepare_table(
         .await
         .map_err(|error| of_table(&error, table))?;
     info!(table = %table.name, target = %table.target, replicas, "target table created");
-    Ok(History::beginning(table, held_now(table, config.values, &[])?))
+    let sink = identity(session, table).await.map_err(|error| error.fault())?;
+    Ok(History { sink, ..History::beginning(table, held_now(table, config.values, &[])?) })
 }
 
 async fn complete_table(
     session: &mut Session,
     config: &SinkConfig,
     table: &Table,
+    mut existing: Vec<Existing>,
     held: &[Held],
 ) -> Result<Vec<Held>, Fault> {
     let (mut look, mut tries) = (SHORTEST_LOOK, 0);
-    let mut existing = columns(session, table).await?;
     let held = still_held(table, &existing, held);
     loop {
         let step = next_step(table, config.values, &existing, &held)?;

@@ -9,7 +9,7 @@ use super::{
 };
 use crate::{
     config::Values,
-    fault::{Fault, Part},
+    fault::{Fault, Part, send_again, take_anew},
     history::Held,
     starrocks::{name::same_column, target::TargetType},
     table::Table,
@@ -118,9 +118,9 @@ fn unfilled(table: &Table, column: &Needed<'_>) -> Fault {
         Reason::SourceSchemaChanged,
         format!("column {name} was added to {source}, and what it holds in earlier rows cannot be told"),
         format!(
-            "run ALTER TABLE {target} ADD COLUMN {} in StarRocks; then, at the source, UPDATE {source} SET {name} = {name}, \
-             so that every row is sent again",
-            column.definition()
+            "run ALTER TABLE {target} ADD COLUMN {} in StarRocks; then {}",
+            column.definition(),
+            send_again(table)
         ),
     )
 }
@@ -143,7 +143,7 @@ fn is_widened(table: &Table, needed: &Needed<'_>, existing: &Existing, held: &[H
     Err(incompatible(
         table,
         message,
-        "change the column's type in StarRocks, or drop the target table and let it be made anew",
+        &format!("change the column's type in StarRocks, or {}", take_anew(table)),
     ))
 }
 

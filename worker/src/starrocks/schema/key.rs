@@ -1,11 +1,15 @@
 //! Whether an existing table has the key of the source.
 
 use super::difference::incompatible;
-use crate::{fault::Fault, starrocks::name::same_column, table::Table};
+use crate::{
+    fault::{Fault, take_anew},
+    starrocks::name::same_column,
+    table::Table,
+};
 
 /// Whether SHOW CREATE TABLE shows a primary-key table with the same key columns.
 pub(super) fn primary_key(table: &Table, create: &str) -> Result<(), Fault> {
-    let fix = "drop the target table and let it be made anew, or name another database";
+    let fix = &take_anew(table);
     let Some(found) = key_columns(create) else {
         let message = format!("target table {} is not a primary-key table", table.target);
         return Err(incompatible(table, message, fix));

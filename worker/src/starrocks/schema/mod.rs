@@ -16,21 +16,28 @@ pub(super) mod fuzz;
 mod key;
 mod look;
 mod names;
+mod standing;
 mod start;
 mod statement;
+mod verdict;
 
 use std::sync::Arc;
 
 use tracing::info;
 
-pub use self::look::{Shown, show};
 use self::{
     complete::prepare_table,
     look::{lists, show_create},
     start::Start,
 };
+pub use self::{
+    look::{Shown, show},
+    verdict::{Verdict, look},
+};
 use super::{
-    claim, histories, letter,
+    claim,
+    histories::{self, Histories},
+    letter,
     name::{check_database, check_table},
     sql::{Session, SqlError, literal, quoted},
     together::{checkpoint, room, sink},
@@ -39,7 +46,8 @@ use crate::{
     change::Aim,
     config::{Consistency, OnRefusedRow, SinkConfig},
     fault::{Course, Fault, Part},
-    history::History,
+    history::{History, SourceIdentity, TargetIdentity},
+    lsn::Lsn,
     table::{Table, TableId},
 };
 
@@ -54,6 +62,8 @@ pub struct Targets {
     pub unfinished: Vec<(TableId, Arc<Aim>)>,
     /// Tables whose histories are not as they are kept.
     pub(super) unkept: Vec<TableId>,
+    /// Targets of tables that the job has no more, with their histories.
+    pub(super) left: Vec<(String, History)>,
 }
 
 impl Targets {
@@ -69,10 +79,15 @@ impl Targets {
 
 /// Makes the target ready for `tables` of `job`. What stands in the way of all of them, or may pass by itself, is the
 /// fault of the whole. Calling again is harmless, whatever was done before.
-pub async fn prepare(config: &SinkConfig, job: &str, tables: &[Table]) -> Result<Targets, Fault> {
+pub async fn prepare(
+    config: &SinkConfig,
+    job: &str,
+    tables: &[Table],
+    sources: &[SourceIdentity],
+) -> Result<Targets, Fault> {
     check_database(&config.database)?;
     let mut session = Session::open(config).await.map_err(|error| error.fault())?;
-    let outcome = prepare_with(&mut session, config, job, tables).await;
+    let outcome = prepare_with(&mut session, config, job, tables, sources).await;
     session.close().await;
     match outcome? {
         targets if targets.halted.len() < tables.len() => Ok(targets),
@@ -86,6 +101,7 @@ async fn prepare_with(
     config: &SinkConfig,
     job: &str,
     tables: &[Table],
+    sources: &[SourceIdentity],
 ) -> Result<Targets, Fault> {
     enter_database(session, &config.database).await.map_err(|error| error.fault())?;
     let letters = (config.on_refused_row == OnRefusedRow::DeadLetter).then(letter::table);
@@ -100,7 +116,7 @@ async fn prepare_with(
     let kept = histories::find(session, config, job).await?;
     let mut targets = Targets::default();
     let mut start = Start::begin(in_one_step);
-    for table in tables {
+    for (table, source) in tables.iter().zip(sources) {
         let before = kept.get(&table.target);
         let prepared = match check_usable(config, table) {
             Ok(()) => start.within(prepare_table(session, config, table, before)).await,
@@ -108,10 +124,10 @@ async fn prepare_with(
         };
         match prepared {
             Some(Err(fault)) if fault.course == Course::Halt => targets.halted.push((table.id, fault)),
-            Some(prepared) => targets.add(table, prepared?, before),
+            Some(prepared) => targets.add(table, of_source(prepared?, before, source), before),
             None => {
                 info!(table = %table.name, target = %table.target, "the target is not ready yet; the others begin");
-                targets.wait_for(table, before);
+                targets.wait_for(table, before, source);
                 // The statement that was left may still be answered on it.
                 *session = Session::open(config).await.map_err(|error| error.fault())?;
                 enter_database(session, &config.database).await.map_err(|error| error.fault())?;
@@ -121,17 +137,45 @@ async fn prepare_with(
     Ok(targets)
 }
 
+/// The history with what the table is at the source now. One that was kept by an earlier version of the worker has no
+/// place from which on the table is this one: it always was.
+fn of_source(history: History, before: Option<&History>, now: &SourceIdentity) -> History {
+    let source = match before {
+        None => now.clone(),
+        Some(before) => {
+            let known = SourceIdentity { since: Lsn(0), ..SourceIdentity::default() };
+            before.source.as_ref().unwrap_or(&known).renewed(now.clone())
+        }
+    };
+    let (from, whole) = match before {
+        None => (Some(now.since), now.empty),
+        Some(before) => (before.from, before.whole),
+    };
+    History { source: Some(source), from, whole, ..history }
+}
+
 impl Targets {
+    /// Takes note of tables that have a history and are not the job's any more: what is confirmed from `at` on never
+    /// comes again.
+    pub fn leave(&mut self, kept: &Histories, has: impl Fn(&str) -> bool, at: Lsn) {
+        let is_left = |(target, history): &(&String, &History)| !has(target) && history.left.is_none();
+        let left = kept.iter().filter(is_left);
+        self.left.extend(
+            left.map(|(target, history)| (target.clone(), History { left: Some(at), ..history.clone() })),
+        );
+    }
+
     fn add(&mut self, table: &Table, history: History, before: Option<&History>) {
-        if before != Some(&history) {
+        if before.is_none_or(|before| !before.is_kept_as(&history)) {
             self.unkept.push(table.id);
         }
         self.histories.push((table.id, history));
     }
 
     /// Rows of the table are routed as if its target were ready; its lane waits until it is.
-    fn wait_for(&mut self, table: &Table, before: Option<&History>) {
+    fn wait_for(&mut self, table: &Table, before: Option<&History>, source: &SourceIdentity) {
         let history = before.cloned().unwrap_or_else(|| History::beginning(table, Vec::new()));
+        let history = of_source(history, before, source);
         let aim = Aim { table: table.clone(), shapes: history.shapes.clone() };
         self.unfinished.push((table.id, Arc::new(aim)));
         self.histories.push((table.id, history));
@@ -156,8 +200,8 @@ async fn reshape_with(
     enter_database(session, &config.database).await.map_err(|error| error.fault())?;
     let kept = histories::find(session, config, job).await?;
     let before = kept.get(&aim.table.target);
-    let History { target, .. } = prepare_table(session, config, &aim.table, before).await?;
-    Ok(History { target, shapes: aim.shapes.clone() })
+    let history = prepare_table(session, config, &aim.table, before).await?;
+    Ok(History { shapes: aim.shapes.clone(), ..history })
 }
 
 /// Whether names and width of a table are such that it can be loaded the way the job loads.
@@ -176,6 +220,26 @@ async fn check_sink(session: &mut Session, config: &SinkConfig) -> Result<(), Fa
         rows.into_iter().next().and_then(|row| row.into_iter().next()).flatten().unwrap_or_default();
     let create = show_create(session, &checkpoint::table()).await?;
     sink::check(&version, &create, config.deletes)
+}
+
+/// What is kept of the target; nothing when that cannot be known, or there is nothing.
+pub(super) async fn kept_of(config: &SinkConfig, job: &str, table: &Table) -> Result<Option<History>, Fault> {
+    let mut session = Session::open(config).await.map_err(|error| error.fault())?;
+    let found = histories::find(&mut session, config, job).await;
+    session.close().await;
+    Ok(found?.remove(&table.target))
+}
+
+/// Which table the target is now.
+pub(super) async fn identity_of(config: &SinkConfig, table: &Table) -> Result<Option<TargetIdentity>, Fault> {
+    let mut session = Session::open(config).await.map_err(|error| error.fault())?;
+    let found = async {
+        session.run(&format!("USE {}", quoted(&config.database)), "use the database").await?;
+        standing::identity(&mut session, table).await
+    };
+    let found = found.await;
+    session.close().await;
+    found.map_err(|error| error.fault())
 }
 
 /// Empties the target. Calling again is harmless.

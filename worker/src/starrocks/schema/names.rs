@@ -4,7 +4,7 @@ use crds::Reason;
 
 use super::difference::Existing;
 use crate::{
-    fault::{Fault, Part},
+    fault::{Fault, Part, send_again, take_anew},
     history::Held,
     starrocks::name::same_column,
     table::{Column, Table},
@@ -69,8 +69,8 @@ impl<'a> Names<'a> {
         self.fault(
             format!("column {name} of {source} was dropped, and another took its name: target table {target} holds the old values"),
             format!(
-                "run ALTER TABLE {target} DROP COLUMN {name} in StarRocks; then, at the source, UPDATE {source} SET \
-                 {name} = {name}, so that every row is sent again"
+                "run ALTER TABLE {target} DROP COLUMN {name} in StarRocks; then {}",
+                send_again(self.table)
             ),
         )
     }
@@ -79,10 +79,7 @@ impl<'a> Names<'a> {
         let names: Vec<_> = pending.iter().map(|(from, to)| format!("{from} to {to}")).collect();
         self.fault(
             format!("columns of {} exchanged their names ({})", self.table.name, names.join(", ")),
-            format!(
-                "drop the target table {}: it is made anew, and has to be filled anew",
-                self.table.target
-            ),
+            take_anew(self.table),
         )
     }
 

@@ -1,0 +1,380 @@
+//! A table is more than its name: what is another table at the source, what the publication left out, and a target that
+//! somebody took away halt the table, stay halted over a restart, and flow again when the remedy was followed.
+
+use anyhow::{Context, Result};
+use proto::{Fault, ReloadConfigRequest};
+use system::{wait, worker::Worker};
+use testbed::postgres::{Embedded, PostgresOptions};
+
+use super::rig::{DATABASE, Rig};
+
+const TABLES: &str =
+    "CREATE TABLE t (id int PRIMARY KEY, v text); CREATE TABLE other (id int PRIMARY KEY, v text)";
+
+/// With rows on both sides.
+async fn filled(schema: &str, tables: &str) -> Result<Rig> {
+    let rig = Rig::of(schema, tables).await?;
+    let mut worker = rig.worker().await?;
+    rig.source.run("INSERT INTO t VALUES (1, 'old'), (2, 'old')").await?;
+    rig.until_table_equal("t").await?;
+    worker.process().terminate().await?;
+    Ok(rig)
+}
+
+/// The fault of the table, which halts it.
+async fn halted(worker: &Worker, reason: &str) -> Result<Fault> {
+    let fault = worker.until_fault(reason).await?;
+    anyhow::ensure!(fault.halted, "{fault:?}");
+    Ok(fault)
+}
+
+/// Follows the remedy "take the table anew" to the letter.
+async fn follow_remedy(rig: &Rig, worker: &mut Worker, fault: &Fault) -> Result<()> {
+    let at_sink = between(&fault.fix, "in StarRocks run ", "; when the job has made")?;
+    let (drop, delete) = at_sink.split_once(" and then ").context("two statements")?;
+    rig.sink
+        .rows(&format!(
+            "DROP TABLE IF EXISTS {DATABASE}.{}",
+            drop.trim_start_matches("DROP TABLE IF EXISTS ")
+        ))
+        .await?;
+    rig.sink.rows(&delete.replace("`dbmazz_tables`", &format!("{DATABASE}.dbmazz_tables"))).await?;
+    worker.until_ready().await.with_context(|| fault.fix.clone())?;
+    let at_source = between(&fault.fix, "run at the source ", " so that every row")?;
+    let (identity, update) = at_source.split_once(" and then ").context("two statements")?;
+    let identity = identity.split(" (of").next().unwrap_or_default();
+    rig.source.run(identity).await?;
+    rig.source.run(update).await
+}
+
+fn uptime(worker: &Worker) -> Result<u64> {
+    let page: serde_json::Value = serde_json::from_str(&worker.http("/healthz")?.1)?;
+    page["uptime_secs"].as_u64().context("no uptime")
+}
+
+fn between<'a>(text: &'a str, from: &str, to: &str) -> Result<&'a str> {
+    let (_, rest) = text.split_once(from).with_context(|| format!("no {from:?} in {text}"))?;
+    Ok(rest.split_once(to).with_context(|| format!("no {to:?} in {text}"))?.0)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_table_that_is_dropped_and_made_anew_halts_and_its_remedy_works() -> Result<()> {
+    let rig = Rig::of(TABLES, "t,other").await?;
+    let mut worker = rig.worker().await?;
+    rig.source.run("INSERT INTO t VALUES (1, 'old'), (2, 'old')").await?;
+    rig.until_table_equal("t").await?;
+    rig.source.run("DROP TABLE t; CREATE TABLE t (id int PRIMARY KEY, v text)").await?;
+    // A large value, which an update alone would not send again.
+    rig.source.run("ALTER TABLE t ALTER v SET STORAGE EXTERNAL").await?;
+    rig.source
+        .run("INSERT INTO t VALUES (7, repeat('large', 20000)); INSERT INTO other VALUES (1, 'flows')")
+        .await?;
+    let fault = halted(&worker, "SourceTableReplaced").await?;
+    assert_eq!(fault.table, "public.t");
+    rig.until_table_equal("other").await?;
+    worker.crash()?;
+    let mut worker = Worker::start(&rig.settings)?;
+    let fault = halted(&worker, &fault.reason).await?;
+    follow_remedy(&rig, &mut worker, &fault).await?;
+    assert_eq!(rig.until_table_equal("t").await?, 1);
+    rig.source.run("DELETE FROM t; INSERT INTO t VALUES (8, 'goes on')").await?;
+    rig.until_table_equal("t").await?;
+    rig.until_confirmed().await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_table_that_was_made_anew_while_the_worker_was_away_halts() -> Result<()> {
+    let rig = filled(TABLES, "t,other").await?;
+    rig.source
+        .run("DROP TABLE t; CREATE TABLE t (id int PRIMARY KEY, v text); INSERT INTO t VALUES (7, 'x')")
+        .await?;
+    let worker = Worker::start(&rig.settings)?;
+    let fault = halted(&worker, "SourceTableReplaced").await?;
+    assert!(fault.message.contains("was dropped"), "{}", fault.message);
+    let published = "SELECT count(*) FROM pg_publication_tables WHERE tablename = 't'";
+    assert_eq!(rig.source.value(published).await?.as_deref(), Some("0"), "it was put back in silence");
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn tables_that_exchange_their_names_halt() -> Result<()> {
+    let rig = filled(TABLES, "t,other").await?;
+    let exchange = "BEGIN; ALTER TABLE t RENAME TO x; ALTER TABLE other RENAME TO t; ALTER TABLE x RENAME TO other; COMMIT";
+    rig.source.run(exchange).await?;
+    let worker = Worker::start(&rig.settings)?;
+    halted(&worker, "SourceTableReplaced").await?;
+    drop(worker);
+    // Back again, and then in mid-stream.
+    rig.source.run(exchange).await?;
+    let worker = rig.worker().await?;
+    rig.source.run("INSERT INTO t VALUES (3, 'before')").await?;
+    rig.until_table_equal("t").await?;
+    rig.source.run(exchange).await?;
+    rig.source
+        .run("INSERT INTO t VALUES (9, 'of the other'); INSERT INTO other VALUES (9, 'of the first')")
+        .await?;
+    wait::until("both are halted", async || {
+        let faults = worker.status().await?.faults;
+        let replaced = faults.iter().filter(|fault| fault.reason == "SourceTableReplaced" && fault.halted);
+        Ok((replaced.count() == 2).then_some(()))
+    })
+    .await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_table_that_another_takes_the_place_of_halts_where_that_happens() -> Result<()> {
+    let schema = format!(
+        "{TABLES}; CREATE TABLE t_new (id int PRIMARY KEY, v text); CREATE PUBLICATION dbmazz_pub FOR ALL TABLES"
+    );
+    let rig = filled(&schema, "t,other").await?;
+    let worker = rig.worker().await?;
+    rig.source.run("INSERT INTO t_new SELECT id, 'new' FROM generate_series(1, 5) id").await?;
+    rig.source.run("BEGIN; ALTER TABLE t RENAME TO t_old; ALTER TABLE t_new RENAME TO t; COMMIT; INSERT INTO t VALUES (6, 'x')").await?;
+    let fault = halted(&worker, "SourceTableReplaced").await?;
+    assert_eq!(fault.table, "public.t");
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_table_that_was_renamed_says_so_and_flows_when_it_has_its_name_back() -> Result<()> {
+    let rig = filled(TABLES, "t,other").await?;
+    let mut worker = rig.worker().await?;
+    rig.source
+        .run("ALTER TABLE t RENAME TO called; INSERT INTO called VALUES (3, 'under another name')")
+        .await?;
+    let fault = halted(&worker, "SourceTableReplaced").await?;
+    assert!(fault.message.contains("is called public.called"), "{}", fault.message);
+    rig.source.run("INSERT INTO called VALUES (4, 'while it stood'); ALTER TABLE called RENAME TO t").await?;
+    worker.until_ready().await?;
+    assert_eq!(rig.until_table_equal("t").await?, 4);
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_table_that_left_the_publication_halts_and_is_not_put_back_in_silence() -> Result<()> {
+    let rig = filled(TABLES, "t,other").await?;
+    let mut worker = rig.worker().await?;
+    rig.source.run("ALTER PUBLICATION dbmazz_pub DROP TABLE t; INSERT INTO t VALUES (3, 'unseen')").await?;
+    let fault = halted(&worker, "PublicationChanged").await?;
+    assert_eq!(fault.table, "public.t");
+    worker.process().terminate().await?;
+    let mut worker = Worker::start(&rig.settings)?;
+    halted(&worker, "PublicationChanged").await?;
+    // Nor does it help to put it back: what it missed stays missing.
+    rig.source.run("ALTER PUBLICATION dbmazz_pub ADD TABLE t; INSERT INTO t VALUES (4, 'seen')").await?;
+    let fault = wait::until("the halt says that it came back", async || {
+        let fault = worker.until_fault("PublicationChanged").await?;
+        Ok(fault.message.contains("put back").then_some(fault))
+    })
+    .await?;
+    follow_remedy(&rig, &mut worker, &fault).await?;
+    assert_eq!(rig.until_table_equal("t").await?, 4);
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_table_that_left_the_publication_and_came_back_between_two_looks_halts_at_its_next_change()
+-> Result<()> {
+    let rig = filled(TABLES, "t,other").await?;
+    let worker = rig.worker().await?;
+    rig.source
+        .run(
+            "ALTER PUBLICATION dbmazz_pub DROP TABLE t; INSERT INTO t VALUES (3, 'unseen'); \
+              ALTER PUBLICATION dbmazz_pub ADD TABLE t; INSERT INTO t VALUES (4, 'seen')",
+        )
+        .await?;
+    halted(&worker, "PublicationChanged").await?;
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn kinds_of_changes_that_were_left_out_for_a_while_halt() -> Result<()> {
+    let rig = filled(TABLES, "t,other").await?;
+    rig.source
+        .run(
+            "ALTER PUBLICATION dbmazz_pub SET (publish = 'insert'); DELETE FROM t WHERE id = 1; \
+              ALTER PUBLICATION dbmazz_pub SET (publish = 'insert, update, delete, truncate')",
+        )
+        .await?;
+    let worker = Worker::start(&rig.settings)?;
+    let fault = worker.until_fault("PublicationChanged").await?;
+    assert!(fault.message.contains("altered"), "{}", fault.message);
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn another_row_filter_halts() -> Result<()> {
+    let schema = format!("{TABLES}; CREATE PUBLICATION dbmazz_pub FOR TABLE t, other WHERE (id > 0)");
+    let rig = filled(&schema, "t,other").await?;
+    let mut worker = rig.worker().await?;
+    rig.source.run("INSERT INTO other VALUES (1, 'x')").await?;
+    rig.until_table_equal("other").await?;
+    rig.source.run("ALTER PUBLICATION dbmazz_pub SET TABLE t, other WHERE (id > 5); INSERT INTO other VALUES (2, 'unseen')").await?;
+    let fault = halted(&worker, "PublicationChanged").await?;
+    assert_eq!(fault.table, "public.other");
+    rig.source.run("INSERT INTO t VALUES (3, 'flows')").await?;
+    rig.until_table_equal("t").await?;
+    worker.crash()
+}
+
+const PARTITIONED: &str = "CREATE TABLE t (id int PRIMARY KEY, v text) PARTITION BY RANGE (id); \
+                           CREATE TABLE t1 PARTITION OF t FOR VALUES FROM (0) TO (100); \
+                           CREATE TABLE other (id int PRIMARY KEY, v text)";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn changes_that_come_under_the_names_of_partitions_halt_at_once_and_also_when_that_is_over()
+-> Result<()> {
+    for back in ["", "ALTER PUBLICATION dbmazz_pub SET (publish_via_partition_root = true)"] {
+        let rig = filled(PARTITIONED, "t,other").await?;
+        let worker = rig.worker().await?;
+        rig.source
+            .run(&format!(
+                "ALTER PUBLICATION dbmazz_pub SET (publish_via_partition_root = false); \
+                 INSERT INTO t VALUES (3, 'under the name of the leaf'); {back}"
+            ))
+            .await?;
+        let fault = halted(&worker, "PublicationChanged").await?;
+        assert_eq!(fault.table, "public.t");
+    }
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn via_root_switched_and_back_while_the_worker_was_away_halts() -> Result<()> {
+    let rig = filled(PARTITIONED, "t,other").await?;
+    rig.source
+        .run(
+            "ALTER PUBLICATION dbmazz_pub SET (publish_via_partition_root = false); DELETE FROM t WHERE id = 1; \
+             ALTER PUBLICATION dbmazz_pub SET (publish_via_partition_root = true)",
+        )
+        .await?;
+    halted(&Worker::start(&rig.settings)?, "PublicationChanged").await?;
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_table_that_was_left_out_of_the_job_and_put_back_halts_until_it_is_taken_anew() -> Result<()> {
+    let rig = filled(TABLES, "t,other").await?;
+    let select = |names: &[&str]| {
+        let tables = names.iter().map(|name| (*name).to_owned()).collect();
+        ReloadConfigRequest { tables, ..Default::default() }
+    };
+    let mut worker = rig.worker().await?;
+    assert!(worker.reload(select(&["other"])).await?.success);
+    rig.source.run("INSERT INTO other VALUES (1, 'flows')").await?;
+    rig.until_table_equal("other").await?;
+    rig.source.run("INSERT INTO t VALUES (3, 'meanwhile'); DELETE FROM t WHERE id = 1").await?;
+    rig.until_confirmed().await?;
+    assert!(worker.reload(select(&["other", "t"])).await?.success);
+    halted(&worker, "TableLeftOut").await?;
+    worker.crash()?;
+    let mut worker = Worker::start(&rig.settings)?;
+    let fault = halted(&worker, "TableLeftOut").await?;
+    follow_remedy(&rig, &mut worker, &fault).await?;
+    assert_eq!(rig.until_table_equal("t").await?, 2);
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_target_that_was_dropped_while_the_worker_was_away_is_not_made_anew_in_silence() -> Result<()> {
+    let rig = filled(TABLES, "t,other").await?;
+    rig.sink.rows(&format!("DROP TABLE {DATABASE}.t FORCE")).await?;
+    rig.source.run("INSERT INTO t VALUES (3, 'c')").await?;
+    let mut worker = Worker::start(&rig.settings)?;
+    let fault = halted(&worker, "TargetLost").await?;
+    follow_remedy(&rig, &mut worker, &fault).await?;
+    assert_eq!(rig.until_table_equal("t").await?, 3);
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_target_that_was_emptied_or_made_anew_beside_the_worker_halts() -> Result<()> {
+    let rig = filled(TABLES, "t,other").await?;
+    let worker = rig.worker().await?;
+    // The source's own TRUNCATE is no such thing.
+    rig.source
+        .run("INSERT INTO other VALUES (1, 'x'); TRUNCATE other; INSERT INTO other VALUES (2, 'y')")
+        .await?;
+    assert_eq!(rig.until_table_equal("other").await?, 1);
+    rig.sink.rows(&format!("TRUNCATE TABLE {DATABASE}.t")).await?;
+    let fault = halted(&worker, "TargetLost").await?;
+    assert_eq!(fault.table, "public.t");
+    drop(worker);
+    let worker = Worker::start(&rig.settings)?;
+    halted(&worker, "TargetLost").await?;
+    assert_eq!(worker.status().await?.faults.len(), 1);
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_target_column_that_was_renamed_by_hand_halts_and_its_remedy_works() -> Result<()> {
+    let rig = filled(TABLES, "t,other").await?;
+    let mut worker = rig.worker().await?;
+    rig.sink.rows(&format!("ALTER TABLE {DATABASE}.t RENAME COLUMN v TO w")).await?;
+    rig.source.run("INSERT INTO t VALUES (3, 'into nothing')").await?;
+    let fault = halted(&worker, "TargetIncompatible").await?;
+    assert!(fault.message.contains("column v of target table t is gone"), "{}", fault.message);
+    rig.sink.rows(&format!("ALTER TABLE {DATABASE}.t RENAME COLUMN w TO v")).await?;
+    worker.until_ready().await?;
+    let at_source = between(&fault.fix, "run at the source ", " so that every row")?;
+    let (identity, update) = at_source.split_once(" and then ").context("two statements")?;
+    rig.source.run(identity.split(" (of").next().unwrap_or_default()).await?;
+    rig.source.run(update).await?;
+    assert_eq!(rig.until_table_equal("t").await?, 3);
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_look_for_a_halted_table_does_not_undo_the_rename_of_another() -> Result<()> {
+    let schema =
+        "CREATE TABLE t (id int PRIMARY KEY, v text); CREATE TABLE other (id int PRIMARY KEY, a int)";
+    let rig = filled(schema, "t,other").await?;
+    rig.sink.rows(&format!("DROP TABLE {DATABASE}.t FORCE")).await?;
+    let worker = Worker::start(&rig.settings)?;
+    halted(&worker, "TargetLost").await?;
+    rig.source.run("INSERT INTO other VALUES (1, 1)").await?;
+    rig.until_table_equal("other").await?;
+    rig.source.run("ALTER TABLE other RENAME a TO a2; INSERT INTO other VALUES (2, 2)").await?;
+    rig.until_table_equal("other").await?;
+    // Two looks later: the target was described again for each.
+    let looks = uptime(&worker)? + 13;
+    wait::until("two looks are through", async || Ok((uptime(&worker)? >= looks).then_some(()))).await?;
+    rig.source.run("INSERT INTO other VALUES (3, 3)").await?;
+    assert_eq!(rig.until_table_equal("other").await?, 3);
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_rewrites_a_table_and_what_grants_it_to_others_is_no_other_table() -> Result<()> {
+    let rig = filled(TABLES, "t,other").await?;
+    let worker = rig.worker().await?;
+    rig.source.run("VACUUM FULL t").await?;
+    rig.source
+        .run(
+            "CLUSTER t USING t_pkey; ALTER TABLE t ALTER v SET NOT NULL; CREATE ROLE somebody; \
+             ALTER PUBLICATION dbmazz_pub OWNER TO CURRENT_USER; GRANT SELECT ON t TO somebody; ANALYZE t",
+        )
+        .await?;
+    rig.source.run("INSERT INTO t VALUES (3, 'x')").await?;
+    rig.until_table_equal("t").await?;
+    drop(worker);
+    let _worker = rig.worker().await?;
+    rig.source.run("INSERT INTO t VALUES (4, 'y')").await?;
+    assert_eq!(rig.until_table_equal("t").await?, 4);
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_version_of_postgresql_tells_who_a_table_is() -> Result<()> {
+    for major in [13, 18] {
+        let options =
+            PostgresOptions { binaries: Some(Embedded::of(major)?.binaries()?), ..Default::default() };
+        let rig = Rig::with(options, PARTITIONED, "t,other").await?;
+        let worker = rig.worker().await?;
+        rig.source.run("INSERT INTO t VALUES (1, 'x'); INSERT INTO other VALUES (1, 'x')").await?;
+        rig.until_equal().await?;
+        rig.source.run("DROP TABLE other; CREATE TABLE other (id int PRIMARY KEY, v text)").await?;
+        halted(&worker, "SourceTableReplaced").await?;
+    }
+    Ok(())
+}

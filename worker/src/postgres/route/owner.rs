@@ -1,0 +1,55 @@
+//! Whose rows an announced relation has.
+//!
+//! Pure. A table is known by its number, which the history keeps; by its name only where that is not known. What was
+//! committed before the table was taken up may be of another relation that had its name.
+
+use super::followed::Followed;
+use crate::{
+    fault::{Fault, take_anew},
+    lsn::Lsn,
+    postgres::{pgoutput::Relation, setup::judgement},
+    table::TableId,
+};
+
+/// Whose a relation is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Owner {
+    Table(TableId),
+    /// A partition of the table.
+    Partition(TableId),
+    Nobody,
+}
+
+pub(super) fn of(tables: &[Followed], relation: &Relation, commit: Lsn) -> Owner {
+    let is_its = |table: &&Followed| match table.identity() {
+        // Under whatever name, from where it was taken up on.
+        Some(identity) if identity.relation == relation.oid => {
+            commit >= identity.since || is_named(table, relation)
+        }
+        Some(_) => false,
+        None => is_named(table, relation),
+    };
+    if let Some(table) = tables.iter().find(is_its) {
+        return Owner::Table(table.rows().id);
+    }
+    let root = tables.iter().find(|table| table.partitions.contains(&relation.oid));
+    root.map_or(Owner::Nobody, |root| Owner::Partition(root.rows().id))
+}
+
+/// Tables whose name the relation has without being theirs.
+pub(super) fn replaced(tables: &[Followed], relation: &Relation, commit: Lsn) -> Vec<(TableId, Fault)> {
+    let is_replaced = |table: &&Followed| {
+        is_named(table, relation)
+            && table.identity().is_some_and(|known| known.relation != relation.oid && commit >= known.since)
+    };
+    let fault = |table: &Followed| {
+        let rows = table.rows();
+        (rows.id, judgement::replaced(&rows.name, None, take_anew(rows)))
+    };
+    tables.iter().filter(|table| !table.halted).filter(is_replaced).map(fault).collect()
+}
+
+fn is_named(table: &Followed, relation: &Relation) -> bool {
+    let name = &table.rows().name;
+    name.schema == relation.schema && name.name == relation.name
+}

@@ -1,0 +1,144 @@
+//! Whether a target is the one that was filled. Nothing here changes anything.
+//!
+//! What SHOW tells without a backend: that the table is there, the numbers of its partitions (TRUNCATE, DROP and CREATE
+//! give it others, a change of columns does not), and its columns. A DELETE by hand shows nowhere.
+
+use crds::Reason;
+
+use super::{
+    difference::Existing,
+    look::{columns, lists},
+};
+use crate::{
+    fault::{Fault, Part, send_again, take_anew},
+    history::{Held, History, TargetIdentity},
+    starrocks::{
+        name::same_column,
+        sql::{Session, SqlError, literal, quoted},
+    },
+    table::Table,
+};
+
+/// What is there of a target.
+#[derive(Debug)]
+pub(super) struct Standing {
+    pub(super) columns: Vec<Existing>,
+    /// Nothing where StarRocks does not tell.
+    pub(super) identity: Option<TargetIdentity>,
+}
+
+/// The target as it stands; nothing when there is none and none was filled.
+pub(super) async fn standing(
+    session: &mut Session,
+    table: &Table,
+    before: Option<&History>,
+) -> Result<Option<Standing>, Fault> {
+    if let Some(left) = before.and_then(|before| before.left) {
+        return Err(left_out(table, &left.to_string()));
+    }
+    let show = format!("SHOW TABLES LIKE {}", literal(&table.target));
+    let found = session.run(&show, "list tables").await.map_err(|error| error.fault())?;
+    if !lists(&found, &table.target) {
+        return if before.is_some() { Err(lost(table, "is gone")) } else { Ok(None) };
+    }
+    let identity = identity(session, table).await.map_err(|error| error.fault())?;
+    if let (Some(then), Some(now)) = (before.and_then(|before| before.sink.as_ref()), &identity)
+        && then.is_lost_in(now)
+    {
+        return Err(lost(table, "was emptied or made anew by somebody else"));
+    }
+    let columns = columns(session, table).await?;
+    if let Some(before) = before {
+        proved(table, &columns, before)?;
+    }
+    Ok(Some(Standing { columns, identity }))
+}
+
+/// The numbers of the target's partitions; nothing where StarRocks shows none.
+pub(super) async fn identity(
+    session: &mut Session,
+    table: &Table,
+) -> Result<Option<TargetIdentity>, SqlError> {
+    let show = format!("SHOW PARTITIONS FROM {}", quoted(&table.target));
+    let rows = match session.run(&show, "show the partitions of the target table").await {
+        Err(SqlError::Refused { .. } | SqlError::Permission { .. }) => return Ok(None),
+        rows => rows?,
+    };
+    let partition = |row: Vec<Option<String>>| {
+        let mut values = row.into_iter();
+        let (number, name) = (values.next()??.parse().ok()?, values.next()??);
+        Some((name, number))
+    };
+    let partitions: Option<Vec<_>> = rows.into_iter().map(partition).collect();
+    Ok(partitions.filter(|partitions| !partitions.is_empty()).map(TargetIdentity::of))
+}
+
+/// Whether the target has the columns that its rows were loaded into. StarRocks takes a name that a table lacks for one
+/// of a passing column, and its values are lost without a word.
+pub(super) fn proved(table: &Table, existing: &[Existing], before: &History) -> Result<(), Fault> {
+    let exists = |name: &str| existing.iter().any(|existing| same_column(&existing.name, name));
+    let now = |number: i32| table.columns.iter().find(|column| column.number == number);
+    let is_missing = |Held(number, name, _): &&Held| {
+        // Dropped at the source: a person may take it away.
+        now(*number).is_some_and(|column| !exists(name) && !exists(&column.name))
+    };
+    match before.target.iter().find(is_missing) {
+        Some(Held(_, name, made)) => Err(taken_away(table, name, made)),
+        None => Ok(()),
+    }
+}
+
+fn taken_away(table: &Table, column: &str, made: &str) -> Fault {
+    let target = &table.target;
+    let message =
+        format!("column {column} of target table {target} is gone: it was renamed or dropped in StarRocks");
+    let fix = format!(
+        "if it was renamed, run ALTER TABLE `{target}` RENAME COLUMN … TO `{column}` in StarRocks; if it was dropped, run \
+         ALTER TABLE `{target}` ADD COLUMN `{column}` {made} NULL there (a value column; a key needs the target anew); \
+         rows that came meanwhile lack it, so in either case then {}",
+        send_again(table)
+    );
+    Fault::halt(Part::Table(table.name.clone()), Reason::TargetIncompatible, message, fix)
+}
+
+fn lost(table: &Table, what: &str) -> Fault {
+    let message =
+        format!("target table {} {what}: rows that were loaded before are missing in it", table.target);
+    Fault::halt(Part::Table(table.name.clone()), Reason::TargetLost, message, take_anew(table))
+}
+
+fn left_out(table: &Table, from: &str) -> Fault {
+    let message = format!(
+        "the job did not have {} from {from} on: what changed meanwhile is missing in target table {}",
+        table.name, table.target
+    );
+    Fault::halt(Part::Table(table.name.clone()), Reason::TableLeftOut, message, take_anew(table))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{starrocks::double::table, table::Kind};
+
+    fn missing(existing: &[&str], held: &[(i32, &str)]) -> Option<Reason> {
+        let column = |name: &&str| {
+            let texts = [*name, "int", "YES", "false"].map(|text| Some(text.to_owned()));
+            Existing::read(texts.into_iter().chain([None, None]).collect()).unwrap()
+        };
+        let existing: Vec<_> = existing.iter().map(column).collect();
+        let held = held.iter().map(|(number, name)| Held(*number, (*name).to_owned(), "INT".to_owned()));
+        let history = History { target: held.collect(), ..History::default() };
+        let table = table(&[("id", Kind::BigInt), ("b", Kind::Integer)]);
+        proved(&table, &existing, &history).err().map(|fault| fault.reason)
+    }
+
+    #[test]
+    fn a_column_that_was_filled_has_to_be_there_under_its_old_name_or_its_new_one() {
+        let held = [(1, "id"), (2, "a"), (9, "dropped")];
+        assert_eq!(missing(&["id", "a"], &held), None, "the source renamed it, the target follows");
+        assert_eq!(missing(&["id", "B"], &held), None, "a worker renamed it and died");
+        assert_eq!(missing(&["id", "c"], &held), Some(Reason::TargetIncompatible));
+        assert_eq!(missing(&["id"], &held), Some(Reason::TargetIncompatible));
+        assert_eq!(missing(&["id"], &[(1, "id")]), None, "it is added");
+    }
+}

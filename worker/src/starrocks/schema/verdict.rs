@@ -1,0 +1,106 @@
+//! The look at the targets of a running job: whether each is still what its history says.
+//!
+//! A look never writes: what it finds is for the start of a session to act on.
+
+use std::collections::HashMap;
+
+use super::{
+    difference::{next_step, still_held},
+    key::primary_key,
+    look::show_create,
+    standing::{Standing, standing},
+    statement::create_table,
+};
+use crate::{
+    config::SinkConfig,
+    fault::{Course, Fault},
+    history::History,
+    starrocks::{
+        histories,
+        name::check_table,
+        sql::{Session, quoted},
+    },
+    table::Table,
+};
+
+/// What a look says of one target.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Verdict {
+    /// It is the table of its history.
+    Same,
+    /// Nothing is kept of it.
+    Unknown,
+    Wrong(Fault),
+}
+
+/// Looks at the targets, in the order of `tables`. Of those that `stand` it is asked too whether they could be brought
+/// to what the source has.
+pub async fn look(
+    config: &SinkConfig,
+    job: &str,
+    tables: &[Table],
+    stand: impl Fn(&Table) -> bool,
+) -> Result<Vec<Verdict>, Fault> {
+    let mut session = Session::open(config).await.map_err(|error| error.fault())?;
+    let verdicts = look_with(&mut session, config, job, tables, stand).await;
+    session.close().await;
+    verdicts
+}
+
+async fn look_with(
+    session: &mut Session,
+    config: &SinkConfig,
+    job: &str,
+    tables: &[Table],
+    stand: impl Fn(&Table) -> bool,
+) -> Result<Vec<Verdict>, Fault> {
+    let kept = histories::kept(session, config, job).await?;
+    if kept.is_empty() {
+        return Ok(vec![Verdict::Unknown; tables.len()]);
+    }
+    let usable = format!("USE {}", quoted(&config.database));
+    session.run(&usable, "use the database").await.map_err(|error| error.fault())?;
+    let mut verdicts = Vec::with_capacity(tables.len());
+    for table in tables {
+        verdicts.push(verdict(session, config, table, &kept, stand(table)).await?);
+    }
+    Ok(verdicts)
+}
+
+async fn verdict(
+    session: &mut Session,
+    config: &SinkConfig,
+    table: &Table,
+    kept: &HashMap<String, History>,
+    stands: bool,
+) -> Result<Verdict, Fault> {
+    let before = kept.get(&table.target);
+    if let Err(unusable) = check_table(table) {
+        return Ok(Verdict::Wrong(unusable));
+    }
+    let judged = match standing(session, table, before).await {
+        Ok(Some(standing)) if stands => could_follow(session, config, table, &standing, before).await,
+        Ok(None) if stands => create_table(table, config.values, 1).map(|_| ()),
+        judged => judged.map(|_| ()),
+    };
+    match judged {
+        Err(fault) if fault.course == Course::Halt => Ok(Verdict::Wrong(fault)),
+        Err(fault) => Err(fault),
+        Ok(()) if before.is_none() => Ok(Verdict::Unknown),
+        Ok(()) => Ok(Verdict::Same),
+    }
+}
+
+/// Whether the start of a session would get by this table.
+async fn could_follow(
+    session: &mut Session,
+    config: &SinkConfig,
+    table: &Table,
+    standing: &Standing,
+    before: Option<&History>,
+) -> Result<(), Fault> {
+    let held = before.map_or(&[][..], |before| &before.target);
+    let held = still_held(table, &standing.columns, held);
+    next_step(table, config.values, &standing.columns, &held)?;
+    primary_key(table, &show_create(session, table).await?)
+}
