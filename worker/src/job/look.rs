@@ -6,6 +6,7 @@
 
 use std::time::Duration;
 
+use crds::Reason;
 use tokio::time::{Instant, sleep};
 use tracing::info;
 
@@ -27,8 +28,8 @@ const SELDOM: Duration = Duration::from_secs(10);
 const FOR_EACH: Duration = Duration::from_millis(30);
 /// What is found is looked at once more: the worker itself may have been changing it.
 const ONCE_MORE: Duration = Duration::from_secs(1);
-/// A table that StarRocks would not make is tried again so often: a look cannot tell whether it would now.
-const ANOTHER_TRY: Duration = Duration::from_secs(60);
+/// A table for which a look cannot tell whether it would go well now is tried again so often.
+const ANOTHER_TRY: Duration = Duration::from_secs(30);
 
 /// What a session began with.
 #[derive(Debug)]
@@ -68,22 +69,26 @@ impl Look<'_> {
     }
 
     async fn has_changed(&self, shown: &[Shown], began: Instant) -> bool {
-        self.source_changed().await || self.sink_changed(began).await || self.halted_changed(shown).await
+        self.source_changed(began).await || self.sink_changed(began).await || self.halted_changed(shown).await
     }
 
-    async fn source_changed(&self) -> bool {
+    async fn source_changed(&self, began: Instant) -> bool {
         let (source, noted) = (self.config.source.clone(), self.noted.clone());
-        let now = off_the_runtime(move || postgres::refused(&source, &noted)).await;
-        // A table that was halted in the stream for the same is known to stand.
-        now.is_ok_and(|now| now.iter().any(|fault| !self.is_known(fault)) || self.is_mended(&now))
+        let Ok(now) = off_the_runtime(move || postgres::refused(&source, &noted)).await else { return false };
+        now.iter().any(|fault| !self.refused.contains(fault))
+            || self.refused.iter().any(|fault| !now.contains(fault))
+            || (began.elapsed() > ANOTHER_TRY && self.is_itself_again(&now))
     }
 
-    fn is_known(&self, fault: &Fault) -> bool {
-        self.refused.contains(fault)
-    }
-
-    fn is_mended(&self, now: &[Fault]) -> bool {
-        self.refused.iter().any(|fault| !now.contains(fault))
+    /// A table was halted in the stream as another one, and is the old one as far as the source tells: it had its name
+    /// back. When something else of that name was in the stream meanwhile, it halts there again.
+    fn is_itself_again(&self, now: &[Fault]) -> bool {
+        let faults = self.progress.view().faults;
+        let halted = faults
+            .iter()
+            .filter(|fault| matches!(fault.reason, Reason::SourceTableReplaced | Reason::SourceTableMissing));
+        let mut halted = halted.filter(|fault| !self.refused.contains(fault));
+        halted.any(|halted| now.iter().all(|fault| fault.part != halted.part))
     }
 
     async fn sink_changed(&self, began: Instant) -> bool {

@@ -38,8 +38,7 @@ pub(super) async fn run(
     let (closing, again) = (relay.seen.subscribe(), Arc::clone(&relay.again));
     let (refused, halted) = (prepared.refused.clone(), targets.halted.clone());
     let unfinished = targets.unfinished.iter().map(|(table, _)| *table).collect();
-    let look =
-        Look { config, progress, noted, refused, halted, unfinished, tables: prepared.tables.clone() };
+    let look = Look { config, progress, noted, refused, halted, unfinished, tables: prepared.tables.clone() };
     let another = another(look, selected.clone(), resume.read_again());
     tokio::select! {
         ended = stream(config, (prepared, targets), closing, batch.clone(), progress, takeover, resume) => ended?,

@@ -71,10 +71,6 @@ pub(super) fn execute(cluster: &Cluster, session: &mut Session, text: &str) -> R
                 information::create_table(&name.table, table, profile)
             })
         }
-        Statement::ShowPartitions(name) => {
-            let missing = |name: &str, _| SqlError::table_not_found(name);
-            with_table(cluster, session, &name, missing, |table| shown::partitions(&name.table, table))
-        }
         Statement::Grant(grant) => {
             users::grant(cluster, &grant)?;
             Ok(Outcome::Done)

@@ -23,10 +23,6 @@ impl Parser {
                 self.word("TABLE")?;
                 self.table_name().map(Statement::ShowCreateTable)
             }
-            "PARTITIONS" => {
-                self.word("FROM")?;
-                self.table_name().map(Statement::ShowPartitions)
-            }
             "VARIABLES" => Ok(Statement::ShowVariables { like: self.like()? }),
             "ALTER" => self.show_alter(),
             "BACKENDS" => Ok(Statement::ShowBackends),

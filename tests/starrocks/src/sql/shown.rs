@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     Mode,
-    catalog::{AlterJob, JobState, SqlType, Table},
+    catalog::{AlterJob, JobState, SqlType},
     clock,
     cluster::Cluster,
     grants::Object,
@@ -87,54 +87,6 @@ pub(super) fn config(cluster: &Cluster, like: Option<&str>) -> Rows {
     let row = ["run_mode", "[]", mode, "String", "false", ""].into_iter().map(Value::text).collect();
     let rows = if fits("run_mode", like) { vec![row] } else { Vec::new() };
     Rows::of_text(&["Key", "AliasNames", "Value", "Type", "IsMutable", "Comment"], rows)
-}
-
-const PARTITION_FIELDS: [&str; 17] = [
-    "PartitionId",
-    "PartitionName",
-    "VisibleVersion",
-    "VisibleVersionTime",
-    "VisibleVersionHash",
-    "State",
-    "PartitionKey",
-    "Range",
-    "DistributionKey",
-    "Buckets",
-    "ReplicationNum",
-    "StorageMedium",
-    "CooldownTime",
-    "LastConsistencyCheckTime",
-    "DataSize",
-    "IsInMemory",
-    "RowCount",
-];
-
-/// Tables here have one partition, which is called as they are. TRUNCATE puts another in its place.
-pub(super) fn partitions(name: &str, table: &Table) -> Rows {
-    let partition = table.id.wrapping_shl(20) + table.epoch;
-    let hash = table.spec.hash_columns.join(", ");
-    let buckets = table.spec.buckets.unwrap_or(1);
-    let replicas = table.spec.properties.get("replication_num").cloned().unwrap_or_else(|| "3".to_owned());
-    let row = [
-        partition.to_string(),
-        name.to_owned(),
-        (table.version + 1).to_string(),
-        clock::print_seconds(table.created_millis),
-        "0".to_owned(),
-        "NORMAL".to_owned(),
-        String::new(),
-        String::new(),
-        hash,
-        buckets.to_string(),
-        replicas,
-        "HDD".to_owned(),
-        "9999-12-31 23:59:59".to_owned(),
-        "NULL".to_owned(),
-        "0B".to_owned(),
-        "false".to_owned(),
-        table.rows.len().to_string(),
-    ];
-    Rows::of_text(&PARTITION_FIELDS, vec![row.into_iter().map(Value::text).collect()])
 }
 
 const ALTER_FIELDS: [&str; 13] = [

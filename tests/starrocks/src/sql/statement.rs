@@ -56,7 +56,6 @@ pub(super) enum Statement {
         like: Option<String>,
     },
     ShowCreateTable(TableName),
-    ShowPartitions(TableName),
     ShowDatabases {
         like: Option<String>,
     },

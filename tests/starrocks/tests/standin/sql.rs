@@ -217,19 +217,3 @@ async fn s18_the_catalogue_is_in_information_schema() {
     let config = "SELECT TABLE_MODEL, PRIMARY_KEY, DISTRIBUTE_BUCKET FROM information_schema.tables_config";
     assert_eq!(bed.lines(config).await, ["PRIMARY_KEYS,`id`,1"]);
 }
-
-#[tokio::test]
-async fn s18_truncate_and_a_table_made_anew_have_other_partitions_and_a_changed_column_has_not() {
-    let bed = Bed::with_table(TABLE).await;
-    let partition = async || bed.rows("SHOW PARTITIONS FROM d.t").await[0][..2].to_vec();
-    let first = partition().await;
-    bed.run("ALTER TABLE d.t ADD COLUMN more INT NULL").await;
-    assert_eq!(partition().await, first);
-    bed.run("TRUNCATE TABLE d.t").await;
-    let emptied = partition().await;
-    assert_eq!((&emptied[1], emptied[0] == first[0]), (&first[1], false));
-    bed.run("DROP TABLE d.t FORCE").await;
-    assert_eq!(bed.refused("SHOW PARTITIONS FROM d.t").await.0, 1064);
-    bed.create(TABLE).await;
-    assert!(![&first[0], &emptied[0]].contains(&&partition().await[0]));
-}

@@ -3,7 +3,7 @@ use crds::Reason;
 use super::*;
 use crate::{
     change::{Block, Change, Event, Old, Value},
-    history::History,
+    history::{History, SourceIdentity},
     postgres::pgoutput::{
         RelationColumn, TypeName, decode,
         writer::{Cell, Written},
@@ -345,4 +345,59 @@ fn a_transaction_of_which_a_part_was_handed_on_counts_as_reached() {
     assert_eq!(stream.router.reached(), Lsn(0x30));
     stream.router.reconnected();
     assert_eq!(stream.router.reached(), Lsn(0x30));
+}
+
+/// Of a table that was taken up at 0x20 as the relation that `orders` is.
+fn known_since(since: Lsn) -> Stream {
+    let source = Some(SourceIdentity { relation: ORDERS, since, ..SourceIdentity::default() });
+    Stream::with(History { source, ..History::beginning(&orders(), Vec::new()) })
+}
+
+#[test]
+fn another_relation_of_the_name_halts_from_where_the_table_was_taken_up_and_is_nobody_s_before() {
+    for (since, expected) in [(Lsn(0x20), vec![Reason::SourceTableReplaced]), (Lsn(0x21), Vec::new())] {
+        let mut stream = known_since(since);
+        stream.begin();
+        stream.announce(Relation { oid: 7, ..announced() });
+        stream.say(&Written::Insert { relation: 7, new: row("1") });
+        let block = stream.block.finish();
+        let faults = block.events().filter_map(|event| match event {
+            Event::Halt { fault, .. } => Some(fault.reason),
+            _ => None,
+        });
+        assert_eq!(faults.collect::<Vec<_>>(), expected);
+        assert!(!block.events().any(|event| matches!(event, Event::Change { .. })));
+    }
+}
+
+#[test]
+fn a_table_is_followed_by_its_number_whatever_it_is_called() {
+    let reasons = known_since(Lsn(0x20)).halt_of(|stream| {
+        stream.announce(Relation { name: "called".into(), ..announced() });
+    });
+    assert_eq!(reasons, []);
+}
+
+#[test]
+fn a_change_of_a_partition_under_its_own_name_halts_its_table_and_an_announcement_does_not() {
+    let source = SourceIdentity { relation: ORDERS, partitions: vec![7], ..SourceIdentity::default() };
+    let with = || {
+        Stream::with(History { source: Some(source.clone()), ..History::beginning(&orders(), Vec::new()) })
+    };
+    let leaf = || Relation { oid: 7, name: "leaf".into(), ..announced() };
+    assert_eq!(with().halt_of(|stream| stream.announce(leaf())), []);
+    let reasons = with().halt_of(|stream| {
+        stream.announce(leaf());
+        stream.say(&Written::Insert { relation: 7, new: row("9") });
+    });
+    assert_eq!(reasons, [Reason::PublicationChanged]);
+}
+
+#[test]
+fn a_look_that_finds_another_table_halts_it_before_the_next_message() {
+    let reasons = Stream::new().halt_of(|stream| {
+        let fault = crate::postgres::setup::judgement::replaced(&orders().name, None, "fix".into());
+        stream.router.learn(vec![Err(fault)], vec![Vec::new()], Visibility::parse("10:10:").unwrap());
+    });
+    assert_eq!(reasons, [Reason::SourceTableReplaced]);
 }

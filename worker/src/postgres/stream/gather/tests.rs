@@ -190,7 +190,7 @@ fn insert(bytes: usize) -> Written {
 
 /// What happens when no large frame has room.
 fn refused(gather: &mut Gather, mut bytes: &[u8], step: usize) -> (Vec<String>, usize) {
-    let shapes = History::beginning(&documents(), Vec::new()).shapes;
+    let shapes = History::beginning(&documents(), Vec::new());
     let mut router = Router::new([(documents(), shapes)], Visibility::parse("10:10:").unwrap());
     let (mut events, mut most) = (Vec::new(), 0);
     while !bytes.is_empty() {
