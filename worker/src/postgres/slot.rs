@@ -16,6 +16,8 @@ use crate::{
 /// PostgreSQL 13 knows whether a slot still has its WAL.
 const WAL_STATUS_SINCE: u32 = 130_000;
 const FAILOVER_SINCE: u32 = 170_000;
+/// And why it gave a slot up, and whether it follows that of a primary.
+const REASON_SINCE: u32 = 170_000;
 
 /// A slot as `pg_replication_slots` shows it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -23,6 +25,10 @@ pub(super) struct Slot {
     plugin: String,
     database: String,
     wal_lost: bool,
+    /// Why the server has given it up, where it tells.
+    invalidated: String,
+    /// It follows a slot of the primary, and cannot be read before this server is one.
+    follows: bool,
     /// It is kept on standbys that synchronise slots.
     fails_over: bool,
     /// The process of the session that holds it.
@@ -39,9 +45,14 @@ impl Slot {
     ) -> Result<Option<Self>, SourceError> {
         let wal_status = if version < WAL_STATUS_SINCE { "'reserved'" } else { "wal_status" };
         let failover = if version < FAILOVER_SINCE { "false" } else { "failover" };
+        let told = if version < REASON_SINCE {
+            "NULL, false"
+        } else {
+            "invalidation_reason, synced AND pg_catalog.pg_is_in_recovery()"
+        };
         let name = sql::literal(name);
         let rows = connection.query(&format!(
-            "SELECT plugin, database, {wal_status}, active_pid, confirmed_flush_lsn, {failover} \
+            "SELECT plugin, database, {wal_status}, active_pid, confirmed_flush_lsn, {failover}, {told} \
              FROM pg_catalog.pg_replication_slots WHERE slot_name = {name}"
         ))?;
         Ok(rows.first().map(|row| Self {
@@ -51,6 +62,8 @@ impl Slot {
             holder: row.value(3).map(str::to_owned),
             confirmed: row.text(4).parse().ok(),
             fails_over: row.flag(5),
+            invalidated: row.text(6).to_owned(),
+            follows: row.flag(7),
         }))
     }
 
@@ -65,9 +78,17 @@ impl Slot {
             return Err(foreign(self, config));
         }
         if self.wal_lost {
-            return Err(slot_lost(
-                config,
-                "its WAL was removed, because it fell behind max_slot_wal_keep_size",
+            return Err(slot_lost(config, &self.why_lost()));
+        }
+        if self.follows {
+            let slot = &config.slot;
+            return Err(Fault::retry(
+                Part::Source,
+                Reason::SlotInUse,
+                format!(
+                    "this server is a standby, and replication slot {slot} of it follows that of the primary"
+                ),
+                "nothing, if this server is about to be promoted; else give the address of the primary",
             ));
         }
         self.confirmed.ok_or_else(|| {
@@ -79,6 +100,17 @@ impl Slot {
                 "wait for the session that creates it, or end that session",
             )
         })
+    }
+}
+
+impl Slot {
+    fn why_lost(&self) -> String {
+        match self.invalidated.as_str() {
+            "" | "wal_removed" => {
+                "its WAL was removed, because it fell behind max_slot_wal_keep_size".to_owned()
+            }
+            reason => format!("PostgreSQL has given it up: {reason}"),
+        }
     }
 }
 
@@ -120,7 +152,16 @@ mod tests {
 
     fn slot() -> Slot {
         let (plugin, database) = ("pgoutput".into(), "app".into());
-        Slot { plugin, database, wal_lost: false, fails_over: false, holder: None, confirmed: Some(Lsn(7)) }
+        Slot {
+            plugin,
+            database,
+            wal_lost: false,
+            invalidated: String::new(),
+            follows: false,
+            fails_over: false,
+            holder: None,
+            confirmed: Some(Lsn(7)),
+        }
     }
 
     #[test]
@@ -128,6 +169,9 @@ mod tests {
         let reason = |slot: Slot| slot.usable(&config()).map_err(|fault| fault.reason);
         assert_eq!(reason(slot()), Ok(Lsn(7)));
         assert_eq!(reason(Slot { wal_lost: true, ..slot() }), Err(Reason::SlotLost));
+        let idle = Slot { wal_lost: true, invalidated: "idle_timeout".into(), ..slot() };
+        assert!(idle.usable(&config()).unwrap_err().message.ends_with("given it up: idle_timeout"));
+        assert_eq!(reason(Slot { follows: true, ..slot() }), Err(Reason::SlotInUse));
         assert_eq!(reason(Slot { confirmed: None, ..slot() }), Err(Reason::SlotInUse));
         for foreign in [Slot { plugin: String::new(), ..slot() }, Slot { database: "other".into(), ..slot() }]
         {

@@ -7,6 +7,7 @@ use worker::{
     lsn::Lsn,
     past::{End, Past},
     postgres::{Intake, prepare},
+    progress::SlotHealth,
 };
 
 use crate::{
@@ -207,6 +208,41 @@ fn a_slot_that_begins_far_behind_is_streamed_and_its_backlog_not_decoded_for_eve
     open.end("COMMIT");
     follow.until_seen(BACKLOG + 2);
     follow.drain();
+}
+
+#[test]
+fn a_stream_of_old_commits_is_left_only_when_a_look_at_the_slot_says_that_it_pays() {
+    let source = Source::new("behind_looked");
+    Follow::start(&source.config(&["orders"])).drain();
+    source.sql("INSERT INTO orders VALUES (1)");
+    let committed = std::time::Instant::now();
+    let config = eager(&source);
+    let place = |column: &str| source.slot(column).parse::<Lsn>().unwrap();
+    let (restart, confirmed) = (place("restart_lsn"), place("confirmed_flush_lsn"));
+    let far = Lsn(confirmed.0 + (1 << 40));
+    let seen = |restart, server| SlotHealth {
+        restart: Some(restart),
+        confirmed: Some(confirmed),
+        server: Some(server),
+        ..SlotHealth::default()
+    };
+    eventually("the commit is old", || committed.elapsed() > std::time::Duration::from_secs(31));
+    let is_left = |health: Option<SlotHealth>, times: u64| {
+        let prepared = prepare(&config, &[]).unwrap();
+        let mut follow = Follow::seeing(&config, prepared, 1 << 20, health);
+        follow.seen.clear();
+        while follow.seen.is_empty() {
+            let block = follow.blocks.blocking_recv().unwrap();
+            follow.note(&block);
+        }
+        let reconnects = || follow.progress.view().reconnects;
+        eventually("it streams", || source.walsender("state") == "streaming" && reconnects() >= times);
+        assert_eq!(reconnects(), times);
+        follow.abandon();
+    };
+    is_left(None, 0);
+    is_left(Some(seen(restart, confirmed)), 0);
+    is_left(Some(seen(restart, far)), 1);
 }
 
 #[test]

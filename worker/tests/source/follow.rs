@@ -14,7 +14,7 @@ use worker::{
     history::History,
     lsn::Lsn,
     postgres::{Intake, Prepared, Reader, ReaderEnds, Router, prepare},
-    progress::Progress,
+    progress::{Progress, SlotHealth},
     table::{Table, TableName},
 };
 
@@ -44,8 +44,19 @@ impl Follow {
     }
 
     pub(crate) fn from(config: &SourceConfig, prepared: Prepared, room: usize) -> Self {
+        Self::seeing(config, prepared, room, None)
+    }
+
+    /// With what a look at the slot has shown.
+    pub(crate) fn seeing(
+        config: &SourceConfig,
+        prepared: Prepared,
+        room: usize,
+        health: Option<SlotHealth>,
+    ) -> Self {
         let names: Vec<TableName> = config.tables.clone();
         let progress = Arc::new(Progress::new(&names));
+        progress.slot_seen(health);
         let (entrance, blocks) = passage(room);
         let (durable, durable_seen) = watch::channel(prepared.confirmed);
         let (intake, intake_seen) = watch::channel(Intake::Open);

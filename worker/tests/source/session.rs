@@ -1,12 +1,18 @@
 //! What a session is, whatever the role's or the database's settings are and whoever stands in between.
 
+use std::time::Instant;
+
 use crds::Reason;
-use worker::{config::SourceConfig, postgres::prepare};
+use testbed::postgres::{Embedded, Postgres, PostgresOptions};
+use worker::{
+    config::{Secret, SourceConfig},
+    postgres::prepare,
+};
 
 use crate::{
     follow::Follow,
     pooler,
-    server::{ROLE, Source, server},
+    server::{ROLE, Source, eventually, server},
 };
 
 /// Sets something for the test's role in the test's database.
@@ -60,6 +66,29 @@ fn values_have_one_text_whatever_the_settings_of_the_role_are() {
         follow.seen,
         ["+1,2024-02-29 12:00:00.5+00,2024-02-29,P1DT2H,\\x00ff,0.30000000000000004,$12.50,a\\b"]
     );
+    follow.drain();
+}
+
+/// A server of version 17 alone knows the time-out of a transaction.
+#[test]
+fn time_outs_of_the_role_do_not_end_a_stream_that_has_to_wait() {
+    let binaries = Some(Embedded::of(17).unwrap().binaries().unwrap());
+    let server = Postgres::start(PostgresOptions { binaries, ..PostgresOptions::default() }).unwrap();
+    server.psql("CREATE TABLE orders (id bigint PRIMARY KEY, note text)").unwrap();
+    for setting in ["transaction_timeout = '500ms'", "idle_session_timeout = '500ms'"] {
+        server.psql(&format!("ALTER ROLE postgres IN DATABASE postgres SET {setting}")).unwrap();
+    }
+    let mut config = Source { name: "postgres" }.config(&["orders"]);
+    (config.port, config.user) = (server.port(), "postgres".into());
+    (config.password, config.slot) = (Secret::new(server.password()), "patient".into());
+    let mut follow = Follow::with_room(&config, 1);
+    let rows = "INSERT INTO orders SELECT i, repeat('x', 1000) FROM generate_series(1, 50000) i";
+    server.psql(&format!("SET transaction_timeout = 0; {rows}")).unwrap();
+    // The server is in the middle of the transaction, and nobody takes it.
+    let since = Instant::now();
+    eventually("many times the time-out", || since.elapsed().as_secs() >= 3);
+    follow.until_seen(50_000);
+    assert_eq!(follow.progress.view().reconnects, 0);
     follow.drain();
 }
 

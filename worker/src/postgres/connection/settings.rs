@@ -34,6 +34,11 @@ const SETTINGS: [(&str, &str); 16] = [
     ("idle_in_transaction_session_timeout", "0"),
 ];
 
+/// A session of a worker that is gone keeps the slot's lock no longer than this. Not every platform of a server has
+/// them, so they are not read back.
+const KEEPALIVES: [(&str, &str); 3] =
+    [("tcp_keepalives_idle", "30"), ("tcp_keepalives_interval", "10"), ("tcp_keepalives_count", "3")];
+
 /// Servers refuse a startup message with a setting that their version does not have, so these are set later.
 const WHERE_KNOWN: [&str; 2] = ["transaction_timeout", "idle_session_timeout"];
 
@@ -49,7 +54,7 @@ pub(super) fn startup_message(config: &SourceConfig, more: &[(&str, &str)]) -> V
         ("application_name", application.as_str()),
     ];
     let mut body = PROTOCOL.to_be_bytes().to_vec();
-    for (name, value) in own.into_iter().chain(SETTINGS).chain(more.iter().copied()) {
+    for (name, value) in own.into_iter().chain(SETTINGS).chain(KEEPALIVES).chain(more.iter().copied()) {
         for text in [name, value] {
             // The configuration is checked for zero bytes; one here would cut the message, so it is left out.
             body.extend(text.bytes().filter(|byte| *byte != 0).chain([0]));

@@ -52,7 +52,7 @@ pub(super) fn server_fault(error: &ServerError, config: &SourceConfig) -> Fault 
                 sql::identifier(database)
             ),
         ),
-        "42501" => source_retry(Reason::SourcePermissionDenied, said, permission_fix(&error.message, config)),
+        "42501" => source_retry(Reason::SourcePermissionDenied, said, permission_fix(error, config)),
         "53400" => source_retry(
             Reason::SlotsExhausted,
             said,
@@ -61,14 +61,15 @@ pub(super) fn server_fault(error: &ServerError, config: &SourceConfig) -> Fault 
         "53300" => source_retry(
             Reason::SlotsExhausted,
             said,
-            "raise max_wal_senders (or max_connections) and restart the server, or end sessions that nobody uses",
+            "raise max_wal_senders (or max_connections) and restart the server, raise the connection limit of the role \
+             or the database if the message names it, or end sessions that nobody uses",
         ),
         "55006" => slot_in_use(config, &error.message),
         "25006" => source_retry(
             Reason::SourcePermissionDenied,
             format!("{said}; the server lets this session only read"),
-            "check why its sessions are read-only (default_transaction_read_only is off for this one), for example a \
-             full disk on a managed service, or a pooler in between",
+            "on a standby, run on its primary what the message names; on any other server look why sessions can only \
+             read although this one asked to write, for example a full disk on a managed service",
         ),
         "22021" | "22P05" => source_retry(
             Reason::SourceEncodingInvalid,
@@ -95,10 +96,14 @@ pub(super) fn server_fault(error: &ServerError, config: &SourceConfig) -> Fault 
             format!("{said}; this looks like a connection pooler"),
             "give the address of the PostgreSQL server itself: replication does not work through a pooler",
         ),
+        // Asked where everything that is decoded has to be in the WAL.
+        "55000" if error.routine == "CheckLogicalDecodingRequirements" => source_retry(
+            Reason::WalLevelNotLogical,
+            said,
+            "run ALTER SYSTEM SET wal_level = logical and restart the server; on a standby, on its primary",
+        ),
         // Invalidated, or restart WAL removed: what only a new slot mends.
-        "55000" | "58P01" if error.message.contains("slot") || error.message.contains("WAL segment") => {
-            slot_lost(config, &error.to_string())
-        }
+        "55000" | "58P01" if is_lost(error, slot) => slot_lost(config, &error.to_string()),
         _ => source_retry(
             Reason::SourceUnreachable,
             said,
@@ -107,15 +112,27 @@ pub(super) fn server_fault(error: &ServerError, config: &SourceConfig) -> Fault 
     }
 }
 
-fn permission_fix(message: &str, config: &SourceConfig) -> String {
+/// Whether it speaks of the slot, or of WAL that it needs, in whatever language.
+fn is_lost(error: &ServerError, slot: &str) -> bool {
+    let named = |text: &str| error.message.contains(text);
+    let is_of_wal = matches!(error.routine.as_str(), "WalSndSegmentOpen" | "wal_segment_open" | "XLogRead");
+    is_of_wal || named("slot") || named(slot) || named("WAL segment")
+}
+
+fn permission_fix(error: &ServerError, config: &SourceConfig) -> String {
     let (user, database) = (sql::identifier(&config.user), sql::identifier(&config.database));
-    if message.contains("database") {
+    let (message, is_of_an_object) = (&error.message, error.routine == "aclcheck_error");
+    if error.routine == "check_enable_rls" {
+        format!("run ALTER ROLE {user} BYPASSRLS, so that no policy hides rows from it")
+    } else if message.contains("database") {
         format!(
             "run GRANT CREATE ON DATABASE {database} TO {user}, or create publication {} yourself",
             config.publication
         )
     } else if message.contains("must be owner") {
         format!("make {user} the owner, or create publication {} for the tables yourself", config.publication)
+    } else if is_of_an_object {
+        format!("grant {user} what the message names; to read rows of a table that is SELECT on it")
     } else {
         format!(
             "run ALTER ROLE {user} REPLICATION (on a managed service grant its replication role, such as rds_replication)"
@@ -164,6 +181,25 @@ mod tests {
             let fault = fault(code, message);
             assert_eq!((fault.reason, fault.course), (reason, course), "{code}");
         }
+    }
+
+    #[test]
+    fn a_lost_slot_and_a_missing_right_are_known_in_every_language() {
+        let fault = |code: &str, message: &str, routine: &str| {
+            let (code, message, routine) = (code.into(), message.into(), routine.into());
+            let error = ServerError { code, message, routine, ..ServerError::default() };
+            SourceError::Server(error).fault(&config())
+        };
+        let gone = fault("58P01", "das angeforderte WAL-Segment 01 wurde schon entfernt", "wal_segment_open");
+        assert_eq!(gone.reason, Reason::SlotLost);
+        let slot = fault("55000", "kann nicht aus »orders« lesen", "CreateDecodingContext");
+        assert_eq!(slot.reason, Reason::SlotLost);
+        let level = fault("55000", "erfordert wal_level >= logical", "CheckLogicalDecodingRequirements");
+        assert_eq!(level.reason, Reason::WalLevelNotLogical);
+        let table = fault("42501", "keine Berechtigung für Tabelle t", "aclcheck_error");
+        assert!(table.fix.contains("SELECT"), "{table}");
+        let policy = fault("42501", "would be affected by row-level security", "check_enable_rls");
+        assert!(policy.fix.contains("ALTER ROLE \"repl\" BYPASSRLS"), "{policy}");
     }
 
     #[test]

@@ -13,7 +13,7 @@ pub(in crate::postgres) fn slot_in_use(config: &SourceConfig, said: &str) -> Fau
     source_retry(
         Reason::SlotInUse,
         format!("replication slot {} is in use: {said}", config.slot),
-        "stop the other consumer of this slot, or give this job a slot of its own; a session of a lost worker ends by itself after wal_sender_timeout",
+        "stop the other consumer of this slot, or give this job a slot of its own; a session of a worker that is gone ends by itself within minutes (wal_sender_timeout, TCP keepalives)",
     )
 }
 
