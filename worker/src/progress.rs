@@ -174,6 +174,11 @@ impl Progress {
         lock(&self.tables).of(table).failed_loads += 1;
     }
 
+    /// Whether the target of the table is known to have every row of the source.
+    pub fn table_whole(&self, table: &TableName, whole: bool) {
+        lock(&self.tables).of(table).whole = whole;
+    }
+
     /// A load is durable in which values were altered by the job's rules.
     pub fn values_altered(&self, table: &TableName, losses: &Losses) {
         lock(&self.tables).of(table).losses.add(losses);

@@ -10,6 +10,7 @@
 //! | `dbmazz_table_loads_total` | `table`, `outcome` | loads that are `durable`; attempts that were `retried` |
 //! | `dbmazz_table_altered_values_total` | `table`, `rule` | values that StarRocks cannot hold, stored otherwise by the job's rules |
 //! | `dbmazz_table_dead_letters_total` | `table` | rows that StarRocks refused, parked in `dbmazz_dead_letters` |
+//! | `dbmazz_table_whole` | `table` | 1 when the target is known to have every row of the source |
 //! | `dbmazz_load_duration_seconds` | | from the first attempt of a load to its durability |
 //! | `dbmazz_commit_to_durable_seconds` | | from the oldest commit in a load to its durability |
 //! | `dbmazz_received_lsn`, `dbmazz_durable_lsn`, `dbmazz_confirmed_lsn` | | positions in the WAL, bytes |
@@ -140,9 +141,21 @@ fn loads(page: &mut Page<'_>, view: &View) -> fmt::Result {
     page.tables("dbmazz_table_dead_letters", "Rows refused by StarRocks and parked", view, |table| {
         table.dead_letters
     })?;
+    whole_tables(page, view)?;
     page.counter("dbmazz_load_retries", "Attempts of loads that were made again", view.load_retries)?;
     page.histogram("dbmazz_load_duration_seconds", "From first attempt to durable", &view.load_duration)?;
     page.histogram("dbmazz_commit_to_durable_seconds", "From commit to durable", &view.commit_to_durable)
+}
+
+fn whole_tables(page: &mut Page<'_>, view: &View) -> fmt::Result {
+    let help =
+        "1 when the target is known to have every row of the source, 0 when rows were there before the job";
+    let mut metric = page.metric("dbmazz_table_whole", help, MetricType::Gauge)?;
+    for name in &view.selected {
+        let whole = view.tables.get(name).is_some_and(|table| table.whole);
+        metric.encode_family(&[("table", name.to_string())])?.encode_gauge(&truth(whole))?;
+    }
+    Ok(())
 }
 
 fn altered_values(page: &mut Page<'_>, view: &View) -> fmt::Result {

@@ -3,7 +3,7 @@
 use std::sync::{Arc, atomic::Ordering::Relaxed};
 
 use tokio::sync::{Notify, watch};
-use tracing::{error, info};
+use tracing::{error, info, warn};
 
 use super::{look::Look, mend::Relay, off_the_runtime, resume::Resume, stream::stream};
 use crate::{
@@ -33,6 +33,7 @@ pub(super) async fn run(
         progress.raise(fault.clone());
         error!(reason = %fault.reason, fix = %fault.fix, "{}", fault.message);
     }
+    tell_whole(&prepared, &targets, progress);
     info!(job = %config.job, slot = %config.source.slot, lsn = %prepared.confirmed, "streaming began");
     let relay = Relay::new(&intake);
     let (closing, again) = (relay.seen.subscribe(), Arc::clone(&relay.again));
@@ -101,6 +102,19 @@ fn noted(tables: &[TableName], kept: &Histories) -> Noted {
         Some((name.clone(), history.source.clone()))
     };
     tables.iter().filter_map(history).collect()
+}
+
+/// Says of which tables the target may lack rows: those that were there before the job. A later change that leaves a
+/// large value of such a row alone does not bring it.
+fn tell_whole(prepared: &Prepared, targets: &Targets, progress: &Progress) {
+    for table in &prepared.tables {
+        let whole = targets.history(table.id).is_some_and(|history| history.whole == Some(true));
+        progress.table_whole(&table.name, whole);
+        if !whole {
+            warn!(table = %table.name, "rows may have been there before the job began: they are not copied, and a change \
+                of such a row that leaves a large value alone leaves it NULL in the target");
+        }
+    }
 }
 
 /// The same with what the session begins with.

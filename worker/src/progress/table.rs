@@ -16,6 +16,8 @@ pub struct TableProgress {
     pub losses: Losses,
     /// Rows that StarRocks refused and that are parked.
     pub dead_letters: u64,
+    /// The target is known to have every row of the source.
+    pub whole: bool,
 }
 
 #[derive(Debug, Clone, Default)]

@@ -89,6 +89,10 @@ impl Identities {
         self.noted.contains_key(name)
     }
 
+    pub(super) fn note_empty(&mut self, name: &TableName, empty: Option<bool>) {
+        self.now.entry(name.clone()).and_modify(|now| now.empty = empty);
+    }
+
     pub(super) fn now(&self, name: &TableName) -> SourceIdentity {
         self.now.get(name).cloned().unwrap_or_default()
     }

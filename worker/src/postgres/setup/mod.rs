@@ -9,6 +9,7 @@
 //! publication is there already).
 
 mod catalogue;
+mod emptiness;
 mod identity;
 mod judge;
 pub(in crate::postgres) mod judgement;
@@ -99,11 +100,13 @@ fn try_prepare(config: &SourceConfig, past: &[Past], noted: &Noted) -> Result<Pr
     };
     let confirmed = slot.map_or_else(|| create(&mut connection), Ok)?;
     warn_of_limits(&mut connection, config, &server)?;
-    let identities = if made {
+    let mut identities = if made {
         Identities::read(&mut connection, config, &config.tables, noted, server.version)?
     } else {
         identities
     };
+    // With slot and publication there: whatever is written from now on comes by the stream.
+    emptiness::note(&mut connection, &tables, &mut identities)?;
     // Here and not with the session's end, which the stream's session would have to wait for.
     connection.query("SELECT pg_catalog.pg_advisory_unlock_all()")?;
     connection.close();
