@@ -82,6 +82,13 @@ impl History {
 }
 
 impl History {
+    /// As a job begins with it that has no past: its columns are those of the target, and everything else is of an
+    /// earlier job of this name.
+    #[must_use]
+    pub fn of_an_earlier_job(&self) -> Self {
+        Self { source: None, sink: None, whole: Some(false), from: None, left: None, ..self.clone() }
+    }
+
     /// Whether it would be written as this one is.
     pub fn is_kept_as(&self, other: &Self) -> bool {
         serde_json::to_value(self).ok() == serde_json::to_value(other).ok()

@@ -75,13 +75,15 @@ async fn prepare(
     let source = config.source.clone();
     // Before the slot is touched: a slot that is missing is made only for a job without a past.
     let past = takeover.past(&source.slot).await?;
-    let kept = starrocks::known(&config.sink, &config.job).await?;
+    // Without a past the histories are those of an earlier job of this name: they say nothing of this one.
+    let begins = past.is_empty();
+    let kept = if begins { Histories::new() } else { starrocks::known(&config.sink, &config.job).await? };
     let noted = noted(&config.source.tables, &kept);
     let before = noted.clone();
     let prepared = off_the_runtime(move || postgres::prepare_noted(&source, &past, &before)).await?;
     progress.clear(&Part::Source);
     let (tables, identities) = (&prepared.tables, &prepared.identities);
-    let mut targets = starrocks::prepare(&config.sink, &config.job, tables, identities).await?;
+    let mut targets = starrocks::prepare(&config.sink, &config.job, tables, identities, begins).await?;
     let selected: Vec<_> = config.source.tables.iter().map(TableName::target).collect();
     targets.leave(&kept, |target| selected.iter().any(|name| name == target), prepared.confirmed);
     let mut in_the_way = prepared.refused.iter().chain(targets.halted.iter().map(|(_, fault)| fault));

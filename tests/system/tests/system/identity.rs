@@ -378,3 +378,29 @@ async fn every_version_of_postgresql_tells_who_a_table_is() -> Result<()> {
     }
     Ok(())
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn only_a_table_that_was_empty_when_it_was_taken_up_is_known_to_be_whole() -> Result<()> {
+    let schema = format!("{TABLES}; INSERT INTO other VALUES (1, 'before')");
+    let rig = Rig::of(&schema, "t,other").await?;
+    let worker = rig.worker().await?;
+    let metrics = worker.http("/metrics")?.1;
+    for line in ["dbmazz_table_whole{table=\"public.t\"} 1", "dbmazz_table_whole{table=\"public.other\"} 0"] {
+        assert!(metrics.contains(line), "no {line} in\n{metrics}");
+    }
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_job_that_is_made_anew_begins_with_its_tables_as_they_are() -> Result<()> {
+    let rig = filled(TABLES, "t,other").await?;
+    rig.source.run("SELECT pg_drop_replication_slot('dbmazz_slot'); DROP PUBLICATION dbmazz_pub").await?;
+    rig.sink.rows(&format!("TRUNCATE TABLE {DATABASE}.dbmazz_jobs")).await?;
+    // Filled anew by somebody who copies tables, into another table of the name.
+    rig.sink.rows(&format!("DROP TABLE {DATABASE}.t FORCE")).await?;
+    rig.source.run("DROP TABLE t; CREATE TABLE t (id int PRIMARY KEY, v text)").await?;
+    let _worker = rig.worker().await?;
+    rig.source.run("INSERT INTO t VALUES (9, 'new')").await?;
+    assert_eq!(rig.until_table_equal("t").await?, 1);
+    Ok(())
+}

@@ -78,16 +78,18 @@ impl Targets {
 }
 
 /// Makes the target ready for `tables` of `job`. What stands in the way of all of them, or may pass by itself, is the
-/// fault of the whole. Calling again is harmless, whatever was done before.
+/// fault of the whole. Calling again is harmless, whatever was done before. `begins`: the job has no past, and what is
+/// kept under its name is of an earlier one.
 pub async fn prepare(
     config: &SinkConfig,
     job: &str,
     tables: &[Table],
     sources: &[SourceIdentity],
+    begins: bool,
 ) -> Result<Targets, Fault> {
     check_database(&config.database)?;
     let mut session = Session::open(config).await.map_err(|error| error.fault())?;
-    let outcome = prepare_with(&mut session, config, job, tables, sources).await;
+    let outcome = prepare_with(&mut session, config, job, tables, sources, begins).await;
     session.close().await;
     match outcome? {
         targets if targets.halted.len() < tables.len() => Ok(targets),
@@ -102,6 +104,7 @@ async fn prepare_with(
     job: &str,
     tables: &[Table],
     sources: &[SourceIdentity],
+    begins: bool,
 ) -> Result<Targets, Fault> {
     enter_database(session, &config.database).await.map_err(|error| error.fault())?;
     let letters = (config.on_refused_row == OnRefusedRow::DeadLetter).then(letter::table);
@@ -113,7 +116,10 @@ async fn prepare_with(
     if in_one_step {
         check_sink(session, config).await?;
     }
-    let kept = histories::find(session, config, job).await?;
+    let mut kept = histories::find(session, config, job).await?;
+    if begins {
+        kept.values_mut().for_each(|history| *history = history.of_an_earlier_job());
+    }
     let mut targets = Targets::default();
     let mut start = Start::begin(in_one_step);
     for (table, source) in tables.iter().zip(sources) {

@@ -39,7 +39,8 @@ pub(super) async fn standing(
     let show = format!("SHOW TABLES LIKE {}", literal(&table.target));
     let found = session.run(&show, "list tables").await.map_err(|error| error.fault())?;
     if !lists(&found, &table.target) {
-        return if before.is_some() { Err(lost(table, "is gone")) } else { Ok(None) };
+        let was_filled = before.is_some_and(|before| before.source.is_some());
+        return if was_filled { Err(lost(table, "is gone")) } else { Ok(None) };
     }
     let identity = identity(session, table).await.map_err(|error| error.fault())?;
     if let (Some(then), Some(now)) = (before.and_then(|before| before.sink.as_ref()), &identity)
