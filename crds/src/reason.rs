@@ -133,6 +133,8 @@ reasons! {
     NameTaken,
     /// The API server refused an object of the job.
     ObjectRefused,
+    /// An admission policy or another controller changes an object of the job; it is left like that.
+    ObjectAltered,
     /// The worker is on its way.
     WorkerStarting,
     /// No pod can be made: a quota, a policy.

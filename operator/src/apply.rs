@@ -4,6 +4,9 @@
 //! somebody else is never touched, whatever its name.
 
 mod fit;
+mod sent;
+
+use std::time::Instant;
 
 use crds::Reason;
 use k8s_openapi::api::{
@@ -15,7 +18,7 @@ use kube::{
     api::{DeleteParams, DynamicObject, Patch, PatchParams},
     core::ApiResource,
 };
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::{
     job::Job,
@@ -25,41 +28,80 @@ use crate::{
     problem::{Problem, why},
 };
 
-/// Applies the objects in their order, then prunes.
-pub async fn apply(client: &Client, job: &Job, objects: &Objects, live: &Live) -> Result<(), Problem> {
-    for (kind, planned) in objects.in_order() {
-        apply_one(client, job, kind, planned, live).await?;
-    }
-    prune(client, job, objects, live).await
+use self::sent::Next;
+pub use self::sent::Sent;
+
+/// The way to the cluster, and what became of what was sent there.
+#[derive(Clone, Copy)]
+#[allow(missing_debug_implementations, reason = "a client has no such form")]
+pub struct Applier<'a> {
+    pub client: &'a Client,
+    pub sent: &'a Sent,
 }
 
-/// Applies one object, if it differs.
+/// Applies the objects in their order, then prunes. Says what others have made of them.
+pub async fn apply(
+    applier: Applier<'_>,
+    job: &Job,
+    objects: &Objects,
+    live: &Live,
+) -> Result<Option<Problem>, Problem> {
+    let mut altered = None;
+    for (kind, planned) in objects.in_order() {
+        let changed = apply_one(applier, job, kind, planned, live).await?;
+        altered = altered.or_else(|| changed.first().map(|first| self::altered(kind, planned, first)));
+    }
+    prune(applier.client, job, objects, live).await?;
+    Ok(altered)
+}
+
+/// Applies one object, if it differs, unless that would be in vain; gives what it does not hold of the plan.
 pub(crate) async fn apply_one(
-    client: &Client,
+    applier: Applier<'_>,
     job: &Job,
     kind: Kind,
     planned: &Value,
     live: &Live,
-) -> Result<(), Problem> {
+) -> Result<Vec<String>, Problem> {
     match live.get(kind, name(planned)) {
         Some(object) if !object.is_owned_by(&job.identity.uid) => Err(taken(kind, planned)),
-        Some(object) if fits(planned, object) => Ok(()),
-        Some(_) => send(client, job, kind, planned).await,
+        Some(object) => correct(applier, job, planned, object).await,
         // Not among the watched objects: it may still be somebody's.
-        None => create(client, job, kind, planned).await,
+        None => create(applier, job, kind, planned).await,
     }
 }
 
-fn fits(planned: &Value, live: &LiveObject) -> bool {
-    let same_plan = live.annotation(PLAN) == planned["metadata"]["annotations"][PLAN].as_str();
-    same_plan && fit::covers(planned, &live.body)
+async fn correct(
+    applier: Applier<'_>,
+    job: &Job,
+    planned: &Value,
+    object: &LiveObject,
+) -> Result<Vec<String>, Problem> {
+    let differences = fit::differences(planned, &object.body);
+    if differences.is_empty() && object.annotation(PLAN) == Some(plan_of(planned)) {
+        return Ok(differences);
+    }
+    let uid = &job.identity.uid;
+    match applier.sent.next(uid, object.kind, plan_of(planned), &differences, Instant::now()) {
+        Next::Leave => Ok(differences),
+        Next::Send => send(applier, job, object.kind, planned).await,
+    }
 }
 
-async fn create(client: &Client, job: &Job, kind: Kind, planned: &Value) -> Result<(), Problem> {
-    let found = api(client, job, kind).get_opt(name(planned)).await;
+fn plan_of(planned: &Value) -> &str {
+    planned["metadata"]["annotations"][PLAN].as_str().unwrap_or_default()
+}
+
+async fn create(
+    applier: Applier<'_>,
+    job: &Job,
+    kind: Kind,
+    planned: &Value,
+) -> Result<Vec<String>, Problem> {
+    let found = api(applier.client, job, kind).get_opt(name(planned)).await;
     match found.map_err(|error| refused(kind, planned, &error))? {
         Some(object) if !is_ours(&object, job) => Err(taken(kind, planned)),
-        _ => send(client, job, kind, planned).await,
+        _ => send(applier, job, kind, planned).await,
     }
 }
 
@@ -67,12 +109,15 @@ fn is_ours(object: &DynamicObject, job: &Job) -> bool {
     object.owner_references().iter().any(|owner| owner.uid == job.identity.uid)
 }
 
-async fn send(client: &Client, job: &Job, kind: Kind, planned: &Value) -> Result<(), Problem> {
+async fn send(applier: Applier<'_>, job: &Job, kind: Kind, planned: &Value) -> Result<Vec<String>, Problem> {
     let parameters = PatchParams::apply(names::FIELD_MANAGER).force();
-    let sent = api(client, job, kind).patch(name(planned), &parameters, &Patch::Apply(planned)).await;
-    sent.map_err(|error| refused(kind, planned, &error))?;
+    let api = api(applier.client, job, kind);
+    let answer = api.patch(name(planned), &parameters, &Patch::Apply(planned)).await;
+    let answer = answer.map_err(|error| refused(kind, planned, &error))?;
     tracing::info!(job = %job.description.job, ?kind, name = name(planned), "object applied");
-    Ok(())
+    let altered = fit::differences(planned, &json!(answer));
+    applier.sent.sent(&job.identity.uid, kind, plan_of(planned), altered.clone(), Instant::now());
+    Ok(altered)
 }
 
 async fn prune(client: &Client, job: &Job, objects: &Objects, live: &Live) -> Result<(), Problem> {
@@ -111,6 +156,13 @@ fn name(object: &Value) -> &str {
 fn taken(kind: Kind, planned: &Value) -> Problem {
     let what = format!("the {kind:?} {} exists and does not belong to this job", name(planned));
     Problem::new(Reason::NameTaken, &what, "remove it, or give the job another name")
+}
+
+fn altered(kind: Kind, planned: &Value, difference: &str) -> Problem {
+    let what = format!("the {kind:?} {} is not as planned: {difference}", name(planned));
+    let fix = "an admission policy or another controller changes it; it is left like that, or put back at most every five \
+               minutes. If that is not meant, exempt the objects of this operator from the policy";
+    Problem::new(Reason::ObjectAltered, &what, fix)
 }
 
 fn refused(kind: Kind, planned: &Value, error: &kube::Error) -> Problem {

@@ -66,6 +66,7 @@ pub enum Progress {
 #[allow(missing_debug_implementations, reason = "a client has no such form")]
 pub struct Cleanup<'a> {
     pub client: &'a Client,
+    pub sent: &'a apply::Sent,
     pub tokens: &'a Tokens,
     pub turns: &'a Turns,
     pub job: &'a Job,
@@ -256,9 +257,10 @@ impl Cleanup<'_> {
 
     async fn start_the_job(&self, api: &Api<BatchJob>, name: &str) -> Progress {
         let Some(plan) = self.plan else { return self.without_credentials().await };
+        let applier = apply::Applier { client: self.client, sent: self.sent };
         for (kind, planned) in plan.objects.in_order() {
             if matches!(kind, Kind::ConfigMap | Kind::ServiceAccount)
-                && let Err(problem) = apply::apply_one(self.client, self.job, kind, planned, self.live).await
+                && let Err(problem) = apply::apply_one(applier, self.job, kind, planned, self.live).await
             {
                 return undone(&problem.message);
             }

@@ -53,6 +53,7 @@ async fn start(settings: &Settings) -> anyhow::Result<JoinSet<anyhow::Result<()>
         defaults: defaults(settings),
         metrics: Arc::clone(&metrics),
         memory: Default::default(),
+        sent: Default::default(),
         turns: Default::default(),
         clock: Default::default(),
         client,

@@ -14,7 +14,7 @@ use tokio::time::timeout;
 
 pub use self::{clock::Clock, memory::Memory};
 use crate::{
-    apply::apply,
+    apply::{Applier, Sent, apply},
     cleanup::Turns,
     job::{Identity, Job},
     live::Live,
@@ -56,6 +56,7 @@ pub struct Operator {
     pub defaults: Defaults,
     pub metrics: std::sync::Arc<Metrics>,
     pub memory: Memory,
+    pub sent: Sent,
     /// Of deletions.
     pub turns: Turns,
     pub clock: Clock,
@@ -123,8 +124,13 @@ impl Operator {
         Ok(next_look(stage, &facts))
     }
 
+    fn applier(&self) -> Applier<'_> {
+        Applier { client: &self.client, sent: &self.sent }
+    }
+
     /// Forgets a job that is gone.
     pub fn forget(&self, uid: &str) {
+        self.sent.forget(uid);
         self.secrets.forget(uid);
         self.tokens.forget(uid);
         self.metrics.staged(uid, None);
@@ -173,8 +179,10 @@ impl Line<'_> {
             _ => Ok(None),
         };
         let applied = match (&job, &plan, &token) {
-            (Ok(job), Some(plan), Ok(_)) => apply(&self.operator.client, job, &plan.objects, self.live).await,
-            _ => token.as_ref().map(|_| ()).map_err(Clone::clone),
+            (Ok(job), Some(plan), Ok(_)) => {
+                apply(self.operator.applier(), job, &plan.objects, self.live).await
+            }
+            _ => token.as_ref().map(|_| None).map_err(Clone::clone),
         };
         let observation = match &job {
             Ok(job) => observe(job, plan.as_ref(), self.pods, self.live, token.ok().flatten()).await,
@@ -192,6 +200,7 @@ impl Line<'_> {
             secrets: secrets.as_ref().err(),
             plan: plan.as_ref(),
             apply: applied.as_ref().err(),
+            altered: applied.as_ref().ok().and_then(Option::as_ref),
             ..nothing_known(&identity, &observation)
         };
         let stage = self.operator.report(&identity, &self.stored(), &facts).await?;
@@ -246,6 +255,7 @@ fn nothing_known<'a>(identity: &Identity, observation: &'a Observation) -> Facts
         secrets: None,
         plan: None,
         apply: None,
+        altered: None,
         observation,
         deleting: None,
     }

@@ -40,6 +40,8 @@ pub struct Facts<'a> {
     pub plan: Option<&'a Plan>,
     /// What kept the plan from being applied.
     pub apply: Option<&'a Problem>,
+    /// What others have made of an object of the job.
+    pub altered: Option<&'a Problem>,
     pub observation: &'a Observation,
     /// What a deletion waits for.
     pub deleting: Option<&'a str>,

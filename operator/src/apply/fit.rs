@@ -1,22 +1,57 @@
-//! Whether an object in the cluster holds everything that is planned. Pure.
+//! What of a plan an object in the cluster does not hold. Pure.
 //!
-//! The API server adds defaults and writes quantities its own way (`1000m` becomes `1`), so equality
-//! would send the same object for ever.
+//! The API server adds defaults and writes quantities its own way (`1000m` becomes `1`), so equality would send the
+//! same object for ever. What others add beside the plan (a label, a container, a port) is theirs, as it is to the API
+//! server; what they change of the plan is a difference.
 
 use serde_json::Value;
 
-/// True when every planned field is there with the planned value; other fields do not matter.
-pub(super) fn covers(planned: &Value, live: &Value) -> bool {
+/// Maps that the API server treats as one value: an entry that somebody adds changes what they mean.
+const WHOLE_MAPS: [&str; 2] = ["selector", "matchLabels"];
+/// What tells the entries of a list apart, where they are told apart at all.
+const KEYS: [&str; 2] = ["name", "uid"];
+
+/// Every planned field that has another value, or is not there: its path, and the value as it is.
+pub(super) fn differences(planned: &Value, live: &Value) -> Vec<String> {
+    let mut found = Vec::new();
+    compare("", planned, live, &mut found);
+    found
+}
+
+fn compare(path: &str, planned: &Value, live: &Value, found: &mut Vec<String>) {
     match (planned, live) {
-        (Value::Object(planned), Value::Object(live)) => planned.iter().all(|(name, planned)| {
-            live.get(name).map_or_else(|| is_nothing(planned), |live| covers(planned, live))
-        }),
-        (Value::Array(planned), Value::Array(live)) => {
-            planned.len() == live.len()
-                && planned.iter().zip(live).all(|(planned, live)| covers(planned, live))
+        (Value::Object(planned), Value::Object(live)) => {
+            for (name, planned) in planned {
+                let live = live.get(name).unwrap_or(&Value::Null);
+                compare(&format!("{path}.{name}"), planned, live, found);
+            }
+            if WHOLE_MAPS.iter().any(|name| path.ends_with(&format!(".{name}"))) && live.len() > planned.len()
+            {
+                found.push(format!("{path} has more entries"));
+            }
         }
-        (Value::String(planned), Value::String(live)) => planned == live || same_quantity(planned, live),
-        (planned, live) => planned == live,
+        (Value::Array(planned), Value::Array(live)) => lists(path, planned, live, found),
+        (planned, Value::Null) if is_nothing(planned) => {}
+        (Value::String(planned), Value::String(live)) if same_quantity(planned, live) => {}
+        (planned, live) if planned == live => {}
+        (_, live) => found.push(format!("{path} is {live}")),
+    }
+}
+
+fn lists(path: &str, planned: &[Value], live: &[Value], found: &mut Vec<String>) {
+    match KEYS.into_iter().find(|key| planned.iter().all(|entry| entry[*key].is_string())) {
+        Some(key) if !planned.is_empty() => {
+            for entry in planned {
+                let same = live.iter().find(|other| other[key] == entry[key]).unwrap_or(&Value::Null);
+                compare(&format!("{path}[{}]", entry[key].as_str().unwrap_or_default()), entry, same, found);
+            }
+        }
+        _ if planned.len() != live.len() => found.push(format!("{path} has {} entries", live.len())),
+        _ => {
+            for (place, (planned, live)) in planned.iter().zip(live).enumerate() {
+                compare(&format!("{path}[{place}]"), planned, live, found);
+            }
+        }
     }
 }
 
@@ -68,30 +103,56 @@ mod tests {
     use super::*;
 
     #[test]
-    fn defaults_of_the_api_server_do_not_matter() {
+    fn defaults_of_the_api_server_and_what_others_add_do_not_matter() {
         let planned = json!({ "spec": { "replicas": 1, "list": [{ "name": "a" }], "none": {} } });
-        let live = json!({ "spec": { "replicas": 1, "paused": false, "list": [{ "name": "a", "protocol": "TCP" }] } });
-        assert!(covers(&planned, &live));
+        let added = json!([{ "name": "sidecar" }, { "name": "a", "protocol": "TCP" }]);
+        let live = json!({ "metadata": { "labels": { "x": "y" } }, "spec": { "replicas": 1, "paused": false, "list": added } });
+        assert_eq!(differences(&planned, &live), Vec::<String>::new());
     }
 
     #[test]
     fn a_changed_or_missing_field_matters() {
-        let planned = json!({ "spec": { "replicas": 1, "list": [1] } });
-        for live in [
-            json!({ "spec": { "replicas": 3, "list": [1] } }),
-            json!({ "spec": { "list": [1] } }),
-            json!({ "spec": { "replicas": 1, "list": [1, 2] } }),
+        let planned =
+            json!({ "spec": { "replicas": 1, "list": [1], "containers": [{ "name": "a", "image": "i" }] } });
+        for (live, expected) in [
+            (
+                json!({ "spec": { "replicas": 3, "list": [1], "containers": [{ "name": "a", "image": "i" }] } }),
+                ".spec.replicas is 3",
+            ),
+            (
+                json!({ "spec": { "list": [1], "containers": [{ "name": "a", "image": "i" }] } }),
+                ".spec.replicas is null",
+            ),
+            (
+                json!({ "spec": { "replicas": 1, "list": [1, 2], "containers": [{ "name": "a", "image": "i" }] } }),
+                ".spec.list has 2 entries",
+            ),
+            (
+                json!({ "spec": { "replicas": 1, "list": [1], "containers": [{ "name": "a", "image": "mirror/i" }] } }),
+                ".spec.containers[a].image is \"mirror/i\"",
+            ),
+            (
+                json!({ "spec": { "replicas": 1, "list": [1], "containers": [{ "name": "b", "image": "i" }] } }),
+                ".spec.containers[a] is null",
+            ),
         ] {
-            assert!(!covers(&planned, &live), "{live}");
+            assert_eq!(differences(&planned, &live), [expected], "{live}");
         }
+    }
+
+    #[test]
+    fn an_entry_that_somebody_adds_to_a_selector_matters() {
+        let planned = json!({ "spec": { "selector": { "app": "a" } } });
+        let live = json!({ "spec": { "selector": { "app": "a", "tier": "gold" } } });
+        assert_eq!(differences(&planned, &live), [".spec.selector has more entries"]);
     }
 
     #[test]
     fn a_quantity_may_be_written_otherwise() {
         for (planned, live) in [("1000m", "1"), ("0.5", "500m"), ("1024Mi", "1Gi"), ("1e3", "1k")] {
-            assert!(covers(&json!(planned), &json!(live)), "{planned} {live}");
+            assert!(differences(&json!(planned), &json!(live)).is_empty(), "{planned} {live}");
         }
-        assert!(!covers(&json!("1"), &json!("2")));
-        assert!(!covers(&json!("orders"), &json!("users")));
+        assert!(!differences(&json!("1"), &json!("2")).is_empty());
+        assert!(!differences(&json!("orders"), &json!("users")).is_empty());
     }
 }

@@ -92,12 +92,13 @@ impl Line<'_> {
         status: &'a ReplicationJobStatus,
         deleted_at: Timestamp,
     ) -> Cleanup<'a> {
-        let Operator { client, tokens, turns, .. } = self.operator;
+        let Operator { client, sent, tokens, turns, .. } = self.operator;
         let created_at = self.resource.metadata.creation_timestamp.as_ref().map(|time| time.0);
         let live = self.live;
         let (plan, reached_nothing) = (None, false);
         Cleanup {
             client,
+            sent,
             tokens,
             turns,
             job,

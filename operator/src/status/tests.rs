@@ -64,6 +64,7 @@ fn facts<'a>(job: &'a Job, plan: &'a Plan, observation: &'a Observation) -> Fact
         secrets: None,
         plan: Some(plan),
         apply: None,
+        altered: None,
         observation,
         deleting: None,
     }

@@ -81,7 +81,7 @@ pub fn all(facts: &Facts<'_>) -> [(&'static str, Verdict); 6] {
 }
 
 fn up_to_date(facts: &Facts<'_>) -> Verdict {
-    match (facts.job, facts.secrets.or(facts.apply), facts.plan) {
+    match (facts.job, facts.secrets.or(facts.apply).or(facts.altered), facts.plan) {
         (Err(problem), ..) | (_, Some(problem), _) => Verdict::no(problem),
         (Ok(_), None, Some(plan)) => freshness(&plan.freshness),
         _ => Verdict::new(Truth::True, Reason::AsSpecified, "Everything runs as specified."),

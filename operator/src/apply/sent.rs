@@ -1,0 +1,124 @@
+//! What became of objects that were sent, so that nobody who changes them keeps the operator writing.
+//!
+//! An admission policy changes an object while it is written: the answer shows it, and the same again would come of
+//! sending it again. Another controller changes it afterwards: it is put back, more and more seldom.
+
+use std::{
+    collections::HashMap,
+    sync::{Mutex, PoisonError},
+    time::{Duration, Instant},
+};
+
+use crate::live::Kind;
+
+const FIRST_PAUSE: Duration = Duration::from_secs(2);
+const LONGEST_PAUSE: Duration = Duration::from_secs(300);
+
+/// By the uid of the job.
+#[derive(Debug, Default)]
+pub struct Sent(Mutex<HashMap<(String, Kind), Echo>>);
+
+#[derive(Debug)]
+struct Echo {
+    plan: String,
+    /// What the answer did not hold of the plan.
+    altered: Vec<String>,
+    /// How often the same plan was sent.
+    times: u32,
+    at: Instant,
+}
+
+/// What is to be done about an object that differs from its plan.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Next {
+    Send,
+    /// It is as it was made of the plan, or was put back a moment ago.
+    Leave,
+}
+
+impl Sent {
+    pub(super) fn next(
+        &self,
+        uid: &str,
+        kind: Kind,
+        plan: &str,
+        differences: &[String],
+        now: Instant,
+    ) -> Next {
+        let echoes = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        match echoes.get(&(uid.to_owned(), kind)) {
+            Some(echo) if echo.plan == plan => echo.next(differences, now),
+            _ => Next::Send,
+        }
+    }
+
+    /// The plan was sent, and this of it is not in the answer.
+    pub(super) fn sent(&self, uid: &str, kind: Kind, plan: &str, altered: Vec<String>, now: Instant) {
+        let mut echoes = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let before = echoes.get(&(uid.to_owned(), kind)).filter(|echo| echo.plan == plan);
+        let times = before.filter(|echo| echo.is_recent(now)).map_or(0, |echo| echo.times) + 1;
+        echoes.insert((uid.to_owned(), kind), Echo { plan: plan.to_owned(), altered, times, at: now });
+    }
+
+    /// Forgets a job that is gone.
+    pub fn forget(&self, uid: &str) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).retain(|(of, _), _| of != uid);
+    }
+}
+
+impl Echo {
+    fn next(&self, differences: &[String], now: Instant) -> Next {
+        let is_as_answered = !self.altered.is_empty() && self.altered == differences;
+        if is_as_answered || now.saturating_duration_since(self.at) < self.pause() {
+            Next::Leave
+        } else {
+            Next::Send
+        }
+    }
+
+    fn pause(&self) -> Duration {
+        let doubled = FIRST_PAUSE.saturating_mul(1 << self.times.saturating_sub(1).min(16));
+        doubled.min(LONGEST_PAUSE)
+    }
+
+    /// A quarrel that ended long ago does not slow the next one down.
+    fn is_recent(&self, now: Instant) -> bool {
+        now.saturating_duration_since(self.at) < 2 * LONGEST_PAUSE
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_policy_makes_of_a_plan_is_left_as_it_is() {
+        let (sent, now) = (Sent::default(), Instant::now());
+        let mirrored = vec![".image is mirror".to_owned()];
+        let next = |plan, differences: &[String], after| {
+            sent.next("u", Kind::Deployment, plan, differences, now + Duration::from_secs(after))
+        };
+        assert_eq!(next("p", &mirrored, 0), Next::Send);
+        sent.sent("u", Kind::Deployment, "p", mirrored.clone(), now);
+        assert_eq!(next("p", &mirrored, 9_000), Next::Leave);
+        assert_eq!(next("q", &mirrored, 9_000), Next::Send, "another plan");
+        assert_eq!(next("p", &[".replicas is 0".to_owned()], 9_000), Next::Send, "another difference");
+        sent.forget("u");
+        assert_eq!(next("p", &mirrored, 0), Next::Send);
+    }
+
+    #[test]
+    fn what_another_controller_changes_again_and_again_is_put_back_more_and_more_seldom() {
+        let (sent, mut now) = (Sent::default(), Instant::now());
+        let scaled = [".replicas is 3".to_owned()];
+        let mut writes = 0;
+        for _ in 0..3600 {
+            if sent.next("u", Kind::Deployment, "p", &scaled, now) == Next::Send {
+                sent.sent("u", Kind::Deployment, "p", Vec::new(), now);
+                writes += 1;
+            }
+            now += Duration::from_secs(1);
+        }
+        assert!((8..25).contains(&writes), "{writes} in an hour");
+    }
+}
