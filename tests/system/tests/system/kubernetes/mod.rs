@@ -7,4 +7,5 @@ mod healing;
 mod lag;
 mod lifecycle;
 mod manifests;
+mod neighbours;
 mod operator;
