@@ -3,10 +3,12 @@
 use std::{
     collections::{BTreeMap, VecDeque},
     sync::{
-        Mutex, MutexGuard, OnceLock,
+        Arc, Mutex, MutexGuard, OnceLock,
         atomic::{AtomicBool, AtomicI64, AtomicU64, AtomicUsize, Ordering},
     },
 };
+
+use tokio::sync::Notify;
 
 use crate::{
     Mode, Options, Profile, Settings, Stats, User,
@@ -22,6 +24,17 @@ use crate::{
 };
 
 const ERROR_LOGS: usize = 1000;
+
+/// A SQL connection, as SHOW PROCESSLIST lists it.
+#[derive(Debug, Clone)]
+pub(crate) struct Connected {
+    pub(crate) id: u32,
+    pub(crate) user: String,
+    pub(crate) client: String,
+    pub(crate) since_millis: i64,
+    /// Ends it.
+    pub(crate) kill: Arc<Notify>,
+}
 
 #[derive(Debug)]
 pub(crate) struct Cluster {
@@ -42,6 +55,7 @@ pub(crate) struct Cluster {
     pub(crate) stats: Mutex<Stats>,
     pub(crate) outcomes: Outcomes,
     pub(crate) open: Mutex<Open>,
+    connections: Mutex<BTreeMap<u32, Connected>>,
     error_logs: Mutex<VecDeque<(String, String)>>,
     error_log_number: AtomicU64,
     pub(crate) be_port: OnceLock<u16>,
@@ -67,6 +81,7 @@ impl Cluster {
             stats: Mutex::default(),
             outcomes: Outcomes::default(),
             open: Mutex::default(),
+            connections: Mutex::default(),
             error_logs: Mutex::default(),
             error_log_number: AtomicU64::new(0),
             be_port: OnceLock::new(),
@@ -210,6 +225,27 @@ impl Cluster {
     pub(crate) fn error_log(&self, name: &str) -> Option<String> {
         let logs = locked(&self.error_logs);
         logs.iter().find(|(file, _)| file == name).map(|(_, text)| text.clone())
+    }
+
+    pub(crate) fn connect(&self, connected: Connected) {
+        locked(&self.connections).insert(connected.id, connected);
+    }
+
+    pub(crate) fn disconnect(&self, id: u32) {
+        locked(&self.connections).remove(&id);
+    }
+
+    pub(crate) fn connected(&self) -> Vec<Connected> {
+        locked(&self.connections).values().cloned().collect()
+    }
+
+    /// Says whether there was such a connection.
+    pub(crate) fn kill(&self, id: u32, ends_connection: bool) -> bool {
+        let connection = locked(&self.connections).get(&id).cloned();
+        if let Some(connection) = connection.as_ref().filter(|_| ends_connection) {
+            connection.kill.notify_one();
+        }
+        connection.is_some()
     }
 
     pub(crate) fn stats(&self) -> Stats {

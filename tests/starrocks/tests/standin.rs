@@ -32,6 +32,8 @@ mod loads;
 mod multi;
 #[path = "standin/names.rs"]
 mod names;
+#[path = "standin/neighbours.rs"]
+mod neighbours;
 #[path = "standin/recordings.rs"]
 mod recordings;
 #[path = "standin/redirect.rs"]

@@ -2,10 +2,8 @@
 //!
 //! Lower bounds are lost on the way to StarRocks by declaration, and so they count for nothing here.
 
-use serde_json::Value;
-
 use super::{
-    json,
+    json::{self, Element},
     value::{Form, Side, canonical as canonical_value},
 };
 
@@ -18,14 +16,15 @@ enum Tree {
     List(Vec<Tree>),
 }
 
-/// None for what cannot be read as an array.
-pub(super) fn canonical(element: &Form, side: Side, value: &[u8]) -> Option<Vec<u8>> {
+/// None for what cannot be read as an array. `delimiter` stands between two elements at the source.
+pub(super) fn canonical(element: &Form, delimiter: char, side: Side, value: &[u8]) -> Option<Vec<u8>> {
+    let text = std::str::from_utf8(value).ok()?;
     let mut out = Vec::new();
     match (side, element) {
         (Side::Sink, Form::Json) => return json::canonical(value),
-        (Side::Sink, _) => write(element, side, &of_json(serde_json::from_slice(value).ok()?), &mut out),
-        (Side::Source, Form::Json) => return Some(json::spelled(&to_json(of_source(value)?)?)),
-        (Side::Source, _) => write(element, side, &of_source(value)?, &mut out),
+        (Side::Sink, _) => write(element, side, &of_json(text, 0)?, &mut out),
+        (Side::Source, Form::Json) => return to_json(of_source(text, delimiter)?),
+        (Side::Source, _) => write(element, side, &of_source(text, delimiter)?, &mut out),
     }
     Some(out)
 }
@@ -47,60 +46,68 @@ fn write(element: &Form, side: Side, tree: &Tree, out: &mut Vec<u8>) {
     }
 }
 
-fn of_json(value: Value) -> Tree {
-    match value {
-        Value::Null => Tree::Null,
-        Value::Array(elements) => Tree::List(elements.into_iter().map(of_json).collect()),
-        Value::String(text) => Tree::Leaf(text),
-        other => Tree::Leaf(other.to_string()),
-    }
+fn of_json(text: &str, depth: usize) -> Option<Tree> {
+    let elements = json::elements(text).filter(|_| depth < DEEPEST)?;
+    let tree = |element| {
+        Some(match element {
+            Element::Null => Tree::Null,
+            Element::Text(text) => Tree::Leaf(text),
+            Element::List(text) => of_json(text, depth + 1)?,
+            Element::Other(text) => Tree::Leaf(text.to_owned()),
+        })
+    };
+    elements.into_iter().map(tree).collect::<Option<_>>().map(Tree::List)
 }
 
-/// Of an array of documents.
-fn to_json(tree: Tree) -> Option<Value> {
+/// Of an array of documents: the spelling of one document.
+fn to_json(tree: Tree) -> Option<Vec<u8>> {
     match tree {
-        Tree::Null => Some(Value::Null),
-        Tree::Leaf(text) => serde_json::from_str(&text).ok(),
-        Tree::List(elements) => elements.into_iter().map(to_json).collect::<Option<_>>().map(Value::Array),
+        Tree::Null => Some(b"null".to_vec()),
+        Tree::Leaf(text) => json::canonical(text.as_bytes()),
+        Tree::List(elements) => {
+            let elements = elements.into_iter().map(to_json).collect::<Option<Vec<_>>>()?;
+            Some(json::spelled_list(&elements))
+        }
     }
 }
 
-fn of_source(value: &[u8]) -> Option<Tree> {
-    let text = std::str::from_utf8(value).ok()?;
+fn of_source(text: &str, delimiter: char) -> Option<Tree> {
     // `[0:2]={…}` where the lower bound is not 1.
     let text = if text.starts_with('[') { text.split_once('=')?.1 } else { text };
-    let (tree, rest) = list(text, 0)?;
+    let (tree, rest) = list(text, delimiter, 0)?;
     rest.is_empty().then_some(tree)
 }
 
 /// Reads `{…}` and gives what is behind it.
-fn list(text: &str, depth: usize) -> Option<(Tree, &str)> {
+fn list(text: &str, delimiter: char, depth: usize) -> Option<(Tree, &str)> {
     let mut rest = text.strip_prefix('{').filter(|_| depth < DEEPEST)?;
     let mut elements = Vec::new();
     while !rest.starts_with('}') {
         let (element, behind) = match rest.chars().next()? {
-            '{' => list(rest, depth + 1)?,
-            '"' => quoted(rest)?,
-            _ => bare(rest)?,
+            '{' => list(rest, delimiter, depth + 1)?,
+            '"' => quoted(rest).map(|(text, behind)| (Tree::Leaf(text), behind))?,
+            _ => bare(rest, delimiter)?,
         };
         elements.push(element);
-        rest = behind.strip_prefix(',').unwrap_or(behind);
+        rest = behind.strip_prefix(delimiter).unwrap_or(behind);
     }
     Some((Tree::List(elements), rest.strip_prefix('}')?))
 }
 
-fn bare(text: &str) -> Option<(Tree, &str)> {
-    let (value, rest) = text.split_at_checked(text.find([',', '}'])?)?;
+fn bare(text: &str, delimiter: char) -> Option<(Tree, &str)> {
+    let (value, rest) = text.split_at_checked(text.find([delimiter, '}'])?)?;
     let null = value.eq_ignore_ascii_case("NULL");
     Some((if null { Tree::Null } else { Tree::Leaf(value.to_owned()) }, rest))
 }
 
-fn quoted(text: &str) -> Option<(Tree, &str)> {
+/// A text in quotes, and what is behind it.
+pub(super) fn quoted(text: &str) -> Option<(String, &str)> {
+    let content = text.strip_prefix('"')?;
     let mut value = String::new();
-    let mut letters = text.char_indices().skip(1);
+    let mut letters = content.char_indices();
     while let Some((place, letter)) = letters.next() {
         match letter {
-            '"' => return Some((Tree::Leaf(value), text.get(place + 1..)?)),
+            '"' => return Some((value, content.get(place + 1..)?)),
             '\\' => value.push(letters.next()?.1),
             other => value.push(other),
         }
@@ -113,7 +120,7 @@ mod tests {
     use super::*;
 
     fn same(element: &Form, source: &str, sink: &str) -> bool {
-        let of = |side, text: &str| canonical(element, side, text.as_bytes());
+        let of = |side, text: &str| canonical(element, ',', side, text.as_bytes());
         of(Side::Source, source).is_some() && of(Side::Source, source) == of(Side::Sink, sink)
     }
 
@@ -132,6 +139,14 @@ mod tests {
     }
 
     #[test]
+    fn a_box_has_commas_of_its_own() {
+        let of = |side, text: &str| canonical(&Form::Text, ';', side, text.as_bytes());
+        let source = of(Side::Source, "{(3,4),(1,2);NULL;(1,1),(0,0)}");
+        assert!(source.is_some());
+        assert_eq!(source, of(Side::Sink, r#"["(3,4),(1,2)",null,"(1,1),(0,0)"]"#));
+    }
+
+    #[test]
     fn elements_that_differ_or_move_are_seen() {
         assert!(!same(&Form::Text, "{a,b}", r#"["ab"]"#));
         assert!(!same(&Form::Text, "{a,b}", r#"["b","a"]"#));
@@ -141,7 +156,7 @@ mod tests {
     #[test]
     fn what_is_no_array_has_no_spelling() {
         for text in ["", "{", "{\"a", "{a}b", "a", "[1:2]"] {
-            assert_eq!(canonical(&Form::Text, Side::Source, text.as_bytes()), None, "{text}");
+            assert_eq!(canonical(&Form::Text, ',', Side::Source, text.as_bytes()), None, "{text}");
         }
     }
 }

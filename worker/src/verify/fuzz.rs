@@ -2,14 +2,16 @@
 
 use super::{
     sink::Sink,
-    value::{Form, Side, canonical},
+    value::{Elements, Form, Side, canonical},
 };
 use crate::{config::SinkConfig, fault::Fault, table::TableName};
 
 /// The one spelling of a value, by the name of its type and of its elements'.
 pub fn spelled(type_name: &str, element: &str, of_source: bool, value: &[u8]) -> Vec<u8> {
     let side = if of_source { Side::Source } else { Side::Sink };
-    canonical(&Form::of(type_name, element), side, value).into_owned()
+    let elements = Elements { type_name: element.to_owned(), delimiter: ',' };
+    let elements = (!element.is_empty()).then_some(&elements);
+    canonical(&Form::of(type_name, elements, "json"), side, value).into_owned()
 }
 
 /// Opens a session and counts the columns of a target; none when it is not there.

@@ -64,7 +64,10 @@ impl KeyColumn {
                 format!("CASE WHEN {name} = 0 THEN '0' ELSE {name}::pg_catalog.text END")
             }
             (Order::Text, "bytea") => format!("pg_catalog.encode({name}, 'hex')"),
-            (Order::Text, _) => format!("{name}::pg_catalog.text"),
+            // The cast leaves out the blanks that pad it.
+            (Order::Text, "bpchar") => format!("{name}::pg_catalog.text"),
+            // As the type writes itself and the stream sends it: some casts write otherwise, `inet` a host with its /32.
+            (Order::Text, _) => format!("pg_catalog.format('%s', {name})"),
             _ => name,
         }
     }
@@ -169,10 +172,10 @@ mod tests {
 
     #[test]
     fn a_text_at_the_target_is_ordered_by_bytes_at_the_source() {
-        assert_eq!(column(Order::Text, "uuid").ordered(), "(\"k\"::pg_catalog.text) COLLATE \"C\"");
+        assert_eq!(column(Order::Text, "uuid").ordered(), "(pg_catalog.format('%s', \"k\")) COLLATE \"C\"");
         assert_eq!(column(Order::Number, "int8").ordered(), "\"k\"");
         let equals = column(Order::Text, "text").equals_at_source(&Part::Text("it's \\".into()));
-        assert_eq!(equals, "(\"k\"::pg_catalog.text) COLLATE \"C\" =  E'it''s \\\\'");
+        assert_eq!(equals, "(pg_catalog.format('%s', \"k\")) COLLATE \"C\" =  E'it''s \\\\'");
     }
 
     #[test]

@@ -20,6 +20,7 @@ mod fault;
 #[cfg(feature = "fuzz")]
 #[doc(hidden)]
 pub mod fuzz;
+mod hstore;
 mod json;
 mod key;
 mod plan;

@@ -7,7 +7,7 @@ use std::fmt::Write;
 
 use super::{
     key::{Key, KeyColumn, Order},
-    value::Form,
+    value::{Elements, Form},
 };
 use crate::{postgres::sql, table::TableName};
 
@@ -28,8 +28,7 @@ pub(super) struct SourceTable {
 pub(super) struct SourceColumn {
     pub(super) name: String,
     pub(super) type_name: String,
-    /// Of an array's elements; else empty.
-    pub(super) element: String,
+    pub(super) array: Option<Elements>,
     pub(super) generated: bool,
 }
 
@@ -79,9 +78,9 @@ impl Plan {
         let mut values = Vec::new();
         for column in others {
             match target.iter().find(|target| same(&target.name, &column.name)) {
-                Some(_) => values.push(Value {
+                Some(target) => values.push(Value {
                     name: column.name.clone(),
-                    form: Form::of(&column.type_name, &column.element),
+                    form: Form::of(&column.type_name, column.array.as_ref(), &target.type_name),
                 }),
                 None if column.generated => {}
                 None => return Err(format!("column {} is missing in StarRocks", column.name)),
@@ -192,7 +191,7 @@ mod tests {
         let column = |(name, type_name): &(&str, &str)| SourceColumn {
             name: (*name).into(),
             type_name: (*type_name).into(),
-            element: String::new(),
+            array: None,
             generated: *name == "made",
         };
         SourceTable { columns: columns.iter().map(column).collect(), only: true, filter: None }
@@ -227,8 +226,8 @@ mod tests {
         let plan = composite();
         assert_eq!(
             plan.source_scan(),
-            "SELECT \"a\", \"b\"::pg_catalog.text, \"x\" FROM ONLY \"s\".\"t\" \
-             ORDER BY \"a\", (\"b\"::pg_catalog.text) COLLATE \"C\""
+            "SELECT \"a\", pg_catalog.format('%s', \"b\"), \"x\" FROM ONLY \"s\".\"t\" \
+             ORDER BY \"a\", (pg_catalog.format('%s', \"b\")) COLLATE \"C\""
         );
         assert_eq!(
             plan.sink_page(Some(&key(7, "x")), 10),
@@ -243,7 +242,7 @@ mod tests {
         let (one, two) = (key(1, "x"), key(2, "y"));
         assert!(
             plan.source_look(&[&one])
-                .ends_with("WHERE ((\"a\" = '1' AND (\"b\"::pg_catalog.text) COLLATE \"C\" = 'x'))")
+                .ends_with("WHERE ((\"a\" = '1' AND (pg_catalog.format('%s', \"b\")) COLLATE \"C\" = 'x'))")
         );
         assert!(
             plan.sink_look(&[&one, &two])

@@ -22,8 +22,8 @@ use crate::{
 const CONNECT_LIMIT: Duration = Duration::from_secs(20);
 /// Longer than StarRocks lets a query run.
 const PAGE_LIMIT: Duration = Duration::from_secs(600);
-/// A row of several of the longest texts.
-const LARGEST_PACKET: usize = 64 << 20;
+/// The most that the protocol allows: a row may have many of the longest texts.
+const LARGEST_PACKET: usize = 1 << 30;
 /// Keys in one question.
 const KEYS: usize = 50;
 

@@ -9,7 +9,7 @@ use super::{
     key::Key,
     plan::{Plan, SourceColumn, SourceTable, is_own},
     rows::{CHUNK, Chunk, Row},
-    value::Side,
+    value::{Elements, Side},
 };
 use crate::{
     config::SourceConfig,
@@ -47,26 +47,37 @@ pub(super) fn describe(config: &SourceConfig, name: &TableName) -> Result<Option
     Ok(Some(SourceTable { columns: columns.filter(is_sent).collect(), only, filter }))
 }
 
-/// Follows domains down to what they are made of.
+/// Follows domains down to what they are made of, those of an array's elements too. An array is what its elements call
+/// their array: `int2vector` has elements, and is written without brackets.
 const COLUMNS: &str = "
 WITH RECURSIVE base (number, type) AS (
   SELECT attnum, atttypid FROM pg_catalog.pg_attribute
   WHERE attrelid = $table AND attnum > 0 AND NOT attisdropped
   UNION ALL
-  SELECT b.number, t.typbasetype FROM base b JOIN pg_catalog.pg_type t ON t.oid = b.type WHERE t.typtype = 'd')
-SELECT a.attname, t.typname, e.typname, a.attgenerated <> ''
+  SELECT b.number, t.typbasetype FROM base b JOIN pg_catalog.pg_type t ON t.oid = b.type WHERE t.typtype = 'd'),
+element (number, type, delimiter) AS (
+  SELECT b.number, e.oid, e.typdelim FROM base b
+  JOIN pg_catalog.pg_type t ON t.oid = b.type JOIN pg_catalog.pg_type e ON e.typarray = t.oid
+  UNION ALL
+  SELECT x.number, d.typbasetype, x.delimiter FROM element x
+  JOIN pg_catalog.pg_type d ON d.oid = x.type WHERE d.typtype = 'd')
+SELECT a.attname, t.typname, a.attgenerated <> '', e.typname, x.delimiter
 FROM base b
 JOIN pg_catalog.pg_attribute a ON a.attrelid = $table AND a.attnum = b.number
 JOIN pg_catalog.pg_type t ON t.oid = b.type AND t.typtype <> 'd'
-LEFT JOIN pg_catalog.pg_type e ON e.oid = t.typelem AND t.typcategory = 'A'
+LEFT JOIN (element x JOIN pg_catalog.pg_type e ON e.oid = x.type AND e.typtype <> 'd') ON x.number = b.number
 ORDER BY b.number";
 
 fn column(row: &reading::Row) -> SourceColumn {
+    let elements = |name: &str| Elements {
+        type_name: name.to_owned(),
+        delimiter: row.text(4).chars().next().unwrap_or(','),
+    };
     SourceColumn {
         name: row.text(0).to_owned(),
         type_name: row.text(1).to_owned(),
-        element: row.text(2).to_owned(),
-        generated: row.flag(3),
+        generated: row.flag(2),
+        array: row.value(3).map(elements),
     }
 }
 

@@ -21,6 +21,9 @@ pub(super) fn execute(cluster: &Cluster, session: &Session, statement: Statement
         Statement::CreateDatabase { name, if_not_exists } => create_database(cluster, &name, if_not_exists),
         Statement::DropDatabase { name, if_exists } => drop_database(cluster, session, &name, if_exists),
         Statement::CreateTable(create) => create::table(cluster, session, *create),
+        Statement::CreateTableLike { table, model, if_not_exists } => {
+            create::like(cluster, session, &table, &model, if_not_exists)
+        }
         Statement::DropTable { table, if_exists } => drop_table(cluster, session, &table, if_exists),
         Statement::TruncateTable(table) => {
             with_settled_table(cluster, session, &table, Privilege::Delete, |_, table| table.truncate())

@@ -111,6 +111,27 @@ impl SqlError {
         Self::new(1193, "HY000", format!("Unknown system variable '{name}'"))
     }
 
+    pub(crate) fn read_only_variable(name: &str) -> Self {
+        Self::new(1238, "HY000", format!("Variable '{name}' is a read only variable"))
+    }
+
+    pub(crate) fn global_variable(name: &str) -> Self {
+        let message = format!("Variable '{name}' is a GLOBAL variable and should be set with SET GLOBAL");
+        Self::new(1229, "HY000", message)
+    }
+
+    pub(crate) fn wrong_variable_type(name: &str) -> Self {
+        Self::new(1232, "42000", format!("Incorrect argument type to variable '{name}'"))
+    }
+
+    pub(crate) fn unknown_time_zone(zone: &str) -> Self {
+        Self::new(1298, "HY000", format!("Unknown or incorrect time zone: '{zone}'"))
+    }
+
+    pub(crate) fn unknown_thread(id: u32) -> Self {
+        Self::new(1094, "HY000", format!("Unknown thread id: {id}"))
+    }
+
     pub(crate) fn wrong_password(user: &str, client: &str, used_password: bool) -> Self {
         let using = if used_password { "YES" } else { "NO" };
         Self::new(

@@ -1,15 +1,15 @@
 //! Carries a statement out.
 
 use super::{
-    SqlError, ddl,
-    expression::Scope,
+    SqlError, catalogue, change, ddl,
+    expression::{Expression, Scope, is_like},
     information,
     parser::parse,
     select,
     session::Session,
     shown,
-    statement::{Assignment, Statement, TableName},
-    users,
+    statement::{Assignment, Narrow, Statement, TableName, Tail},
+    users, variables,
 };
 use crate::{
     Profile, Rights,
@@ -21,6 +21,8 @@ use crate::{
 
 pub(super) enum Outcome {
     Done,
+    /// Done, and so many rows are changed.
+    Changed(usize),
     Rows(Rows),
 }
 
@@ -47,23 +49,60 @@ pub(super) fn execute(cluster: &Cluster, session: &mut Session, text: &str) -> R
         Statement::Set(assignments) => set(cluster, session, &assignments),
         Statement::Use(name) => session.enter(&name, cluster).map(|()| Outcome::Done),
         Statement::Nothing => Ok(Outcome::Done),
-        Statement::ShowDatabases { like } => Ok(shown::databases(cluster, session, like.as_deref())),
-        Statement::ShowTables { database, is_full, like } => {
-            shown::tables(cluster, session, database, is_full, like.as_deref())
+        Statement::ShowDatabases(narrow) => {
+            narrowed(session, profile, shown::databases(cluster, session), &narrow)
         }
-        Statement::ShowVariables { like } => Ok(shown::variables(session, like.as_deref())),
-        Statement::ShowNothing(names) => Ok(Outcome::Rows(Rows::of_text(names, Vec::new()))),
+        Statement::ShowTables { database, is_full, narrow } => {
+            narrowed(session, profile, shown::tables(cluster, session, database, is_full)?, &narrow)
+        }
+        Statement::ShowTableStatus { database, narrow } => {
+            let rows = catalogue::table_status(cluster, session, database.as_ref())?;
+            narrowed(session, profile, rows, &narrow)
+        }
+        Statement::ShowVariables(narrow) => narrowed(session, profile, shown::variables(session), &narrow),
+        Statement::ShowFixed(listing) => Ok(Outcome::Rows(catalogue::fixed(listing))),
+        Statement::ShowProcesslist => Ok(Outcome::Rows(catalogue::processes(cluster, session))),
+        Statement::ShowIndex(table) => {
+            with_table(cluster, session, &table, SqlError::unknown_table, catalogue::indexes)
+        }
+        Statement::ShowPartitions(table) => catalogue::partitions(cluster, session, &table),
+        Statement::ShowFunctions { database, is_full } => {
+            catalogue::functions(cluster, session, database.as_ref(), is_full).map(Outcome::Rows)
+        }
+        Statement::ShowCreateDatabase(name) => {
+            catalogue::create_database(cluster, session, &name).map(Outcome::Rows)
+        }
+        Statement::ShowGrants => Ok(Outcome::Rows(catalogue::grants(session))),
+        Statement::ShowFrontends => Ok(Outcome::Rows(catalogue::frontends(cluster))),
+        Statement::ShowProc(path) => {
+            let backends = || information::backends(cluster);
+            catalogue::proc(cluster, session, &path, backends).map(Outcome::Rows)
+        }
         Statement::ShowBackends => Ok(Outcome::Rows(information::backends(cluster))),
+        Statement::Kill { connection, is_query } => match cluster.kill(connection, !is_query) {
+            true => Ok(Outcome::Done),
+            false => Err(SqlError::unknown_thread(connection)),
+        },
+        Statement::Delete { table, filter } => {
+            change::delete(cluster, session, &table, filter.as_ref()).map(Outcome::Changed)
+        }
+        Statement::Update { table, assignments, filter } => {
+            change::update(cluster, session, &table, &assignments, filter.as_ref()).map(Outcome::Changed)
+        }
         Statement::ShowAlterColumn { database, tail } => shown::alter(cluster, session, database, &tail),
         Statement::Describe(table) => {
             with_table(cluster, session, &table, SqlError::unknown_table, |table| {
                 information::describe(table, profile)
             })
         }
-        Statement::ShowColumns { table, is_full, like } => {
-            with_table(cluster, session, &table, SqlError::unknown_table, |table| {
-                information::columns_of(table, is_full, like.as_deref(), profile)
-            })
+        Statement::ShowColumns { table, is_full, narrow } => {
+            let shown = with_table(cluster, session, &table, SqlError::unknown_table, |table| {
+                information::columns_of(table, is_full, profile)
+            });
+            match shown? {
+                Outcome::Rows(rows) => narrowed(session, profile, rows, &narrow),
+                other => Ok(other),
+            }
         }
         Statement::ShowCreateTable(name) => {
             let missing = |name: &str, _| SqlError::table_not_found(name);
@@ -81,7 +120,7 @@ pub(super) fn execute(cluster: &Cluster, session: &mut Session, text: &str) -> R
         Statement::DropUser { name, if_exists } => {
             users::remove(cluster, &name, if_exists).map(|()| Outcome::Done)
         }
-        Statement::ShowConfig { like } => Ok(Outcome::Rows(shown::config(cluster, like.as_deref()))),
+        Statement::ShowConfig(narrow) => narrowed(session, profile, shown::config(cluster), &narrow),
         statement => {
             cluster.before_change();
             ddl::execute(cluster, session, statement).map(|()| Outcome::Done)
@@ -99,7 +138,12 @@ fn check_rights(statement: &Statement, session: &Session, cluster: &Cluster) -> 
         Statement::ShowBackends if cluster.may(&session.user, Some(Privilege::Node), &Object::System) => {
             Ok(())
         }
-        Statement::ShowBackends => check_right(cluster, session, Privilege::Operate, &Object::System),
+        Statement::ShowFrontends if cluster.may(&session.user, Some(Privilege::Node), &Object::System) => {
+            Ok(())
+        }
+        Statement::ShowBackends | Statement::ShowFrontends | Statement::ShowProc(_) => {
+            check_right(cluster, session, Privilege::Operate, &Object::System)
+        }
         Statement::Grant(_) | Statement::CreateUser { .. } | Statement::DropUser { .. }
             if session.user.rights == Rights::None =>
         {
@@ -119,6 +163,28 @@ pub(super) fn check_right(
         return Ok(());
     }
     Err(SqlError::denied(privilege.name(), &object.print(), cluster.profile()))
+}
+
+/// What LIKE or WHERE leaves of the rows.
+fn narrowed(
+    session: &Session,
+    profile: Profile,
+    mut shown: Rows,
+    narrow: &Narrow,
+) -> Result<Outcome, SqlError> {
+    let filter = match narrow {
+        Narrow::Everything => return Ok(Outcome::Rows(shown)),
+        Narrow::Like(pattern) => {
+            let name = |row: &[Value]| row.first().and_then(|value| value.print(true)).unwrap_or_default();
+            shown.rows.retain(|row| is_like(&String::from_utf8_lossy(&name(row)), pattern));
+            return Ok(Outcome::Rows(shown));
+        }
+        Narrow::Where(filter) => filter.clone(),
+    };
+    let source = select::Source { fields: &shown.fields, rows: &mut shown.rows.iter().map(Vec::as_slice) };
+    let items = shown.fields.iter().map(|(name, _)| (Expression::Column(name.clone()), name.clone()));
+    let tail = Tail { filter: Some(filter), ..Tail::default() };
+    select::over(source, items.collect(), &tail, &SessionScope { session, profile }).map(Outcome::Rows)
 }
 
 pub(super) fn database_of(session: &Session, name: Option<&String>) -> Result<String, SqlError> {
@@ -170,6 +236,10 @@ impl Scope for SessionScope<'_> {
     }
 
     fn variable(&self, name: &str) -> Option<Value> {
+        // One of the user's own is NULL until it is set.
+        if name.starts_with('@') {
+            return Some(self.session.variables.get(&name.to_lowercase()).cloned().unwrap_or(Value::Null));
+        }
         let name = name.rsplit('.').next().unwrap_or_default().to_lowercase();
         self.session.variables.get(&name).cloned()
     }
@@ -207,21 +277,14 @@ impl Scope for SessionScope<'_> {
 }
 
 fn set(cluster: &Cluster, session: &mut Session, assignments: &[Assignment]) -> Result<Outcome, SqlError> {
-    for Assignment { name, value } in assignments {
+    for Assignment { name, is_global, value } in assignments {
         let value = value.evaluate(&SessionScope { session, profile: cluster.profile() })?;
         match name.as_str() {
-            "names" | "transaction" => {}
-            _ if session.variables.contains_key(name) => {
-                session.variables.insert(name.clone(), value);
-            }
-            // Variables of later versions and of the optimizer are many; a plain name is taken.
-            _ if name.chars().all(|letter| letter.is_ascii_alphanumeric() || letter == '_')
-                && name != "socket" =>
-            {
-                session.variables.insert(name.clone(), value);
-            }
-            _ => return Err(SqlError::unknown_variable(name)),
+            "names" | "transaction" => continue,
+            _ if name.starts_with('@') => {}
+            _ => variables::check(&session.variables, name, *is_global, &value)?,
         }
+        session.variables.insert(name.clone(), value);
     }
     Ok(Outcome::Done)
 }

@@ -140,6 +140,7 @@ impl Expression {
                 (_, None) => "NULL".to_owned(),
             },
             Self::Column(name) => name.clone(),
+            Self::Variable(name) if name.starts_with('@') => name.clone(),
             Self::Variable(name) => match name.split_once('.') {
                 Some((scope, name)) => format!("@@{}.{name}", scope.to_uppercase()),
                 None => format!("@@{name}"),

@@ -1,6 +1,6 @@
 //! Tables that describe tables: DESC, SHOW COLUMNS, SHOW CREATE TABLE, `information_schema` (§12.5).
 
-use super::{execute::Rows, expression::is_like, session::Session};
+use super::{execute::Rows, session::Session};
 use crate::{
     Profile,
     catalog::{Catalog, Column, Model, SqlType, Table, TypeNames},
@@ -35,8 +35,7 @@ pub(super) fn describe(table: &Table, profile: Profile) -> Rows {
     Rows::of_text(&["Field", "Type", "Null", "Key", "Default", "Extra"], rows)
 }
 
-pub(super) fn columns_of(table: &Table, is_full: bool, like: Option<&str>, profile: Profile) -> Rows {
-    let fits = |column: &&Column| like.is_none_or(|pattern| is_like(&column.name, pattern));
+pub(super) fn columns_of(table: &Table, is_full: bool, profile: Profile) -> Rows {
     let row = |column: &Column| {
         let sql_type = Value::text(column.sql_type.print(TypeNames::Describe, profile));
         let default = column.printed_default().map_or(Value::Null, text);
@@ -48,7 +47,7 @@ pub(super) fn columns_of(table: &Table, is_full: bool, like: Option<&str>, profi
             vec![text(&column.name), sql_type, nullable, key, default, text("")]
         }
     };
-    let rows = table.columns().iter().filter(fits).map(row).collect();
+    let rows = table.columns().iter().map(row).collect();
     if is_full {
         let names =
             ["Field", "Type", "Collation", "Null", "Key", "Default", "Extra", "Privileges", "Comment"];

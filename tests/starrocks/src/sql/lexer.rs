@@ -11,7 +11,7 @@ pub(crate) enum Token {
     /// A string, its escapes processed.
     Text(String),
     Number(String),
-    /// `@@name` or `@name`, without the signs.
+    /// `@@name` without the signs, or `@name` with its one.
     Variable(String),
     Symbol(char),
     Operator(&'static str),
@@ -21,6 +21,7 @@ impl Token {
     pub(crate) fn print(&self) -> String {
         match self {
             Self::Word(text) | Self::Quoted(text) | Self::Text(text) | Self::Number(text) => text.clone(),
+            Self::Variable(name) if name.starts_with('@') => name.clone(),
             Self::Variable(name) => format!("@@{name}"),
             Self::Symbol(symbol) => symbol.to_string(),
             Self::Operator(operator) => (*operator).to_owned(),
@@ -128,8 +129,9 @@ impl<'a> Lexer<'a> {
     }
 
     fn variable(&mut self) -> Token {
-        self.run(|letter| letter == '@');
-        Token::Variable(self.run(|letter| is_name_part(letter) || letter == '.').to_owned())
+        let signs = self.run(|letter| letter == '@').len();
+        let name = self.run(|letter| is_name_part(letter) || letter == '.');
+        Token::Variable(if signs == 1 { format!("@{name}") } else { name.to_owned() })
     }
 
     fn quoted(&mut self, quote: char) -> Result<String, SqlError> {

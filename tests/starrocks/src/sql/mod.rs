@@ -1,11 +1,14 @@
 //! The MySQL side: what a client says on port 9030 and what it is answered (§12).
 
+mod catalogue;
+mod change;
 mod ddl;
 mod error;
 mod execute;
 mod expression;
 mod information;
 mod lexer;
+mod listings;
 mod parser;
 mod parser_ddl;
 mod parser_expression;

@@ -39,9 +39,34 @@ impl Parser {
             }
             "GRANT" | "REVOKE" => self.grant(),
             "ADMIN" if self.take_words(&["ADMIN", "SHOW", "FRONTEND", "CONFIG"]) => {
-                Ok(Statement::ShowConfig { like: self.like()? })
+                self.narrow().map(Statement::ShowConfig)
             }
-            "BEGIN" | "COMMIT" | "ROLLBACK" | "START" | "KILL" | "ADMIN" => {
+            "KILL" => {
+                self.at += 1;
+                let is_query = self.take_word("QUERY");
+                self.take_word("CONNECTION");
+                Ok(Statement::Kill { connection: self.number()?, is_query })
+            }
+            "DELETE" => {
+                self.at += 1;
+                self.word("FROM")?;
+                let table = self.table_name()?;
+                let filter = if self.take_word("WHERE") { Some(self.expression()?) } else { None };
+                Ok(Statement::Delete { table, filter })
+            }
+            "UPDATE" => {
+                self.at += 1;
+                let table = self.table_name()?;
+                self.word("SET")?;
+                let assignments = self.list(|parser| {
+                    let name = parser.name()?;
+                    parser.expect('=')?;
+                    Ok((name, parser.expression()?))
+                })?;
+                let filter = if self.take_word("WHERE") { Some(self.expression()?) } else { None };
+                Ok(Statement::Update { table, assignments, filter })
+            }
+            "BEGIN" | "COMMIT" | "ROLLBACK" | "START" | "ADMIN" => {
                 self.at = self
                     .tokens
                     .iter()
@@ -261,17 +286,15 @@ impl Parser {
             if self.take_word("COLLATE") {
                 self.set_value()?;
             }
-            return Ok(Assignment { name: "names".to_owned(), value });
+            return Ok(Assignment { name: "names".to_owned(), is_global: false, value });
         }
-        for scope in ["SESSION", "GLOBAL", "LOCAL"] {
-            if self.take_word(scope) {
-                break;
-            }
-        }
+        let mut is_global = self.take_word("GLOBAL");
+        let _ = is_global || self.take_word("SESSION") || self.take_word("LOCAL");
         if self.take_words(&["TRANSACTION"]) {
             while self.next().is_some() {}
             return Ok(Assignment {
                 name: "transaction".to_owned(),
+                is_global,
                 value: Expression::Literal(Value::Null),
             });
         }
@@ -282,7 +305,10 @@ impl Parser {
         self.take(':');
         self.expect('=')?;
         let value = self.set_value()?;
-        Ok(Assignment { name: name.rsplit('.').next().unwrap_or_default().to_lowercase(), value })
+        let name = name.to_lowercase();
+        is_global |= name.starts_with("global.");
+        let name = name.rsplit('.').next().unwrap_or_default().to_owned();
+        Ok(Assignment { name, is_global, value })
     }
 
     /// A bare word stands for itself: `utf8mb4`, `ON`, `DEFAULT`.

@@ -25,6 +25,9 @@ impl Parser {
         self.word("TABLE")?;
         let if_not_exists = self.take_words(&["IF", "NOT", "EXISTS"]);
         let table = self.table_name()?;
+        if self.take_word("LIKE") {
+            return Ok(Statement::CreateTableLike { table, model: self.table_name()?, if_not_exists });
+        }
         let columns = self.in_brackets(Self::column_spec)?;
         self.create_rest(table, if_not_exists, columns).map(|create| Statement::CreateTable(Box::new(create)))
     }

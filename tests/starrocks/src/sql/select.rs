@@ -11,7 +11,13 @@ use super::{
     statement::{Direction, Select, SelectItem, Tail},
 };
 use crate::{
-    Profile, catalog::SqlType, cluster::Cluster, convert::decimal, grants::Privilege, locked, value::Value,
+    Profile,
+    catalog::{SqlType, Table},
+    cluster::Cluster,
+    convert::decimal,
+    grants::Privilege,
+    locked,
+    value::Value,
 };
 
 /// Where rows come from.
@@ -57,10 +63,13 @@ pub(super) fn run(cluster: &Cluster, session: &Session, select: &Select) -> Resu
         .get(&database)
         .and_then(|content| content.tables.values().find(|table| table.id == id));
     let table = table.ok_or_else(|| missing(&name.table, profile))?;
-    let fields: Vec<_> =
-        table.columns().iter().map(|column| (column.name.clone(), column.sql_type.clone())).collect();
+    let fields = fields_of(table);
     let source = Source { fields: &fields, rows: &mut table.rows.values().map(AsRef::as_ref) };
     over(source, items(select, &fields)?, &select.tail, &scope)
+}
+
+pub(super) fn fields_of(table: &Table) -> Vec<(String, SqlType)> {
+    table.columns().iter().map(|column| (column.name.clone(), column.sql_type.clone())).collect()
 }
 
 /// Rows and `current_version()` come from a BE (§12.1).
@@ -71,7 +80,11 @@ fn check_backend(cluster: &Cluster, select: &Select, reads_rows: bool) -> Result
         }
         _ => false,
     });
-    if (reads_rows || calls_backend) && cluster.online_backends() == 0 {
+    if reads_rows || calls_backend { need_backend(cluster) } else { Ok(()) }
+}
+
+pub(super) fn need_backend(cluster: &Cluster) -> Result<(), SqlError> {
+    if cluster.online_backends() == 0 {
         return Err(SqlError::plain("Backend node not found. Check if any backend node is down.".to_owned()));
     }
     Ok(())
@@ -97,10 +110,10 @@ fn items(select: &Select, fields: &[(String, SqlType)]) -> Result<Vec<Item>, Sql
 }
 
 /// A row of a source with the session behind it.
-struct RowScope<'r> {
-    fields: &'r [(String, SqlType)],
-    row: &'r [Value],
-    session: &'r SessionScope<'r>,
+pub(super) struct RowScope<'r> {
+    pub(super) fields: &'r [(String, SqlType)],
+    pub(super) row: &'r [Value],
+    pub(super) session: &'r SessionScope<'r>,
 }
 
 impl Scope for RowScope<'_> {

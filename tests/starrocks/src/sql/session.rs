@@ -9,7 +9,7 @@ use std::{
     },
 };
 
-use tokio::net::TcpStream;
+use tokio::{net::TcpStream, sync::Notify};
 
 use super::{
     SqlError,
@@ -19,7 +19,7 @@ use super::{
 };
 use crate::{
     User,
-    cluster::Cluster,
+    cluster::{Cluster, Connected},
     fault::{Action, Stage},
     value::Value,
 };
@@ -73,7 +73,35 @@ async fn converse(
 ) -> io::Result<()> {
     stream.set_nodelay(true)?;
     let mut wire = Wire::new(stream);
-    let Some(mut session) = log_in(cluster, &mut wire, client, frontend).await? else { return Ok(()) };
+    let Some(session) = log_in(cluster, &mut wire, client, frontend).await? else { return Ok(()) };
+    let (id, kill) = (session.connection, Arc::new(Notify::new()));
+    cluster.connect(Connected {
+        id,
+        user: session.user.name.clone(),
+        client: session.client.clone(),
+        since_millis: cluster.clock.now(),
+        kill: Arc::clone(&kill),
+    });
+    let _listed = Listed { cluster, id };
+    tokio::select! {
+        ended = obey(cluster, &mut wire, session) => ended,
+        () = kill.notified() => Ok(()),
+    }
+}
+
+/// A connection leaves the list however it ends.
+struct Listed<'c> {
+    cluster: &'c Cluster,
+    id: u32,
+}
+
+impl Drop for Listed<'_> {
+    fn drop(&mut self) {
+        self.cluster.disconnect(self.id);
+    }
+}
+
+async fn obey(cluster: &Arc<Cluster>, wire: &mut Wire, mut session: Session) -> io::Result<()> {
     loop {
         let command = wire.command().await?;
         let Some((code, content)) = command.split_first() else { return Ok(()) };
@@ -84,7 +112,7 @@ async fn converse(
                 Ok(()) => wire.ok().await?,
                 Err(error) => wire.error(&error).await?,
             },
-            0x03 => query(cluster, &mut wire, &mut session, text).await?,
+            0x03 => query(cluster, wire, &mut session, text).await?,
             0x0e | 0x1a => wire.ok().await?,
             0x1f => {
                 session.variables = variables::defaults(cluster.profile());
@@ -198,6 +226,7 @@ async fn query(
     }
     match outcome {
         Ok(Outcome::Done) => wire.ok().await,
+        Ok(Outcome::Changed(rows)) => wire.changed(rows).await,
         Ok(Outcome::Rows(rows)) => wire.rows(&rows, cluster.profile().prints_microseconds()).await,
         Err(error) => wire.error(&error).await,
     }

@@ -1,66 +1,117 @@
 //! The grammar of SHOW.
 
-use super::{SqlError, parser::Parser, statement::Statement};
+use super::{
+    SqlError, listings,
+    parser::Parser,
+    statement::{Narrow, Statement, TableName},
+};
 
 impl Parser {
     pub(super) fn show(&mut self) -> Result<Statement, SqlError> {
         self.word("SHOW")?;
         let is_full = self.take_word("FULL");
-        for scope in ["GLOBAL", "SESSION"] {
+        for scope in ["GLOBAL", "SESSION", "VERBOSE", "STORAGE", "ALL"] {
             self.take_word(scope);
         }
         let Some(what) = self.next().map(|token| token.print().to_uppercase()) else {
             return Err(self.unexpected());
         };
         match what.as_str() {
-            "DATABASES" | "SCHEMAS" => Ok(Statement::ShowDatabases { like: self.like()? }),
+            "DATABASES" | "SCHEMAS" => {
+                self.in_database()?;
+                self.narrow().map(Statement::ShowDatabases)
+            }
             "TABLES" => {
                 let database = self.in_database()?;
-                Ok(Statement::ShowTables { database, is_full, like: self.like()? })
+                Ok(Statement::ShowTables { database, is_full, narrow: self.narrow()? })
             }
-            "COLUMNS" | "FIELDS" => self.show_columns(is_full),
-            "CREATE" => {
-                self.word("TABLE")?;
-                self.table_name().map(Statement::ShowCreateTable)
+            "TABLE" => {
+                self.word("STATUS")?;
+                let database = self.in_database()?;
+                Ok(Statement::ShowTableStatus { database, narrow: self.narrow()? })
             }
-            "VARIABLES" => Ok(Statement::ShowVariables { like: self.like()? }),
+            "COLUMNS" | "FIELDS" => {
+                Ok(Statement::ShowColumns { table: self.of_table()?, is_full, narrow: self.narrow()? })
+            }
+            "CREATE" => self.show_create(),
+            "VARIABLES" => self.narrow().map(Statement::ShowVariables),
             "ALTER" => self.show_alter(),
+            "INDEX" | "INDEXES" | "KEY" | "KEYS" => self.of_table().map(Statement::ShowIndex),
+            "PARTITIONS" => {
+                let table = self.of_table()?;
+                self.tail()?;
+                Ok(Statement::ShowPartitions(table))
+            }
+            "GRANTS" => {
+                if self.take_word("FOR") {
+                    self.user_name()?;
+                }
+                Ok(Statement::ShowGrants)
+            }
+            "PROC" => self.text().map(Statement::ShowProc),
+            "FUNCTIONS" => {
+                let database = self.in_database()?;
+                self.narrow()?;
+                Ok(Statement::ShowFunctions { database, is_full })
+            }
+            "PROCESSLIST" => Ok(Statement::ShowProcesslist),
             "BACKENDS" => Ok(Statement::ShowBackends),
-            "WARNINGS" | "ERRORS" => Ok(Statement::ShowNothing(&["Level", "Code", "Message"])),
-            "STATUS" => {
-                self.like()?;
-                Ok(Statement::ShowNothing(&["Variable_name", "Value"]))
-            }
-            "PROCESSLIST" => {
-                Ok(Statement::ShowNothing(&["Id", "User", "Host", "Db", "Command", "Time", "State", "Info"]))
-            }
-            _ => {
-                self.step_back();
-                Err(self.unexpected())
-            }
+            "FRONTENDS" => Ok(Statement::ShowFrontends),
+            other => self.show_fixed(other),
         }
+    }
+
+    /// What is the same for everybody: a LIKE or WHERE after it is read, and leaves nothing out.
+    fn show_fixed(&mut self, what: &str) -> Result<Statement, SqlError> {
+        let words: &[&str] = match what {
+            "CHARACTER" | "CHAR" => &["SET"],
+            "PROCEDURE" | "FUNCTION" => &["STATUS"],
+            "OPEN" => &["TABLES"],
+            "MATERIALIZED" => &["VIEWS"],
+            _ => &[],
+        };
+        for word in words {
+            self.word(word)?;
+        }
+        let Some(listing) = listings::named(what) else {
+            self.step_back();
+            return Err(self.unexpected());
+        };
+        self.in_database()?;
+        self.narrow()?;
+        self.tail()?;
+        Ok(Statement::ShowFixed(listing))
+    }
+
+    fn show_create(&mut self) -> Result<Statement, SqlError> {
+        if self.take_word("DATABASE") || self.take_word("SCHEMA") {
+            self.take_words(&["IF", "NOT", "EXISTS"]);
+            return self.name().map(Statement::ShowCreateDatabase);
+        }
+        self.word("TABLE")?;
+        self.table_name().map(Statement::ShowCreateTable)
     }
 
     fn in_database(&mut self) -> Result<Option<String>, SqlError> {
-        if self.take_word("FROM") || self.take_word("IN") { self.name().map(Some) } else { Ok(None) }
+        if !self.take_word("FROM") && !self.take_word("IN") {
+            return Ok(None);
+        }
+        // `catalog.d` names the database last.
+        self.table_name().map(|name| Some(name.table))
     }
 
-    pub(super) fn like(&mut self) -> Result<Option<String>, SqlError> {
+    pub(super) fn narrow(&mut self) -> Result<Narrow, SqlError> {
         if self.take_word("LIKE") {
-            return self.text().map(Some);
+            return self.text().map(Narrow::Like);
         }
         if self.take_word("WHERE") {
-            // `WHERE Variable_name = "x"`: drivers use this form too.
-            self.name()?;
-            if !self.take('=') {
-                self.word("LIKE")?;
-            }
-            return self.text().map(Some);
+            return self.expression().map(Narrow::Where);
         }
-        Ok(None)
+        Ok(Narrow::Everything)
     }
 
-    fn show_columns(&mut self, is_full: bool) -> Result<Statement, SqlError> {
+    /// `FROM t [FROM d]`.
+    fn of_table(&mut self) -> Result<TableName, SqlError> {
         if !self.take_word("FROM") {
             self.word("IN")?;
         }
@@ -68,7 +119,7 @@ impl Parser {
         if let Some(database) = self.in_database()? {
             table.database = Some(database);
         }
-        Ok(Statement::ShowColumns { table, is_full, like: self.like()? })
+        Ok(table)
     }
 
     fn show_alter(&mut self) -> Result<Statement, SqlError> {
@@ -80,7 +131,7 @@ impl Parser {
         let database = self.in_database()?;
         let tail = self.tail()?;
         if !is_column {
-            return Ok(Statement::ShowNothing(&["JobId", "TableName", "State"]));
+            return Ok(Statement::ShowFixed(&listings::OTHER_JOBS));
         }
         Ok(Statement::ShowAlterColumn { database, tail })
     }

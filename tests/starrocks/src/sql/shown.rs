@@ -3,7 +3,7 @@
 use super::{
     SqlError,
     execute::{Outcome, Rows, SessionScope, database_of},
-    expression::{Expression, is_like},
+    expression::Expression,
     information,
     select::{self, Source},
     session::Session,
@@ -18,19 +18,14 @@ use crate::{
     value::Value,
 };
 
-fn fits(name: &str, like: Option<&str>) -> bool {
-    like.is_none_or(|pattern| is_like(name, pattern))
-}
-
-pub(super) fn databases(cluster: &Cluster, session: &Session, like: Option<&str>) -> Outcome {
+pub(super) fn databases(cluster: &Cluster, session: &Session) -> Rows {
     let catalog = cluster.catalog_of(session.frontend);
     let is_visible = |name: &&String| cluster.may_enter(&session.user, name);
     let own = catalog.databases.keys().filter(is_visible).map(String::as_str);
     let mut names: Vec<&str> = own.chain(["_statistics_", "information_schema", "sys"]).collect();
     names.sort_unstable();
-    let rows =
-        names.into_iter().filter(|name| fits(name, like)).map(|name| vec![Value::text(name)]).collect();
-    Outcome::Rows(Rows::of_text(&["Database"], rows))
+    let rows = names.into_iter().map(|name| vec![Value::text(name)]).collect();
+    Rows::of_text(&["Database"], rows)
 }
 
 pub(super) fn tables(
@@ -38,8 +33,7 @@ pub(super) fn tables(
     session: &Session,
     database: Option<String>,
     is_full: bool,
-    like: Option<&str>,
-) -> Result<Outcome, SqlError> {
+) -> Result<Rows, SqlError> {
     let database = database_of(session, database.as_ref())?;
     let catalog = cluster.catalog_of(session.frontend);
     let label = format!("Tables_in_{database}");
@@ -60,15 +54,15 @@ pub(super) fn tables(
         }
         row
     };
-    let rows = names.into_iter().filter(|name| fits(name, like)).map(row).collect();
+    let rows = names.into_iter().map(row).collect();
     let labels: &[&str] = if is_full { &[&label, "Table_type"] } else { &[&label] };
-    Ok(Outcome::Rows(Rows::of_text(labels, rows)))
+    Ok(Rows::of_text(labels, rows))
 }
 
-pub(super) fn variables(session: &Session, like: Option<&str>) -> Outcome {
-    let variables = session.variables.iter().filter(|(name, _)| fits(name, like));
+pub(super) fn variables(session: &Session) -> Rows {
+    let variables = session.variables.iter().filter(|(name, _)| !name.starts_with('@'));
     let rows = variables.map(|(name, value)| vec![Value::text(name.as_str()), printed(value)]).collect();
-    Outcome::Rows(Rows::of_text(&["Variable_name", "Value"], rows))
+    Rows::of_text(&["Variable_name", "Value"], rows)
 }
 
 fn printed(value: &Value) -> Value {
@@ -79,14 +73,13 @@ fn printed(value: &Value) -> Value {
 }
 
 /// Of the frontend's many settings the one that clients ask for.
-pub(super) fn config(cluster: &Cluster, like: Option<&str>) -> Rows {
+pub(super) fn config(cluster: &Cluster) -> Rows {
     let mode = match cluster.mode() {
         Mode::Nothing => "shared_nothing",
         Mode::Data => "shared_data",
     };
     let row = ["run_mode", "[]", mode, "String", "false", ""].into_iter().map(Value::text).collect();
-    let rows = if fits("run_mode", like) { vec![row] } else { Vec::new() };
-    Rows::of_text(&["Key", "AliasNames", "Value", "Type", "IsMutable", "Comment"], rows)
+    Rows::of_text(&["Key", "AliasNames", "Value", "Type", "IsMutable", "Comment"], vec![row])
 }
 
 const ALTER_FIELDS: [&str; 13] = [

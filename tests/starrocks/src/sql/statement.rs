@@ -13,7 +13,7 @@ pub(super) enum Statement {
     Select(Select),
     Set(Vec<Assignment>),
     Use(String),
-    /// Taken and without effect: BEGIN, COMMIT, ROLLBACK, KILL and the like.
+    /// Taken and without effect: BEGIN, COMMIT, ROLLBACK and the like.
     Nothing,
     CreateDatabase {
         name: String,
@@ -24,6 +24,11 @@ pub(super) enum Statement {
         if_exists: bool,
     },
     CreateTable(Box<CreateTable>),
+    CreateTableLike {
+        table: TableName,
+        model: TableName,
+        if_not_exists: bool,
+    },
     DropTable {
         table: TableName,
         if_exists: bool,
@@ -46,34 +51,72 @@ pub(super) enum Statement {
         if_exists: bool,
     },
     /// ADMIN SHOW FRONTEND CONFIG.
-    ShowConfig {
-        like: Option<String>,
-    },
+    ShowConfig(Narrow),
     Describe(TableName),
     ShowColumns {
         table: TableName,
         is_full: bool,
-        like: Option<String>,
+        narrow: Narrow,
     },
     ShowCreateTable(TableName),
-    ShowDatabases {
-        like: Option<String>,
-    },
+    ShowCreateDatabase(String),
+    ShowDatabases(Narrow),
     ShowTables {
         database: Option<String>,
         is_full: bool,
-        like: Option<String>,
+        narrow: Narrow,
     },
-    ShowVariables {
-        like: Option<String>,
+    ShowTableStatus {
+        database: Option<String>,
+        narrow: Narrow,
     },
+    ShowVariables(Narrow),
+    ShowProcesslist,
+    ShowIndex(TableName),
+    ShowPartitions(TableName),
+    ShowFunctions {
+        database: Option<String>,
+        is_full: bool,
+    },
+    ShowGrants,
+    ShowProc(String),
     ShowAlterColumn {
         database: Option<String>,
         tail: Tail,
     },
     ShowBackends,
-    /// SHOW WARNINGS and others that have nothing to show.
-    ShowNothing(&'static [&'static str]),
+    ShowFrontends,
+    /// SHOW of what is the same for everybody, or of what nobody has.
+    ShowFixed(&'static Listing),
+    /// KILL: a connection, or only what it does just now.
+    Kill {
+        connection: u32,
+        is_query: bool,
+    },
+    Delete {
+        table: TableName,
+        filter: Option<Expression>,
+    },
+    Update {
+        table: TableName,
+        assignments: Vec<(String, Expression)>,
+        filter: Option<Expression>,
+    },
+}
+
+/// Rows that never change.
+#[derive(Debug)]
+pub(super) struct Listing {
+    pub(super) fields: &'static [&'static str],
+    pub(super) rows: &'static [&'static [&'static str]],
+}
+
+/// What SHOW leaves out: `LIKE` goes by the first column, `WHERE` by all of them.
+#[derive(Debug, Clone)]
+pub(super) enum Narrow {
+    Everything,
+    Like(String),
+    Where(Expression),
 }
 
 /// GRANT and REVOKE.
@@ -122,7 +165,9 @@ pub(super) enum Direction {
 
 #[derive(Debug, Clone)]
 pub(super) struct Assignment {
+    /// With an `@` before it when it is the user's own.
     pub(super) name: String,
+    pub(super) is_global: bool,
     pub(super) value: Expression,
 }
 

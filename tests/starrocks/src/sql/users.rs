@@ -69,7 +69,7 @@ impl Parser {
         let name = if matches!(self.peek(), Some(Token::Text(_))) { self.text()? } else { self.name()? };
         if let Some(Token::Variable(host)) = self.peek().cloned() {
             self.next();
-            if host.is_empty() {
+            if host == "@" {
                 self.text()?;
             }
         }

@@ -117,8 +117,16 @@ impl Wire {
     }
 
     pub(super) async fn ok(&mut self) -> io::Result<()> {
+        self.changed(0).await
+    }
+
+    /// OK, with how many rows a statement has changed.
+    pub(super) async fn changed(&mut self, rows: usize) -> io::Result<()> {
         let [low, high] = AUTOCOMMIT.to_le_bytes();
-        self.put(&[0, 0, 0, low, high, 0, 0]);
+        let mut packet = vec![0];
+        put_length(&mut packet, rows);
+        packet.extend([0, low, high, 0, 0]);
+        self.put(&packet);
         self.flush().await
     }
 

@@ -1,5 +1,6 @@
 //! Values of every type at its edges, and what becomes of those that StarRocks cannot hold.
 
+mod agreement;
 mod every;
 mod keys;
 mod names;

@@ -1,5 +1,7 @@
 //! ALTER TABLE: what is done when the statement returns, and what becomes a job (§12.6).
 
+use std::collections::BTreeMap;
+
 use super::{
     super::{
         SqlError,
@@ -108,6 +110,12 @@ fn is_fast(cluster: &Cluster, table: &Table) -> bool {
 
 /// What the analyzer refuses before it looks at the table.
 fn check_clause(cluster: &Cluster, clause: &Clause) -> Result<(), SqlError> {
+    if let Clause::RenameColumn { to, .. } = clause {
+        return create::check_column_name(to, cluster.profile());
+    }
+    if let Clause::SetProperties(properties) = clause {
+        return check_properties(properties);
+    }
     let Clause::Schema(SchemaChange::Add(spec, _) | SchemaChange::Modify(spec)) = clause else {
         return Ok(());
     };
@@ -120,6 +128,18 @@ fn check_clause(cluster: &Cluster, clause: &Clause) -> Result<(), SqlError> {
     match place {
         Place::First => Err(SqlError::analyzing(&format!("Cannot add value column[{}] at first", spec.name))),
         _ => Ok(()),
+    }
+}
+
+/// Of the properties of CREATE those that may change, and what only ALTER knows.
+fn check_properties(properties: &BTreeMap<String, String>) -> Result<(), SqlError> {
+    let is_known = |name: &str| {
+        create::PROPERTIES.contains(&name)
+            || ["default.", "dynamic_partition.", "binlog."].iter().any(|group| name.starts_with(group))
+    };
+    match properties.keys().find(|name| !is_known(name)) {
+        Some(name) => Err(SqlError::analyzing(&format!("Unknown table property: [{name}]"))),
+        None => Ok(()),
     }
 }
 
@@ -155,10 +175,15 @@ fn move_table(
 ) -> Result<(), SqlError> {
     let mut database = String::new();
     with_settled_table(cluster, session, name, Privilege::Alter, |found, _| found.clone_into(&mut database))?;
+    if !is_swap && to == name.table {
+        return Err(SqlError::plain("Same table name".to_owned()));
+    }
     let mut catalog = locked(&cluster.catalog);
     let Some(content) = catalog.databases.get_mut(&database) else { return Ok(()) };
     match (content.tables.get(to).map(|table| table.id), is_swap) {
-        (Some(_), false) => return Err(SqlError::table_exists(to)),
+        (Some(_), false) => {
+            return Err(SqlError::plain(format!("Table name[{to}] is already used")));
+        }
         (None, true) => return Err(SqlError::table_not_found(to)),
         (Some(other), true) if content.open_job(other).is_some() => return Err(SqlError::not_normal(to)),
         _ => {}

@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use super::super::{
     SqlError,
-    execute::{check_right, database_of},
+    execute::{check_right, database_of, find_table},
     session::Session,
-    statement::CreateTable,
+    statement::{CreateTable, TableName},
 };
 use crate::{
     Mode, Profile,
@@ -19,7 +19,7 @@ use crate::{
 
 const MAX_NAME: usize = 1024;
 const MAX_COLUMNS: usize = 10_000;
-const PROPERTIES: [&str; 14] = [
+pub(super) const PROPERTIES: [&str; 14] = [
     "bucket_size",
     "bloom_filter_columns",
     "colocate_with",
@@ -63,6 +63,34 @@ pub(super) fn table(cluster: &Cluster, session: &Session, create: CreateTable) -
     Ok(())
 }
 
+/// The same columns and properties, and no rows.
+pub(super) fn like(
+    cluster: &Cluster,
+    session: &Session,
+    name: &TableName,
+    model: &TableName,
+    if_not_exists: bool,
+) -> Result<(), SqlError> {
+    let profile = cluster.profile();
+    let database = database_of(session, name.database.as_ref())?;
+    check_right(cluster, session, Privilege::CreateTable, &Object::Database(database.clone()))?;
+    let mut catalog = locked(&cluster.catalog);
+    let (_, source) =
+        find_table(cluster, &catalog, session, model, Some(Privilege::Select), SqlError::unknown_table)?;
+    let spec = source.spec.clone();
+    let content =
+        catalog.databases.get(&database).ok_or_else(|| SqlError::unknown_database(&database, profile))?;
+    if content.tables.contains_key(&name.table) {
+        return if if_not_exists { Ok(()) } else { Err(SqlError::table_exists(&name.table)) };
+    }
+    check_backend(cluster)?;
+    let id = catalog.next_id();
+    if let Some(content) = catalog.databases.get_mut(&database) {
+        content.tables.insert(name.table.clone(), Table::new(id, spec, cluster.clock.now()));
+    }
+    Ok(())
+}
+
 /// A table needs a BE that lives, and that has been up long enough for the FE to reach it. Both pass, and both come
 /// under 1064 (recording).
 fn check_backend(cluster: &Cluster) -> Result<(), SqlError> {
@@ -99,6 +127,14 @@ fn check(create: CreateTable, mode: Mode, profile: Profile) -> Result<TableSpec,
         if !is_among(name, &keys) && model == Model::PrimaryKeys {
             return Err(SqlError::plain(format!("Distribution column[{name}] is not key column")));
         }
+    }
+    if let Some(name) =
+        hash_columns.iter().find(|name| !columns.iter().any(|column| same(&column.name, name)))
+    {
+        return Err(SqlError::plain(format!("Distribution column({name}) doesn't exist.")));
+    }
+    if buckets == Some(0) {
+        return Err(SqlError::analyzing("Number of hash distribution should be larger than zero."));
     }
     if let Some(name) =
         sort_columns.iter().find(|name| !columns.iter().any(|column| same(&column.name, name)))
@@ -203,7 +239,7 @@ pub(super) fn check_column(spec: &ColumnSpec, profile: Profile) -> Result<(), Sq
     check_default(spec, profile)
 }
 
-fn check_column_name(name: &str, profile: Profile) -> Result<(), SqlError> {
+pub(super) fn check_column_name(name: &str, profile: Profile) -> Result<(), SqlError> {
     let lower = name.to_lowercase();
     let is_reserved = lower == "__op"
         || lower == "__row"
@@ -291,6 +327,10 @@ fn check_keys(
     for key in keys {
         let spec = columns.iter().find(|spec| same(&spec.name, key));
         let spec = spec.ok_or_else(|| SqlError::analyzing(&format!("Key column[{key}] doesn't exist")))?;
+        if spec.nullable == Some(true) {
+            let detail = format!("primary key column[{key}] cannot be nullable");
+            return Err(SqlError::analyzing(&detail));
+        }
         if !spec.sql_type.can_be_key() {
             let type_name = spec.sql_type.print(TypeNames::Create, profile);
             let detail = format!("primary key column[{key}] type not supported: {type_name}");
