@@ -78,9 +78,6 @@ const KINDS: &[Kind] = &[
     ("counts", |rng| format!("{{{},{}}}", rng.i32(..), rng.i32(..))),
 ];
 
-/// Types of which an array is another thing than a column of that type and a pair of brackets.
-const NO_ARRAYS: [&str; 2] = ["int2vector", "name"];
-
 fn float(rng: &mut Rng, any: fn(&mut Rng) -> f64) -> String {
     match rng.u8(..8) {
         0 => "NaN".into(),
@@ -145,8 +142,7 @@ fn array(rng: &mut Rng, kind: &Kind) -> String {
 fn columns() -> Vec<(String, &'static Kind, bool)> {
     let of = |is_array: bool| {
         let prefix = if is_array { "a" } else { "c" };
-        let kinds =
-            KINDS.iter().enumerate().filter(move |(_, kind)| !is_array || !NO_ARRAYS.contains(&kind.0));
+        let kinds = KINDS.iter().enumerate();
         kinds.map(move |(place, kind)| (format!("{prefix}{place}"), kind, is_array))
     };
     of(false).chain(of(true)).collect()
