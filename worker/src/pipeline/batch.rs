@@ -99,8 +99,11 @@ impl Accumulation {
         if self.is_empty() {
             self.first = later.first;
         }
-        for (row, set) in later.store.all_live() {
-            self.fold_again(row, set)?;
+        for (row, set, block) in later.store.all_live() {
+            self.store.enter(block);
+            let folded = self.fold_again(row, set);
+            self.store.leave_block();
+            folded?;
         }
         self.changes += later.changes;
         self.last = later.last;

@@ -27,16 +27,16 @@ const LARGE: usize = 1 << 20;
 #[derive(Debug)]
 enum Segment {
     /// Rows that were copied, one after the other.
-    Own(Vec<u8>),
-    /// One row, in the bytes of its block.
-    Shared(Bytes),
+    Many(Vec<u8>),
+    /// One large row, where it can be in the bytes of its block.
+    Alone(Bytes),
 }
 
 impl Segment {
     fn bytes(&self) -> &[u8] {
         match self {
-            Self::Own(bytes) => bytes,
-            Self::Shared(bytes) => bytes,
+            Self::Many(bytes) => bytes,
+            Self::Alone(bytes) => bytes,
         }
     }
 }
@@ -129,20 +129,34 @@ impl Store {
         rows.filter_map(|stored| self.row(stored))
     }
 
-    /// Every live row with its columns.
-    pub(super) fn all_live(&self) -> impl Iterator<Item = (Row<'_>, &ColumnSet)> {
+    /// Every live row with its columns, and the bytes it is in when it is a large one.
+    pub(super) fn all_live(&self) -> impl Iterator<Item = (Row<'_>, &ColumnSet, &Bytes)> {
         let rows = self.rows.iter().filter(|stored| stored.live);
-        rows.filter_map(|stored| Some((self.row(stored)?, self.sets.get(usize::from(stored.set))?)))
+        rows.filter_map(|stored| {
+            let set = self.sets.get(usize::from(stored.set))?;
+            let block = match self.segments.get((stored.address >> SEGMENT_BITS) as usize)? {
+                Segment::Alone(bytes) => bytes,
+                Segment::Many(_) => &self.block,
+            };
+            Some((self.row(stored)?, set, block))
+        })
     }
 
     fn point_at(&mut self, table: &Table, values: Tuple<'_>, hash: u32, place: u32) {
-        let Self { segments, rows, index, .. } = self;
+        let Self { segments, rows, index, reserved, .. } = self;
         let is_it = |stored: &Stored| {
             stored.hash == hash && tuple_of(segments, stored).is_some_and(|row| same_key(table, row, values))
         };
         if let Some(found) = index.find_mut(spread(hash), |other| is_it(&rows[*other as usize])) {
             let earlier = std::mem::replace(found, place);
             rows[earlier as usize].live = false;
+            // A large row that is superseded makes room at once.
+            if let Some(Segment::Alone(bytes)) =
+                segments.get_mut((rows[earlier as usize].address >> SEGMENT_BITS) as usize)
+            {
+                *reserved -= bytes.len();
+                *bytes = Bytes::new();
+            }
             return;
         }
         // The row itself is stored after this.
@@ -163,36 +177,35 @@ impl Store {
             return self.copy(&values);
         }
         let length = values.len() as u32;
-        let segment = match values {
-            Cow::Borrowed(values) => match part_of(&self.block, values) {
-                Some(values) => Segment::Shared(values),
-                None => Segment::Own(values.to_vec()),
-            },
+        let bytes = match values {
+            Cow::Borrowed(values) => {
+                part_of(&self.block, values).unwrap_or_else(|| Bytes::copy_from_slice(values))
+            }
             Cow::Owned(mut values) => {
                 values.shrink_to_fit();
-                Segment::Own(values)
+                values.into()
             }
         };
-        self.reserved += segment.bytes().len();
-        self.segments.push(segment);
+        self.reserved += bytes.len();
+        self.segments.push(Segment::Alone(bytes));
         (((self.segments.len() - 1) << SEGMENT_BITS) as u32, length)
     }
 
     fn copy(&mut self, bytes: &[u8]) -> (u32, u32) {
         let room = |last: &Vec<u8>| last.capacity().min(SEGMENT).saturating_sub(last.len());
         let full = |segment: &Segment| match segment {
-            Segment::Own(last) => room(last) < bytes.len(),
-            Segment::Shared(_) => true,
+            Segment::Many(last) => room(last) < bytes.len(),
+            Segment::Alone(_) => true,
         };
         if self.segments.last().is_none_or(full) {
             let fits = |size: &usize| *size * LEAST_OF_A_SIZE <= self.reserved;
             let size = SIZES.into_iter().rev().find(fits).unwrap_or(SIZES[0]);
             let capacity = size.max(bytes.len());
-            self.segments.push(Segment::Own(Vec::with_capacity(capacity)));
+            self.segments.push(Segment::Many(Vec::with_capacity(capacity)));
             self.reserved += capacity;
         }
         let segment = self.segments.len() - 1;
-        let Some(Segment::Own(last)) = self.segments.last_mut() else { return (0, 0) };
+        let Some(Segment::Many(last)) = self.segments.last_mut() else { return (0, 0) };
         let offset = last.len();
         last.extend_from_slice(bytes);
         ((segment << SEGMENT_BITS | offset) as u32, bytes.len() as u32)

@@ -285,3 +285,23 @@ fn a_large_row_that_is_a_small_part_of_its_block_does_not_keep_it() {
     assert_ne!(kept.as_ptr(), block[start..].as_ptr());
     assert_eq!(kept, &block[start..]);
 }
+
+#[test]
+fn a_large_row_that_is_superseded_makes_room_at_once() {
+    let mut gathering = Accumulation::new(table(), Deletes::Soft);
+    for letter in ["x", "y", "z"] {
+        let row: Vec<u8> = ["1", &letter.repeat(2 << 20), "b"]
+            .into_iter()
+            .flat_map(|value| {
+                let mut bytes = Vec::new();
+                write_value(Value::Text(value.as_bytes()), &mut bytes);
+                bytes
+            })
+            .collect();
+        gathering.push(Change::Insert { new: Tuple::stored(&row) }, Lsn(1)).unwrap();
+    }
+    assert!(gathering.held_bytes() < 3 << 20, "{}", gathering.held_bytes());
+    let batches = gathering.close(SystemTime::UNIX_EPOCH);
+    let rows: Vec<_> = batches[0].rows().map(|row| row.values.as_bytes()[20]).collect();
+    assert_eq!(rows, [b'z']);
+}
