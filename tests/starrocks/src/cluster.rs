@@ -32,6 +32,8 @@ pub(crate) struct Connected {
     pub(crate) user: String,
     pub(crate) client: String,
     pub(crate) since_millis: i64,
+    /// What it is busy with; a client that has gone does not end it.
+    pub(crate) statement: Option<String>,
     /// Ends it.
     pub(crate) kill: Arc<Notify>,
 }
@@ -233,6 +235,13 @@ impl Cluster {
 
     pub(crate) fn disconnect(&self, id: u32) {
         locked(&self.connections).remove(&id);
+    }
+
+    /// The connection is busy with a statement, or with none any more.
+    pub(crate) fn busy_with(&self, id: u32, statement: Option<&str>) {
+        if let Some(connected) = locked(&self.connections).get_mut(&id) {
+            connected.statement = statement.map(str::to_owned);
+        }
     }
 
     pub(crate) fn connected(&self) -> Vec<Connected> {

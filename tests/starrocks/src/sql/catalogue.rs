@@ -206,14 +206,15 @@ pub(super) fn processes(cluster: &Cluster, session: &Session) -> Rows {
     let row = |connection: &crate::cluster::Connected| {
         let is_own = connection.id == session.connection;
         let seconds = u64::try_from((now - connection.since_millis) / 1000).unwrap_or(0);
-        let [info, state] = if is_own { ["SHOW PROCESSLIST", "OK"] } else { ["", "EOF"] };
+        let info = connection.statement.as_deref().unwrap_or_default();
+        let state = if is_own { "OK" } else { "EOF" };
         vec![
             text(&format!("{}_9010", cluster.options.advertise)),
             number(connection.id.into()),
             text(&connection.user),
             text(&connection.client),
             text(session.database.as_deref().filter(|_| is_own).unwrap_or_default()),
-            text(if is_own { "Query" } else { "Sleep" }),
+            text(if info.is_empty() { "Sleep" } else { "Query" }),
             Value::text(clock::print_seconds(connection.since_millis)),
             number(seconds),
             text(state),

@@ -80,6 +80,7 @@ async fn converse(
         user: session.user.name.clone(),
         client: session.client.clone(),
         since_millis: cluster.clock.now(),
+        statement: None,
         kill: Arc::clone(&kill),
     });
     let _listed = Listed { cluster, id };
@@ -112,7 +113,12 @@ async fn obey(cluster: &Arc<Cluster>, wire: &mut Wire, mut session: Session) -> 
                 Ok(()) => wire.ok().await?,
                 Err(error) => wire.error(&error).await?,
             },
-            0x03 => query(cluster, wire, &mut session, text).await?,
+            0x03 => {
+                cluster.busy_with(session.connection, Some(&text));
+                let ended = query(cluster, wire, &mut session, text).await;
+                cluster.busy_with(session.connection, None);
+                ended?;
+            }
             0x0e | 0x1a => wire.ok().await?,
             0x1f => {
                 session.variables = variables::defaults(cluster.profile());

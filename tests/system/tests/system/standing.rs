@@ -138,3 +138,29 @@ async fn a_row_beyond_the_memory_limit_halts_its_table_by_name_and_its_remedy_wo
     rig.until_equal().await?;
     rig.until_confirmed().await
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_truncate_that_was_sent_and_lost_empties_nothing_that_came_later() -> Result<()> {
+    let rig = Rig::of("CREATE TABLE t (id int PRIMARY KEY)", "t").await?;
+    let mut worker = rig.worker().await?;
+    rig.source.run("INSERT INTO t VALUES (1)").await?;
+    rig.until_table_equal("t").await?;
+    let hold = json!({"stage": "statement", "label": "TRUNCATE TABLE*", "count": 1, "action": "hold"});
+    rig.sink.inject(&hold)?;
+    rig.source.run("TRUNCATE t; INSERT INTO t VALUES (2)").await?;
+    rig.sink.until_struck().await?;
+    // StarRocks goes on with a statement whose client has gone.
+    worker.crash()?;
+    let count = format!("SELECT COUNT(*) FROM {DATABASE}.t WHERE id = 2");
+    wait::until("the next worker waits for it, or has passed it", async || {
+        let is_told =
+            worker.status().await?.faults.iter().any(|fault| fault.message.contains("TRUNCATE of t"));
+        let has_passed = rig.sink.value(&count).await?.as_deref() == Some("1");
+        Ok((is_told || has_passed).then_some(()))
+    })
+    .await?;
+    rig.sink.heal()?;
+    rig.until_confirmed().await?;
+    assert_eq!(rig.until_table_equal("t").await?, 1);
+    Ok(())
+}

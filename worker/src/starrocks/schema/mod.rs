@@ -19,12 +19,14 @@ mod names;
 mod standing;
 mod start;
 mod statement;
+mod truncate;
 mod verdict;
 
 use std::sync::Arc;
 
 use tracing::info;
 
+pub(super) use self::truncate::truncate;
 use self::{
     complete::prepare_table,
     look::{lists, show_create},
@@ -246,15 +248,6 @@ pub(super) async fn identity_of(config: &SinkConfig, table: &Table) -> Result<Op
     let found = found.await;
     session.close().await;
     found.map_err(|error| error.fault())
-}
-
-/// Empties the target. Calling again is harmless.
-pub(super) async fn truncate(config: &SinkConfig, table: &Table) -> Result<(), Fault> {
-    let statement = format!("TRUNCATE TABLE {}.{}", quoted(&config.database), quoted(&table.target));
-    let mut session = Session::open(config).await.map_err(|error| error.fault())?;
-    let outcome = session.run(&statement, &format!("truncate table {}", table.target)).await;
-    session.close().await;
-    outcome.map(|_| ()).map_err(|error| of_table(&error, table))
 }
 
 /// Looks before it makes: the statement is refused to a user who may not make databases, even with
