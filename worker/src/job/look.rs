@@ -91,7 +91,25 @@ impl Look<'_> {
         halted.any(|halted| now.iter().all(|fault| fault.part != halted.part))
     }
 
+    /// The history of a table that is in the way at the source was deleted by hand: it is to be taken anew.
+    async fn is_forgotten(&self) -> bool {
+        let names = self.refused.iter().filter_map(|fault| match &fault.part {
+            Part::Table(name) => Some(name),
+            _ => None,
+        });
+        let targets: Vec<String> =
+            names.filter(|name| self.noted.contains_key(name)).map(TableName::target).collect();
+        if targets.is_empty() {
+            return false;
+        }
+        let kept = starrocks::known(&self.config.sink, &self.config.job).await;
+        kept.is_ok_and(|kept| targets.iter().any(|target| !kept.contains_key(target)))
+    }
+
     async fn sink_changed(&self, began: Instant) -> bool {
+        if self.is_forgotten().await {
+            return true;
+        }
         let JobConfig { sink, job, .. } = self.config;
         let stands = |table: &Table| self.fault_of(table).is_some();
         let Ok(verdicts) = starrocks::look(sink, job, &self.tables, stands).await else { return false };

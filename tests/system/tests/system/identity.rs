@@ -73,7 +73,6 @@ async fn a_table_that_is_dropped_and_made_anew_halts_and_its_remedy_works() -> R
     assert_eq!(fault.table, "public.t");
     rig.until_table_equal("other").await?;
     worker.crash()?;
-    let mut worker = Worker::start(&rig.settings)?;
     let fault = halted(&worker, &fault.reason).await?;
     follow_remedy(&rig, &mut worker, &fault).await?;
     assert_eq!(rig.until_table_equal("t").await?, 1);
@@ -267,7 +266,7 @@ async fn a_table_that_was_left_out_of_the_job_and_put_back_halts_until_it_is_tak
     rig.until_confirmed().await?;
     assert!(worker.reload(select(&["other", "t"])).await?.success);
     halted(&worker, "TableLeftOut").await?;
-    worker.crash()?;
+    worker.process().terminate().await?;
     let mut worker = Worker::start(&rig.settings)?;
     let fault = halted(&worker, "TableLeftOut").await?;
     follow_remedy(&rig, &mut worker, &fault).await?;
