@@ -66,14 +66,15 @@ fn reload(wish: &Wish, reported: &StatusResponse) -> Option<Command> {
 
 /// The worker took the command and did not do it.
 pub(super) fn refusal(command: &Command, answer: &ControlResponse) -> Option<Problem> {
-    let fix = "delete its pod to start it anew: it loads what it holds first, and the next one goes on from the slot";
+    let fix = "delete its pod to start it anew: it loads what it holds first, and the next one goes on from \
+               the slot, or says SlotLost where that is gone";
     (!answer.success).then(|| refused(command, &answer.message, fix))
 }
 
 /// The worker did not take the command, because of the token.
 pub(super) fn stranger(command: &Command, why: &str) -> Problem {
     let fix = "a token that was changed reaches the pod within two minutes; if this stays, delete the pod: the next \
-               one has the token of now, and goes on from the slot";
+               one has the token of now, and goes on from the slot, or says SlotLost where that is gone";
     refused(command, why, fix)
 }
 
