@@ -2,7 +2,7 @@
 
 use std::{collections::HashSet, sync::Mutex, time::SystemTime};
 
-use tokio::{sync::Semaphore, task::JoinHandle, time::timeout};
+use tokio::{sync::Semaphore, task::JoinSet, time::timeout};
 
 use super::*;
 use crate::{
@@ -77,7 +77,7 @@ struct Rig {
     durable: watch::Receiver<Lsn>,
     progress: Arc<Progress>,
     read_again: Arc<Notify>,
-    running: JoinHandle<TablePositions>,
+    running: JoinSet<TablePositions>,
     next: u64,
     _sizes: watch::Sender<BatchConfig>,
 }
@@ -105,7 +105,8 @@ impl Rig {
         };
         let pipeline = Pipeline::new(outset, Arc::clone(&sink)).telling(Arc::clone(&read_again));
         let (entrance, exit) = passage(1);
-        let running = tokio::spawn(prepare(pipeline).run(exit));
+        let mut running = JoinSet::new();
+        running.spawn(prepare(pipeline).run(exit));
         Self { sink, entrance, durable, progress, read_again, running, next: 10, _sizes: sizes }
     }
 
@@ -135,9 +136,10 @@ impl Rig {
         timeout(Duration::from_secs(3600), enough).await.expect("rows are loaded");
     }
 
-    async fn end(self) -> TablePositions {
+    async fn end(mut self) -> TablePositions {
         drop(self.entrance);
-        timeout(Duration::from_secs(3600), self.running).await.expect("it ends").unwrap()
+        let ended = timeout(Duration::from_secs(3600), self.running.join_next()).await.expect("it ends");
+        ended.unwrap().unwrap()
     }
 
     fn faults(&self) -> Vec<(Part, crds::Reason)> {
