@@ -18,7 +18,7 @@ pub use self::identity::{Difference, Membership, Published, SourceIdentity, Targ
 
 use crate::{
     lsn::Lsn,
-    table::{Column, Table, TableName},
+    table::{Column, Look, Table, TableName},
 };
 
 /// What is known of one table.
@@ -43,6 +43,9 @@ pub struct History {
     /// The job did not have the table from here on: changes behind it are not in the target.
     #[serde(default, deserialize_with = "identity::legible", skip_serializing_if = "Option::is_none")]
     pub left: Option<Lsn>,
+    /// What the catalogue showed of its columns when this was written. None: not known.
+    #[serde(default, deserialize_with = "identity::legible", skip_serializing_if = "Option::is_none")]
+    pub look: Option<Look>,
     /// What other versions of the worker know of it.
     #[serde(flatten)]
     pub others: Map<String, Value>,
@@ -77,7 +80,7 @@ impl History {
     /// Of a table of which nothing was seen, and whose target has these columns.
     pub fn beginning(table: &Table, target: Vec<Held>) -> Self {
         let shapes = vec![Shape { since: Lsn(0), columns: known(table) }];
-        Self { target, shapes, ..Self::default() }
+        Self { target, shapes, look: Some(Look::at(table)), ..Self::default() }
     }
 }
 
@@ -106,6 +109,14 @@ impl History {
         let columns = shapes.iter_mut().flat_map(|shape| &mut shape.columns);
         columns.filter(|column| is_replaced(column)).for_each(|column| column.0 = GONE);
         Self { target, shapes, ..self.clone() }
+    }
+}
+
+impl History {
+    /// The same, of a table that the catalogue shows like this.
+    #[must_use]
+    pub fn looked_at(self, table: &Table) -> Self {
+        Self { look: Some(Look::at(table)), ..self }
     }
 }
 
@@ -205,7 +216,8 @@ mod tests {
     #[test]
     fn a_history_is_read_as_it_was_written() {
         let target = vec![Held(7, "Größe \"x\"".to_owned(), "INT".to_owned())];
-        let history = History { target, shapes: shapes(), left: Some(Lsn(10)), ..History::default() };
+        let (left, look) = (Some(Lsn(10)), Some(Look { written: [(2, Default::default())].into(), ..Look::default() }));
+        let history = History { target, shapes: shapes(), left, look, ..History::default() };
         let text = serde_json::to_string(&history).unwrap();
         assert_eq!(serde_json::from_str::<History>(&text).unwrap(), history);
         assert!(text.contains("\"0/A\""), "{text}");

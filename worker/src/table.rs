@@ -1,6 +1,14 @@
 //! A source table with its target: the shape that both ends and the pipeline agree on.
 
+mod facts;
+mod representation;
+
 use std::fmt;
+
+pub use self::{
+    facts::{Facts, Look},
+    representation::{Difference, Representation},
+};
 
 /// A table of this job: its place in the job's list.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -45,6 +53,8 @@ pub struct Table {
     pub key: Vec<usize>,
     /// The highest number that a column of it ever had, dropped ones too.
     pub last_number: i32,
+    /// What the catalogue tells beside the columns.
+    pub facts: Facts,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -60,6 +70,8 @@ pub struct Column {
     pub fill: Fill,
     /// The target has it. Not so a column that the source dropped before the target could get it.
     pub stored: bool,
+    /// What the text of its values depends on.
+    pub representation: Representation,
 }
 
 /// What the rows of a table hold in a column that is added to it.
@@ -76,7 +88,15 @@ impl Column {
     /// A column that is there from the start.
     pub fn new(name: impl Into<String>, kind: Kind, source_type: impl Into<String>) -> Self {
         let (name, source_type) = (name.into(), source_type.into());
-        Self { name, kind, source_type, number: 0, fill: Fill::Null, stored: true }
+        Self {
+            name,
+            kind,
+            source_type,
+            number: 0,
+            fill: Fill::Null,
+            stored: true,
+            representation: Representation::default(),
+        }
     }
 }
 

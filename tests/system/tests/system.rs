@@ -4,6 +4,7 @@
 
 mod system {
     mod changes;
+    mod column_values;
     mod columns;
     mod delivery;
     mod encodings;

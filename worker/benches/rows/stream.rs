@@ -27,6 +27,7 @@ pub(crate) fn table() -> Table {
         columns: (1..).zip(&COLUMNS).map(column).collect(),
         key: vec![0],
         last_number: COLUMNS.len() as i32,
+        facts: Default::default(),
     }
 }
 

@@ -10,6 +10,7 @@
 //! is asked to stop and to drop it. Its past is released only when the job itself is deleted.
 
 mod desk;
+mod drift;
 mod engine;
 mod look;
 mod mend;

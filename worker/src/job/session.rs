@@ -5,7 +5,7 @@ use std::sync::{Arc, atomic::Ordering::Relaxed};
 use tokio::sync::{Notify, watch};
 use tracing::{error, info, warn};
 
-use super::{look::Look, mend::Relay, off_the_runtime, resume::Resume, stream::stream};
+use super::{drift, look::Look, mend::Relay, off_the_runtime, resume::Resume, stream::stream};
 use crate::{
     config::{BatchConfig, Consistency, JobConfig},
     fault::{Fault, Part},
@@ -50,8 +50,10 @@ pub(super) async fn run(
 
 /// Resolves when another session has something to do that this one cannot.
 async fn another(look: Look<'_>, mut selected: watch::Receiver<Vec<TableName>>, read_again: Arc<Notify>) {
+    let config = look.config;
     tokio::select! {
         () = read_again.notified() => {}
+        () = drift::seen(&config.source, look.tables.clone()) => {}
         () = look.found_something() => {}
         // Nobody will select others any more when it is closed.
         Ok(()) = selected.changed() => {}

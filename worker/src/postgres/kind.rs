@@ -119,7 +119,8 @@ pub(super) fn fits(narrow: Kind, wide: Kind) -> bool {
         (ShortText { characters }, ShortText { characters: limit })
         | (PaddedText { characters }, PaddedText { characters: limit }) => characters <= limit,
         (Decimal { precision, scale }, Decimal { precision: digits, scale: places }) => {
-            scale == places && precision <= digits
+            let whole = |precision: u16, scale: i16| i32::from(precision) - i32::from(scale);
+            scale <= places && whole(precision, scale) <= whole(digits, places)
         }
         (narrow, wide) => narrow == wide,
     }
@@ -213,6 +214,10 @@ mod tests {
         let (short, long) = (Kind::ShortText { characters: 20 }, Kind::ShortText { characters: 40 });
         assert!(fits(short, long) && !fits(long, short));
         assert!(fits(Kind::SmallInt, Kind::BigInt) && !fits(Kind::BigInt, Kind::Integer));
+        let decimal = |precision, scale| Kind::Decimal { precision, scale };
+        assert!(fits(decimal(12, 2), decimal(14, 4)) && fits(decimal(12, 2), decimal(12, 2)));
+        assert!(!fits(decimal(12, 2), decimal(12, 4)) && !fits(decimal(12, 2), decimal(20, 1)));
+        assert!(fits(decimal(3, -2), decimal(5, 0)) && !fits(decimal(3, -2), decimal(4, 0)));
         assert!(!fits(Kind::Text, Kind::Json) && fits(Kind::Json, Kind::Json));
     }
 }

@@ -159,7 +159,15 @@ pub(super) fn table() -> Table {
         text("moment", 32),
     ];
     let name = TableName { schema: "dbmazz".to_owned(), name: CLAIMS.to_owned() };
-    Table { id: TableId(u32::MAX), name, target: CLAIMS.to_owned(), columns, key: vec![0], last_number: 0 }
+    Table {
+        id: TableId(u32::MAX),
+        name,
+        target: CLAIMS.to_owned(),
+        columns,
+        key: vec![0],
+        last_number: 0,
+        facts: Default::default(),
+    }
 }
 
 #[cfg(test)]

@@ -34,6 +34,7 @@ pub(crate) fn table(columns: &[(&str, Kind)]) -> Table {
         columns: columns.iter().enumerate().map(column).collect(),
         key: vec![0],
         last_number: columns.len() as i32,
+        facts: Default::default(),
     }
 }
 

@@ -99,7 +99,15 @@ pub(super) fn table() -> Table {
         text("moment", short(32)),
     ];
     let name = TableName { schema: "dbmazz".to_owned(), name: HISTORIES.to_owned() };
-    Table { id: TableId(u32::MAX), name, target: HISTORIES.to_owned(), columns, key: vec![0], last_number: 0 }
+    Table {
+        id: TableId(u32::MAX),
+        name,
+        target: HISTORIES.to_owned(),
+        columns,
+        key: vec![0],
+        last_number: 0,
+        facts: Default::default(),
+    }
 }
 
 fn illegible(target: &str) -> Fault {
@@ -135,7 +143,7 @@ mod tests {
 
     #[test]
     fn what_is_no_history_is_a_fault() {
-        for text in ["", "{}"] {
+        for text in ["", "{}", "[]"] {
             assert!(entry(&["t", text].map(|text| Some(text.to_owned()))).is_err(), "{text}");
         }
     }

@@ -122,7 +122,15 @@ pub(super) fn table() -> Table {
         column("lsn", Kind::ShortText { characters: 32 }),
     ];
     let name = TableName { schema: "dbmazz".to_owned(), name: LETTERS.to_owned() };
-    Table { id: TableId(u32::MAX), name, target: LETTERS.to_owned(), columns, key: vec![0], last_number: 0 }
+    Table {
+        id: TableId(u32::MAX),
+        name,
+        target: LETTERS.to_owned(),
+        columns,
+        key: vec![0],
+        last_number: 0,
+        facts: Default::default(),
+    }
 }
 
 #[cfg(test)]

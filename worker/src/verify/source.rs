@@ -23,6 +23,7 @@ use crate::{
 
 /// Publications have lists of columns and filters of rows from PostgreSQL 15 on.
 const LISTS_SINCE: u32 = 150_000;
+const GENERATED_SINCE: u32 = 180_000;
 /// Keys in one question.
 const KEYS: usize = 100;
 
@@ -41,8 +42,14 @@ pub(super) fn describe(config: &SourceConfig, name: &TableName) -> Result<Option
     let columns = reading.rows(&COLUMNS.replace("$table", &regclass))?;
     let columns = columns.iter().map(column);
     let is_sent = |column: &SourceColumn| {
-        !is_own(&column.name)
-            && listed.as_ref().map_or(!column.generated, |listed| listed.contains(&column.name))
+        // 15 lists generated columns as published, and sends none.
+        let is_published = match &listed {
+            Some(listed) => {
+                listed.contains(&column.name) && (!column.generated || version >= GENERATED_SINCE)
+            }
+            None => !column.generated,
+        };
+        !is_own(&column.name) && is_published
     };
     Ok(Some(SourceTable { columns: columns.filter(is_sent).collect(), only, filter }))
 }

@@ -52,6 +52,7 @@ pub(super) fn of(name: &str, columns: &[(&str, Kind)]) -> Table {
         columns: (1..).zip(columns).map(column).collect(),
         key: vec![0],
         last_number: columns.len() as i32,
+        facts: Default::default(),
     }
 }
 

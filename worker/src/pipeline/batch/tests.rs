@@ -14,7 +14,15 @@ fn table() -> Arc<Table> {
     let column = |name: &str| Column::new(name, Kind::Text, "text");
     let columns = ["id", "a", "b"].map(column).to_vec();
     let name = TableName { schema: "public".into(), name: "t".into() };
-    Arc::new(Table { id: TableId(0), target: "t".into(), name, columns, key: vec![0], last_number: 0 })
+    Arc::new(Table {
+        id: TableId(0),
+        target: "t".into(),
+        name,
+        columns,
+        key: vec![0],
+        last_number: 0,
+        facts: Default::default(),
+    })
 }
 
 const SAME: &str = "=";

@@ -18,7 +18,15 @@ impl Rig {
     fn new() -> Self {
         let columns = vec![Column::new("id", Kind::Text, "text")];
         let name = TableName { schema: "public".into(), name: "t".into() };
-        let table = Table { id: TableId(0), target: "t".into(), name, columns, key: vec![0], last_number: 0 };
+        let table = Table {
+            id: TableId(0),
+            target: "t".into(),
+            name,
+            columns,
+            key: vec![0],
+            last_number: 0,
+            facts: Default::default(),
+        };
         let limits = BatchConfig { max_rows: 2, max_bytes: 1 << 20, min_interval: Duration::from_secs(1) };
         let lane = Lane::new(Arc::new(table), Deletes::Soft, limits);
         Self { lane, ledger: Ledger::starting_at(Lsn(0)), now: Instant::now() }

@@ -61,6 +61,7 @@ fn table(id: u32, target: &str) -> Table {
         columns: vec![column("id"), column("v")],
         key: vec![0],
         last_number: 2,
+        facts: Default::default(),
     }
 }
 

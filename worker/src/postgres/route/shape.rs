@@ -27,8 +27,8 @@ pub(super) enum Unclear {
     Renamed(String),
     #[error("the order of its columns cannot be told")]
     Order,
-    #[error("column {column} is no longer of type {was}")]
-    Type { column: String, was: String },
+    #[error("rows of before have column {column} in a type that is no part of {now}, which it is by now")]
+    Type { column: String, now: String },
     #[error("column {0} is part of the key and was dropped")]
     Key(String),
 }
@@ -138,7 +138,7 @@ pub(super) fn table(
         if is_same_type(column, announced, type_names) {
             return Ok(column.clone());
         }
-        Err(Unclear::Type { column: name.clone(), was: column.source_type.clone() })
+        Err(Unclear::Type { column: name.clone(), now: column.source_type.clone() })
     };
     let columns = columns.iter().zip(&relation.columns).map(column).collect::<Result<Vec<_>, _>>()?;
     let place = |key: &Column| columns.iter().position(|column| column.number == key.number);
@@ -211,6 +211,7 @@ mod tests {
             columns: columns.iter().map(column).collect(),
             key: vec![0],
             last_number: 9,
+            facts: Default::default(),
         }
     }
 

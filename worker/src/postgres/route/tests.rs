@@ -28,6 +28,7 @@ fn orders() -> Table {
         ],
         key: vec![0],
         last_number: 3,
+        facts: Default::default(),
     }
 }
 

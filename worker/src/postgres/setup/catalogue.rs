@@ -1,6 +1,6 @@
 //! What PostgreSQL's catalogue says about the selected tables: nothing is judged here.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use crate::{
     postgres::{
@@ -34,6 +34,8 @@ pub(super) struct Relation {
     pub(super) last_number: i32,
     /// The table or a partition of it, if its old rows do not come whole.
     pub(super) partial_identity: Option<String>,
+    /// The storage of the table or of each leaf partition, by its oid.
+    pub(super) files: BTreeMap<u32, u32>,
     /// Without dropped ones, in order.
     pub(super) columns: Vec<Attribute>,
     pub(super) primary_key: Option<Index>,
@@ -52,13 +54,22 @@ pub(super) struct Attribute {
     pub(super) type_name: String,
     /// The declared type in SQL's words.
     pub(super) declared: String,
-    pub(super) generated: bool,
+    pub(super) generated: Option<Generated>,
+    /// Enum labels and composite attributes that its type reaches.
+    pub(super) parts: BTreeMap<String, String>,
     /// What stands between two elements; nothing when it is no array.
     pub(super) delimiter: Option<u8>,
     /// Texts that differ in their bytes may be equal.
     pub(super) folded: bool,
     /// What rows hold that were there before the column.
     pub(super) fill: Fill,
+}
+
+/// A column that is computed from others.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Generated {
+    pub(super) stored: bool,
+    pub(super) expression: String,
 }
 
 #[derive(Debug, Clone, Default)]
@@ -95,6 +106,9 @@ impl Catalogue {
             let attribute = attribute(&row)?;
             catalogue.relations.entry(name(&row)).and_modify(|relation| relation.columns.push(attribute));
         }
+        for row in connection.query(&format!("{with_selected}, {PARTS}"))? {
+            catalogue.relations.entry(name(&row)).and_modify(|relation| relation.take_part(&row));
+        }
         for row in connection.query(&format!("{with_selected} {INDEXES}"))? {
             let index = index(&row)?;
             catalogue.relations.entry(name(&row)).and_modify(|relation| relation.take_index(&row, index));
@@ -104,6 +118,13 @@ impl Catalogue {
 }
 
 impl Relation {
+    fn take_part(&mut self, row: &Row) {
+        let Ok(number) = row.parse::<i32>(2) else { return };
+        let column = self.columns.iter_mut().find(|column| column.number == number);
+        let part = (row.text(3).to_owned(), row.text(4).to_owned());
+        column.into_iter().for_each(|column| column.parts.extend([part.clone()]));
+    }
+
     fn take_index(&mut self, row: &Row, index: Index) {
         if row.flag(4) {
             self.identity_index = Some(index.clone());
@@ -132,7 +153,11 @@ SELECT schema, name, relkind, relpersistence, relreplident,
     SELECT p.relid::pg_catalog.regclass FROM pg_catalog.pg_partition_tree(r.oid) p
     JOIN pg_catalog.pg_class c ON c.oid = p.relid
     WHERE p.isleaf AND c.relreplident <> 'f' LIMIT 1)
-  ELSE CASE WHEN relreplident <> 'f' THEN r.oid::pg_catalog.regclass END END
+  ELSE CASE WHEN relreplident <> 'f' THEN r.oid::pg_catalog.regclass END END,
+  CASE relkind WHEN 'p' THEN (
+    SELECT pg_catalog.string_agg(p.relid::pg_catalog.oid || ' ' || pg_catalog.pg_relation_filenode(p.relid), ',')
+    FROM pg_catalog.pg_partition_tree(r.oid) p WHERE p.isleaf)
+  ELSE r.oid || ' ' || pg_catalog.pg_relation_filenode(r.oid) END
 FROM relations r";
 
 /// Follows domains down to what they are made of, and one array to its elements; the innermost modifier
@@ -154,21 +179,52 @@ types AS (
 
 const COLUMNS: &str = "
 SELECT t.schema, t.name, t.attnum, a.attname, t.type, t.typmod, b.typtype, b.typname,
-  pg_catalog.format_type(a.atttypid, a.atttypmod), a.attgenerated <> '', t.delimiter,
+  pg_catalog.format_type(a.atttypid, a.atttypmod), a.attgenerated, t.delimiter,
   coalesce(NOT c.collisdeterministic, false),
   CASE WHEN a.atthasmissing THEN (a.attmissingval::pg_catalog.text::pg_catalog.text[])[1]
     WHEN r.relkind = 'p' THEN (
       SELECT (l.attmissingval::pg_catalog.text::pg_catalog.text[])[1]
       FROM pg_catalog.pg_partition_tree(r.oid) p JOIN pg_catalog.pg_attribute l ON l.attrelid = p.relid
       WHERE l.attname = a.attname AND l.atthasmissing LIMIT 1) END,
-  a.atthasdef OR a.attidentity <> ''
+  a.atthasdef OR a.attidentity <> '' OR a.attnotnull,
+  CASE WHEN a.attgenerated <> '' THEN pg_catalog.pg_get_expr(f.adbin, f.adrelid) END
 FROM types t
 JOIN relations r ON r.schema = t.schema AND r.name = t.name
 JOIN pg_catalog.pg_attribute a ON a.attrelid = r.oid AND a.attnum = t.attnum
 JOIN pg_catalog.pg_type b ON b.oid = t.type AND b.typtype <> 'd'
   AND (t.delimiter IS NOT NULL OR b.oid NOT IN (SELECT oid FROM arrays))
 LEFT JOIN pg_catalog.pg_collation c ON c.oid = a.attcollation
+LEFT JOIN pg_catalog.pg_attrdef f ON f.adrelid = a.attrelid AND f.adnum = a.attnum
 ORDER BY t.schema, t.name, t.attnum";
+
+/// What the text of a value depends on and no message of the stream tells: labels by the oid that they keep when they
+/// are renamed, attributes by their types, for their names are not in the text. Types below 16384 are PostgreSQL's own.
+/// (Before PostgreSQL 14 no range has a multirange.)
+const PARTS: &str = "
+reached (schema, name, number, type) AS (
+  SELECT r.schema, r.name, a.attnum, a.atttypid
+  FROM relations r JOIN pg_catalog.pg_attribute a ON a.attrelid = r.oid
+  WHERE a.attnum > 0 AND NOT a.attisdropped AND a.atttypid >= 16384
+  UNION
+  SELECT x.schema, x.name, x.number, n.type
+  FROM reached x JOIN pg_catalog.pg_type t ON t.oid = x.type
+  CROSS JOIN LATERAL (
+    SELECT t.typbasetype AS type WHERE t.typtype = 'd'
+    UNION ALL SELECT t.typelem WHERE t.typelem >= 16384
+    UNION ALL SELECT g.rngsubtype FROM pg_catalog.pg_range g
+      WHERE g.rngtypid = t.oid OR (pg_catalog.to_jsonb(g) ->> 'rngmultitypid') = t.oid::pg_catalog.text
+    UNION ALL SELECT c.atttypid FROM pg_catalog.pg_attribute c
+      WHERE t.typtype = 'c' AND c.attrelid = t.typrelid AND c.attnum > 0 AND NOT c.attisdropped) n
+  WHERE n.type >= 16384)
+SELECT x.schema, x.name, x.number, 'label ' || e.oid, e.enumlabel
+FROM reached x JOIN pg_catalog.pg_enum e ON e.enumtypid = x.type
+UNION ALL
+SELECT x.schema, x.name, x.number, 'attributes ' || t.oid,
+  pg_catalog.string_agg(c.attnum || ' ' || c.atttypid || ' ' || c.atttypmod, ',' ORDER BY c.attnum)
+FROM reached x
+JOIN pg_catalog.pg_type t ON t.oid = x.type AND t.typtype = 'c'
+JOIN pg_catalog.pg_attribute c ON c.attrelid = t.typrelid AND c.attnum > 0 AND NOT c.attisdropped
+GROUP BY x.schema, x.name, x.number, t.oid";
 
 const INDEXES: &str = "
 SELECT r.schema, r.name, i.indkey, i.indisprimary, i.indisreplident, i.indimmediate, i.indnkeyatts
@@ -191,6 +247,7 @@ fn relation(row: &Row) -> Result<Relation, SourceError> {
         partition_without_identity: row.value(5).map(str::to_owned),
         last_number: row.parse(6)?,
         partial_identity: row.value(7).map(str::to_owned),
+        files: files(row.text(8))?,
         ..Relation::default()
     })
 }
@@ -204,16 +261,29 @@ fn attribute(row: &Row) -> Result<Attribute, SourceError> {
         type_class: row.text(6).to_owned(),
         type_name: row.text(7).to_owned(),
         declared: row.text(8).to_owned(),
-        generated: row.flag(9),
+        generated: (!row.text(9).is_empty())
+            .then(|| Generated { stored: row.text(9) == "s", expression: row.text(14).to_owned() }),
+        parts: BTreeMap::new(),
         delimiter: row.value(10).and_then(|delimiter| delimiter.bytes().next()),
         folded: row.flag(11),
         fill: match row.value(12) {
             Some(value) => Fill::Value(value.to_owned()),
-            // A default that was evaluated for each row, or was set later, or whose rows were written anew since.
+            // A default that was evaluated for each row, or was set later, or whose rows were written anew since; one
+            // that was taken away again leaves that there is no null.
             None if row.flag(13) => Fill::Unknown,
             None => Fill::Null,
         },
     })
+}
+
+/// `oid file,oid file`.
+fn files(text: &str) -> Result<BTreeMap<u32, u32>, SourceError> {
+    let pair = |pair: &str| {
+        let (oid, file) = pair.split_once(' ')?;
+        Some((oid.parse().ok()?, file.parse().ok()?))
+    };
+    let pairs = text.split(',').filter(|pair| !pair.is_empty()).map(pair).collect::<Option<_>>();
+    pairs.ok_or_else(|| SourceError::protocol("the storage of a table is not a list of numbers"))
 }
 
 /// `indkey` holds the included columns too, after those of the key.

@@ -17,6 +17,8 @@ use crate::{
 
 const VIA_ROOT_SINCE: u32 = 130_000;
 const COLUMN_LISTS_SINCE: u32 = 150_000;
+/// Before, columns that are generated are never sent, though 15 lists them as published.
+const GENERATED_SINCE: u32 = 180_000;
 
 /// A publication that exists.
 #[derive(Debug)]
@@ -24,6 +26,8 @@ pub(super) struct Publication {
     /// Inserts, updates, deletes and truncates.
     publishes_all: bool,
     via_root: bool,
+    /// Stored generated columns that are listed are sent.
+    sends_generated: bool,
     /// What it publishes, and (from PostgreSQL 15 on) which columns.
     members: HashMap<TableName, Option<Vec<String>>>,
 }
@@ -42,12 +46,17 @@ impl Publication {
         ))?;
         let Some(row) = rows.first() else { return Ok(None) };
         let members = members(connection, name, version)?;
-        Ok(Some(Self { publishes_all: row.flag(0), via_root: row.flag(1), members }))
+        let sends_generated = version >= GENERATED_SINCE;
+        Ok(Some(Self { publishes_all: row.flag(0), via_root: row.flag(1), sends_generated, members }))
     }
 
     /// The columns that it publishes of a table, where the server tells.
     pub(super) fn columns(&self, table: &TableName) -> Option<&[String]> {
         self.members.get(table)?.as_deref()
+    }
+
+    pub(super) fn sends_generated(&self) -> bool {
+        self.sends_generated
     }
 
     pub(super) fn is_via_root(&self) -> bool {

@@ -15,7 +15,7 @@ use crate::{
     config::SourceConfig,
     fault::{Fault, Part},
     postgres::{kind, sql},
-    table::{Column, Kind, Table, TableId, TableName},
+    table::{Column, Facts, Kind, Representation, Table, TableId, TableName},
 };
 
 /// The tables that can be followed, in the order of the configuration, and for each other one what is in the way.
@@ -100,7 +100,8 @@ fn key<'a>(name: &TableName, relation: &'a Relation) -> Result<&'a Index, Fault>
     }
 }
 
-/// The columns that pgoutput sends: a publication may have a list, and leaves generated ones out by default.
+/// The columns that pgoutput sends. A publication may have a list; generated columns are sent from PostgreSQL 18 on
+/// when they are stored and listed, and never by a publication that we have still to make.
 fn columns_of<'a>(
     name: &TableName,
     relation: &'a Relation,
@@ -109,9 +110,12 @@ fn columns_of<'a>(
     let listed: Option<HashSet<&str>> = publication
         .and_then(|publication| publication.columns(name))
         .map(|columns| columns.iter().map(String::as_str).collect());
-    let is_sent = |column: &&Attribute| match &listed {
-        Some(listed) => listed.contains(column.name.as_str()),
-        None => !column.generated,
+    let is_listed =
+        |column: &Attribute| listed.as_ref().is_none_or(|list| list.contains(column.name.as_str()));
+    let sends_generated = listed.is_some() && publication.is_some_and(Publication::sends_generated);
+    let is_sent = |column: &&Attribute| match &column.generated {
+        Some(generated) => sends_generated && generated.stored && is_listed(column),
+        None => is_listed(column),
     };
     relation.columns.iter().filter(is_sent).collect()
 }
@@ -129,11 +133,22 @@ fn kind_of(column: &Attribute) -> Kind {
     }
 }
 
+fn representation(column: &Attribute) -> Representation {
+    Representation {
+        oid: column.type_oid,
+        modifier: column.typmod,
+        array: column.delimiter.is_some(),
+        declared: column.declared.clone(),
+        parts: column.parts.clone(),
+        expression: column.generated.as_ref().map(|generated| generated.expression.clone()),
+    }
+}
+
 fn table(id: TableId, name: &TableName, relation: &Relation, columns: &[&Attribute]) -> Result<Table, Fault> {
-    let key = key(name, relation)?;
+    let index = key(name, relation)?;
     let place = |number: &i32| columns.iter().position(|column| column.number == *number);
-    let key = key.columns.iter().map(place).collect::<Option<Vec<_>>>();
-    let key = key.filter(|key| !key.is_empty()).ok_or_else(|| unpublished_key(name))?;
+    let key = index.columns.iter().map(place).collect::<Option<Vec<_>>>();
+    let key = key.filter(|key| !key.is_empty()).ok_or_else(|| unpublished_key(name, relation, index))?;
     let column = |attribute: &&Attribute| Column {
         name: attribute.name.clone(),
         kind: kind_of(attribute),
@@ -141,10 +156,15 @@ fn table(id: TableId, name: &TableName, relation: &Relation, columns: &[&Attribu
         number: attribute.number,
         fill: attribute.fill.clone(),
         stored: true,
+        representation: representation(attribute),
     };
+    let is_left_out = |column: &&Attribute| place(&column.number).is_none();
+    let left_out = relation.columns.iter().filter(is_left_out);
+    let left_out = left_out.map(|column| (column.number, column.name.clone())).collect();
+    let facts = Facts { files: relation.files.clone(), left_out };
     let columns = columns.iter().map(column).collect();
     let (name, target) = (name.clone(), name.target());
-    Ok(Table { id, name, target, columns, key, last_number: relation.last_number })
+    Ok(Table { id, name, target, columns, key, last_number: relation.last_number, facts })
 }
 
 fn refusal(name: &TableName, reason: Reason, message: impl Into<String>, fix: impl Into<String>) -> Fault {
@@ -221,12 +241,30 @@ fn partial_identity(name: &TableName, of: &str) -> Fault {
     )
 }
 
-fn unpublished_key(name: &TableName) -> Fault {
+fn unpublished_key(name: &TableName, relation: &Relation, key: &Index) -> Fault {
+    let mut columns = relation.columns.iter().filter(|column| key.columns.contains(&column.number));
+    match columns.find(|column| column.generated.is_some()) {
+        Some(column) => generated_key(name, column),
+        None => refusal(
+            name,
+            Reason::ReplicaIdentityInsufficient,
+            format!("the publication leaves out columns of the key of {name}"),
+            format!("add the whole key to the column list of {} in the publication", sql::table(name)),
+        ),
+    }
+}
+
+fn generated_key(name: &TableName, column: &Attribute) -> Fault {
     refusal(
         name,
         Reason::ReplicaIdentityInsufficient,
-        format!("the publication leaves out columns of the key of {name}"),
-        format!("add the whole key to the column list of {} in the publication", sql::table(name)),
+        format!("PostgreSQL does not send the generated column {} of the key of {name}", column.name),
+        format!(
+            "make a unique index over other columns that are NOT NULL and run ALTER TABLE {} REPLICA IDENTITY USING \
+             INDEX … with it; from PostgreSQL 18 on ALTER PUBLICATION … SET (publish_generated_columns = stored) will \
+             do, too",
+            sql::table(name)
+        ),
     )
 }
 
@@ -262,7 +300,15 @@ mod tests {
             let column = Column::new("c", Kind::Text, "text");
             let columns = vec![column.clone(), column];
             let (name, target) = (name.clone(), "t".to_owned());
-            let table = Table { id: TableId(0), name, target, columns, key: vec![0], last_number: 2 };
+            let table = Table {
+                id: TableId(0),
+                name,
+                target,
+                columns,
+                key: vec![0],
+                last_number: 2,
+                facts: Default::default(),
+            };
             let refused = whole(&config, &catalogue, table).err().map(|fault| fault.reason);
             assert_eq!(refused, expected, "{whole_rows} {partial}");
         }

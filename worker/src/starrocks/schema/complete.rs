@@ -8,6 +8,7 @@ use tracing::info;
 
 use super::{
     difference::{Existing, Step, held_now, next_step, still_held},
+    earlier::{check, newly_left_out, with_fills},
     key::primary_key,
     look::{columns, is_changing, live_backends, show_create},
     of_table,
@@ -36,11 +37,15 @@ pub(super) async fn prepare_table(
     table: &Table,
     before: Option<&History>,
 ) -> Result<History, Fault> {
+    if let Some(columns) = newly_left_out(table, before.and_then(|before| before.look.as_ref())) {
+        info!(table = %table.name, %columns, "columns that PostgreSQL does not send, generated ones among them, are left out");
+    }
     if let Some(Standing { columns, identity }) = standing(session, table, before).await? {
+        before.map_or(Ok(()), |before| check(table, config.values, before))?;
         let held = before.map_or(&[][..], |before| &before.target);
-        let target = complete_table(session, config, table, columns, held).await?;
+        let target = complete_table(session, config, &with_fills(table, before), columns, held).await?;
         let history = match before {
-            Some(before) => before.with_target(target),
+            Some(before) => before.with_target(target).looked_at(table),
             None => History::beginning(table, target),
         };
         return Ok(History { sink: identity.or_else(|| history.sink.clone()), ..history });

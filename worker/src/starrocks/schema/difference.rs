@@ -116,9 +116,11 @@ fn unfilled(table: &Table, column: &Needed<'_>) -> Fault {
     Fault::halt(
         Part::Table(source.clone()),
         Reason::SourceSchemaChanged,
-        format!("column {name} was added to {source}, and what it holds in earlier rows cannot be told"),
         format!(
-            "run ALTER TABLE {target} ADD COLUMN {} in StarRocks; then {}",
+            "column {name} of {source} comes from now on, and what it holds in earlier rows cannot be told"
+        ),
+        format!(
+            "run ALTER TABLE `{target}` ADD COLUMN {} in StarRocks; then {}",
             column.definition(),
             send_again(table)
         ),

@@ -10,6 +10,7 @@
 
 mod complete;
 mod difference;
+mod earlier;
 mod fill;
 #[cfg(feature = "fuzz")]
 pub(super) mod fuzz;

@@ -69,7 +69,7 @@ impl<'a> Names<'a> {
         self.fault(
             format!("column {name} of {source} was dropped, and another took its name: target table {target} holds the old values"),
             format!(
-                "run ALTER TABLE {target} DROP COLUMN {name} in StarRocks; then {}",
+                "run ALTER TABLE `{target}` DROP COLUMN `{name}` in StarRocks; then {}",
                 send_again(self.table)
             ),
         )

@@ -87,6 +87,7 @@ pub(in crate::starrocks) fn table() -> Table {
         columns,
         key: vec![0],
         last_number: 0,
+        facts: Default::default(),
     }
 }
 
