@@ -126,6 +126,15 @@ pub(super) fn fits(narrow: Kind, wide: Kind) -> bool {
     }
 }
 
+/// Whether the kinds differ by nothing but the length or the digits of their values.
+pub(super) fn is_of_one_family(one: Kind, other: Kind) -> bool {
+    use Kind::{Decimal, Numeric, PaddedText, ShortText, Text};
+    matches!(
+        (one, other),
+        (Text | ShortText { .. }, Text | ShortText { .. }) | (PaddedText { .. }, PaddedText { .. })
+    ) || matches!((one, other), (Decimal { .. } | Numeric, Decimal { .. } | Numeric))
+}
+
 /// Whether a built-in type of this name has this kind, whatever its modifier.
 pub(super) fn is_named(kind: Kind, name: &str) -> bool {
     match kind {
@@ -207,6 +216,14 @@ mod tests {
                 assert!(builtin(oid, typmod).is_some());
             }
         }
+    }
+
+    #[test]
+    fn a_family_is_told_from_other_types() {
+        let (short, text) = (Kind::ShortText { characters: 20 }, Kind::Text);
+        let decimal = Kind::Decimal { precision: 10, scale: 2 };
+        assert!(is_of_one_family(text, short) && is_of_one_family(decimal, Kind::Numeric));
+        assert!(!is_of_one_family(text, decimal) && !is_of_one_family(Kind::Integer, Kind::BigInt));
     }
 
     #[test]

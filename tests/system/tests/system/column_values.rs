@@ -243,7 +243,7 @@ async fn a_default_that_is_set_after_the_column_was_added_is_none_of_earlier_row
 async fn a_default_of_each_row_that_is_dropped_at_once_is_not_taken_for_null() -> Result<()> {
     let rig = Rig::of("CREATE TABLE t (id int PRIMARY KEY, v text)", "t").await?;
     let mut worker = rig.worker().await?;
-    let change = "BEGIN; ALTER TABLE t ADD COLUMN r float8 DEFAULT random(); ALTER TABLE t ALTER r DROP DEFAULT; COMMIT; \
+    let change = "BEGIN; ALTER TABLE t ADD COLUMN r float8 NOT NULL DEFAULT random(); ALTER TABLE t ALTER r DROP DEFAULT; COMMIT; \
                   INSERT INTO t VALUES (2, 'late', 1)";
     halts(&rig, &mut worker, "INSERT INTO t VALUES (1, 'early')", change, "column r").await?;
     taken_anew(&rig, "id").await

@@ -135,7 +135,7 @@ pub(super) fn table(
         let Some(column) = now.columns.iter().find(|column| column.number == *number) else {
             return Ok(gone(*number, name));
         };
-        if is_same_type(column, announced, type_names) {
+        if is_same_type(column, announced, type_names) || is_of_before(column, announced) {
             return Ok(column.clone());
         }
         Err(Unclear::Type { column: name.clone(), now: column.source_type.clone() })
@@ -146,6 +146,13 @@ pub(super) fn table(
     let key = keys.map(|key| place(key).ok_or_else(|| Unclear::Key(key.name.clone())));
     let key = key.collect::<Result<_, _>>()?;
     Ok(Table { columns, key, ..now.clone() })
+}
+
+/// Rows of before a type became narrower come once more when their table was taken anew: a value that the column cannot
+/// hold is refused then, and the change itself was judged when the target was compared with the source.
+fn is_of_before(column: &Column, announced: &RelationColumn) -> bool {
+    kind::builtin(announced.type_oid, announced.typmod)
+        .is_some_and(|kind| kind::is_of_one_family(kind, column.kind))
 }
 
 fn gone(number: i32, name: &str) -> Column {
