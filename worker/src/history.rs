@@ -216,7 +216,8 @@ mod tests {
     #[test]
     fn a_history_is_read_as_it_was_written() {
         let target = vec![Held(7, "Größe \"x\"".to_owned(), "INT".to_owned())];
-        let (left, look) = (Some(Lsn(10)), Some(Look { written: [(2, Default::default())].into(), ..Look::default() }));
+        let (left, look) =
+            (Some(Lsn(10)), Some(Look { written: [(2, Default::default())].into(), ..Look::default() }));
         let history = History { target, shapes: shapes(), left, look, ..History::default() };
         let text = serde_json::to_string(&history).unwrap();
         assert_eq!(serde_json::from_str::<History>(&text).unwrap(), history);

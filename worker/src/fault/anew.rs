@@ -56,7 +56,15 @@ mod tests {
         let columns =
             vec![Column::new("note", Kind::Text, "text"), Column::new("Id", Kind::Integer, "integer")];
         let target = name.target();
-        let table = Table { id: TableId(0), name, target, columns, key: vec![1], last_number: 2, facts: Default::default() };
+        let table = Table {
+            id: TableId(0),
+            name,
+            target,
+            columns,
+            key: vec![1],
+            last_number: 2,
+            facts: Default::default(),
+        };
         let fix = take_anew(&table);
         for part in [
             "DROP TABLE IF EXISTS `shop__Or\"ders` FORCE",

@@ -222,19 +222,17 @@ async fn a_default_that_is_set_after_the_column_was_added_is_none_of_earlier_row
     let mut worker = rig.worker().await?;
     rig.source.run("INSERT INTO t SELECT i, 'early' FROM generate_series(1, 20) i").await?;
     rig.until_table_equal("t").await?;
-    for step in [
-        "ALTER TABLE t ADD COLUMN token uuid",
-        "ALTER TABLE t ALTER COLUMN token SET DEFAULT gen_random_uuid()",
-        "UPDATE t SET token = gen_random_uuid() WHERE id <= 10",
-        "INSERT INTO t (id, v) VALUES (21, 'late')",
-        "TRUNCATE t",
-        "INSERT INTO t (id, v) VALUES (22, 'later')",
-        "ALTER TABLE t ADD COLUMN more int",
-        "INSERT INTO t (id, more) VALUES (23, 1)",
+    for steps in [
+        "ALTER TABLE t ADD COLUMN token uuid; ALTER TABLE t ALTER COLUMN token SET DEFAULT gen_random_uuid(); \
+         UPDATE t SET token = gen_random_uuid() WHERE id <= 10; INSERT INTO t (id, v) VALUES (21, 'late')",
+        "TRUNCATE t; INSERT INTO t (id, v) VALUES (22, 'later')",
+        "ALTER TABLE t ADD COLUMN more int; INSERT INTO t (id, more) VALUES (23, 1)",
     ] {
-        rig.source.run(step).await?;
+        for step in steps.split("; ") {
+            rig.source.run(step).await?;
+        }
+        rig.until_table_equal("t").await.with_context(|| worker.process().said())?;
     }
-    rig.until_table_equal("t").await.with_context(|| worker.process().said())?;
     assert_eq!(worker.status().await?.faults, []);
     Ok(())
 }

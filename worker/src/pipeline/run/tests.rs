@@ -68,7 +68,15 @@ impl Load for Sink {
 fn table(id: usize) -> Table {
     let name = TableName { schema: "public".into(), name: format!("t{id}") };
     let columns = vec![Column::new("id", Kind::Text, "text"), Column::new("v", Kind::Text, "text")];
-    Table { id: TableId(id as u32), target: name.name.clone(), name, columns, key: vec![0], last_number: 2, facts: Default::default() }
+    Table {
+        id: TableId(id as u32),
+        target: name.name.clone(),
+        name,
+        columns,
+        key: vec![0],
+        last_number: 2,
+        facts: Default::default(),
+    }
 }
 
 struct Rig {

@@ -174,7 +174,15 @@ fn documents() -> Table {
     let column = |number, name: &str, kind, of| Column { number, ..Column::new(name, kind, of) };
     let columns = vec![column(1, "id", Kind::BigInt, "bigint"), column(2, "body", Kind::Text, "text")];
     let name = TableName { schema: "public".into(), name: "documents".into() };
-    Table { id: TableId(0), target: "documents".into(), name, columns, key: vec![0], last_number: 2, facts: Default::default() }
+    Table {
+        id: TableId(0),
+        target: "documents".into(),
+        name,
+        columns,
+        key: vec![0],
+        last_number: 2,
+        facts: Default::default(),
+    }
 }
 
 fn announced() -> Relation {
