@@ -194,7 +194,7 @@ async fn a_row_changed_twice_in_a_transaction_larger_than_the_buffer_halts_and_t
     let mut rig = rig(&["--profile", "4.1"]).await?;
     rig.settings = rig.settings.clone().with("DBMAZZ_BUFFER", "4Mi");
     let mut worker = rig.worker().await?;
-    let fill = "INSERT INTO a SELECT i, i, repeat(md5(i::text), 20) FROM generate_series(1, 20000) i";
+    let fill = "INSERT INTO a SELECT i, i, repeat(md5(i::text), 20) FROM generate_series(1, 6000) i";
     rig.source
         .run(&format!("BEGIN; {fill}; UPDATE a SET v = v + 1; INSERT INTO b VALUES (1); COMMIT"))
         .await?;
