@@ -3,6 +3,7 @@
 //! Counters are plain atomics, counted once per batch or block; nothing here takes part in a decision
 //! about delivery.
 
+mod faults;
 mod load;
 mod loss;
 mod slot;
@@ -11,7 +12,6 @@ mod table;
 mod view;
 
 use std::{
-    collections::BTreeMap,
     sync::{
         Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering::Relaxed},
@@ -25,8 +25,9 @@ use crate::{
     table::TableName,
 };
 
-use self::{load::Loads, table::Tables};
+use self::{faults::Faults, load::Loads, table::Tables};
 pub use self::{
+    faults::Owner,
     load::{BOUNDS, Durations, LoadDone},
     loss::{Loss, Losses},
     slot::SlotHealth,
@@ -61,7 +62,7 @@ pub struct Progress {
     heard: AtomicU64,
     sizes: Mutex<Sizes>,
     slot: Mutex<Option<SlotHealth>>,
-    faults: Mutex<BTreeMap<Part, Fault>>,
+    faults: Mutex<Faults>,
     tables: Mutex<Tables>,
     loads: Mutex<Loads>,
 }
@@ -208,14 +209,24 @@ impl Progress {
         self.started.elapsed().as_millis() as u64
     }
 
-    /// Reports a fault; it stands until it is cleared. Says whether it is news.
+    /// Reports a fault of the job; it stands until the job clears it. Says whether it is news.
     pub fn raise(&self, fault: Fault) -> bool {
-        lock(&self.faults).insert(fault.part.clone(), fault.clone()).as_ref() != Some(&fault)
+        self.raise_of(Owner::Job, fault)
     }
 
-    /// The part is well again. Says whether it was not.
+    /// The part is well again, as far as the job knows. Says whether it was not.
     pub fn clear(&self, part: &Part) -> bool {
-        lock(&self.faults).remove(part).is_some()
+        self.clear_of(Owner::Job, part)
+    }
+
+    /// Reports a fault that nobody but its owner clears. Says whether it is news.
+    pub fn raise_of(&self, owner: Owner, fault: Fault) -> bool {
+        lock(&self.faults).raise(owner, fault)
+    }
+
+    /// The owner has no fault of the part any more. Says whether it had.
+    pub fn clear_of(&self, owner: Owner, part: &Part) -> bool {
+        lock(&self.faults).clear(&owner, part)
     }
 
     /// What PostgreSQL says of the slot. Says whether it has just become unsafe.
@@ -236,7 +247,7 @@ impl Progress {
 
     /// Every part is well.
     pub fn clear_all(&self) {
-        lock(&self.faults).clear();
+        lock(&self.faults).clear_all();
     }
 }
 

@@ -76,6 +76,21 @@ impl Process {
         Ok(())
     }
 
+    /// SIGSTOP: it stands still until it is woken, and does not know.
+    pub fn freeze(&self) -> Result<()> {
+        self.signal("-STOP")
+    }
+
+    pub fn wake(&self) -> Result<()> {
+        self.signal("-CONT")
+    }
+
+    fn signal(&self, signal: &str) -> Result<()> {
+        let sent = Command::new("kill").args([signal, &self.pid().to_string()]).status()?;
+        anyhow::ensure!(sent.success(), "kill {signal}: {sent}");
+        Ok(())
+    }
+
     /// SIGTERM, as Kubernetes sends it, and waits for the end.
     pub async fn terminate(&mut self) -> Result<ExitStatus> {
         let pid = self.pid().to_string();

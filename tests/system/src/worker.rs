@@ -71,6 +71,11 @@ impl Settings {
         Ok(Self { _state: state, ..self }.with("DBMAZZ_STATE_DIR", &directory))
     }
 
+    /// Where loads under way are noted.
+    pub fn state_directory(&self) -> &std::path::Path {
+        self._state.path()
+    }
+
     pub fn with(mut self, name: &str, value: &str) -> Self {
         self.variables.retain(|(known, _)| known != name);
         self.variables.push((name.into(), value.into()));

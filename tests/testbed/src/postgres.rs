@@ -181,6 +181,25 @@ impl Postgres {
         Ok(Self { server, binaries: self.binaries.clone(), password, authority: None, folder })
     }
 
+    /// A copy of the data of this server, for which it stops for a moment: as the snapshot of a volume.
+    pub fn snapshot(&mut self) -> Result<Snapshot> {
+        self.stop()?;
+        let copy = self.folder.path().join("snapshot");
+        let copied = copy_data(&self.folder.path().join("data"), &copy);
+        self.start_again()?;
+        copied?;
+        Ok(Snapshot(copy))
+    }
+
+    /// Puts the copy back in the place of the data, as if nothing had happened since; on the same timeline.
+    pub fn set_back(&mut self, Snapshot(copy): Snapshot) -> Result<()> {
+        self.stop_immediate()?;
+        let data = self.folder.path().join("data");
+        std::fs::remove_dir_all(&data)?;
+        copy_data(&copy, &data)?;
+        self.start_again()
+    }
+
     /// Starts a stopped server.
     pub fn start_again(&mut self) -> Result<()> {
         self.server.start_again()
@@ -195,6 +214,14 @@ impl Postgres {
     pub fn folder(&self) -> &Path {
         self.folder.path()
     }
+}
+
+/// The data of a server at one moment.
+#[derive(Debug)]
+pub struct Snapshot(PathBuf);
+
+fn copy_data(from: &Path, to: &Path) -> Result<()> {
+    run::output(Command::new("cp").args(["--archive"]).arg(from).arg(to)).map(drop)
 }
 
 fn percent_encode(text: &str) -> String {

@@ -40,7 +40,10 @@ pub(super) async fn run(
             _ = pulse.tick() => {}
             () = either(&mut terminate, &mut interrupt) => break,
             Some(request) = requests.recv() => desk.serve(request),
-            _ = desk.engine.join_next(), if !desk.engine.is_empty() => desk.stopped().await,
+            Some(ended) = desk.engine.join_next() => {
+                desk.end = End::of(ended.unwrap_or(false));
+                desk.stopped().await;
+            }
             () = sleep_until(desk.deadline) => desk.give_up().await,
         }
     }
@@ -49,16 +52,33 @@ pub(super) async fn run(
     Ok(())
 }
 
+/// How the engine ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum End {
+    /// Everything received is durable and confirmed.
+    Whole,
+    /// Something was received and cannot be loaded now: a table stands still, or an end of the job is in trouble.
+    Parted,
+    /// The drain took too long.
+    GivenUp,
+}
+
+impl End {
+    fn of(is_whole: bool) -> Self {
+        if is_whole { Self::Whole } else { Self::Parted }
+    }
+}
+
 struct Desk {
     config: JobConfig,
     progress: Arc<Progress>,
     intake: watch::Sender<Intake>,
     batch: watch::Sender<BatchConfig>,
     tables: watch::Sender<Vec<TableName>>,
-    engine: JoinSet<()>,
+    engine: JoinSet<bool>,
     /// When a drain is given up; far away while none is under way.
     deadline: Instant,
-    drained: bool,
+    end: End,
     waiting: Vec<(Option<Removal>, oneshot::Sender<Answer>)>,
 }
 
@@ -73,7 +93,8 @@ impl Desk {
         let mut engine = JoinSet::new();
         engine.spawn(engine::run(config.clone(), taken, sizes, selected, Arc::clone(&progress)));
         let deadline = far_away();
-        Self { config, progress, intake, batch, tables, engine, deadline, drained: true, waiting: Vec::new() }
+        let (end, waiting) = (End::Whole, Vec::new());
+        Self { config, progress, intake, batch, tables, engine, deadline, end, waiting }
     }
 
     fn serve(&mut self, request: Request) {
@@ -167,16 +188,24 @@ impl Desk {
 
     async fn finish(&self, removal: Option<Removal>) -> (bool, String) {
         match removal {
-            None if self.drained => (true, "everything received is loaded and confirmed".to_owned()),
-            None => {
-                (false, "the drain took too long; what is missing is read again at the next start".to_owned())
-            }
+            None => self.drained(),
             Some(removal) => match remove(Arc::clone(&self.progress), self.config.clone(), removal).await {
                 Ok(()) if removal.loses_changes() => (true, self.slot_lost()),
                 Ok(()) => (true, "stopped, and dropped what was asked for".to_owned()),
                 Err(fault) => (false, fault.to_string()),
             },
         }
+    }
+
+    fn drained(&self) -> (bool, String) {
+        let message = match self.end {
+            End::Whole => "everything received is loaded and confirmed",
+            End::Parted => {
+                "stopped; not everything received could be loaded (see the faults), and the slot keeps it for the next start"
+            }
+            End::GivenUp => "the drain took too long; what is missing is read again at the next start",
+        };
+        (self.end == End::Whole, message.to_owned())
     }
 
     /// The job lives, and its slot does not: what is written from now on is lost to it, and it says so.
@@ -191,7 +220,7 @@ impl Desk {
     async fn give_up(&mut self) {
         if !self.engine.is_empty() {
             warn!(elapsed = ?self.config.drain_timeout, "the drain took too long and was given up");
-            self.drained = false;
+            self.end = End::GivenUp;
             self.engine.shutdown().await;
         }
         self.stopped().await;
@@ -200,12 +229,12 @@ impl Desk {
     async fn leave(mut self) {
         self.begin_drain();
         tokio::select! {
-            _ = self.engine.join_next(), if !self.engine.is_empty() => {}
+            Some(ended) = self.engine.join_next() => self.end = End::of(ended.unwrap_or(false)),
             () = sleep_until(self.deadline), if !self.engine.is_empty() => {}
             else => {}
         }
-        let held = !self.engine.is_empty();
-        if held {
+        if !self.engine.is_empty() {
+            self.end = End::GivenUp;
             warn!("ended before everything held was loaded; it is read again at the next start");
         }
         self.stopped().await;

@@ -24,21 +24,22 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 const BETWEEN_LOOKS: Duration = Duration::from_secs(30);
 const BEFORE_THE_SLOT: Duration = Duration::from_secs(3);
 
-/// Ends when the intake is closed and nothing is left to do.
+/// Ends when the intake is closed and nothing is left to do; says whether everything received is durable.
 pub(super) async fn run(
     config: JobConfig,
     mut intake: watch::Receiver<Intake>,
     batch: watch::Receiver<BatchConfig>,
     tables: watch::Receiver<Vec<TableName>>,
     progress: Arc<Progress>,
-) {
+) -> bool {
     let JobConfig { sink, job, state_directory, .. } = config.clone();
     let mut takeover = Takeover::new(sink, job, state_directory, Arc::clone(&progress));
-    tokio::select! {
-        () = until_closed(&config, &mut intake, &batch, tables, &progress, &mut takeover) => {}
-        () = look_at_the_slot(&config, &progress) => {}
-    }
+    let is_whole = tokio::select! {
+        is_whole = until_closed(&config, &mut intake, &batch, tables, &progress, &mut takeover) => is_whole,
+        () = look_at_the_slot(&config, &progress) => false,
+    };
     takeover.end().await;
+    is_whole
 }
 
 /// Keeps an eye on what the slot's WAL is worth, also while the stream is down. Never ends by itself.
@@ -62,25 +63,26 @@ async fn until_closed(
     mut tables: watch::Receiver<Vec<TableName>>,
     progress: &Arc<Progress>,
     takeover: &mut Takeover,
-) {
+) -> bool {
     let mut pause = FIRST_PAUSE;
     let mut config = config.clone();
     let mut resume = Resume::default();
     while *intake.borrow() != Intake::Closed {
         config.source.tables.clone_from(&tables.borrow_and_update());
         match session::run(&config, intake.clone(), batch, &tables, progress, takeover, &mut resume).await {
-            Ok(Outcome::Drained) => return,
+            Ok(Outcome::Drained { is_whole }) => return is_whole,
             Ok(Outcome::Again) => continue,
             Err(fault) => report(progress, fault),
         }
         tokio::select! {
             () = sleep(pause) => {}
             Ok(()) = tables.changed() => {}
-            _ = intake.wait_for(|intake| *intake == Intake::Closed) => return,
+            _ = intake.wait_for(|intake| *intake == Intake::Closed) => return false,
         }
         // However grave, the cause may be mended from outside: a session costs little, so it is tried again.
         pause = (pause * 2).min(LONGEST_PAUSE);
     }
+    false
 }
 
 fn report(progress: &Progress, fault: Fault) {

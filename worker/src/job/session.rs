@@ -41,11 +41,11 @@ pub(super) async fn run(
     let unfinished = targets.unfinished.iter().map(|(table, _)| *table).collect();
     let look = Look { config, progress, noted, refused, halted, unfinished, tables: prepared.tables.clone() };
     let another = another(look, selected.clone(), resume.read_again());
-    tokio::select! {
+    let is_whole = tokio::select! {
         ended = stream(config, (prepared, targets), closing, batch.clone(), progress, takeover, resume) => ended?,
-        () = relay.run(intake, another) => {}
-    }
-    Ok(if again.load(Relaxed) { Outcome::Again } else { Outcome::Drained })
+        () = relay.run(intake, another) => false,
+    };
+    Ok(if again.load(Relaxed) { Outcome::Again } else { Outcome::Drained { is_whole } })
 }
 
 /// Resolves when another session has something to do that this one cannot.
@@ -63,8 +63,8 @@ async fn another(look: Look<'_>, mut selected: watch::Receiver<Vec<TableName>>, 
 /// Why a session ended in order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Outcome {
-    /// The intake was closed, and everything received is confirmed.
-    Drained,
+    /// The intake was closed, and what can be loaded is confirmed; all that was received, or not.
+    Drained { is_whole: bool },
     /// A table that stood still can be followed now, or the job has other tables.
     Again,
 }

@@ -6,7 +6,7 @@
 //!    └─────hold───────▲
 //! ```
 
-use std::{pin::pin, sync::Arc};
+use std::{pin::pin, sync::Arc, time::Duration};
 
 use tokio::{
     sync::{mpsc, watch},
@@ -16,13 +16,13 @@ use tokio::{
 use super::{
     off_the_runtime,
     resume::Resume,
-    right::{note, right_to_load},
+    right::{Keeper, note, right_to_load},
 };
 use crate::{
     change::{Aim, Passing, Room, passage},
     config::{BatchConfig, Consistency, JobConfig},
     fault::Fault,
-    hold::{GRACE, Hold},
+    hold::{Hold, Lease},
     pipeline::{Outset, Pipeline, Settings, Together},
     postgres::{Intake, Prepared, Reader, ReaderEnds, Router, Visibility},
     progress::{Progress, Stage},
@@ -34,9 +34,12 @@ use crate::{
 const PASSAGE: usize = 1 << 20;
 /// The passage, what stands before it, and pieces of bodies behind the lanes: they count as the buffer's.
 const BETWEEN: usize = 2 << 20;
+/// For what is in the air when the slot is lost for good: it is noted then.
+const LANDING: Duration = Duration::from_secs(20);
 /// The process holds more than batches count, as measured with forty tables: one of so many parts of the buffer.
 const PARTS: usize = 6;
 
+/// Says whether everything that was received is durable.
 pub(super) async fn stream(
     config: &JobConfig,
     (prepared, mut targets): (Prepared, Targets),
@@ -45,7 +48,7 @@ pub(super) async fn stream(
     progress: &Arc<Progress>,
     takeover: &mut Takeover,
     resume: &mut Resume,
-) -> Result<(), Fault> {
+) -> Result<bool, Fault> {
     let Prepared { tables, holds_wal, confirmed: start, system_identifier, visibility, .. } = prepared;
     let (blocks, taken) = passage(PASSAGE);
     let buffer = gathering(config.buffer);
@@ -62,26 +65,33 @@ pub(super) async fn stream(
     let outset = Outset { settings, tables: &tables, start, durable, progress: Arc::clone(progress) };
     let halted = std::mem::take(&mut targets.halted);
     let unfinished = std::mem::take(&mut targets.unfinished);
+    let (lease, right) = Lease::new();
+    let keeper = Keeper::new(lease, Arc::clone(progress));
+    takeover.load_by(right);
     let loading = async {
         let won = tokio::select! {
-            won = right_to_load(takeover, slot, start, held.clone()) => won,
+            won = right_to_load(takeover, slot, start, held.clone(), &keeper) => won,
             () = closed(intake) => None,
         };
         // Otherwise nothing was loaded, and nothing is left to do.
-        let Some(won) = won else { return Ok(()) };
+        let Some((won, won_in)) = won else { return Ok(true) };
         won.keep_all(&targets, &tables).await?;
         progress.set_stage(Stage::Cdc);
         let tenure = takeover.tenure();
         tables.iter().filter(|table| targets.is_new(table.id)).for_each(|table| resume.forget(&table.name));
         let pipeline =
             load(config.sink.consistency, outset, (halted, unfinished), won, taken, resume, tenure);
-        let (ended, ()) = tokio::join!(pipeline, note(takeover, made_durable, noted, held));
-        if ended.is_ok() {
+        let noting = note(takeover, made_durable, noted, held, &keeper, won_in);
+        let (is_whole, ()) = tokio::try_join!(pipeline, noting)?;
+        if is_whole {
             takeover.drained();
         }
-        ended
+        Ok(is_whole)
     };
-    both(loading, off_the_runtime(move || reader.run())).await
+    tokio::select! {
+        ended = both(loading, off_the_runtime(move || reader.run())) => ended,
+        () = keeper.keep(config.source.clone()) => Ok(false),
+    }
 }
 
 /// As much as may be gathered.
@@ -95,7 +105,7 @@ fn router(tables: &[Table], targets: &Targets, visibility: Visibility) -> Router
     Router::new(tables.iter().map(history), visibility)
 }
 
-/// Runs the pipeline that the job asks for, until the blocks end.
+/// Runs the pipeline that the job asks for, until the blocks end; says whether everything in them is durable then.
 async fn load(
     consistency: Consistency,
     outset: Outset<'_>,
@@ -104,18 +114,20 @@ async fn load(
     blocks: mpsc::Receiver<Passing>,
     resume: &mut Resume,
     tenure: Tenure,
-) -> Result<(), Fault> {
+) -> Result<bool, Fault> {
     match consistency {
         Consistency::Row => {
             let load = Arc::new(won.loader());
             let pipeline = Pipeline::new(outset, load).telling(resume.read_again());
             let pipeline = pipeline.resuming(&resume.take(tenure)).halting(halted).awaiting(unfinished);
-            resume.keep(tenure, pipeline.run(blocks).await);
-            Ok(())
+            let (positions, is_whole) = pipeline.run(blocks).await;
+            resume.keep(tenure, positions);
+            Ok(is_whole)
         }
         Consistency::Transaction => {
             let (reached, load) = (won.reached, Arc::new(won.together(outset.settings.buffer)));
-            Together::new(Outset { start: reached, ..outset }, load).run(blocks).await
+            // Of a transaction that was cut, nothing is loaded.
+            Together::new(Outset { start: reached, ..outset }, load).run(blocks).await.map(|()| true)
         }
     }
 }
@@ -123,19 +135,19 @@ async fn load(
 /// The reader outlives the pipeline, to confirm what it made durable last; it ends when the pipeline
 /// has ended or was dropped, because that closes the watch.
 async fn both(
-    loading: impl Future<Output = Result<(), Fault>>,
+    loading: impl Future<Output = Result<bool, Fault>>,
     reading: impl Future<Output = Result<(), Fault>>,
-) -> Result<(), Fault> {
+) -> Result<bool, Fault> {
     let (mut loading, mut reading) = (pin!(loading), pin!(reading));
     tokio::select! {
         loaded = &mut loading => {
             let read = reading.await;
-            loaded.and(read)
+            loaded.and_then(|is_whole| read.map(|()| is_whole))
         }
         read = &mut reading => {
             // Without the slot nothing more is sent; what is in the air then is noted.
-            let _ = timeout(GRACE, loading).await;
-            read
+            let loaded = timeout(LANDING, loading).await;
+            read.map(|()| matches!(loaded, Ok(Ok(true))))
         }
     }
 }

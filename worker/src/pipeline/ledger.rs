@@ -74,6 +74,11 @@ impl Ledger {
         self.open.values().map(|outstanding| outstanding.floor).min().unwrap_or(self.received)
     }
 
+    /// Whether everything received is durable, and came in whole transactions.
+    pub(super) fn is_settled(&self) -> bool {
+        self.open.is_empty() && self.transaction.is_none()
+    }
+
     /// When the oldest change that is not durable was committed.
     pub(super) fn oldest(&self) -> Option<SystemTime> {
         self.open.values().filter_map(|outstanding| outstanding.committed).min()
@@ -101,6 +106,20 @@ mod tests {
         assert_eq!(ledger.durable(), Lsn(10));
         ledger.settle(orders);
         assert_eq!(ledger.durable(), Lsn(30));
+    }
+
+    #[test]
+    fn what_is_outstanding_or_cut_is_not_settled() {
+        let mut ledger = Ledger::starting_at(Lsn(10));
+        assert!(ledger.is_settled());
+        ledger.begin(NOW);
+        let halted = ledger.open();
+        ledger.commit(Lsn(20));
+        assert!(!ledger.is_settled(), "a table stands still");
+        ledger.settle(halted);
+        assert!(ledger.is_settled());
+        ledger.begin(NOW);
+        assert!(!ledger.is_settled(), "the rest of the transaction did not come");
     }
 
     #[test]

@@ -119,15 +119,17 @@ impl<L: Load> Pipeline<L> {
     }
 
     /// Runs until the source ends and everything it handed on is settled, but for what tables left behind; gives how
-    /// far each table is then. Dropping the future loses nothing: what was not durable was not confirmed.
-    pub async fn run(mut self, mut blocks: mpsc::Receiver<Passing>) -> TablePositions {
+    /// far each table is then, and whether everything is durable, and not cut short. Dropping the future loses nothing:
+    /// what was not durable was not confirmed.
+    pub async fn run(mut self, mut blocks: mpsc::Receiver<Passing>) -> (TablePositions, bool) {
         let mut draining = false;
         loop {
             self.make_way();
             let due = self.depart(draining);
             self.publish();
             if draining && self.lanes.iter().all(|lane| lane.is_empty() || lane.is_behind()) {
-                return self.end().await;
+                let is_settled = self.ledger.is_settled();
+                return (self.end().await, is_settled);
             }
             let room = self.has_room();
             tokio::select! {

@@ -11,7 +11,7 @@ use crds::Reason;
 use self::{server::server_fault, slot::publication_missing, stream::stream_fault};
 pub(super) use self::{
     server::{ServerError, missing_on_standby},
-    slot::{gap, slot_in_use, slot_lost},
+    slot::{behind, gap, set_back, slot_in_use, slot_lost},
     stream::{invalid_text, is_invalid_text},
 };
 use super::{pgoutput::Malformed, route::Contradiction};

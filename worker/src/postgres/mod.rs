@@ -36,5 +36,5 @@ pub use route::Router;
 pub use setup::{
     DropObjects, Prepared, drop_objects, prepare, prepare_noted, refused, shapes_of, slot_dropped,
 };
-pub use stream::{Intake, Reader, ReaderEnds};
+pub use stream::{Intake, Reader, ReaderEnds, Witness};
 pub use visibility::Visibility;

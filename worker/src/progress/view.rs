@@ -80,7 +80,7 @@ impl Progress {
             tables: tables.counted,
             sizes: *lock(&self.sizes),
             slot: lock(&self.slot).clone(),
-            faults: lock(&self.faults).values().cloned().collect(),
+            faults: lock(&self.faults).gravest(),
         }
     }
 

@@ -43,7 +43,11 @@ impl SlotIdentity {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Standing {
     Loading,
+    /// Nothing was loaded beyond what was reached.
     Ended,
+    /// No load is in the air; more may have been loaded than was reached, for a table stands still, or what was
+    /// received was cut.
+    Quiet,
     /// The job was deleted, and its slot dropped: whoever comes next begins anew.
     Released,
 }
@@ -58,6 +62,13 @@ pub(super) struct Claim {
     pub(super) timeline: Option<u32>,
     /// Everything before this is in StarRocks.
     pub(super) durable: Lsn,
+    /// When it was written: no two claims have the same.
+    pub(super) moment: String,
+}
+
+/// A moment that no claim has had before.
+pub(super) fn new_moment() -> String {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_nanos().to_string()
 }
 
 impl Claim {
@@ -84,11 +95,13 @@ impl Claim {
         let text = |place: usize| row.get(place).and_then(Option::as_deref).unwrap_or_default();
         let standing = match text(2) {
             ENDED => Standing::Ended,
+            QUIET => Standing::Quiet,
             RELEASED => Standing::Released,
             _ => Standing::Loading,
         };
         let (timeline, durable) = (text(3).parse().ok(), text(4).parse().unwrap_or_default());
-        (text(0).to_owned(), Self { journal: text(1).to_owned(), standing, timeline, durable })
+        let (journal, moment) = (text(1).to_owned(), text(5).to_owned());
+        (text(0).to_owned(), Self { journal, standing, timeline, durable, moment })
     }
 
     /// The claim as the past of a slot of this name; `notes` is the directory of all journals at hand.
@@ -100,6 +113,7 @@ impl Claim {
         let left = notes.and_then(|notes| Journal::left(&notes.join(key)));
         let end = match left.filter(|left| left.name == self.journal) {
             _ if self.standing == Standing::Ended => End::Orderly,
+            _ if self.standing == Standing::Quiet => End::Cut { told: self.durable },
             Some(left) => End::Cut { told: left.durable },
             None => End::Unknown,
         };
@@ -111,12 +125,12 @@ impl Claim {
         let standing = match self.standing {
             Standing::Loading => "loading",
             Standing::Ended => ENDED,
+            Standing::Quiet => QUIET,
             Standing::Released => RELEASED,
         };
-        let moment = now.duration_since(UNIX_EPOCH).unwrap_or_default().as_nanos().to_string();
         let timeline = self.timeline.map(|timeline| timeline.to_string()).unwrap_or_default();
         let durable = self.durable.to_string();
-        let values = [key, job, &self.journal, standing, &durable, &timeline, &moment];
+        let values = [key, job, &self.journal, standing, &durable, &timeline, &self.moment];
         let mut row = Vec::new();
         values.iter().for_each(|value| write_value(Value::Text(value.as_bytes()), &mut row));
         let table = Arc::new(table());
@@ -128,9 +142,11 @@ impl Claim {
 }
 
 const ENDED: &str = "ended";
+/// An older worker takes it for loading, and waits.
+const QUIET: &str = "quiet";
 const RELEASED: &str = "released";
 /// As `read` takes them.
-const COLUMNS: &str = "`slot`, `journal`, `standing`, `timeline`, `lsn`";
+const COLUMNS: &str = "`slot`, `journal`, `standing`, `timeline`, `lsn`, `moment`";
 
 async fn of_job(session: &mut Session, database: &str, job: &str) -> Result<Rows, SqlError> {
     let doing = "read the claims of the job";
@@ -179,7 +195,8 @@ mod tests {
     }
 
     fn claim(standing: Standing) -> Claim {
-        Claim { journal: "j".to_owned(), standing, timeline: Some(3), durable: Lsn(7) }
+        let (journal, moment) = ("j".to_owned(), "1".to_owned());
+        Claim { journal, standing, timeline: Some(3), durable: Lsn(7), moment }
     }
 
     #[test]
@@ -189,18 +206,22 @@ mod tests {
 
     #[test]
     fn a_claim_is_one_row_and_never_the_same_load_twice() {
-        let claim = claim(Standing::Ended);
-        let at = |seconds| SystemTime::UNIX_EPOCH + std::time::Duration::from_secs(seconds);
-        let batch = |seconds| claim.batch(&slot().key(), "job", at(seconds)).unwrap();
-        assert_eq!(batch(1).row_count(), 1);
-        assert_ne!(batch(1).identity(), batch(2).identity());
+        let batch = |moment: String| {
+            let claim = Claim { moment, ..claim(Standing::Ended) };
+            claim.batch(&slot().key(), "job", SystemTime::UNIX_EPOCH).unwrap()
+        };
+        assert_eq!(batch(new_moment()).row_count(), 1);
+        assert_ne!(batch(new_moment()).identity(), batch(new_moment()).identity());
     }
 
     #[test]
     fn rule_10_what_is_not_known_to_have_ended_may_be_loading() {
-        for (word, standing) in
-            [("ended", Standing::Ended), ("loading", Standing::Loading), ("", Standing::Loading)]
-        {
+        for (word, standing) in [
+            ("ended", Standing::Ended),
+            ("loading", Standing::Loading),
+            ("", Standing::Loading),
+            ("quiet", Standing::Quiet),
+        ] {
             let row = ["1-s", "j", word].map(|text| Some(text.to_owned()));
             assert_eq!(Claim::read(&row).1.standing, standing, "{word}");
         }
@@ -208,7 +229,7 @@ mod tests {
 
     #[test]
     fn a_claim_is_read_as_it_was_written() {
-        let row = ["1-s", "j", "ended", "3", "0/7"].map(|text| Some(text.to_owned()));
+        let row = ["1-s", "j", "ended", "3", "0/7", "1"].map(|text| Some(text.to_owned()));
         assert_eq!(Claim::read(&row), ("1-s".to_owned(), claim(Standing::Ended)));
     }
 
@@ -222,6 +243,7 @@ mod tests {
         assert_eq!(end(&ours, "1-s", "s"), Some(End::Cut { told: Lsn(9) }));
         assert_eq!(end(&claim(Standing::Loading), "1-s", "s"), Some(End::Unknown));
         assert_eq!(end(&claim(Standing::Ended), "1-s", "s"), Some(End::Orderly));
+        assert_eq!(end(&claim(Standing::Quiet), "1-s", "s"), Some(End::Cut { told: Lsn(7) }));
         assert_eq!(end(&claim(Standing::Released), "1-s", "s"), None);
         assert_eq!(end(&ours, "1-s", "other"), None);
         assert_eq!(ours.past("1-s", "s", None).map(|past| past.end), Some(End::Unknown));

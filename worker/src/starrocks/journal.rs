@@ -1,14 +1,16 @@
 //! The loads that were begun and are not known to have ended, noted where a successor finds them.
 //!
 //! ```text
-//! <directory>/name             who notes here: made once, kept as long as the directory
+//! <directory>/name             who notes here: kept as long as the directory, and the machine runs
+//! <directory>/boot             which boot of the machine that was
 //! <directory>/durable          PostgreSQL was told no position beyond this one
 //! <directory>/loads/<label>    an empty file for each load that may still commit
 //! ```
 //!
 //! A note is made before the load is sent and taken back when its outcome is known, so what is noted is
 //! all that can be in the air. A file is made and removed whole or not at all, even by a worker that is
-//! killed; nothing is synced, because a machine that loses its page cache has lost the worker's pod, too.
+//! killed. Nothing is synced: a machine that goes down may lose notes, so those of another boot count as the notes of
+//! another worker. They are brought to their end like any, and do not prove that there were no more.
 
 use std::{
     collections::BTreeSet,
@@ -30,6 +32,9 @@ use crate::{
 /// Labels and names are short; what is longer is not ours.
 const LONGEST_NAME: usize = 128;
 const DURABLE: &str = "durable";
+const BOOT: &str = "boot";
+/// Another text at each boot of the machine.
+const BOOT_ID: &str = "/proc/sys/kernel/random/boot_id";
 const LSN_DIGITS: usize = 16;
 
 /// Notes of one worker and its predecessors in the same directory.
@@ -59,7 +64,7 @@ impl Journal {
     pub(super) fn open(directory: &Path) -> io::Result<Self> {
         let loads = directory.join("loads");
         fs::create_dir_all(&loads)?;
-        let name = kept_name(&directory.join("name"))?;
+        let name = kept_name(directory)?;
         let mut open = BTreeSet::new();
         for entry in fs::read_dir(&loads)? {
             open.extend(entry?.file_name().to_str().and_then(Label::noted));
@@ -69,8 +74,28 @@ impl Journal {
         Ok(Self { name, directory: Some(loads), durable: Some(durable), open: Mutex::new(open) })
     }
 
+    /// The right to note in `directory`, as long as the file is open; nothing while another process has it. Notes tell
+    /// what is in the air only when who made them is gone.
+    pub(super) fn lock(directory: &Path) -> io::Result<Option<fs::File>> {
+        fs::create_dir_all(directory)?;
+        let file =
+            fs::File::options().create(true).write(true).truncate(false).open(directory.join("lock"))?;
+        match file.try_lock() {
+            Ok(()) => Ok(Some(file)),
+            Err(fs::TryLockError::WouldBlock) => Ok(None),
+            // A directory on a file system without locks is for one worker by its documentation.
+            Err(fs::TryLockError::Error(error)) if error.kind() == io::ErrorKind::Unsupported => {
+                Ok(Some(file))
+            }
+            Err(fs::TryLockError::Error(error)) => Err(error),
+        }
+    }
+
     /// What was left in `directory`; nothing when nobody noted anything there.
     pub(super) fn left(directory: &Path) -> Option<Left> {
+        if !is_of_this_boot(directory) {
+            return None;
+        }
         let name = short(&directory.join("name")).ok()?;
         let durable = short(&directory.join(DURABLE)).ok()?;
         let digits = durable.len() == LSN_DIGITS && durable.bytes().all(|byte| byte.is_ascii_hexdigit());
@@ -117,20 +142,39 @@ impl Journal {
     }
 }
 
-fn kept_name(file: &Path) -> io::Result<String> {
-    let known = match short(file) {
+/// The name that was kept, or a new one. The boot is noted last: until then the next is new again.
+fn kept_name(directory: &Path) -> io::Result<String> {
+    let file = directory.join("name");
+    let known = match short(&file) {
         Ok(name) => name,
         Err(error) if error.kind() == io::ErrorKind::NotFound => String::new(),
         Err(error) => return Err(error),
     };
     let usable = |name: &str| !name.is_empty() && name.len() <= LONGEST_NAME && name.is_ascii();
-    if usable(&known) {
+    if usable(&known) && is_of_this_boot(directory) {
         return Ok(known);
     }
-    let (name, beside) = (new_name(), file.with_extension("new"));
-    fs::write(&beside, &name)?;
-    fs::rename(&beside, file)?;
+    let name = new_name();
+    replace(&file, &name)?;
+    replace(&directory.join(BOOT), &boot())?;
     Ok(name)
+}
+
+/// The file is there whole, old or new.
+fn replace(file: &Path, text: &str) -> io::Result<()> {
+    let beside = file.with_extension("new");
+    fs::write(&beside, text)?;
+    fs::rename(&beside, file)
+}
+
+fn is_of_this_boot(directory: &Path) -> bool {
+    let boot = boot();
+    !boot.is_empty() && short(&directory.join(BOOT)).is_ok_and(|kept| kept == boot)
+}
+
+/// Empty where the system does not tell: then every start is one after another boot.
+fn boot() -> String {
+    short(Path::new(BOOT_ID)).unwrap_or_default().trim().to_owned()
 }
 
 /// The text of a small file, whatever is in it: what is longer than a name is not read to its end.
@@ -145,6 +189,13 @@ pub(super) fn unusable(error: &io::Error, part: Part) -> Fault {
     let message = format!("the worker's state directory cannot be used ({error})");
     let fix = "make it a directory that the worker may write to, or name another in DBMAZZ_STATE_DIR";
     Fault::retry(part, Reason::BadConfiguration, message, fix)
+}
+
+/// A worker that notes there still runs, and what it may yet load is not known.
+pub(super) fn in_use(directory: &Path) -> Fault {
+    let message = format!("another worker that still runs notes its loads in {}", directory.display());
+    let fix = "stop the other worker, or give each a directory of its own in DBMAZZ_STATE_DIR";
+    Fault::retry(Part::Sink, Reason::BadConfiguration, message, fix)
 }
 
 #[cfg(test)]
@@ -196,6 +247,29 @@ mod tests {
         fs::write(directory.path().join("name"), b"\xFF\xFE").unwrap();
         let journal = Journal::open(directory.path()).unwrap();
         assert_eq!(Journal::open(directory.path()).unwrap().name(), journal.name());
+    }
+
+    #[test]
+    fn rule_10_notes_of_another_boot_are_those_of_another_worker_and_brought_to_their_end_all_the_same() {
+        let directory = tempfile::tempdir().unwrap();
+        let journal = Journal::open(directory.path()).unwrap();
+        journal.begun(&label("dbmazz_a")).unwrap();
+        journal.durable(Lsn(7)).unwrap();
+        fs::write(directory.path().join(BOOT), "another").unwrap();
+        assert_eq!(Journal::left(directory.path()), None, "a position may be missing, too");
+        let after = Journal::open(directory.path()).unwrap();
+        assert_ne!(after.name(), journal.name());
+        assert_eq!(after.labels(), [label("dbmazz_a")]);
+        assert_eq!(Journal::open(directory.path()).unwrap().name(), after.name(), "from now on it is kept");
+    }
+
+    #[test]
+    fn rule_10_one_worker_at_a_time_notes_in_a_directory() {
+        let directory = tempfile::tempdir().unwrap();
+        let first = Journal::lock(directory.path()).unwrap();
+        assert!(first.is_some() && Journal::lock(directory.path()).unwrap().is_none());
+        drop(first);
+        assert!(Journal::lock(directory.path()).unwrap().is_some());
     }
 
     #[test]

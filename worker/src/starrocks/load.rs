@@ -23,6 +23,7 @@ use super::{
     together,
     wire::{Connection, Head, WireError},
 };
+use crate::hold::Right;
 
 /// Seconds that StarRocks lets a load take. Short, because what a lost worker left behind may commit
 /// until they are over.
@@ -42,6 +43,8 @@ pub(super) struct Order<'a> {
     pub(super) label: &'a Label,
     pub(super) body: &'a Body<'a>,
     pub(super) manner: Manner,
+    /// Without it nothing holds the load back.
+    pub(super) right: Option<&'a Right>,
 }
 
 /// Whether a load is committed by itself, or is one of a transaction over several tables.
@@ -79,7 +82,7 @@ impl Frontend {
         let opened = timeout(CONNECT_TIMEOUT, Connection::open(&at.host, at.port)).await;
         let not_begun = |source| LoadError::NotBegun { at: at.to_string(), source };
         let mut connection = opened.unwrap_or(Err(WireError::TimedOut)).map_err(not_begun)?;
-        let exchange = exchange(&mut connection, self.second_head(order, at), order.body);
+        let exchange = exchange(&mut connection, self.second_head(order, at), order);
         let outcome = timeout(LOAD_TIMEOUT + MARGIN, exchange).await.unwrap_or(Err(WireError::TimedOut));
         outcome.map_err(|source| LoadError::Unanswered { at: at.to_string(), source })
     }
@@ -130,16 +133,20 @@ fn plan_headers(order: &Order<'_>) -> String {
     )
 }
 
-/// Gives the answer, or where else to send the load.
+/// Gives the answer, or where else to send the load. Much time may have passed since the load was let go; StarRocks
+/// has begun it with the head, so from here on its time-out bounds it, even when this process stops now.
 async fn exchange(
     connection: &mut Connection,
     head: String,
-    body: &Body<'_>,
+    order: &Order<'_>,
 ) -> Result<ControlFlow<Answer, Vec<u8>>, WireError> {
     connection.send(head.as_bytes()).await?;
     let mut head = connection.read_head().await?;
     if head.status == 100 {
-        send_body(connection, body).await?;
+        if order.right.is_some_and(|right| !right.is_granted()) {
+            return Err(WireError::LeaseEnded);
+        }
+        send_body(connection, order.body).await?;
         head = final_head(connection).await?;
     } else if let Some(location) = redirect(&head) {
         return Ok(ControlFlow::Continue(location.to_vec()));

@@ -56,7 +56,7 @@ pub struct Loader {
     pub(super) journal: Arc<Journal>,
     pub(super) life: Life,
     /// Without it nothing holds loads back.
-    right: Option<Right>,
+    pub(super) right: Option<Right>,
     /// Waits are cut to this; only tests cut them.
     pub(super) longest_wait: Duration,
 }
@@ -99,7 +99,8 @@ impl Loader {
         let table = batch.table();
         let body = Body::measure(batch, self.sink.deletes, values).await.map_err(Failure::Table)?;
         let label = Label::new(&self.job, table, self.life.turn(), batch.identity());
-        let order = Order { target: &table.target, label: &label, body: &body, manner: Manner::Alone };
+        let right = self.right.as_ref();
+        let order = Order { target: &table.target, label: &label, body: &body, manner: Manner::Alone, right };
         let settled = self.settle(&order, Reports::new(&self.progress, table)).await;
         self.journal.ended(&label);
         settled?;
@@ -136,7 +137,7 @@ impl Loader {
     /// Empties the target, in steps that may come again.
     async fn empty(&self, table: &Table) -> Result<(), Fault> {
         self.keep_sink(table, None).await?;
-        schema::truncate(&self.sink, table).await?;
+        schema::truncate(&self.sink, table, self.right.as_ref()).await?;
         let now = schema::identity_of(&self.sink, table).await?;
         self.keep_sink(table, now).await
     }
@@ -170,7 +171,7 @@ impl Load for Loader {
         let mut attempt = 0;
         let history = loop {
             self.still_permitted().await;
-            match schema::reshape(&self.sink, &self.job, aim).await {
+            match schema::reshape(&self.sink, &self.job, aim, self.right.as_ref()).await {
                 Ok(history) => break history,
                 Err(fault) if fault.course == Course::Halt => return Err(fault),
                 Err(fault) => reports.raise(fault, target, attempt),

@@ -13,6 +13,7 @@ use tokio::time::timeout;
 use crate::{
     config::SinkConfig,
     fault::{Fault, Part},
+    hold::Right,
     mysql::{guarded, options},
 };
 
@@ -46,6 +47,8 @@ pub(super) enum SqlError {
     Authentication,
     #[error("StarRocks does not let the user {doing}")]
     Permission { doing: String },
+    #[error("not asked to {doing}, because nobody confirms that this worker still has the replication slot")]
+    LeaseEnded { doing: String },
     #[error("StarRocks cannot {doing} now (error {code}: {message})")]
     Passing { doing: String, code: u16, message: String, passes: Passes },
     #[error("StarRocks refused to {doing} (error {code}: {message})")]
@@ -99,6 +102,10 @@ impl SqlError {
                 Reason::SinkAuthenticationFailed,
                 "give the job the right user and password, or mend them in StarRocks",
             ),
+            Self::LeaseEnded { .. } => fault(
+                Reason::SlotInUse,
+                "nothing, if it passes by itself; else see that only one worker of the job runs",
+            ),
             Self::Permission { .. } => {
                 fault(Reason::SinkPermissionDenied, "grant the user what it needs on the target database")
             }
@@ -144,6 +151,12 @@ impl SqlError {
 pub(super) struct Session {
     connection: Conn,
     at: String,
+    /// Without it every statement is run.
+    right: Option<Right>,
+}
+
+fn changes(statement: &str) -> bool {
+    ["ALTER ", "CREATE ", "TRUNCATE "].iter().any(|verb| statement.starts_with(verb))
 }
 
 /// The rows of an answer; a value of NULL is none.
@@ -156,11 +169,19 @@ impl Session {
         let opened = timeout(CONNECT_TIMEOUT, guarded(Conn::new(options))).await;
         let opened = opened.map_err(|_| SqlError::TimedOut { at: at.clone() })?;
         let connection = opened.map_err(|error| classify(error, &at, "connect"))?;
-        Ok(Self { connection, at })
+        Ok(Self { connection, at, right: None })
+    }
+
+    /// Changes nothing without the right to load: much time may pass between two statements.
+    pub(super) fn under(self, right: Option<&Right>) -> Self {
+        Self { right: right.cloned(), ..self }
     }
 
     /// Runs a statement that does `doing`, and gives its rows.
     pub(super) async fn run(&mut self, statement: &str, doing: &str) -> Result<Rows, SqlError> {
+        if changes(statement) && self.right.as_ref().is_some_and(|right| !right.is_granted()) {
+            return Err(SqlError::LeaseEnded { doing: doing.to_owned() });
+        }
         let query = guarded(self.connection.query::<mysql_async::Row, _>(statement));
         let answer = timeout(STATEMENT_TIMEOUT, query).await;
         let answer = answer.map_err(|_| SqlError::TimedOut { at: self.at.clone() })?;
@@ -206,7 +227,10 @@ fn refused(doing: &str, code: u16, words: &str) -> SqlError {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::mysql::double;
+    use crate::{
+        hold::{Lease, Moment},
+        mysql::double,
+    };
 
     #[tokio::test]
     async fn a_packet_without_content_is_a_fault_and_not_the_end() {
@@ -215,6 +239,22 @@ mod tests {
             tokio::join!(Session::open(&config), double::talk(listener, &[double::EMPTY]));
         let error = session.unwrap().run("SHOW TABLES", "list tables").await.unwrap_err();
         assert_eq!(error.fault().reason, Reason::SinkUnreachable);
+    }
+
+    #[tokio::test]
+    async fn rule_10_nothing_is_changed_when_the_lease_has_ended_meanwhile() {
+        let (listener, config) = double::server().await;
+        let (lease, right) = Lease::new();
+        lease.renew(Moment::now());
+        let (session, _client) = tokio::join!(Session::open(&config), double::talk(listener, &[]));
+        let mut session = session.unwrap().under(Some(&right));
+        // As when the process is stopped here, for minutes.
+        lease.end();
+        for statement in ["TRUNCATE TABLE `d`.`t`", "ALTER TABLE `d`.`t` DROP COLUMN `c`"] {
+            let error = session.run(statement, "change the table").await.unwrap_err();
+            assert!(matches!(error, SqlError::LeaseEnded { .. }), "{error}");
+        }
+        session.run("SHOW TABLES", "list tables").await.unwrap();
     }
 
     #[test]

@@ -6,16 +6,20 @@
 //!                    └─ by another ─► wait until none can commit ─────┘
 //! ```
 //!
-//! The slot is ours by then: who held it before can begin no load any more. What it began may still
+//! The slot is ours by then: who held it before begins no load when its lease has ended. What it began may still
 //! commit, and would put older rows over newer ones. A noted label is cancelled, or waited for, in
 //! milliseconds. A predecessor whose notes are on another machine is waited out, unless it ended in order.
+//!
+//! Whenever the slot is won again the claim is read again: another worker may have had the slot in between, and
+//! then it is the predecessor.
 
 mod held;
 mod predecessor;
 mod won;
 
 use std::{
-    path::PathBuf,
+    fs::File,
+    path::{Path, PathBuf},
     sync::Arc,
     time::{Duration, SystemTime},
 };
@@ -26,8 +30,8 @@ use tracing::warn;
 pub use self::won::Won;
 use self::{held::Held, predecessor::Wait};
 use super::{
-    claim::{CLAIMS, Claim, SlotIdentity, Standing},
-    journal::{Journal, unusable},
+    claim::{CLAIMS, Claim, SlotIdentity, Standing, new_moment},
+    journal::{Journal, in_use, unusable},
     loader::Loader,
     parked::Parked,
     patience::Patience,
@@ -36,6 +40,7 @@ use super::{
 use crate::{
     config::{Consistency, OnRefusedRow, SinkConfig},
     fault::{Fault, Part},
+    hold::Right,
     lsn::Lsn,
     past::Past,
     pipeline::Load,
@@ -54,8 +59,13 @@ pub struct Takeover {
     state_directory: Option<PathBuf>,
     progress: Arc<Progress>,
     held: Option<Held>,
-    wait: Wait,
     wins: u64,
+    /// The directory of the notes is ours.
+    lock: Option<(PathBuf, File)>,
+    /// Notes without a directory last as long as the process.
+    in_memory: Arc<Journal>,
+    /// Under which everything is loaded, claims too.
+    right: Option<Right>,
 }
 
 /// From one win of the right to load to its end: nobody else loads meanwhile.
@@ -80,7 +90,14 @@ impl Takeover {
         state_directory: Option<PathBuf>,
         progress: Arc<Progress>,
     ) -> Self {
-        Self { sink, job, state_directory, progress, held: None, wait: Wait::default(), wins: 0 }
+        let in_memory = Arc::new(Journal::in_memory());
+        let (held, lock, right, wins) = (None, None, None, 0);
+        Self { sink, job, state_directory, progress, held, wins, lock, in_memory, right }
+    }
+
+    /// Nothing is loaded without this right any more.
+    pub fn load_by(&mut self, right: Right) {
+        self.right = Some(right);
     }
 
     /// What earlier workers of this job have left behind for slots of this name.
@@ -95,20 +112,21 @@ impl Takeover {
         let claims = Claim::of_job(&self.sink, &self.job).await.map_err(|error| error.of_reading(CLAIMS))?;
         let past = claims.into_iter().filter(|(key, claim)| claim.past(key, slot, None).is_some());
         for (key, claim) in past {
-            let released = Claim { standing: Standing::Released, ..claim };
+            let released = Claim { standing: Standing::Released, moment: new_moment(), ..claim };
             self.write(&key, &released, &Arc::new(Journal::in_memory())).await?;
         }
         Ok(())
     }
 
     /// Gives the right to load when no load but its own can commit any more. Tries again, however long it takes.
+    /// To be left, and begun anew, when the slot is lost meanwhile: somebody else may load then.
     pub async fn run(&mut self, slot: SlotIdentity, position: Position) -> Won {
         if self.held.as_ref().is_some_and(|held| held.slot != slot) {
-            (self.held, self.wait) = (None, Wait::default());
+            self.held = None;
         }
-        let mut attempt = 0;
+        let (mut attempt, mut wait) = (0, Wait::default());
         let (journal, parked, reached) = loop {
-            let fault = match self.try_once(&slot, position).await {
+            let fault = match self.try_once(&slot, position, &mut wait).await {
                 Ok(ready) => break ready,
                 Err(fault) => fault,
             };
@@ -150,10 +168,18 @@ impl Takeover {
         Some(self.held.as_ref()?.position.timeline)
     }
 
+    /// Whether nobody else has claimed the slot since we did: asked whenever it was won again.
+    pub async fn is_unchallenged(&self) -> Result<bool, Fault> {
+        match &self.held {
+            Some(held) => self.is_ours(held).await,
+            None => Ok(true),
+        }
+    }
+
     /// The stream goes on with a server that was promoted. Said in StarRocks before anything of it is confirmed.
     pub async fn promoted(&mut self, timeline: u32) {
         let Some(held) = &mut self.held else { return };
-        held.position.timeline = timeline;
+        (held.position.timeline, held.moment) = (timeline, new_moment());
         // Loading tries as long as it takes, and halts only on what was possible a moment before.
         if let Some(held) = &self.held
             && let Err(fault) = self.claim(held, Standing::Loading).await
@@ -169,15 +195,22 @@ impl Takeover {
         }
     }
 
-    /// Says that nothing is in the air any more, if that is so. A farewell that fails costs the successor a wait.
-    pub async fn end(&self) {
-        let Some(held) = &self.held else { return };
-        if !held.journal.labels().is_empty() {
+    /// Says that nothing is in the air any more, if that is so and nobody else can have claimed the slot. A farewell
+    /// that fails costs the successor a wait.
+    pub async fn end(&mut self) {
+        let Some(held) = &mut self.held else { return };
+        if !held.journal.labels().is_empty() || !self.right.as_ref().is_some_and(Right::is_granted) {
             return;
         }
-        let farewell = self.claim(held, Standing::Ended);
+        let last = std::mem::replace(&mut held.moment, new_moment());
+        let Some(held) = &self.held else { return };
+        let farewell = async {
+            let claim = Claim::find(&self.sink, &held.slot).await.map_err(|error| error.fault())?;
+            let is_ours = claim.is_some_and(|claim| claim.moment == last);
+            if is_ours { self.claim(held, held.standing_at_the_end()).await } else { Ok(()) }
+        };
         if !matches!(timeout(FAREWELL, farewell).await, Ok(Ok(()))) {
-            warn!(slot = %held.slot.slot, "could not note in StarRocks that the job ended in order");
+            warn!(slot = %held.slot.slot, "could not note in StarRocks how the job ended");
         }
     }
 
@@ -185,8 +218,9 @@ impl Takeover {
         &mut self,
         slot: &SlotIdentity,
         position: Position,
+        wait: &mut Wait,
     ) -> Result<(Arc<Journal>, Parked, Lsn), Fault> {
-        let (journal, reached) = self.take_over(slot, position).await?;
+        let (journal, reached) = self.take_over(slot, position, wait).await?;
         let parked = match self.sink.on_refused_row {
             OnRefusedRow::DeadLetter => {
                 Parked::find(&self.sink, &self.job).await.map_err(|error| error.fault())?
@@ -201,18 +235,31 @@ impl Takeover {
         &mut self,
         slot: &SlotIdentity,
         position: Position,
+        wait: &mut Wait,
     ) -> Result<(Arc<Journal>, Lsn), Fault> {
-        match self.held.as_ref().map(|held| held.again(position)) {
+        let again = match &self.held {
+            Some(held) if self.is_ours(held).await? => Some(held.again(position)),
+            _ => None,
+        };
+        match again {
             Some(again) => self.go_on(again, position).await,
-            None => self.begin(slot, position).await,
+            None => self.begin(slot, position, wait).await,
         }
     }
 
-    /// The right was won before. What changed since is known of the claim only when the claim says it.
-    async fn go_on(&mut self, held: Held, position: Position) -> Result<(Arc<Journal>, Lsn), Fault> {
+    /// Nobody has written a claim over that of `held`.
+    async fn is_ours(&self, held: &Held) -> Result<bool, Fault> {
+        let claim = Claim::find(&self.sink, &held.slot).await.map_err(|error| error.of_reading(CLAIMS))?;
+        Ok(claim.is_some_and(|claim| claim.moment == held.moment))
+    }
+
+    /// The right was won before, and by nobody else since. What changed since is known of the claim only when the
+    /// claim says it.
+    async fn go_on(&mut self, mut held: Held, position: Position) -> Result<(Arc<Journal>, Lsn), Fault> {
         let journal = Arc::clone(&held.journal);
         predecessor::settle(&self.sink, &journal).await?;
         if self.timeline() != Some(held.position.timeline) {
+            held.moment = new_moment();
             self.claim(&held, Standing::Loading).await?;
         }
         let reached = self.checkpoint(&held.slot, position, false, &journal).await?;
@@ -220,18 +267,24 @@ impl Takeover {
         Ok((journal, reached))
     }
 
-    async fn begin(&mut self, slot: &SlotIdentity, position: Position) -> Result<(Arc<Journal>, Lsn), Fault> {
-        let journal = Arc::new(self.journal(slot)?);
+    async fn begin(
+        &mut self,
+        slot: &SlotIdentity,
+        position: Position,
+        wait: &mut Wait,
+    ) -> Result<(Arc<Journal>, Lsn), Fault> {
+        let journal = self.journal(slot)?;
         predecessor::settle(&self.sink, &journal).await?;
         let claim = Claim::find(&self.sink, slot).await.map_err(|error| error.fault())?;
         if claim.as_ref().is_some_and(|claim| predecessor::may_be_loading(claim, journal.name())) {
-            self.wait.out(slot, &self.progress).await;
+            wait.out(slot, &self.progress).await;
         }
         let anew = claim.is_none_or(|claim| claim.standing == Standing::Released);
         let reached = self.checkpoint(slot, position, anew, &journal).await?;
         // Before the claim: from then on the note is believed.
         journal.durable(position.durable).map_err(|error| unusable(&error, Part::Sink))?;
-        let held = Held { slot: slot.clone(), journal: Arc::clone(&journal), position, drained: false };
+        let (slot, moment) = (slot.clone(), new_moment());
+        let held = Held { slot, journal: Arc::clone(&journal), position, drained: false, moment };
         self.claim(&held, Standing::Loading).await?;
         self.held = Some(held);
         self.wins += 1;
@@ -261,9 +314,23 @@ impl Takeover {
         Ok(known.map_or(position.durable, |known| known.max(position.durable)))
     }
 
-    fn journal(&self, slot: &SlotIdentity) -> Result<Journal, Fault> {
-        let Some(directory) = &self.state_directory else { return Ok(Journal::in_memory()) };
-        Journal::open(&directory.join(slot.key())).map_err(|error| unusable(&error, Part::Sink))
+    /// Read anew: another worker may have noted in the same directory meanwhile.
+    fn journal(&mut self, slot: &SlotIdentity) -> Result<Arc<Journal>, Fault> {
+        let Some(directory) = &self.state_directory else { return Ok(Arc::clone(&self.in_memory)) };
+        let directory = directory.join(slot.key());
+        self.lock(&directory)?;
+        let journal = Journal::open(&directory);
+        journal.map(Arc::new).map_err(|error| unusable(&error, Part::Sink))
+    }
+
+    fn lock(&mut self, directory: &Path) -> Result<(), Fault> {
+        if self.lock.as_ref().is_some_and(|(locked, _)| locked == directory) {
+            return Ok(());
+        }
+        let lock = Journal::lock(directory).map_err(|error| unusable(&error, Part::Sink))?;
+        let lock = lock.ok_or_else(|| in_use(directory))?;
+        self.lock = Some((directory.to_owned(), lock));
+        Ok(())
     }
 
     async fn claim(&self, held: &Held, standing: Standing) -> Result<(), Fault> {
@@ -278,7 +345,11 @@ impl Takeover {
     }
 
     fn loader(&self, journal: &Arc<Journal>) -> Loader {
-        Loader::new(&self.sink, &self.job, Arc::clone(&self.progress), Arc::clone(journal))
+        let loader = Loader::new(&self.sink, &self.job, Arc::clone(&self.progress), Arc::clone(journal));
+        match &self.right {
+            Some(right) => loader.with_right(right.clone()),
+            None => loader,
+        }
     }
 }
 

@@ -30,6 +30,8 @@ pub(super) enum WireError {
     TooLarge,
     #[error("the peer did not answer in time")]
     TimedOut,
+    #[error("the lease on the replication slot ended before the rows were sent")]
+    LeaseEnded,
 }
 
 /// One connection, for one request and its answer.

@@ -177,6 +177,27 @@ async fn only_who_deletes_the_job_releases_its_past() -> Result<()> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_was_set_back_in_time_is_a_gap() -> Result<()> {
+    let mut rig = Rig::of(ROWS, "t").await?;
+    let mut worker = rig.worker().await?;
+    rig.source.run("INSERT INTO t VALUES (1, 1)").await?;
+    rig.until_table_equal("t").await?;
+    let snapshot = rig.postgres.snapshot()?;
+    rig.source = Source::connect(&rig.postgres.url("postgres")).await?;
+    rig.source.run("INSERT INTO t SELECT g, g FROM generate_series(2, 50000) g").await?;
+    rig.until_table_equal("t").await?;
+    rig.until_confirmed().await?;
+    rig.postgres.set_back(snapshot)?;
+    let fault = worker.until_fault("ReplicationGap").await?;
+    assert!(fault.halted && fault.message.contains("set back in time"), "{}", fault.message);
+    worker.process().kill()?;
+    rig.source = Source::connect(&rig.postgres.url("postgres")).await?;
+    let (_worker, fault) = halts(&rig, "ReplicationGap").await?;
+    assert!(fault.message.contains("set back in time"), "{}", fault.message);
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn the_health_of_the_slot_is_told_while_all_is_well_and_when_it_is_not() -> Result<()> {
     let options = PostgresOptions {
         binaries: Some(Embedded::of(17)?.binaries()?),

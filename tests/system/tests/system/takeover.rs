@@ -2,7 +2,8 @@
 
 use anyhow::Result;
 use serde_json::json;
-use system::worker::Worker;
+use system::{wait, worker::Worker};
+use testbed::postgres::PostgresOptions;
 
 use super::rig::{DATABASE, Rig};
 
@@ -102,5 +103,88 @@ async fn rule_4_what_is_read_again_in_other_batches_is_loaded_again() -> Result<
     let _successor = rig.worker().await?;
     rig.until_confirmed().await?;
     rig.until_equal().await?;
+    Ok(())
+}
+
+/// Waits longer than for anything else: a successor without notes waits for minutes.
+async fn ready_after_the_wait(worker: &mut Worker) -> Result<()> {
+    worker.until_fault("PredecessorLoading").await?;
+    for _ in 0..2 {
+        if worker.until_ready().await.is_ok() {
+            return Ok(());
+        }
+    }
+    worker.until_ready().await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn rule_10_a_worker_that_was_stopped_for_minutes_overwrites_nothing_of_its_successor() -> Result<()> {
+    let options = PostgresOptions::default().with("wal_sender_timeout", "3s");
+    let rig = Rig::with(options, ROWS, "t").await?;
+    let mut sleeper = rig.worker().await?;
+    rig.source.run("INSERT INTO t VALUES (1, 1)").await?;
+    rig.until_table_equal("t").await?;
+    // One load is under way, and an older row waits behind it.
+    rig.inject("commit", json!("hold"), 1)?;
+    rig.source.run("UPDATE t SET v = 2").await?;
+    rig.sink.until_struck().await?;
+    rig.source.run("UPDATE t SET v = 3").await?;
+    let received = async || Ok((sleeper.status().await?.pending_events >= 2).then_some(()));
+    wait::until("the older row is in the worker", received).await?;
+    sleeper.process().freeze()?;
+    rig.sink.heal()?;
+    let elsewhere = rig.settings.clone().elsewhere()?.on_free_ports()?;
+    let mut successor = Worker::start(&elsewhere)?;
+    rig.source.run("UPDATE t SET v = 4").await?;
+    ready_after_the_wait(&mut successor).await?;
+    system::verify::until_tables_equal(&elsewhere, &["t"]).await?;
+    let loads = rig.loads()?;
+    sleeper.process().wake()?;
+    // It has tried to have the slot again, and knows better.
+    sleeper.until_fault("SlotInUse").await?;
+    assert_eq!(rig.loads()?, loads, "who was asleep has loaded nothing");
+    system::verify::until_tables_equal(&elsewhere, &["t"]).await?;
+    // The slot is won back, and the successor's claim is found: now that one is the predecessor.
+    successor.process().kill()?;
+    sleeper.until_fault("PredecessorLoading").await?;
+    assert_eq!(rig.loads()?, loads);
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn rule_10_notes_from_before_the_machine_went_down_prove_nothing() -> Result<()> {
+    let rig = Rig::of(ROWS, "t").await?;
+    let mut worker = rig.worker().await?;
+    rig.source.run("INSERT INTO t VALUES (1, 1)").await?;
+    rig.until_table_equal("t").await?;
+    worker.process().kill()?;
+    for slot in std::fs::read_dir(rig.settings.state_directory())? {
+        std::fs::write(slot?.path().join("boot"), "another boot")?;
+    }
+    let successor = Worker::start(&rig.settings)?;
+    successor.until_fault("PredecessorLoading").await?;
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_worker_that_leaves_a_table_behind_does_not_say_that_it_ended_in_order() -> Result<()> {
+    let mut rig = Rig::of(&format!("{ROWS}; CREATE TABLE u (id int PRIMARY KEY, a int)"), "t,u").await?;
+    let mut worker = rig.worker().await?;
+    rig.source.run("INSERT INTO t VALUES (1, 1); INSERT INTO u VALUES (1, 1)").await?;
+    rig.until_equal().await?;
+    rig.source.run("ALTER TABLE u ADD COLUMN b int DEFAULT 7; INSERT INTO u VALUES (2, 2, 2)").await?;
+    worker.until_fault("SourceSchemaChanged").await?;
+    rig.source.run("INSERT INTO t VALUES (2, 2)").await?;
+    rig.until_table_equal("t").await?;
+    let answer = worker.drain().await?;
+    assert!(!answer.success && answer.message.contains("not everything"), "{}", answer.message);
+    worker.process().terminate().await?;
+    let standing = format!("SELECT standing FROM {DATABASE}.dbmazz_jobs WHERE lsn <> ''");
+    assert_eq!(rig.sink.rows(&standing).await?, [[Some("quiet".to_owned())]]);
+    // Nothing is in the air all the same, so nobody waits.
+    rig.settings = rig.settings.clone().elsewhere()?;
+    let _successor = Worker::start(&rig.settings)?;
+    rig.source.run("INSERT INTO t VALUES (3, 3)").await?;
+    rig.until_table_equal("t").await?;
     Ok(())
 }

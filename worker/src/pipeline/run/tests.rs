@@ -85,7 +85,7 @@ struct Rig {
     durable: watch::Receiver<Lsn>,
     progress: Arc<Progress>,
     read_again: Arc<Notify>,
-    running: JoinSet<TablePositions>,
+    running: JoinSet<(TablePositions, bool)>,
     next: u64,
     _sizes: watch::Sender<BatchConfig>,
 }
@@ -147,7 +147,7 @@ impl Rig {
     async fn end(mut self) -> TablePositions {
         drop(self.entrance);
         let ended = timeout(Duration::from_secs(3600), self.running.join_next()).await.expect("it ends");
-        ended.unwrap().unwrap()
+        ended.unwrap().unwrap().0
     }
 
     fn faults(&self) -> Vec<(Part, crds::Reason)> {

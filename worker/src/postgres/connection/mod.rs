@@ -98,7 +98,12 @@ impl Connection {
 
     /// Runs one statement; gives its rows.
     pub(super) fn query(&mut self, sql: &str) -> Result<Vec<Row>, SourceError> {
-        let deadline = Instant::now() + QUERY_LIMIT;
+        self.query_within(sql, QUERY_LIMIT)
+    }
+
+    /// As `query`, with another limit. After an error the session is of no use.
+    pub(super) fn query_within(&mut self, sql: &str, limit: Duration) -> Result<Vec<Row>, SourceError> {
+        let deadline = Instant::now() + limit;
         self.send(&frame::query(sql))?;
         self.until_ready(deadline)
     }

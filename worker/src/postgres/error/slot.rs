@@ -6,6 +6,7 @@ use super::source_retry;
 use crate::{
     config::SourceConfig,
     fault::{Fault, Part},
+    lsn::Lsn,
     postgres::sql,
 };
 
@@ -46,6 +47,25 @@ pub(in crate::postgres) fn gap(config: &SourceConfig, problem: &str) -> Fault {
              StarRocks' target database, {} (or, if this is another job, give it a slot name of its own)",
             forget(config)
         ),
+    )
+}
+
+pub(in crate::postgres) fn set_back(flushed: Lsn, reached: Lsn) -> String {
+    format!(
+        "the server has WAL up to {flushed} only, and this job has replicated up to {reached} of it: it was set back in \
+         time, as by the snapshot of a volume, and writes other changes at the same positions"
+    )
+}
+
+/// A standby that has not received what was replicated already.
+pub(in crate::postgres) fn behind(config: &SourceConfig, flushed: Lsn, reached: Lsn) -> Fault {
+    source_retry(
+        Reason::ReplicationGap,
+        format!(
+            "the standby at {}:{} has received WAL up to {flushed} only, and this job has replicated up to {reached}",
+            config.host, config.port
+        ),
+        "wait until the standby has caught up; if it never does, its server was set back in time: copy the tables anew",
     )
 }
 

@@ -37,7 +37,7 @@ pub(super) fn judged_slot(
     };
     let slot = quiet_slot(connection, config, server.version)?;
     let left = past.timeline.map(|timeline| stream::left(connection, timeline, server.origin));
-    start::check(config, past, server.origin, left.transpose()?.flatten(), slot)?;
+    start::check(config, past, server.origin, server.is_standby, left.transpose()?.flatten(), slot)?;
     Ok(slot)
 }
 
@@ -79,7 +79,7 @@ fn quiet_slot(
         let Some(slot) = Slot::find(connection, &config.slot, version)? else { return Ok(None) };
         let confirmed = slot.usable(config)?;
         match (locked, slot.holder) {
-            (Ok(()), None) => return Ok(Some(confirmed)),
+            (Ok(_), None) => return Ok(Some(confirmed)),
             (Err(error), _) if Instant::now() > deadline => return Err(error),
             (_, Some(pid)) if Instant::now() > deadline => {
                 return Err(slot_in_use(config, &format!("by the session of process {pid}")).into());

@@ -9,7 +9,7 @@ use crate::{
     lsn::Lsn,
     past::{End, Past},
     postgres::{
-        error::{gap, slot_lost},
+        error::{behind, gap, set_back, slot_lost},
         stream::Origin,
     },
 };
@@ -19,6 +19,7 @@ pub(super) fn check(
     config: &SourceConfig,
     past: &Past,
     now: Origin,
+    is_standby: bool,
     left: Option<Lsn>,
     slot: Option<Lsn>,
 ) -> Result<(), Fault> {
@@ -38,6 +39,7 @@ pub(super) fn check(
         ));
     };
     check_timeline(config, past, now, left, confirmed)?;
+    check_end(config, past, now, is_standby)?;
     match past.told() {
         Some(told) if confirmed > told => Err(gap(
             config,
@@ -80,21 +82,52 @@ fn check_timeline(
     }
 }
 
+/// A server never has less WAL than it had: one that has was set back in time, and writes other changes at the same
+/// positions. A standby may be one that has not received as much yet.
+fn check_end(config: &SourceConfig, past: &Past, now: Origin, is_standby: bool) -> Result<(), Fault> {
+    let reached = past.told().unwrap_or_default().max(past.reached);
+    match now.flushed >= reached {
+        true => Ok(()),
+        false if is_standby => Err(behind(config, now.flushed, reached)),
+        false => Err(gap(config, &set_back(now.flushed, reached))),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use crds::Reason;
 
     use super::*;
-    use crate::postgres::error::tests::config;
+    use crate::{fault::Course, postgres::error::tests::config};
 
-    const NOW: Origin = Origin { system: 1, timeline: 2, flushed: Lsn(100) };
+    const NOW: Origin = Origin { system: 1, timeline: 2, flushed: Lsn(1000) };
 
     fn past(end: End) -> Past {
         Past { system: 1, timeline: Some(2), reached: Lsn(50), end }
     }
 
     fn reason(past: &Past, left: Option<u64>, slot: Option<u64>) -> Option<Reason> {
-        check(&config(), past, NOW, left.map(Lsn), slot.map(Lsn)).err().map(|fault| fault.reason)
+        check(&config(), past, NOW, false, left.map(Lsn), slot.map(Lsn)).err().map(|fault| fault.reason)
+    }
+
+    #[test]
+    fn a_server_that_has_less_than_was_replicated_from_it_was_set_back_and_a_standby_may_only_be_late() {
+        let check = |end, flushed, is_standby| {
+            let now = Origin { flushed: Lsn(flushed), ..NOW };
+            let fault = check(&config(), &past(end), now, is_standby, None, Some(Lsn(40))).err()?;
+            Some((fault.reason, fault.course))
+        };
+        let (gap, late) = ((Reason::ReplicationGap, Course::Halt), (Reason::ReplicationGap, Course::Retry));
+        for (end, flushed, standby, expected) in [
+            (End::Orderly, 50, false, None),
+            (End::Orderly, 49, false, Some(gap)),
+            (End::Orderly, 49, true, Some(late)),
+            (End::Unknown, 49, false, Some(gap)),
+            (End::Cut { told: Lsn(60) }, 60, false, None),
+            (End::Cut { told: Lsn(60) }, 59, false, Some(gap)),
+        ] {
+            assert_eq!(check(end, flushed, standby), expected, "{end:?} {flushed} {standby}");
+        }
     }
 
     #[test]

@@ -5,7 +5,12 @@
 use crate::{
     config::SourceConfig,
     lsn::Lsn,
-    postgres::{connection::Connection, error::SourceError, slot::Slot, sql},
+    postgres::{
+        connection::Connection,
+        error::{SourceError, behind, set_back},
+        slot::Slot,
+        sql,
+    },
 };
 
 /// Which server, and which course of its history.
@@ -36,6 +41,7 @@ pub(super) fn start_command(config: &SourceConfig, position: Lsn) -> String {
 /// The server of this connection must be the one of the last, or have taken over from it behind `position`.
 pub(super) fn check_origin(
     connection: &mut Connection,
+    config: &SourceConfig,
     known: Origin,
     now: Origin,
     position: Lsn,
@@ -47,7 +53,7 @@ pub(super) fn check_origin(
         )));
     }
     if now.timeline == known.timeline {
-        return Ok(());
+        return check_end(connection, config, now.flushed, position);
     }
     match left(connection, known.timeline, now)? {
         Some(left) if left >= position => Ok(()),
@@ -55,6 +61,23 @@ pub(super) fn check_origin(
             "the server is on timeline {} and does not have all that was received on timeline {} up to {position}",
             now.timeline, known.timeline
         ))),
+    }
+}
+
+/// What was received, the server has; unless it was set back in time, or is a standby that is late.
+fn check_end(
+    connection: &mut Connection,
+    config: &SourceConfig,
+    flushed: Lsn,
+    position: Lsn,
+) -> Result<(), SourceError> {
+    if flushed >= position {
+        return Ok(());
+    }
+    let rows = connection.query("SELECT pg_catalog.pg_is_in_recovery()")?;
+    match rows.first().is_some_and(|row| row.flag(0)) {
+        true => Err(behind(config, flushed, position).into()),
+        false => Err(SourceError::Gap(set_back(flushed, position))),
     }
 }
 

@@ -49,7 +49,7 @@ use crate::{
     change::Entrance,
     config::SourceConfig,
     fault::{Course, Fault, Part},
-    hold::Hold,
+    hold::{Hold, Tenure},
     lsn::Lsn,
     progress::Progress,
 };
@@ -57,6 +57,8 @@ use backoff::Backoff;
 use catch_up::{CatchUp, Place, Refusals};
 pub(super) use continuity::{Origin, identify, left};
 use gather::{Gather, Heard};
+use lock::Locked;
+pub use lock::Witness;
 pub(super) use lock::take as lock;
 use outlet::Outlet;
 use session::{Ended, Session};
@@ -173,18 +175,18 @@ impl Reader {
     fn stream(&mut self, backoff: &mut Backoff) -> Result<Ended, SourceError> {
         let mut connection = Connection::open_for_stream(&self.config)?;
         let interval = feedback::interval(&mut connection)?;
-        lock::take(&mut connection, &self.config.slot)?;
+        let locked = lock::take(&mut connection, &self.config.slot)?;
         let origin = self.check_continuity(&mut connection)?;
         let slot = catch_up::place(&mut connection, &self.config.slot)?;
         if self.wants_to_read() && self.catch_up_pays(slot, origin.flushed) {
             self.origin = Some(origin);
-            self.reading(origin, backoff);
+            self.reading(origin, locked, backoff);
             let Some(session) = self.catch_up(connection, slot)? else { return Ok(Ended::Behind) };
             connection = session;
         }
         self.start_replication(&mut connection)?;
         self.origin = Some(origin);
-        self.reading(origin, backoff);
+        self.reading(origin, locked, backoff);
         let ended = Session::new(self, connection, interval).run();
         if let Err(SourceError::Server(error)) = ended {
             self.failing = error.is_of_the_stream().then_some(origin.flushed);
@@ -275,15 +277,19 @@ impl Reader {
             return if confirmed > self.start { Err(SourceError::Moved(confirmed)) } else { Ok(origin) };
         };
         self.progress.reconnected();
-        continuity::check_origin(connection, known, origin, self.position().max(self.router.reached()))?;
+        let position = self.position().max(self.router.reached());
+        continuity::check_origin(connection, &self.config, known, origin, position)?;
         continuity::check_slot(confirmed, self.start.max(*self.durable.borrow()))?;
         Ok(origin)
     }
 
-    fn reading(&mut self, origin: Origin, backoff: &mut Backoff) {
+    fn reading(&mut self, origin: Origin, locked: Locked, backoff: &mut Backoff) {
         self.router.reconnected();
         self.slot_in_use_since = None;
-        self.hold.send_replace(Hold::Held { timeline: origin.timeline });
+        let Locked { session, since } = locked;
+        let held = Hold::Held(Tenure { timeline: origin.timeline, session, since });
+        // After catch-up the session is the one that it was.
+        self.hold.send_if_modified(|hold| std::mem::replace(hold, held) != held);
         self.progress.set_streaming(true);
         // A server that fails at a position lets every stream begin, and fails there again.
         if self.failing.is_none() {
@@ -294,9 +300,8 @@ impl Reader {
     }
 
     fn lost(&self) {
-        let lost = Hold::Lost { since: Instant::now() };
-        let was_held = |hold: &mut Hold| matches!(std::mem::replace(hold, lost), Hold::Held { .. });
-        self.hold.send_if_modified(|hold| matches!(hold, Hold::Held { .. }) && was_held(hold));
+        let is_held = |hold: &Hold| matches!(hold, Hold::Held(_));
+        self.hold.send_if_modified(|hold| is_held(hold) && is_held(&std::mem::replace(hold, Hold::Lost)));
     }
 
     /// Makes a fault known that may pass; gives back one that does not.

@@ -4,7 +4,7 @@ use tracing::warn;
 
 use crate::{
     fault::{Fault, Part},
-    progress::Progress,
+    progress::{Owner, Progress},
     starrocks::{answer::Trouble, label::Label},
     table::Table,
 };
@@ -32,7 +32,7 @@ impl<'a> Reports<'a> {
             self.raised.push(fault.part.clone());
         }
         let (reason, error) = (fault.reason, fault.message.clone());
-        if self.progress.raise(fault) {
+        if self.progress.raise_of(self.owner(), fault) {
             warn!(table = %self.table.name, %label, attempt, %reason, %error, "load failed, retrying");
         }
     }
@@ -40,7 +40,11 @@ impl<'a> Reports<'a> {
     /// Takes back what was reported; says whether anything was.
     pub(in crate::starrocks) fn take_back(&mut self) -> bool {
         let parts = std::mem::take(&mut self.raised);
-        parts.iter().filter(|part| self.progress.clear(part)).count() > 0
+        parts.iter().filter(|part| self.progress.clear_of(self.owner(), part)).count() > 0
+    }
+
+    fn owner(&self) -> Owner {
+        Owner::Load(self.table.name.clone())
     }
 }
 

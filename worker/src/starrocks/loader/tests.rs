@@ -4,6 +4,7 @@ use super::*;
 use crate::{
     change::Value,
     config::OnRefusedRow,
+    hold::{Lease, Moment},
     starrocks::double::{Double, Turn, inserts, sink, table, turn::*},
     table::Kind,
 };
@@ -264,4 +265,32 @@ async fn an_early_answer_ends_the_body() {
     let fault = loader(double.port, &progress).load(&inserts(&table, &rows)).await.unwrap_err();
     assert_eq!(fault.reason, crds::Reason::TargetIncompatible);
     drop(double.heard());
+}
+
+#[tokio::test]
+async fn rule_10_no_body_is_sent_when_the_lease_ended_between_its_head_and_the_answer() {
+    let (lease, right) = Lease::new();
+    let lease = Arc::new(lease);
+    let (ending, renewing) = (Arc::clone(&lease), Arc::clone(&lease));
+    // As when the process is stopped here, for minutes.
+    let stop = turn(move |peer| {
+        peer.head();
+        ending.end();
+        peer.say("HTTP/1.1 100 Continue\r\n\r\n");
+        peer.expect_silence();
+    });
+    let wake = turn(move |peer| {
+        peer.head();
+        renewing.renew(Moment::now());
+        peer.answer(r#"{"state":"UNKNOWN","status":"OK","code":"0","msg":"Success","message":"OK"}"#);
+    });
+    let double = Double::start(vec![redirect(), stop, wake, redirect(), take(SUCCESS)]);
+    let table = source();
+    let progress = Arc::new(Progress::new(std::slice::from_ref(&table.name)));
+    lease.renew(Moment::now());
+    let loader = loader(double.port, &progress).with_right(right);
+    loader.load(&batch(&table)).await.unwrap();
+    let heard = double.heard();
+    assert!(!heard[1].contains("\"id\":1"), "no row was sent: {}", heard[1]);
+    assert!(heard[4].contains("\"id\":1"), "and then they were: {}", heard[4]);
 }

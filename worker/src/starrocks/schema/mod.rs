@@ -50,6 +50,7 @@ use crate::{
     config::{Consistency, OnRefusedRow, SinkConfig},
     fault::{Course, Fault, Part},
     history::{History, SourceIdentity, TargetIdentity},
+    hold::Right,
     lsn::Lsn,
     table::{Table, TableId},
 };
@@ -192,9 +193,14 @@ impl Targets {
 }
 
 /// Brings the target of a running table to where it has to be; gives what is to be kept of it.
-pub(super) async fn reshape(config: &SinkConfig, job: &str, aim: &Aim) -> Result<History, Fault> {
+pub(super) async fn reshape(
+    config: &SinkConfig,
+    job: &str,
+    aim: &Aim,
+    right: Option<&Right>,
+) -> Result<History, Fault> {
     check_usable(config, &aim.table)?;
-    let mut session = Session::open(config).await.map_err(|error| error.fault())?;
+    let mut session = Session::open(config).await.map_err(|error| error.fault())?.under(right);
     let outcome = reshape_with(&mut session, config, job, aim).await;
     session.close().await;
     outcome

@@ -10,14 +10,19 @@ use super::of_table;
 use crate::{
     config::SinkConfig,
     fault::{Fault, Part},
+    hold::Right,
     starrocks::sql::{Rows, Session, quoted},
     table::Table,
 };
 
 /// Empties the target. Calling again is harmless.
-pub(in crate::starrocks) async fn truncate(config: &SinkConfig, table: &Table) -> Result<(), Fault> {
+pub(in crate::starrocks) async fn truncate(
+    config: &SinkConfig,
+    table: &Table,
+    right: Option<&Right>,
+) -> Result<(), Fault> {
     let statement = format!("TRUNCATE TABLE {}.{}", quoted(&config.database), quoted(&table.target));
-    let mut session = Session::open(config).await.map_err(|error| error.fault())?;
+    let mut session = Session::open(config).await.map_err(|error| error.fault())?.under(right);
     let outcome = run(&mut session, &statement, table).await;
     session.close().await;
     outcome

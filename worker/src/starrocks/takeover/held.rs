@@ -17,6 +17,8 @@ pub(super) struct Held {
     pub(super) position: Position,
     /// Whether everything that was loaded is below the position.
     pub(super) drained: bool,
+    /// Of the claim that was written last.
+    pub(super) moment: String,
 }
 
 impl Held {
@@ -24,13 +26,18 @@ impl Held {
     pub(super) fn again(&self, position: Position) -> Self {
         let durable = self.position.durable.max(position.durable);
         let (slot, journal) = (self.slot.clone(), Arc::clone(&self.journal));
-        Self { slot, journal, position: Position { durable, ..position }, drained: false }
+        let position = Position { durable, ..position };
+        Self { slot, journal, position, drained: false, moment: self.moment.clone() }
     }
 
-    /// Names a timeline while no other can hold what was loaded.
+    /// What it says of itself at its end.
+    pub(super) fn standing_at_the_end(&self) -> Standing {
+        if self.drained { Standing::Ended } else { Standing::Quiet }
+    }
+
     pub(super) fn claim(&self, standing: Standing) -> Claim {
         let Position { timeline, durable } = self.position;
-        let timeline = (standing == Standing::Loading || self.drained).then_some(timeline);
-        Claim { journal: self.journal.name().to_owned(), standing, timeline, durable }
+        let (journal, moment) = (self.journal.name().to_owned(), self.moment.clone());
+        Claim { journal, standing, timeline: Some(timeline), durable, moment }
     }
 }

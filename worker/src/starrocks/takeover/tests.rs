@@ -21,10 +21,17 @@ async fn a_promotion_is_said_in_starrocks_even_when_the_first_try_to_go_on_fails
     let mut takeover = Takeover::new(sink(double.port), "job".to_owned(), None, Arc::new(Progress::new(&[])));
     let journal = Arc::new(Journal::in_memory());
     journal.begun(&Label::noted("dbmazz_job_t_1").unwrap()).unwrap();
-    takeover.held = Some(Held { slot: slot(), journal, position: AT, drained: false });
+    let held = |position| Held {
+        slot: slot(),
+        journal: Arc::clone(&journal),
+        position,
+        drained: false,
+        moment: "1".to_owned(),
+    };
+    takeover.held = Some(held(AT));
     let promoted = Position { timeline: 2, ..AT };
-    takeover.take_over(&slot(), promoted).await.unwrap_err();
-    takeover.take_over(&slot(), promoted).await.unwrap();
+    takeover.go_on(held(promoted), promoted).await.unwrap_err();
+    takeover.go_on(held(promoted), promoted).await.unwrap();
     assert_eq!(takeover.timeline(), Some(2));
     let heard = double.heard();
     assert!(heard.last().unwrap().contains(r#""timeline":"2""#), "{heard:?}");

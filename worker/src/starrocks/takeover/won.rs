@@ -5,7 +5,7 @@ use super::super::{
     schema::Targets,
     together::{TogetherLoader, checkpoint::Checkpoint},
 };
-use crate::{fault::Fault, hold::Right, lsn::Lsn, table::Table};
+use crate::{fault::Fault, lsn::Lsn, table::Table};
 
 /// The right to load.
 #[derive(Debug)]
@@ -17,11 +17,6 @@ pub struct Won {
 }
 
 impl Won {
-    #[must_use]
-    pub fn with_right(self, right: Right) -> Self {
-        Self { loader: self.loader.with_right(right), ..self }
-    }
-
     /// Notes what was found of the targets.
     pub async fn keep_all(&self, targets: &Targets, tables: &[Table]) -> Result<(), Fault> {
         self.loader.keep_all(targets, tables).await

@@ -1,18 +1,15 @@
 //! Steps against a server that says what it is told to.
 
-use std::{
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::{sync::Arc, time::Duration};
 
-use tokio::{sync::watch, time::timeout};
+use tokio::time::timeout;
 
 use super::*;
 use crate::{
     change::Value,
     config::SinkConfig,
     fault::Course,
-    hold::{GRACE, Hold, Right},
+    hold::{Lease, Moment},
     lsn::Lsn,
     mysql::double as sql,
     progress::Progress,
@@ -256,23 +253,24 @@ async fn rule_10_a_step_is_noted_before_it_begins_and_until_it_has_ended() {
 
 #[tokio::test]
 async fn rule_10_who_lost_the_slot_commits_no_step() {
-    let (hold, held) = watch::channel(Hold::Held { timeline: 1 });
-    let losing = hold.clone();
+    let (lease, right) = Lease::new();
+    let lease = Arc::new(lease);
+    let losing = Arc::clone(&lease);
     let lose = turn(move |peer| {
         let length = peer.head();
         peer.say("HTTP/1.1 100 Continue\r\n\r\n");
         peer.body(length);
-        let since = Instant::now().checked_sub(GRACE).unwrap();
-        losing.send_replace(Hold::Lost { since });
+        losing.end();
         peer.answer(OK);
     });
     let turns = vec![says(OK), redirect(), take(OK), redirect(), lose, says(OK), state("VISIBLE")];
     let double = Double::start(turns);
     let TogetherLoader { loader, checkpoint, .. } = together(&sink(double.port));
-    let together = TogetherLoader::new(loader.with_right(Right::new(held)), checkpoint);
-    // Who waits for the right listens.
+    let together = TogetherLoader::new(loader.with_right(right), checkpoint);
+    lease.renew(Moment::now());
+    // Who waits for the right has it twice.
     let waits = async {
-        while hold.receiver_count() < 2 {
+        while lease.holders() < 2 || !lease.has_ended() {
             tokio::task::yield_now().await;
         }
     };
@@ -282,7 +280,7 @@ async fn rule_10_who_lost_the_slot_commits_no_step() {
         loaded = &mut step => panic!("{loaded:?}"),
         () = waits => {}
     }
-    hold.send_replace(Hold::Held { timeline: 1 });
+    lease.renew(Moment::now());
     step.await.unwrap();
     double.heard();
 }

@@ -80,7 +80,8 @@ impl TogetherLoader {
         batch: &Batch,
     ) -> Result<(), Failed> {
         let table = batch.table();
-        let order = Order { target: &table.target, label, body, manner: Manner::Within(timeout) };
+        let right = self.loader.right.as_ref();
+        let order = Order { target: &table.target, label, body, manner: Manner::Within(timeout), right };
         let verdict = match self.loader.frontend.send(&order).await {
             Ok(answer) => call::judge_load(&answer, table, body.rows()),
             Err(error) => judge_error(&error),

@@ -1,0 +1,95 @@
+//! The faults that stand, and whose they are.
+//!
+//! A table that halts stays halted although a load of it that was under way before ends well, and StarRocks is out of
+//! reach until every load that found it so has found it again: so only the owner of a fault clears it.
+
+use std::collections::BTreeMap;
+
+use crate::{
+    fault::{Course, Fault, Part},
+    table::TableName,
+};
+
+/// Who raised a fault, and will clear it.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Owner {
+    /// The job: its sessions, its reader, and its tables that stand still.
+    Job,
+    /// Who keeps the right to load.
+    Lease,
+    /// A load of the table, while it is tried.
+    Load(TableName),
+}
+
+#[derive(Debug, Default)]
+pub(super) struct Faults(BTreeMap<(Part, Owner), Fault>);
+
+impl Faults {
+    /// Says whether it is news.
+    pub(super) fn raise(&mut self, owner: Owner, fault: Fault) -> bool {
+        self.0.insert((fault.part.clone(), owner), fault.clone()).as_ref() != Some(&fault)
+    }
+
+    /// Says whether there was one.
+    pub(super) fn clear(&mut self, owner: &Owner, part: &Part) -> bool {
+        self.0.remove(&(part.clone(), owner.clone())).is_some()
+    }
+
+    pub(super) fn clear_all(&mut self) {
+        self.0.clear();
+    }
+
+    /// One for each part: what waits for a person goes before what passes by itself.
+    pub(super) fn gravest(&self) -> Vec<Fault> {
+        let mut gravest: BTreeMap<&Part, &Fault> = BTreeMap::new();
+        for ((part, _), fault) in &self.0 {
+            let known = gravest.entry(part).or_insert(fault);
+            if known.course != Course::Halt && fault.course == Course::Halt {
+                *known = fault;
+            }
+        }
+        gravest.into_values().cloned().collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crds::Reason;
+
+    use super::*;
+
+    fn table(name: &str) -> TableName {
+        TableName::parse(name).unwrap()
+    }
+
+    fn part() -> Part {
+        Part::Table(table("t"))
+    }
+
+    #[test]
+    fn a_halt_stands_although_an_earlier_load_of_the_table_ends_well() {
+        let mut faults = Faults::default();
+        let (load, halt) =
+            (Owner::Load(table("t")), Fault::halt(part(), Reason::SourceSchemaChanged, "a", "b"));
+        faults.raise(load.clone(), Fault::retry(part(), Reason::SinkBusy, "c", "d"));
+        assert!(faults.raise(Owner::Job, halt.clone()));
+        assert_eq!(faults.gravest(), std::slice::from_ref(&halt), "one for each part, the gravest");
+        assert!(faults.clear(&load, &part()) && !faults.clear(&load, &part()));
+        assert_eq!(faults.gravest(), [halt]);
+        assert!(faults.clear(&Owner::Job, &part()));
+        assert!(faults.gravest().is_empty());
+    }
+
+    #[test]
+    fn starrocks_is_out_of_reach_until_the_last_load_has_found_it_again() {
+        let mut faults = Faults::default();
+        let (one, other) = (Owner::Load(table("t")), Owner::Load(table("u")));
+        let fault = Fault::retry(Part::Sink, Reason::SinkUnreachable, "a", "b");
+        assert!(faults.raise(one.clone(), fault.clone()) && faults.raise(other.clone(), fault.clone()));
+        assert!(!faults.raise(one.clone(), fault.clone()), "it is no news");
+        faults.clear(&one, &Part::Sink);
+        assert_eq!(faults.gravest(), [fault]);
+        faults.clear(&other, &Part::Sink);
+        assert!(faults.gravest().is_empty());
+    }
+}
