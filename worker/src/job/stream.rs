@@ -80,7 +80,7 @@ pub(super) async fn stream(
         let tenure = takeover.tenure();
         tables.iter().filter(|table| targets.is_new(table.id)).for_each(|table| resume.forget(&table.name));
         let pipeline =
-            load(config.sink.consistency, outset, (halted, unfinished), won, taken, resume, tenure);
+            load(config.sink.consistency, outset, NotYet { halted, unfinished }, won, taken, resume, tenure);
         let noting = note(takeover, made_durable, noted, held, &keeper, won_in);
         let (is_whole, ()) = tokio::try_join!(pipeline, noting)?;
         if is_whole {
@@ -105,11 +105,18 @@ fn router(tables: &[Table], targets: &Targets, visibility: Visibility) -> Router
     Router::new(tables.iter().map(history), visibility)
 }
 
+/// Tables that do not flow from the beginning.
+struct NotYet {
+    halted: Vec<(TableId, Fault)>,
+    /// Their targets are still being changed.
+    unfinished: Vec<(TableId, Arc<Aim>)>,
+}
+
 /// Runs the pipeline that the job asks for, until the blocks end; says whether everything in them is durable then.
 async fn load(
     consistency: Consistency,
     outset: Outset<'_>,
-    (halted, unfinished): (Vec<(TableId, Fault)>, Vec<(TableId, Arc<Aim>)>),
+    NotYet { halted, unfinished }: NotYet,
     won: Won,
     blocks: mpsc::Receiver<Passing>,
     resume: &mut Resume,

@@ -54,7 +54,7 @@ struct Gathering {
 /// What waits for its turn.
 #[derive(Debug)]
 enum Step {
-    Load(Gathering),
+    Load(Box<Gathering>),
     /// Everything before it is durable first, and nothing after it begins before it is done.
     Barrier(Barrier, Ticket),
 }
@@ -162,7 +162,7 @@ impl Lane {
     }
 
     fn close_gathering(&mut self) {
-        self.waiting.extend(self.gathering.take().map(Step::Load));
+        self.waiting.extend(self.gathering.take().map(|gathering| Step::Load(Box::new(gathering))));
     }
 
     /// Stops at this point of the stream: what came before is still loaded, what follows is not taken, and
@@ -233,7 +233,7 @@ impl Lane {
         }
         let step = match self.waiting.pop_front() {
             Some(next) => next,
-            None if urgent || self.due(now)? <= now => Step::Load(self.gathering.take()?),
+            None if urgent || self.due(now)? <= now => Step::Load(Box::new(self.gathering.take()?)),
             None => return None,
         };
         self.in_flight = Some(InFlight { bytes: step.held_bytes(), since: now });
@@ -279,7 +279,8 @@ impl Step {
 
     fn close(self, synced_at: SystemTime) -> Flight {
         match self {
-            Self::Load(Gathering { changes: gathered, ticket, oldest_commit }) => {
+            Self::Load(gathering) => {
+                let Gathering { changes: gathered, ticket, oldest_commit } = *gathering;
                 let changes = gathered.changes();
                 let batches = gathered.close(synced_at);
                 Flight { cargo: Cargo::Batches { batches, changes, oldest_commit }, ticket }
