@@ -184,7 +184,7 @@ async fn a_server_that_was_set_back_in_time_is_a_gap() -> Result<()> {
     rig.until_table_equal("t").await?;
     let snapshot = rig.postgres.snapshot()?;
     rig.source = Source::connect(&rig.postgres.url("postgres")).await?;
-    rig.source.run("INSERT INTO t SELECT g, g FROM generate_series(2, 50000) g").await?;
+    rig.source.run("INSERT INTO t SELECT g, g FROM generate_series(2, 2000) g").await?;
     rig.until_table_equal("t").await?;
     rig.until_confirmed().await?;
     rig.postgres.set_back(snapshot)?;
