@@ -57,6 +57,15 @@ pub struct Table {
     pub facts: Facts,
 }
 
+impl Table {
+    /// Whether rows and target of both are the same. The facts beside them differ after a TRUNCATE, too.
+    pub fn has_shape_of(&self, other: &Self) -> bool {
+        let Self { id, name, target, columns, key, last_number, facts: _ } = self;
+        (id, name, target) == (&other.id, &other.name, &other.target)
+            && (columns, key, last_number) == (&other.columns, &other.key, &other.last_number)
+    }
+}
+
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Column {
     /// Its name in the target, which is the source's latest.

@@ -158,7 +158,11 @@ fn a_slot_with_a_past_is_judged_when_nobody_holds_it() {
     first.drain();
     assert_eq!(judged(End::Orderly).unwrap_err(), (Reason::ReplicationGap, Course::Halt));
     assert_eq!(judged(End::Cut { told: Lsn(1) }).unwrap_err(), (Reason::ReplicationGap, Course::Halt));
-    assert!(judged(End::Cut { told: Lsn(u64::MAX) }).is_ok());
+    let written = source.admin("SELECT pg_current_wal_flush_lsn()").parse().unwrap();
+    assert!(judged(End::Cut { told: written }).is_ok());
+    // A server that has not written what PostgreSQL was told was set back in time.
+    let set_back = End::Cut { told: Lsn(u64::MAX) };
+    assert_eq!(judged(set_back).unwrap_err(), (Reason::ReplicationGap, Course::Halt));
     assert!(judged(End::Unknown).is_ok());
 }
 

@@ -94,8 +94,8 @@ impl Followed {
     }
 
     fn reshaped(&mut self, rows: Table, now: Table) -> Option<Reshape> {
-        let target = (now != self.target).then(|| Aim { table: now.clone(), shapes: self.shapes.clone() });
-        if target.is_none() && rows == *self.rows {
+        let target = (!now.has_shape_of(&self.target)).then(|| Aim { table: now.clone(), shapes: self.shapes.clone() });
+        if target.is_none() && rows.has_shape_of(&self.rows) {
             return None;
         }
         (self.rows, self.target) = (Arc::new(rows), now);
