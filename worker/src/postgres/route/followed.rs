@@ -94,7 +94,8 @@ impl Followed {
     }
 
     fn reshaped(&mut self, rows: Table, now: Table) -> Option<Reshape> {
-        let target = (!now.has_shape_of(&self.target)).then(|| Aim { table: now.clone(), shapes: self.shapes.clone() });
+        let target = (!now.has_shape_of(&self.target))
+            .then(|| Aim { table: now.clone(), shapes: self.shapes.clone() });
         if target.is_none() && rows.has_shape_of(&self.rows) {
             return None;
         }
