@@ -253,14 +253,16 @@ async fn verify_reads_keys_as_the_stream_sends_them() -> Result<()> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_char_that_was_widened_is_no_difference_and_another_letter_is_one() -> Result<()> {
-    let rig = Rig::of("CREATE TABLE t (id int PRIMARY KEY, c char(4), a char(4)[])", "t").await?;
-    let _worker = rig.worker().await?;
-    rig.source.run("INSERT INTO t VALUES (1, 'ab', '{ab,\" c\"}')").await?;
+async fn blanks_that_pad_a_char_are_no_difference_and_another_letter_is_one() -> Result<()> {
+    let rig = Rig::of("CREATE TABLE t (id int PRIMARY KEY, c char(4))", "t").await?;
+    let worker = rig.worker().await?;
+    rig.source.run("INSERT INTO t VALUES (1, 'ab')").await?;
     rig.until_equal().await?;
-    rig.source.run("ALTER TABLE t ALTER c TYPE char(8), ALTER a TYPE char(8)[]").await?;
-    rig.source.run("INSERT INTO t VALUES (2, 'abcdefgh', '{x}')").await?;
-    assert_eq!(rig.until_equal().await?, 2);
+    // PostgreSQL pads what is there with more blanks, and sends none of it.
+    rig.source.run("ALTER TABLE t ALTER c TYPE char(8); INSERT INTO t VALUES (2, 'abcdefgh')").await?;
+    worker.until_fault("SourceSchemaChanged").await?;
+    rig.source.run("DELETE FROM t WHERE id = 2").await?;
+    rig.until_equal().await?;
     rig.sink.rows("UPDATE app.t SET c = ' ab' WHERE id = 1").await?;
     let said = verify::run(&rig.settings, &["--patience", "1s"]).await?;
     assert!(said.text.contains("id=1: differs in c\n"), "{}", said.text);
