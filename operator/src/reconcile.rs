@@ -186,10 +186,7 @@ impl Line<'_> {
         };
         let observation = match &job {
             Ok(job) => observe(job, plan.as_ref(), self.pods, self.live, token.ok().flatten()).await,
-            Err(_) => {
-                let known = last_known(identity.clone(), self.live);
-                as_told_last(known.as_ref(), &identity, self.pods, self.live).await
-            }
+            Err(_) => look(self.pods, self.live, &identity.name),
         };
         if observation.command_refused.is_some() {
             // Perhaps for the token, which somebody may have changed.
