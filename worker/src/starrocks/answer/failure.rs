@@ -4,7 +4,7 @@ use crds::Reason;
 
 use super::{Hurdle, Reply, Trouble, Verdict, halt, quotable};
 use crate::{
-    fault::{Fault, Part},
+    fault::{Fault, Part, take_anew},
     table::Table,
 };
 
@@ -72,13 +72,13 @@ pub(super) fn judge_failure(message: &str, reply: &Reply, table: &Table, sent: u
             table,
             Reason::TargetIncompatible,
             format!("the target table {} does not fit table {}: {words}", table.target, table.name),
-            "make the target's columns fit, or drop the target and let it be made and copied anew",
+            &format!("make the target's columns fit, or {}", take_anew(table)),
         ),
         Some(Failure::Missing) => halt(
             table,
-            Reason::TargetIncompatible,
+            Reason::TargetLost,
             format!("the target table {} is not there any more: {words}", table.target),
-            "restart the job, which makes the table, and copy the rows anew",
+            &take_anew(table),
         ),
         Some(Failure::Access) => Verdict::Again(refused(message)),
         Some(Failure::Capacity) => {

@@ -108,8 +108,8 @@ fn data_and_schema_stop_the_table() {
         ("Mapping column is not in table. column: x", Reason::TargetIncompatible),
         ("Column has no default value. column: x", Reason::TargetIncompatible),
         ("Only primary key table support partial update", Reason::TargetIncompatible),
-        ("unknown table \\\"d.t\\\"", Reason::TargetIncompatible),
-        ("unknown database, database=d", Reason::TargetIncompatible),
+        ("unknown table \\\"d.t\\\"", Reason::TargetLost),
+        ("unknown database, database=d", Reason::TargetLost),
         (
             "The size of this batch exceed the max size [104857600]  of json type data",
             Reason::SinkProtocolViolation,
