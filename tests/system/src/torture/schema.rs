@@ -37,7 +37,7 @@ pub(super) const SCHEMA: &str = "
     CREATE TABLE tokens (u uuid PRIMARY KEY, uses int, last timestamp);
 
     -- The name of another table, in another schema.
-    CREATE TABLE sales.parts (id int PRIMARY KEY, \"Größe\" text, \"select\" int);
+    CREATE TABLE sales.parts (id int PRIMARY KEY, \"The Size\" text, \"select\" int);
 ";
 
 /// Small tables beside them: many lanes, few rows.

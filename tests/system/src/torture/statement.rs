@@ -148,7 +148,7 @@ impl Statements<'_> {
         let (id, text) = (self.key(), self.text());
         format!(
             "INSERT INTO sales.parts VALUES ({id}, {text}, 1) \
-             ON CONFLICT (id) DO UPDATE SET \"Größe\" = excluded.\"Größe\", \"select\" = sales.parts.\"select\" + 1"
+             ON CONFLICT (id) DO UPDATE SET \"The Size\" = excluded.\"The Size\", \"select\" = sales.parts.\"select\" + 1"
         )
     }
 
