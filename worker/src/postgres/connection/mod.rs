@@ -116,7 +116,8 @@ impl Connection {
     ) -> Result<(), SourceError> {
         self.send(&frame::query(sql))?;
         loop {
-            let (tag, body) = self.receive(Instant::now() + ROW_LIMIT)?;
+            // A row is as large as what one change of it may bring.
+            let (tag, body) = self.receive_at_most(frame::STREAM_BYTES, Instant::now() + ROW_LIMIT)?;
             match tag {
                 b'D' if take(answer::row(&body)?).is_break() => return Ok(()),
                 b'E' => return Err(SourceError::Server(server_error(&body)?)),
@@ -211,8 +212,12 @@ impl Connection {
 
     /// The next frame of the query protocol: tag and body.
     fn receive(&mut self, deadline: Instant) -> Result<(u8, Vec<u8>), SourceError> {
+        self.receive_at_most(ANSWER_BYTES, deadline)
+    }
+
+    fn receive_at_most(&mut self, bytes: usize, deadline: Instant) -> Result<(u8, Vec<u8>), SourceError> {
         loop {
-            if let Split::Whole { tag, body, length } = split(&self.inbox, ANSWER_BYTES)? {
+            if let Split::Whole { tag, body, length } = split(&self.inbox, bytes)? {
                 let body = self.inbox.get(body).unwrap_or_default().to_vec();
                 self.inbox.drain(..length);
                 return Ok((tag, body));
