@@ -7,7 +7,7 @@ use serde_json::json;
 use testbed::postgres::{Postgres, PostgresOptions};
 use tokio::time::{Instant, sleep, timeout};
 
-use super::{conditions::Conditions, proxy::Proxy, schema, stroke::Stroke, tally::Tally};
+use super::{conditions::Conditions, proxy::Proxy, schema, settle::until_settled, stroke::Stroke, tally::Tally};
 use crate::{
     sink::Sink,
     source::Source,
@@ -18,6 +18,8 @@ pub(super) const DATABASE: &str = "app";
 
 /// How long a stroke waits for its moment before it falls anyway.
 const MOMENT: Duration = Duration::from_secs(3);
+/// A successor that knows nothing of its predecessor waits until no load of it can commit any more.
+const TAKEOVER: Duration = Duration::from_secs(600);
 /// A worker that was asked to end and does not is killed.
 const DRAIN: Duration = Duration::from_secs(10);
 
@@ -34,6 +36,8 @@ pub(super) struct Arena {
     /// What workers said that are gone.
     pub(super) said: String,
     pub(super) tally: Tally,
+    /// One halted table stops all.
+    pub(super) in_one_step: bool,
 }
 
 impl Arena {
@@ -71,6 +75,7 @@ impl Arena {
             through,
             said,
             tally,
+            in_one_step: conditions.in_one_step,
         })
     }
 
@@ -106,6 +111,11 @@ impl Arena {
                 self.sink.up()
             }
             Stroke::Fault(fault) => self.sink.inject(fault),
+            Stroke::Seam { seam, table } => {
+                seam.strike(*table, &self.postgres.url("postgres"), &self.sink).await
+            }
+            Stroke::Freeze => self.freeze().await,
+            Stroke::RestartFrontend => Ok(()),
         }
     }
 
@@ -142,6 +152,22 @@ impl Arena {
         self.keep_what_was_said();
         // The first is killed by being dropped.
         self.worker = second;
+        Ok(())
+    }
+
+    /// The first sleeps with whatever it was about to send, and wakes beside its successor.
+    async fn freeze(&mut self) -> Result<()> {
+        self.keep_what_was_said();
+        self.worker.process().freeze()?;
+        let elsewhere = self.through.clone().on_free_ports()?.elsewhere()?;
+        let mut second = Worker::start(&elsewhere)?;
+        let settled = timeout(TAKEOVER, until_settled(&second)).await;
+        self.worker.process().wake()?;
+        settled.context("the successor never came to load")??;
+        sleep(MOMENT).await;
+        self.keep_what_was_said();
+        std::mem::swap(&mut self.worker, &mut second);
+        self.through = elsewhere;
         Ok(())
     }
 
@@ -195,7 +221,11 @@ impl Arena {
         self.sink.up()?;
         self.source_proxy.heal();
         self.sink_proxies.iter().for_each(Proxy::heal);
-        self.worker.until_ready().await
+        Ok(())
+    }
+
+    pub(super) fn worker(&self) -> &Worker {
+        &self.worker
     }
 
     /// The rows of both sides, for a person to see what differs.

@@ -15,6 +15,8 @@ mod conditions;
 pub mod proxy;
 pub mod round;
 mod schema;
+mod seam;
+mod settle;
 mod statement;
 mod stroke;
 pub mod tally;

@@ -21,6 +21,7 @@ use tokio_util::sync::CancellationToken;
 use super::{
     arena::{Arena, DATABASE},
     conditions::Conditions,
+    settle::settle,
     stroke::{Means, Stroke},
     tally::Tally,
     traffic::Switches,
@@ -120,8 +121,7 @@ async fn strike(plan: &Plan, arena: &mut Arena, gate: &RwLock<()>, versions: &mu
 
 /// Nothing is broken, nobody writes: the sides become equal.
 async fn equal(arena: &mut Arena) -> Result<()> {
-    arena.heal().await?;
-    arena.tally.rows_compared += verify::until_equal(&arena.direct).await?;
+    arena.tally.rows_compared += settle(arena).await?;
     arena.tally.tables_compared += super::schema::tables().split(',').count() as u64;
     Ok(())
 }

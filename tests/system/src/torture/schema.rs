@@ -43,13 +43,33 @@ pub(super) const SCHEMA: &str = "
 /// Small tables beside them: many lanes, few rows.
 pub(super) const SMALL: u32 = 8;
 
+/// Tables that are replaced, taken out of the publication, or whose targets are: see [`super::seam`].
+pub(super) const SEAMS: u32 = 3;
+
+/// A row of them has a large value too, which a partial update leaves out.
+pub(super) const SEAM_COLUMNS: &str = "(id int PRIMARY KEY, v text, body text)";
+
+pub(super) fn seam(table: u32) -> String {
+    format!("seam_{table}")
+}
+
 pub(super) const TABLES: [&str; 8] =
     ["ledger", "things", "parts", "docs", "letters", "bulk", "tokens", "sales.parts"];
 
 /// Everything that has to be there before the worker starts.
 pub(super) fn schema() -> String {
     let small = (0..SMALL).map(|table| format!("CREATE TABLE small_{table} (id int PRIMARY KEY, v text);"));
-    format!("{SCHEMA}{}", small.collect::<String>())
+    let seams = (0..SEAMS).map(|table| format!("CREATE TABLE {} {SEAM_COLUMNS};", seam(table)));
+    format!("{SCHEMA}{}", small.chain(seams).collect::<String>())
+}
+
+/// As faults name it.
+pub(super) fn full_name(table: &str) -> String {
+    if table.contains('.') { table.to_owned() } else { format!("public.{table}") }
+}
+
+pub(super) fn is_seam(full_name: &str) -> bool {
+    (0..SEAMS).any(|table| full_name == self::full_name(&seam(table)))
 }
 
 /// What every table needs before it can be loaded in one step with the others.
@@ -60,5 +80,6 @@ pub(super) fn whole_rows() -> String {
 /// The selection of the job.
 pub(super) fn tables() -> String {
     let small = (0..SMALL).map(|table| format!("small_{table}"));
-    TABLES.iter().map(|table| (*table).to_owned()).chain(small).collect::<Vec<_>>().join(",")
+    let tables = TABLES.iter().map(|table| (*table).to_owned());
+    tables.chain(small).chain((0..SEAMS).map(seam)).collect::<Vec<_>>().join(",")
 }

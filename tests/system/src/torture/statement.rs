@@ -2,7 +2,7 @@
 
 use fastrand::Rng;
 
-use super::schema::SMALL;
+use super::schema::{SEAMS, SMALL, seam};
 
 /// Distinct keys of most tables.
 const KEYS: u32 = 1500;
@@ -160,6 +160,18 @@ impl Statements<'_> {
         format!(
             "INSERT INTO small_{table} (id, v) VALUES ({id}, {text}) ON CONFLICT (id) DO UPDATE SET v = excluded.v"
         )
+    }
+
+    pub(super) fn seam(&mut self) -> String {
+        let (table, id, text) = (seam(self.0.u32(..SEAMS)), self.0.u8(..60), self.text());
+        match self.0.u8(..4) {
+            0 => format!("DELETE FROM {table} WHERE id = {id}"),
+            1 => format!("UPDATE {table} SET v = {text} WHERE id = {id}"),
+            _ => format!(
+                "INSERT INTO {table} VALUES ({id}, {text}, {}) ON CONFLICT (id) DO UPDATE SET v = excluded.v",
+                self.large()
+            ),
+        }
     }
 
     pub(super) fn delete(&mut self) -> String {

@@ -5,6 +5,8 @@ use std::time::Duration;
 use fastrand::Rng;
 use serde_json::{Value as Json, json};
 
+use super::seam::Seam;
+
 /// One blow.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum Stroke {
@@ -30,6 +32,12 @@ pub(super) enum Stroke {
     SinkDown { part: &'static str, length: Duration },
     /// The stand-in does this to the next loads.
     Fault(Json),
+    /// A table, its publication or its target is another than before, and no change says so.
+    Seam { seam: Seam, table: u32 },
+    /// SIGSTOP of the worker while a successor without its notes takes over; then it wakes.
+    Freeze,
+    /// The frontend forgets the transactions that were open.
+    RestartFrontend,
 }
 
 /// Which strokes may fall.
@@ -41,10 +49,16 @@ pub struct Means {
     pub restarts: bool,
     /// Loads go on after their sender was killed.
     pub orphans: bool,
+    /// Tables, publications and targets are replaced behind the job's back.
+    pub seams: bool,
+    /// Workers are stopped for as long as a successor needs, which is minutes.
+    pub freezes: bool,
 }
 
 impl Means {
-    pub const ALL: Self = Self { kills: true, restarts: true, orphans: true };
+    pub const ALL: Self = Self { kills: true, restarts: true, orphans: true, seams: true, freezes: true };
+    pub const NONE: Self =
+        Self { kills: false, restarts: false, orphans: false, seams: false, freezes: false };
 }
 
 /// Stages of a load at which a worker is killed.
@@ -74,7 +88,14 @@ impl Stroke {
 
     fn other(random: &mut Rng, means: Means) -> Self {
         let source = random.bool();
-        match random.u8(..16) {
+        match random.u8(..22) {
+            16..20 if means.seams => {
+                let (seam, table) = Seam::next(random);
+                Self::Seam { seam, table }
+            }
+            20 => Self::RestartFrontend,
+            // Each takes minutes.
+            21 if means.freezes && random.u8(..6) == 0 => Self::Freeze,
             0 if means.restarts => Self::Restart { crash: random.bool() },
             1 if means.kills => Self::Terminate,
             2 | 3 => Self::EndWalsender,
@@ -143,10 +164,14 @@ mod tests {
 
     #[test]
     fn means_that_are_not_given_are_not_used() {
-        let (mut random, none) = (Rng::with_seed(1), Means { kills: false, restarts: false, orphans: false });
+        let mut random = Rng::with_seed(1);
         for _ in 0..1000 {
-            let stroke = Stroke::next(&mut random, none);
-            assert!(!stroke.is_kill() && !matches!(stroke, Stroke::Restart { .. } | Stroke::Terminate));
+            let stroke = Stroke::next(&mut random, Means::NONE);
+            let is_unwanted = matches!(
+                stroke,
+                Stroke::Restart { .. } | Stroke::Terminate | Stroke::Seam { .. } | Stroke::Freeze
+            );
+            assert!(!stroke.is_kill() && !is_unwanted, "{stroke:?}");
         }
     }
 }

@@ -18,6 +18,8 @@ pub struct Tally {
     pub loads: u64,
     pub rows_compared: u64,
     pub tables_compared: u64,
+    /// Tables that were halted with a reason, and taken anew as it said.
+    pub halts: BTreeMap<String, u64>,
     /// Rounds in which the sides were not equal in the end.
     pub different: u64,
     /// How often a row showed an older version than before.
@@ -47,6 +49,9 @@ impl Tally {
         self.versions_seen += other.versions_seen;
         self.peak_memory = self.peak_memory.max(other.peak_memory);
         self.seeds.extend(&other.seeds);
+        for (reason, count) in &other.halts {
+            *self.halts.entry(reason.clone()).or_default() += count;
+        }
         for (name, count) in &other.strokes {
             *self.strokes.entry(name.clone()).or_default() += count;
         }
@@ -66,6 +71,7 @@ impl Tally {
             ("loads committed", self.loads.to_string()),
             ("tables compared, value by value", self.tables_compared.to_string()),
             ("rows compared", self.rows_compared.to_string()),
+            ("tables halted with a reason, and taken anew as it says", self.halts.values().sum::<u64>().to_string()),
             ("**rounds with a difference**", format!("**{}**", self.different)),
             ("versions of rows looked at while it went on", self.versions_seen.to_string()),
             ("versions seen to fall for a moment (replays after a crash)", self.version_falls.to_string()),
@@ -79,6 +85,10 @@ impl Tally {
         text.push_str("\n| stroke | times |\n|---|---:|\n");
         for (name, count) in &self.strokes {
             let _ = writeln!(text, "| {name} | {count} |");
+        }
+        text.push_str("\n| halted with | tables |\n|---|---:|\n");
+        for (reason, count) in &self.halts {
+            let _ = writeln!(text, "| {reason} | {count} |");
         }
         let seeds: Vec<_> = self.seeds.iter().map(u64::to_string).collect();
         let _ = writeln!(text, "\nSeeds: {}", seeds.join(" "));
@@ -103,6 +113,9 @@ fn name(stroke: &Stroke) -> String {
         Stroke::Restart { crash: true } => "PostgreSQL crashed and recovered".to_owned(),
         Stroke::Restart { crash: false } => "PostgreSQL restarted".to_owned(),
         Stroke::SinkDown { part, .. } => format!("StarRocks' {part} down"),
+        Stroke::Seam { seam, .. } => seam.name().to_owned(),
+        Stroke::Freeze => "worker stopped while a successor takes over, then woken".to_owned(),
+        Stroke::RestartFrontend => "StarRocks' frontend forgets open transactions".to_owned(),
         Stroke::Fault(fault) => {
             let action = &fault["action"];
             let action = action.as_str().or_else(|| action.as_object()?.keys().next().map(String::as_str));

@@ -54,7 +54,7 @@ impl Traffic {
 
     fn statement(&mut self) -> String {
         let random = &mut Statements(&mut self.random);
-        match random.0.u8(..30) {
+        match random.0.u8(..32) {
             0..4 => random.thing(),
             4..6 => random.touch_thing(),
             6..9 => random.part(),
@@ -67,6 +67,7 @@ impl Traffic {
             22 => random.token(),
             23 => random.sale(),
             24..28 => random.small(),
+            28 | 29 => random.seam(),
             _ => random.delete(),
         }
     }

@@ -12,7 +12,7 @@ async fn survived(plan: Plan) -> Result<Tally> {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn workers_killed_at_any_moment_lose_nothing() -> Result<()> {
-    let means = Means { kills: true, restarts: false, orphans: false };
+    let means = Means { kills: true, ..Means::NONE };
     let tally = survived(Plan { means, ..Plan::new(1, 25) }).await?;
     assert!(tally.kills > 10, "{tally:?}");
     Ok(())
@@ -25,7 +25,7 @@ async fn everything_that_can_break_breaks_and_nothing_is_lost() -> Result<()> {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn cuts_and_faults_lose_nothing_without_a_restart() -> Result<()> {
-    let means = Means { kills: false, restarts: false, orphans: false };
+    let means = Means::NONE;
     survived(Plan { means, ..Plan::new(3, 30) }).await.map(drop)
 }
 

@@ -1,0 +1,140 @@
+//! What is done to a table, to its publication or to its target behind the job's back, and what a person does then.
+//!
+//! None of it is announced by a change in the stream, so what matters is that nobody believes the target afterwards: it
+//! is equal, or its table is halted with a reason. Then the table is taken anew as the fault says, and is equal.
+
+use anyhow::{Context, Result};
+use fastrand::Rng;
+use proto::Fault;
+
+use super::{
+    arena::{Arena, DATABASE},
+    schema::{SEAM_COLUMNS, SEAMS, seam},
+};
+use crate::{sink::Sink, source::Source, wait};
+
+/// One such deed, on one of the tables for it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Seam {
+    /// Dropped, and made again under its name.
+    Recreate,
+    /// A table that was filled beside it takes its name.
+    Replace,
+    /// Two tables exchange their names.
+    Exchange,
+    /// Taken out of the publication, and put back after a change that nobody was told of.
+    LeavePublication,
+    DropTarget,
+    EmptyTarget,
+    RenameTargetColumn,
+}
+
+const ALL: [Seam; 7] = [
+    Seam::Recreate,
+    Seam::Replace,
+    Seam::Exchange,
+    Seam::LeavePublication,
+    Seam::DropTarget,
+    Seam::EmptyTarget,
+    Seam::RenameTargetColumn,
+];
+
+impl Seam {
+    pub(super) fn next(random: &mut Rng) -> (Self, u32) {
+        (random.choice(ALL).unwrap_or(Self::Recreate), random.u32(..SEAMS))
+    }
+
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::Recreate => "a table dropped and made again",
+            Self::Replace => "a table replaced by another of its name",
+            Self::Exchange => "two tables exchange their names",
+            Self::LeavePublication => "a table out of the publication and back",
+            Self::DropTarget => "a target dropped",
+            Self::EmptyTarget => "a target emptied",
+            Self::RenameTargetColumn => "a target's column renamed",
+        }
+    }
+
+    /// A server or a StarRocks that is away now is left alone.
+    pub(super) async fn strike(self, table: u32, url: &str, sink: &Sink) -> Result<()> {
+        if let Some(statement) = self.at_the_sink(table) {
+            // The target may be gone already, or have been changed in the same way.
+            drop(sink.rows(&statement).await);
+            return Ok(());
+        }
+        let source = Source::connect(url).await?;
+        // A writer may hold one of the tables and wait for the other.
+        drop(source.run(&self.at_the_source(table)).await);
+        Ok(())
+    }
+
+    fn at_the_sink(self, table: u32) -> Option<String> {
+        let target = format!("`{DATABASE}`.`{}`", seam(table));
+        match self {
+            Self::DropTarget => Some(format!("DROP TABLE {target} FORCE")),
+            Self::EmptyTarget => Some(format!("TRUNCATE TABLE {target}")),
+            Self::RenameTargetColumn => Some(format!("ALTER TABLE {target} RENAME COLUMN v TO w")),
+            _ => None,
+        }
+    }
+
+    fn at_the_source(self, table: u32) -> String {
+        let (name, other) = (seam(table), seam((table + 1) % SEAMS));
+        let rows = "SELECT i, 'unseen', repeat(md5(i::text), 100) FROM generate_series(1000, 1005) i";
+        match self {
+            Self::Replace => format!(
+                "BEGIN; CREATE TABLE fresh {SEAM_COLUMNS}; INSERT INTO fresh {rows}; DROP TABLE {name}; \
+                 ALTER TABLE fresh RENAME TO {name}; COMMIT"
+            ),
+            Self::Exchange => format!(
+                "BEGIN; ALTER TABLE {name} RENAME TO aside; ALTER TABLE {other} RENAME TO {name}; \
+                 ALTER TABLE aside RENAME TO {other}; COMMIT"
+            ),
+            Self::LeavePublication => format!(
+                "BEGIN; ALTER PUBLICATION dbmazz_pub DROP TABLE {name}; COMMIT; \
+                 INSERT INTO {name} {rows} ON CONFLICT (id) DO UPDATE SET v = 'unseen'; \
+                 ALTER PUBLICATION dbmazz_pub ADD TABLE {name}"
+            ),
+            _ => format!(
+                "BEGIN; DROP TABLE {name}; CREATE TABLE {name} {SEAM_COLUMNS}; INSERT INTO {name} {rows}; COMMIT"
+            ),
+        }
+    }
+}
+
+/// Does what the fault of a halted table says, statement by statement.
+pub(super) async fn follow(arena: &Arena, fault: &Fault) -> Result<()> {
+    if !fault.fix.contains(TAKE_ANEW) {
+        return rename_back(arena, fault).await;
+    }
+    let at_the_sink = between(&fault.fix, "in StarRocks run ", "; when the job has made")?;
+    for statement in at_the_sink.split(" and then ") {
+        let statement = statement.replacen('`', &format!("`{DATABASE}`.`"), 1);
+        arena.sink.rows(&statement).await.with_context(|| statement.clone())?;
+    }
+    wait::until("the table is taken anew", async || {
+        let faults = arena.worker().status().await?.faults;
+        Ok((!faults.iter().any(|other| other.table == fault.table)).then_some(()))
+    })
+    .await?;
+    let source = Source::connect(&arena.postgres.url("postgres")).await?;
+    for statement in between(&fault.fix, "run at the source ", " so that every row")?.split(" and then ") {
+        let statement = statement.split(" (of a partitioned").next().unwrap_or_default();
+        source.run(statement).await.with_context(|| statement.to_owned())?;
+    }
+    Ok(())
+}
+
+const TAKE_ANEW: &str = "take the table anew";
+
+/// A column of the target that was renamed gets its name back.
+async fn rename_back(arena: &Arena, fault: &Fault) -> Result<()> {
+    let name = fault.table.strip_prefix("public.").context("a table of the seams")?;
+    arena.sink.rows(&format!("ALTER TABLE `{DATABASE}`.`{name}` RENAME COLUMN w TO v")).await.map(drop)
+}
+
+fn between<'a>(text: &'a str, from: &str, to: &str) -> Result<&'a str> {
+    let (_, rest) = text.split_once(from).with_context(|| format!("no {from:?} in {text}"))?;
+    Ok(rest.split_once(to).with_context(|| format!("no {to:?} in {text}"))?.0)
+}

@@ -1,0 +1,73 @@
+//! The oracle under seams: every table is equal, or is halted with a reason; never wrong and silent.
+//!
+//! What is halted is then taken anew, as its fault says, and has to be equal like all others.
+
+use anyhow::{Context, Result, bail, ensure};
+use proto::{Fault, StatusResponse};
+
+use super::{arena::Arena, schema, seam};
+use crate::{verify, wait, worker::Worker};
+
+/// As often as a halted table may show another reason once the first was followed.
+const TURNS: usize = 6;
+
+/// Waits until nothing is left to do for a worker: it is ready, or every fault is a halted table of the seams.
+pub(super) async fn until_settled(worker: &Worker) -> Result<Vec<Fault>> {
+    wait::until("the worker is ready, or says which tables it has halted", async || {
+        halted(&worker.status().await?).map(Some)
+    })
+    .await
+}
+
+/// The tables that stand still with a reason; an error while anything else is in the way.
+fn halted(status: &StatusResponse) -> Result<Vec<Fault>> {
+    let is_seam = |fault: &Fault| fault.halted && schema::is_seam(&fault.table) && !fault.fix.is_empty();
+    ensure!(status.ready || !status.faults.is_empty(), "not ready, and nothing says why");
+    ensure!(status.faults.iter().all(is_seam), "faults: {:?}", status.faults);
+    Ok(status.faults.clone())
+}
+
+/// Nothing is broken any more and nobody writes: the sides become equal, after what is halted was taken anew.
+pub(super) async fn settle(arena: &mut Arena) -> Result<u64> {
+    arena.heal().await?;
+    for _ in 0..TURNS {
+        let halted = equal_or_halted(arena).await?;
+        if halted.is_empty() {
+            return verify::until_equal(&arena.direct).await;
+        }
+        for fault in &halted {
+            *arena.tally.halts.entry(fault.reason.clone()).or_default() += 1;
+            seam::follow(arena, fault).await.with_context(|| format!("following {fault:?}"))?;
+        }
+    }
+    bail!("a table is halted whatever is done: {:?}", until_settled(arena.worker()).await?)
+}
+
+/// A table may be found wrong a moment before the worker has looked at it, so both are asked until they agree.
+async fn equal_or_halted(arena: &Arena) -> Result<Vec<Fault>> {
+    wait::until("every table is equal, or halted with a reason", async || {
+        let before = until_settled(arena.worker()).await?;
+        if !(arena.in_one_step && !before.is_empty()) {
+            flowing_are_equal(arena, &before).await?;
+        }
+        let after = halted(&arena.worker().status().await?)?;
+        ensure!(tables(&before) == tables(&after), "halted meanwhile: {after:?}");
+        Ok(Some(after))
+    })
+    .await
+}
+
+async fn flowing_are_equal(arena: &Arena, halted: &[Fault]) -> Result<()> {
+    let stand_still = tables(halted);
+    let all = schema::tables();
+    let flowing = all.split(',').filter(|table| !stand_still.contains(&schema::full_name(table)));
+    let options: Vec<&str> =
+        ["--patience", "5s"].into_iter().chain(flowing.flat_map(|table| ["--table", table])).collect();
+    verify::run(&arena.direct, &options).await?.rows().map(drop)
+}
+
+fn tables(faults: &[Fault]) -> Vec<String> {
+    let mut tables: Vec<_> = faults.iter().map(|fault| fault.table.clone()).collect();
+    tables.sort();
+    tables
+}
