@@ -115,7 +115,6 @@ impl Arena {
                 seam.strike(*table, &self.postgres.url("postgres"), &self.sink).await
             }
             Stroke::Freeze => self.freeze().await,
-            Stroke::RestartFrontend => Ok(()),
         }
     }
 

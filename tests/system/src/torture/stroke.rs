@@ -36,8 +36,6 @@ pub(super) enum Stroke {
     Seam { seam: Seam, table: u32 },
     /// SIGSTOP of the worker while a successor without its notes takes over; then it wakes.
     Freeze,
-    /// The frontend forgets the transactions that were open.
-    RestartFrontend,
 }
 
 /// Which strokes may fall.
@@ -88,14 +86,13 @@ impl Stroke {
 
     fn other(random: &mut Rng, means: Means) -> Self {
         let source = random.bool();
-        match random.u8(..22) {
+        match random.u8(..21) {
             16..20 if means.seams => {
                 let (seam, table) = Seam::next(random);
                 Self::Seam { seam, table }
             }
-            20 => Self::RestartFrontend,
             // Each takes minutes.
-            21 if means.freezes && random.u8(..6) == 0 => Self::Freeze,
+            20 if means.freezes && random.u8(..6) == 0 => Self::Freeze,
             0 if means.restarts => Self::Restart { crash: random.bool() },
             1 if means.kills => Self::Terminate,
             2 | 3 => Self::EndWalsender,
@@ -137,6 +134,9 @@ fn fault(random: &mut Rng) -> Json {
         ("commit", json!({"abort_later": {"millis": millis}})),
         ("state", json!("server_error")),
         ("state", json!("close")),
+        ("redirect", json!("restart_frontend")),
+        ("commit", json!("restart_frontend")),
+        ("state", json!("restart_frontend")),
         ("statement", json!("close")),
         ("result", json!("close")),
     ];

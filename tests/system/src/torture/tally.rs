@@ -115,7 +115,6 @@ fn name(stroke: &Stroke) -> String {
         Stroke::SinkDown { part, .. } => format!("StarRocks' {part} down"),
         Stroke::Seam { seam, .. } => seam.name().to_owned(),
         Stroke::Freeze => "worker stopped while a successor takes over, then woken".to_owned(),
-        Stroke::RestartFrontend => "StarRocks' frontend forgets open transactions".to_owned(),
         Stroke::Fault(fault) => {
             let action = &fault["action"];
             let action = action.as_str().or_else(|| action.as_object()?.keys().next().map(String::as_str));
