@@ -7,7 +7,9 @@ use serde_json::json;
 use testbed::postgres::{Postgres, PostgresOptions};
 use tokio::time::{Instant, sleep, timeout};
 
-use super::{conditions::Conditions, proxy::Proxy, schema, settle::until_settled, stroke::Stroke, tally::Tally};
+use super::{
+    conditions::Conditions, proxy::Proxy, schema, settle::until_settled, stroke::Stroke, tally::Tally,
+};
 use crate::{
     sink::Sink,
     source::Source,

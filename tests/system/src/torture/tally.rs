@@ -71,7 +71,10 @@ impl Tally {
             ("loads committed", self.loads.to_string()),
             ("tables compared, value by value", self.tables_compared.to_string()),
             ("rows compared", self.rows_compared.to_string()),
-            ("tables halted with a reason, and taken anew as it says", self.halts.values().sum::<u64>().to_string()),
+            (
+                "tables halted with a reason, and taken anew as it says",
+                self.halts.values().sum::<u64>().to_string(),
+            ),
             ("**rounds with a difference**", format!("**{}**", self.different)),
             ("versions of rows looked at while it went on", self.versions_seen.to_string()),
             ("versions seen to fall for a moment (replays after a crash)", self.version_falls.to_string()),
