@@ -113,9 +113,7 @@ impl Arena {
                 self.sink.up()
             }
             Stroke::Fault(fault) => self.sink.inject(fault),
-            Stroke::Seam { seam, table } => {
-                seam.strike(*table, &self.postgres.url("postgres"), &self.sink).await
-            }
+            Stroke::Seam { seam, table } => seam.strike(*table, self).await,
             Stroke::Freeze => self.freeze().await,
         }
     }

@@ -11,7 +11,7 @@ use super::{
     arena::{Arena, DATABASE},
     schema::{SEAM_COLUMNS, SEAMS, seam},
 };
-use crate::{sink::Sink, source::Source, wait};
+use crate::{source::Source, wait};
 
 /// One such deed, on one of the tables for it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -57,15 +57,18 @@ impl Seam {
     }
 
     /// A server or a StarRocks that is away now is left alone.
-    pub(super) async fn strike(self, table: u32, url: &str, sink: &Sink) -> Result<()> {
+    pub(super) async fn strike(self, table: u32, arena: &Arena) -> Result<()> {
         if let Some(statement) = self.at_the_sink(table) {
             // The target may be gone already, or have been changed in the same way.
-            drop(sink.rows(&statement).await);
+            drop(arena.sink.rows(&statement).await);
             return Ok(());
         }
-        let source = Source::connect(url).await?;
+        let source = Source::connect(&arena.postgres.url("postgres")).await?;
         // A writer may hold one of the tables and wait for the other.
         drop(source.run(&self.at_the_source(table)).await);
+        if arena.in_one_step {
+            drop(source.run(&format!("ALTER TABLE {} REPLICA IDENTITY FULL", seam(table))).await);
+        }
         Ok(())
     }
 
@@ -105,33 +108,34 @@ impl Seam {
 
 /// Does what the fault of a halted table says, statement by statement.
 pub(super) async fn follow(arena: &Arena, fault: &Fault) -> Result<()> {
-    if !fault.fix.contains(TAKE_ANEW) {
-        return rename_back(arena, fault).await;
-    }
-    let at_the_sink = between(&fault.fix, "in StarRocks run ", "; when the job has made")?;
-    for statement in at_the_sink.split(" and then ") {
-        let statement = statement.replacen('`', &format!("`{DATABASE}`.`"), 1);
+    for statement in at_the_sink(fault)? {
         arena.sink.rows(&statement).await.with_context(|| statement.clone())?;
     }
-    wait::until("the table is taken anew", async || {
+    wait::until("the table flows again", async || {
         let faults = arena.worker().status().await?.faults;
-        Ok((!faults.iter().any(|other| other.table == fault.table)).then_some(()))
+        let stands = |other: &Fault| (&other.table, &other.reason) == (&fault.table, &fault.reason);
+        Ok((!faults.iter().any(stands)).then_some(()))
     })
     .await?;
     let source = Source::connect(&arena.postgres.url("postgres")).await?;
     for statement in between(&fault.fix, "run at the source ", " so that every row")?.split(" and then ") {
+        // Where the key is not known the sentence calls it k.
         let statement = statement.split(" (of a partitioned").next().unwrap_or_default();
-        source.run(statement).await.with_context(|| statement.to_owned())?;
+        let statement =
+            statement.split(", k being").next().unwrap_or_default().replace("SET k = k", "SET id = id");
+        source.run(&statement).await.with_context(|| statement.clone())?;
     }
     Ok(())
 }
 
-const TAKE_ANEW: &str = "take the table anew";
-
-/// A column of the target that was renamed gets its name back.
-async fn rename_back(arena: &Arena, fault: &Fault) -> Result<()> {
-    let name = fault.table.strip_prefix("public.").context("a table of the seams")?;
-    arena.sink.rows(&format!("ALTER TABLE `{DATABASE}`.`{name}` RENAME COLUMN w TO v")).await.map(drop)
+/// A target is taken away, with what is noted of it; or a column that was renamed gets its name back.
+fn at_the_sink(fault: &Fault) -> Result<Vec<String>> {
+    if !fault.fix.contains("take the table anew") {
+        let name = fault.table.strip_prefix("public.").context("a table of the seams")?;
+        return Ok(vec![format!("ALTER TABLE `{DATABASE}`.`{name}` RENAME COLUMN w TO v")]);
+    }
+    let statements = between(&fault.fix, "in StarRocks run ", "; when the job has made")?.split(" and then ");
+    Ok(statements.map(|statement| statement.replacen('`', &format!("`{DATABASE}`.`"), 1)).collect())
 }
 
 fn between<'a>(text: &'a str, from: &str, to: &str) -> Result<&'a str> {
