@@ -160,9 +160,11 @@ impl Arena {
         self.worker.process().freeze()?;
         let elsewhere = self.through.clone().on_free_ports()?.elsewhere()?;
         let mut second = Worker::start(&elsewhere)?;
-        let settled = timeout(TAKEOVER, until_settled(&second)).await;
+        // One wait is shorter than what a successor waits for.
+        let settling = async { while until_settled(&second).await.is_err() {} };
+        let settled = timeout(TAKEOVER, settling).await;
         self.worker.process().wake()?;
-        settled.context("the successor never came to load")??;
+        settled.context("the successor never came to load")?;
         sleep(MOMENT).await;
         self.keep_what_was_said();
         std::mem::swap(&mut self.worker, &mut second);
