@@ -84,6 +84,7 @@ async fn correct(
     let uid = &job.identity.uid;
     match applier.sent.next(uid, object.kind, plan_of(planned), &differences, Instant::now()) {
         Next::Leave => Ok(differences),
+        Next::Wait => Ok(Vec::new()),
         Next::Send => send(applier, job, object.kind, planned).await,
     }
 }

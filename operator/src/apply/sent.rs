@@ -32,8 +32,10 @@ struct Echo {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Next {
     Send,
-    /// It is as it was made of the plan, or was put back a moment ago.
+    /// Others made it so: as the answer showed it, or again after it was put back.
     Leave,
+    /// It was sent a moment ago, and the watch may not show that yet.
+    Wait,
 }
 
 impl Sent {
@@ -69,10 +71,12 @@ impl Sent {
 impl Echo {
     fn next(&self, differences: &[String], now: Instant) -> Next {
         let is_as_answered = !self.altered.is_empty() && self.altered == differences;
-        if is_as_answered || now.saturating_duration_since(self.at) < self.pause() {
-            Next::Leave
-        } else {
-            Next::Send
+        let is_resting = now.saturating_duration_since(self.at) < self.pause();
+        match (is_as_answered, is_resting) {
+            (true, _) => Next::Leave,
+            (false, false) => Next::Send,
+            (false, true) if self.times > 1 => Next::Leave,
+            (false, true) => Next::Wait,
         }
     }
 
@@ -105,6 +109,15 @@ mod tests {
         assert_eq!(next("p", &[".replicas is 0".to_owned()], 9_000), Next::Send, "another difference");
         sent.forget("u");
         assert_eq!(next("p", &mirrored, 0), Next::Send);
+    }
+
+    #[test]
+    fn a_watch_that_does_not_show_what_was_sent_yet_blames_nobody() {
+        let (sent, now) = (Sent::default(), Instant::now());
+        sent.sent("u", Kind::Deployment, "p", Vec::new(), now);
+        let old = [".spec.replicas is 0".to_owned()];
+        assert_eq!(sent.next("u", Kind::Deployment, "p", &old, now), Next::Wait);
+        assert_eq!(sent.next("u", Kind::Deployment, "p", &old, now + FIRST_PAUSE), Next::Send);
     }
 
     #[test]
