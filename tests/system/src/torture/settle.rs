@@ -47,7 +47,7 @@ pub(super) async fn settle(arena: &mut Arena) -> Result<u64> {
 async fn equal_or_halted(arena: &Arena) -> Result<Vec<Fault>> {
     wait::until("every table is equal, or halted with a reason", async || {
         let before = until_settled(arena.worker()).await?;
-        if !(arena.in_one_step && !before.is_empty()) {
+        if !arena.in_one_step || before.is_empty() {
             flowing_are_equal(arena, &before).await?;
         }
         let after = halted(&arena.worker().status().await?)?;
