@@ -1,7 +1,7 @@
 //! What one row costs on its way through the worker, step by step, against the plain way to do the same.
 //!
 //! Both take turns within one run, so what else the machine does falls on both, and the ratio means something.
-//! The row is that of the backlog in BENCHMARKS.md: seven columns.
+//! The row is that of the backlog in docs/benchmarks.md: seven columns.
 
 mod ours;
 mod plain;
