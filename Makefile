@@ -11,7 +11,7 @@ GIANT ?=
 REPORT ?= target/soak.md
 TESTBED = $(RELEASE) --quiet && target/release/testbed
 
-.PHONY: help demo test bench soak fuzz check cluster-up cluster-down images crd
+.PHONY: help demo test bench soak fuzz check cluster-up cluster-down images crd docs
 
 help:            ## this list
 	@sed -n 's/^\([a-z-]*\): .*## */\1\t/p' Makefile | expand -t 16
@@ -77,3 +77,6 @@ images:          ## container images as archives, in target/images
 
 crd:             ## write the CRD from its types
 	$(CARGO) run --package crds --bin crd
+
+docs:            ## write the generated parts of docs/ from the code
+	WRITE_DOCS=1 $(CARGO) test --quiet --workspace --lib -- docs_

@@ -109,6 +109,14 @@ mod tests {
     use super::*;
 
     #[test]
+    fn docs_tell_every_metric() {
+        let metrics = Metrics::new();
+        metrics.reconciled(true, Duration::ZERO);
+        let table = testbed::docs::metrics(&metrics.render().unwrap());
+        testbed::docs::is_current("metrics.md", "operator", &table).unwrap();
+    }
+
+    #[test]
     fn a_job_is_counted_in_one_stage_at_a_time() {
         let metrics = Metrics::new();
         metrics.staged("a", Some(Stage::Pending));

@@ -234,4 +234,6 @@ fn short_hash(value: &Value) -> String {
 }
 
 #[cfg(test)]
+mod reference;
+#[cfg(test)]
 mod tests;

@@ -2,12 +2,14 @@
 //!
 //! - [`postgres`]: private PostgreSQL servers, any number of them.
 //! - [`kubernetes`]: a whole Kubernetes cluster in namespaces of its own.
+//! - [`docs`]: whether generated parts of the documentation are current.
 //! - [`image`]: container images made from release binaries, without Docker.
 //!
 //! Everything here is blocking and belongs to whoever started it: when that value is dropped, or its process ends
 //! in whatever way, the [`leash`] removes processes, folders and all the rest.
 
 pub mod certificate;
+pub mod docs;
 pub mod forward;
 pub mod image;
 pub mod kubernetes;

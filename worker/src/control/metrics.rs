@@ -248,3 +248,6 @@ impl Page<'_> {
         metric.encode_histogram::<NoLabels>(durations.sum, durations.count, &buckets, None)
     }
 }
+
+#[cfg(test)]
+mod tests;
