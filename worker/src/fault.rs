@@ -6,7 +6,7 @@ use std::fmt;
 
 use crds::Reason;
 
-pub use self::anew::{send_again, take_anew, take_anew_by_name};
+pub use self::anew::{send_again, take_all_anew, take_anew, take_anew_by_name};
 use crate::table::TableName;
 
 /// One fault: where, why, what is wrong, and what to do. It never holds row values or credentials.

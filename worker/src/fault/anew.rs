@@ -14,6 +14,18 @@ pub fn take_anew_by_name(name: &TableName) -> String {
     sentence(name, None)
 }
 
+/// The same for every table of a job that forgets its past by `forget`. That comes last: the job begins again with it,
+/// and must find no row of before.
+pub fn take_all_anew(forget: &str) -> String {
+    format!(
+        "take every table anew: in StarRocks' target database run for each, t being its target, \
+         DROP TABLE IF EXISTS `t` FORCE and then DELETE FROM `dbmazz_tables` WHERE `target` = 't', and after all of \
+         them {forget}; when the job has made the targets again, run at the source for each table, t being its name and \
+         k a column of its key, ALTER TABLE t REPLICA IDENTITY FULL (of a partitioned table on each partition) and then \
+         UPDATE t SET k = k so that every row is sent again, large values too; the replica identity may be set back then"
+    )
+}
+
 /// What makes PostgreSQL send every row whole again, into a target that is there.
 pub fn send_again(table: &Table) -> String {
     let key = table.key.first().and_then(|place| table.columns.get(*place));

@@ -1,18 +1,23 @@
 //! All parts of one round, and the strokes that fall on them.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use anyhow::{Context, Result};
 use serde_json::json;
 use testbed::postgres::{Postgres, PostgresOptions};
-use tokio::time::{Instant, sleep, timeout};
+use tokio::{
+    sync::RwLock,
+    time::{Instant, sleep, timeout},
+};
 
 use super::{
-    conditions::Conditions, proxy::Proxy, schema, settle::until_settled, stroke::Stroke, tally::Tally,
+    conditions::Conditions, proxy::Proxy, schema, set_back, settle::until_settled, stroke::Stroke,
+    tally::Tally,
 };
 use crate::{
     sink::Sink,
     source::Source,
+    wait,
     worker::{Settings, Worker},
 };
 
@@ -40,6 +45,8 @@ pub(super) struct Arena {
     pub(super) tally: Tally,
     /// One halted table stops all.
     pub(super) in_one_step: bool,
+    /// Held by each writer for one transaction, and by whoever wants quiet.
+    pub(super) gate: Arc<RwLock<()>>,
 }
 
 impl Arena {
@@ -78,6 +85,7 @@ impl Arena {
             said,
             tally,
             in_one_step: conditions.in_one_step,
+            gate: Arc::default(),
         })
     }
 
@@ -115,6 +123,10 @@ impl Arena {
             Stroke::Fault(fault) => self.sink.inject(fault),
             Stroke::Seam { seam, table } => seam.strike(*table, self).await,
             Stroke::Freeze => self.freeze().await,
+            Stroke::SetBack { later, killed } => {
+                let gate = Arc::clone(&self.gate);
+                set_back::strike(self, &gate, *later, *killed).await
+            }
         }
     }
 
@@ -154,15 +166,19 @@ impl Arena {
         Ok(())
     }
 
-    /// The first sleeps with whatever it was about to send, and wakes beside its successor.
+    /// The first sleeps with whatever it was about to send, and wakes beside its successor. The source is written to
+    /// for a moment on both sides of the wait, which takes minutes: all that would only have to be caught up with.
     async fn freeze(&mut self) -> Result<()> {
         self.keep_what_was_said();
         self.worker.process().freeze()?;
+        sleep(MOMENT).await;
+        let quiet = Arc::clone(&self.gate).write_owned().await;
         let elsewhere = self.through.clone().on_free_ports()?.elsewhere()?;
         let mut second = Worker::start(&elsewhere)?;
         // One wait is shorter than what a successor waits for.
         let settling = async { while until_settled(&second).await.is_err() {} };
         let settled = timeout(TAKEOVER, settling).await;
+        drop(quiet);
         self.worker.process().wake()?;
         settled.context("the successor never came to load")?;
         sleep(MOMENT).await;
@@ -205,6 +221,27 @@ impl Arena {
             self.postgres.stop()?
         }
         self.postgres.start_again()
+    }
+
+    pub(super) fn end_worker(&mut self) -> Result<()> {
+        self.keep_what_was_said();
+        self.worker.process().kill()
+    }
+
+    pub(super) fn start_worker(&mut self) -> Result<()> {
+        self.worker = Worker::start(&self.through)?;
+        Ok(())
+    }
+
+    /// Everything that was written up to now.
+    pub(super) async fn until_confirmed(&self) -> Result<()> {
+        let source = Source::connect(&self.postgres.url("postgres")).await?;
+        let now = source.value("SELECT pg_current_wal_insert_lsn()").await?.unwrap_or_default();
+        let confirmed = format!("SELECT bool_and(confirmed_flush_lsn >= '{now}') FROM pg_replication_slots");
+        wait::until("everything is confirmed", async || {
+            Ok((source.value(&confirmed).await?.as_deref() == Some("t")).then_some(()))
+        })
+        .await
     }
 
     fn keep_what_was_said(&mut self) {

@@ -16,6 +16,7 @@ pub mod proxy;
 pub mod round;
 mod schema;
 mod seam;
+mod set_back;
 mod settle;
 mod statement;
 mod stroke;

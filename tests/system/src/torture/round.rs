@@ -28,7 +28,7 @@ use super::{
     versions::Versions,
     writer::Writer,
 };
-use crate::{verify, wait};
+use crate::verify;
 
 /// What one round does.
 #[derive(Debug, Clone)]
@@ -79,7 +79,8 @@ pub async fn run(plan: &Plan) -> Result<Tally> {
 }
 
 async fn rounds(plan: &Plan, arena: &mut Arena) -> Result<Tally> {
-    let (stop, gate, transactions) = (CancellationToken::new(), Arc::default(), Arc::new(AtomicU64::new(0)));
+    let (stop, gate) = (CancellationToken::new(), Arc::clone(&arena.gate));
+    let transactions = Arc::new(AtomicU64::new(0));
     let mut writers = JoinSet::new();
     for number in 0..plan.writers {
         let seed = plan.seed.wrapping_mul(1000) + number;
@@ -111,6 +112,9 @@ async fn strike(plan: &Plan, arena: &mut Arena, gate: &RwLock<()>, versions: &mu
         }
         let stroke = Stroke::next(&mut random, plan.means);
         arena.strike(&stroke).await.with_context(|| format!("at stroke {number}, {stroke:?}"))?;
+        if matches!(stroke, Stroke::SetBack { .. }) {
+            versions.forget();
+        }
         if number % LOOK_AFTER == 0 {
             let _quiet = gate.write().await;
             equal(arena).await.with_context(|| format!("after stroke {number}, {stroke:?}"))?;
@@ -129,13 +133,7 @@ async fn equal(arena: &mut Arena) -> Result<()> {
 async fn compare(plan: &Plan, arena: &mut Arena, versions: &mut Versions) -> Result<()> {
     equal(arena).await?;
     // What is equal may still be followed by the same again: until everything is confirmed.
-    let source = crate::source::Source::connect(&arena.postgres.url("postgres")).await?;
-    let now = source.value("SELECT pg_current_wal_insert_lsn()").await?.unwrap_or_default();
-    let confirmed = format!("SELECT bool_and(confirmed_flush_lsn >= '{now}') FROM pg_replication_slots");
-    wait::until("everything is confirmed", async || {
-        Ok((source.value(&confirmed).await?.as_deref() == Some("t")).then_some(()))
-    })
-    .await?;
+    arena.until_confirmed().await?;
     arena.sink.until_quiet().await?;
     verify::run(&arena.direct, &["--patience", "5s"]).await?.rows()?;
     versions.sample(&arena.sink, DATABASE).await?;

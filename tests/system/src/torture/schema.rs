@@ -63,6 +63,15 @@ pub(super) fn schema() -> String {
     format!("{SCHEMA}{}", small.chain(seams).collect::<String>())
 }
 
+/// A column of the key of a table.
+pub(super) fn key_of(table: &str) -> &'static str {
+    match table {
+        "parts" => "region",
+        "tokens" => "u",
+        _ => "id",
+    }
+}
+
 /// As faults name it.
 pub(super) fn full_name(table: &str) -> String {
     if table.contains('.') { table.to_owned() } else { format!("public.{table}") }

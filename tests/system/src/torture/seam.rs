@@ -138,7 +138,7 @@ fn at_the_sink(fault: &Fault) -> Result<Vec<String>> {
     Ok(statements.map(|statement| statement.replacen('`', &format!("`{DATABASE}`.`"), 1)).collect())
 }
 
-fn between<'a>(text: &'a str, from: &str, to: &str) -> Result<&'a str> {
+pub(super) fn between<'a>(text: &'a str, from: &str, to: &str) -> Result<&'a str> {
     let (_, rest) = text.split_once(from).with_context(|| format!("no {from:?} in {text}"))?;
     Ok(rest.split_once(to).with_context(|| format!("no {to:?} in {text}"))?.0)
 }

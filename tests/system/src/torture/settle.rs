@@ -43,8 +43,20 @@ pub(super) async fn settle(arena: &mut Arena) -> Result<u64> {
     bail!("a table is halted whatever is done: {:?}", until_settled(arena.worker()).await?)
 }
 
-/// A table may be found wrong a moment before the worker has looked at it, so both are asked until they agree.
+/// A worker that is behind is waited for as long as it loads.
 async fn equal_or_halted(arena: &Arena) -> Result<Vec<Fault>> {
+    let mut loads = arena.loads()?;
+    for _ in 0..TURNS {
+        match look(arena).await {
+            Err(_) if arena.loads()? > loads => loads = arena.loads()?,
+            outcome => return outcome,
+        }
+    }
+    look(arena).await
+}
+
+/// A table may be found wrong a moment before the worker has looked at it, so both are asked until they agree.
+async fn look(arena: &Arena) -> Result<Vec<Fault>> {
     wait::until("every table is equal, or halted with a reason", async || {
         let before = until_settled(arena.worker()).await?;
         if !arena.in_one_step || before.is_empty() {

@@ -36,6 +36,8 @@ pub(super) enum Stroke {
     Seam { seam: Seam, table: u32 },
     /// SIGSTOP of the worker while a successor without its notes takes over; then it wakes.
     Freeze,
+    /// The data of PostgreSQL is that of a moment before, on the same timeline; the worker lives, or is killed meanwhile.
+    SetBack { later: Duration, killed: bool },
 }
 
 /// Which strokes may fall.
@@ -51,12 +53,21 @@ pub struct Means {
     pub seams: bool,
     /// Workers are stopped for as long as a successor needs, which is minutes.
     pub freezes: bool,
+    /// What takes minutes, or begins all tables anew, comes often.
+    pub rare_often: bool,
 }
 
 impl Means {
-    pub const ALL: Self = Self { kills: true, restarts: true, orphans: true, seams: true, freezes: true };
-    pub const NONE: Self =
-        Self { kills: false, restarts: false, orphans: false, seams: false, freezes: false };
+    pub const ALL: Self =
+        Self { kills: true, restarts: true, orphans: true, seams: true, freezes: true, rare_often: false };
+    pub const NONE: Self = Self {
+        kills: false,
+        restarts: false,
+        orphans: false,
+        seams: false,
+        freezes: false,
+        rare_often: false,
+    };
 }
 
 /// Stages of a load at which a worker is killed.
@@ -70,6 +81,12 @@ impl Stroke {
 
     /// The next stroke: two of three are kills, when there are kills.
     pub(super) fn next(random: &mut Rng, means: Means) -> Self {
+        if means.rare_often
+            && random.u8(..6) == 0
+            && let Some(rare) = Self::rare(random, means)
+        {
+            return rare;
+        }
         if means.kills && random.u8(..3) < 2 { Self::kill(random, means) } else { Self::other(random, means) }
     }
 
@@ -84,6 +101,17 @@ impl Stroke {
         }
     }
 
+    /// Each takes long, or begins all tables anew.
+    fn rare(random: &mut Rng, means: Means) -> Option<Self> {
+        match random.bool() {
+            true => means.freezes.then_some(Self::Freeze),
+            false => means.restarts.then(|| Self::SetBack {
+                later: millis(random, 500, 3000),
+                killed: means.kills && random.bool(),
+            }),
+        }
+    }
+
     fn other(random: &mut Rng, means: Means) -> Self {
         let source = random.bool();
         match random.u8(..21) {
@@ -91,8 +119,10 @@ impl Stroke {
                 let (seam, table) = Seam::next(random);
                 Self::Seam { seam, table }
             }
-            // Each takes minutes.
-            20 if means.freezes && random.u8(..6) == 0 => Self::Freeze,
+            20 => match random.u8(..3) {
+                0 => Self::rare(random, means).unwrap_or_else(|| Self::Fault(fault(random))),
+                _ => Self::Fault(fault(random)),
+            },
             0 if means.restarts => Self::Restart { crash: random.bool() },
             1 if means.kills => Self::Terminate,
             2 | 3 => Self::EndWalsender,
@@ -169,7 +199,11 @@ mod tests {
             let stroke = Stroke::next(&mut random, Means::NONE);
             let is_unwanted = matches!(
                 stroke,
-                Stroke::Restart { .. } | Stroke::Terminate | Stroke::Seam { .. } | Stroke::Freeze
+                Stroke::Restart { .. }
+                    | Stroke::Terminate
+                    | Stroke::Seam { .. }
+                    | Stroke::Freeze
+                    | Stroke::SetBack { .. }
             );
             assert!(!stroke.is_kill() && !is_unwanted, "{stroke:?}");
         }

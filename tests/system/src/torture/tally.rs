@@ -118,6 +118,7 @@ fn name(stroke: &Stroke) -> String {
         Stroke::SinkDown { part, .. } => format!("StarRocks' {part} down"),
         Stroke::Seam { seam, .. } => seam.name().to_owned(),
         Stroke::Freeze => "worker stopped while a successor takes over, then woken".to_owned(),
+        Stroke::SetBack { .. } => "PostgreSQL set back in time on its timeline".to_owned(),
         Stroke::Fault(fault) => {
             let action = &fault["action"];
             let action = action.as_str().or_else(|| action.as_object()?.keys().next().map(String::as_str));

@@ -47,6 +47,11 @@ impl Versions {
         Ok(())
     }
 
+    /// After the source was set back: its positions come again.
+    pub(super) fn forget(&mut self) {
+        self.rows.clear();
+    }
+
     fn see(&mut self, row: (usize, String), version: i64) {
         let seen = self.rows.entry(row).or_default();
         self.falls += u64::from(version < seen.last);

@@ -192,9 +192,23 @@ async fn a_server_that_was_set_back_in_time_is_a_gap() -> Result<()> {
     assert!(fault.halted && fault.message.contains("set back in time"), "{}", fault.message);
     worker.process().kill()?;
     rig.source = Source::connect(&rig.postgres.url("postgres")).await?;
-    let (_worker, fault) = halts(&rig, "ReplicationGap").await?;
+    let (mut worker, fault) = halts(&rig, "ReplicationGap").await?;
     assert!(fault.message.contains("set back in time"), "{}", fault.message);
-    Ok(())
+    // As the fault says: the target first, then what is noted of it, then the job's past.
+    assert!(fault.fix.contains("take every table anew"), "{}", fault.fix);
+    for statement in [
+        "DROP TABLE IF EXISTS `app`.`t` FORCE",
+        "DELETE FROM `app`.`dbmazz_tables` WHERE `target` = 't'",
+        "DELETE FROM `app`.dbmazz_jobs WHERE slot LIKE '%-dbmazz_slot'",
+    ] {
+        let said = statement.replace("`app`.", "");
+        assert!(fault.fix.contains(&said), "{said} in {}", fault.fix);
+        rig.sink.rows(statement).await?;
+    }
+    worker.until_ready().await?;
+    rig.source.run("ALTER TABLE t REPLICA IDENTITY FULL").await?;
+    rig.source.run("UPDATE t SET id = id").await?;
+    rig.until_table_equal("t").await.map(drop)
 }
 
 #[tokio::test(flavor = "multi_thread")]

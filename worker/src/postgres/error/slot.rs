@@ -5,7 +5,7 @@ use crds::Reason;
 use super::source_retry;
 use crate::{
     config::SourceConfig,
-    fault::{Fault, Part},
+    fault::{Fault, Part, take_all_anew},
     lsn::Lsn,
     postgres::sql,
 };
@@ -38,14 +38,16 @@ pub(super) fn begin_anew(config: &SourceConfig) -> String {
 }
 
 pub(in crate::postgres) fn gap(config: &SourceConfig, problem: &str) -> Fault {
+    let forget = forget(config);
     Fault::halt(
         Part::Source,
         Reason::ReplicationGap,
         format!("changes may be missing behind replication slot {}: {problem}", config.slot),
         format!(
-            "compare the tables, or copy them anew; then let the job go on from where the slot is by running, in \
-             StarRocks' target database, {} (or, if this is another job, give it a slot name of its own)",
-            forget(config)
+            "compare the tables with dbmazz verify; if they are equal, let the job go on from where the slot is by \
+             running, in StarRocks' target database, {forget}; else {} (or, if this is another job, give it a slot name \
+             of its own)",
+            take_all_anew(&forget)
         ),
     )
 }

@@ -45,6 +45,9 @@ struct Arguments {
     /// Leave the columns of tables as they are
     #[arg(long)]
     no_columns: bool,
+    /// Strokes that take minutes, or begin all tables anew, come often
+    #[arg(long)]
+    rare: bool,
     /// More variables for the worker: NAME=VALUE
     #[arg(long)]
     with: Vec<String>,
@@ -62,7 +65,7 @@ impl Arguments {
         let variables = self.with.iter().filter_map(|pair| pair.split_once('='));
         plan.conditions.variables.extend(variables.map(|(name, value)| (name.to_owned(), value.to_owned())));
         Plan {
-            means: Means { orphans: !self.no_orphans, ..Means::ALL },
+            means: Means { orphans: !self.no_orphans, rare_often: self.rare, ..Means::ALL },
             switches: Switches { columns: !self.no_columns, ..plan.switches },
             ..plan
         }
