@@ -67,6 +67,9 @@ fn labels(text: &str, name: &str) -> String {
 }
 
 #[cfg(test)]
+mod pages;
+
+#[cfg(test)]
 mod tests {
     use super::*;
 

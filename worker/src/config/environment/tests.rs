@@ -1,21 +1,43 @@
 //! One row for each variable of the contract.
 
-use std::collections::HashMap;
+use std::{
+    cell::RefCell,
+    collections::{BTreeSet, HashMap},
+    fs,
+};
 
 use proptest::prelude::*;
 
 use super::*;
 use crate::config::TlsMode;
 
-/// The least that describes a job, changed by `changes`.
+/// The least that describes a job.
+const LEAST: [(&str, &str); 3] =
+    [("SOURCE_URL", "postgres://u:hunter2@pg/app"), ("SINK_URL", "fe"), ("SINK_DATABASE", "app")];
+
+/// The same, changed by `changes`.
 fn job(changes: &[(&str, &str)]) -> Result<JobConfig, ConfigError> {
-    let least = [("SOURCE_URL", "postgres://u:hunter2@pg/app"), ("SINK_URL", "fe"), ("SINK_DATABASE", "app")];
-    let variables: HashMap<&str, &str> = least.iter().chain(changes).copied().collect();
+    let variables: HashMap<&str, &str> = LEAST.iter().chain(changes).copied().collect();
     read(|name| variables.get(name).map(|value| (*value).to_owned()))
 }
 
 fn tables_of(job: &JobConfig) -> Vec<String> {
     job.source.tables.iter().map(ToString::to_string).collect()
+}
+
+#[test]
+fn docs_name_every_variable() {
+    let asked = RefCell::new(BTreeSet::new());
+    let least: HashMap<&str, &str> = LEAST.into_iter().collect();
+    let variables = |name: &str| {
+        asked.borrow_mut().insert(name.strip_suffix("_FILE").unwrap_or(name).to_owned());
+        least.get(name).map(|value| (*value).to_owned())
+    };
+    read(variables).unwrap();
+    let page = fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/configuration.md")).unwrap();
+    let is_named = |name: &String| page.contains(&format!("`{name}`")) || page.contains(&format!("${name}/"));
+    let missing: Vec<_> = asked.into_inner().into_iter().filter(|name| !is_named(name)).collect();
+    assert!(missing.is_empty(), "docs/configuration.md does not name {missing:?}");
 }
 
 #[test]
