@@ -228,6 +228,11 @@ Worker {
         remedy: "Take the table anew with the statements that the message gives.",
         by_itself: LOOK_KEPT,
     },
+    /// Another job loads into the same target table.
+    TargetShared {
+        remedy: "Leave the table out of one of the two jobs; to have it in this one, take it anew then, with the statements that the message gives.",
+        by_itself: LOOK_KEPT,
+    },
     /// A target table exists and does not fit the source table.
     TargetIncompatible {
         remedy: "Change the target as the message says, or take the table anew. Where StarRocks is too old for `consistency: Transaction`, upgrade it or set `Row`.",

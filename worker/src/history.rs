@@ -8,13 +8,17 @@
 //! not know is kept as it is.
 
 mod identity;
+mod owner;
 
 use std::collections::HashMap;
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-pub use self::identity::{Difference, Membership, Published, SourceIdentity, TargetIdentity};
+pub use self::{
+    identity::{Difference, Membership, Published, SourceIdentity, TargetIdentity},
+    owner::Owner,
+};
 
 use crate::{
     lsn::Lsn,
@@ -46,6 +50,9 @@ pub struct History {
     /// What the catalogue showed of its columns when this was written. None: not known.
     #[serde(default, deserialize_with = "identity::legible", skip_serializing_if = "Option::is_none")]
     pub look: Option<Look>,
+    /// Who loads into the target. None: written by a version that did not say.
+    #[serde(default, deserialize_with = "identity::legible", skip_serializing_if = "Option::is_none")]
+    pub owner: Option<Owner>,
     /// What other versions of the worker know of it.
     #[serde(flatten)]
     pub others: Map<String, Value>,
@@ -89,7 +96,8 @@ impl History {
     /// earlier job of this name.
     #[must_use]
     pub fn of_an_earlier_job(&self) -> Self {
-        Self { source: None, sink: None, whole: Some(false), from: None, left: None, ..self.clone() }
+        let (source, sink, from, left, owner) = (None, None, None, None, None);
+        Self { source, sink, whole: Some(false), from, left, owner, ..self.clone() }
     }
 
     /// Whether it would be written as this one is.

@@ -14,6 +14,7 @@ mod system {
     mod publications;
     mod rig;
     mod secrets;
+    mod shared_targets;
     mod slots;
     mod standby;
     mod standing;

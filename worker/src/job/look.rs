@@ -17,7 +17,7 @@ use crate::{
     history::Noted,
     postgres,
     progress::{Progress, Stage},
-    starrocks::{self, Shown, Verdict},
+    starrocks::{self, Claimant, Shown, Verdict},
     table::{Table, TableId, TableName},
 };
 
@@ -35,6 +35,8 @@ const ANOTHER_TRY: Duration = Duration::from_secs(30);
 #[derive(Debug)]
 pub(super) struct Look<'a> {
     pub(super) config: &'a JobConfig,
+    /// Who the job is to others that load into its targets.
+    pub(super) claimant: Claimant,
     pub(super) progress: &'a Progress,
     pub(super) noted: Noted,
     /// In the way at the source.
@@ -110,9 +112,11 @@ impl Look<'_> {
         if self.is_forgotten().await {
             return true;
         }
-        let JobConfig { sink, job, .. } = self.config;
+        let sink = &self.config.sink;
         let stands = |table: &Table| self.fault_of(table).is_some();
-        let Ok(verdicts) = starrocks::look(sink, job, &self.tables, stands).await else { return false };
+        let Ok(verdicts) = starrocks::look(sink, &self.claimant, &self.tables, stands).await else {
+            return false;
+        };
         self.tables.iter().zip(verdicts).any(|(table, now)| match (self.fault_of(table), now) {
             (Some(fault), Verdict::Wrong(now)) => *fault != now,
             (Some(_), Verdict::Unknown) => began.elapsed() > ANOTHER_TRY,

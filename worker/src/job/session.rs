@@ -9,10 +9,11 @@ use super::{drift, look::Look, mend::Relay, off_the_runtime, resume::Resume, str
 use crate::{
     config::{BatchConfig, Consistency, JobConfig},
     fault::{Fault, Part},
-    history::Noted,
+    history::{History, Noted},
+    past::Past,
     postgres::{self, Intake, Prepared},
     progress::{Progress, Stage},
-    starrocks::{self, Histories, Takeover, Targets},
+    starrocks::{self, Claimant, Histories, SlotIdentity, Takeover, Targets},
     table::TableName,
 };
 
@@ -39,7 +40,8 @@ pub(super) async fn run(
     let (closing, again) = (relay.seen.subscribe(), Arc::clone(&relay.again));
     let (refused, halted) = (prepared.refused.clone(), targets.halted.clone());
     let unfinished = targets.unfinished.iter().map(|(table, _)| *table).collect();
-    let look = Look { config, progress, noted, refused, halted, unfinished, tables: prepared.tables.clone() };
+    let (claimant, tables) = (claimant(config, &prepared), prepared.tables.clone());
+    let look = Look { config, claimant, progress, noted, refused, halted, unfinished, tables };
     let another = another(look, selected.clone(), resume.read_again());
     let is_whole = tokio::select! {
         ended = stream(config, (prepared, targets), closing, batch.clone(), progress, takeover, resume) => ended?,
@@ -79,15 +81,19 @@ async fn prepare(
     let past = takeover.past(&source.slot).await?;
     // Without a past the histories are those of an earlier job of this name: they say nothing of this one.
     let begins = past.is_empty();
-    let kept = if begins { Histories::new() } else { starrocks::known(&config.sink, &config.job).await? };
+    let mut kept =
+        if begins { Histories::new() } else { starrocks::known(&config.sink, &config.job).await? };
+    // What a job of the same name keeps that reads another slot is not this job's.
+    kept.retain(|_, history| is_of(history, &past, &source.slot));
     let noted = noted(&config.source.tables, &kept);
     let before = noted.clone();
     let prepared = off_the_runtime(move || postgres::prepare_noted(&source, &past, &before)).await?;
     progress.clear(&Part::Source);
     let (tables, identities) = (&prepared.tables, &prepared.identities);
-    let mut targets = starrocks::prepare(&config.sink, &config.job, tables, identities, begins).await?;
+    let claimant = claimant(config, &prepared);
+    let mut targets = starrocks::prepare(&config.sink, &claimant, tables, identities, begins).await?;
     let selected: Vec<_> = config.source.tables.iter().map(TableName::target).collect();
-    targets.leave(&kept, |target| selected.iter().any(|name| name == target), prepared.confirmed);
+    targets.leave(&kept, &claimant, |target| selected.iter().any(|name| name == target), prepared.confirmed);
     let mut in_the_way = prepared.refused.iter().chain(targets.halted.iter().map(|(_, fault)| fault));
     match in_the_way.next() {
         // A transaction cannot be followed without one of its tables.
@@ -97,6 +103,21 @@ async fn prepare(
             Ok((prepared, targets, noted))
         }
     }
+}
+
+fn claimant(config: &JobConfig, prepared: &Prepared) -> Claimant {
+    let slot =
+        SlotIdentity { system_identifier: prepared.system_identifier, slot: config.source.slot.clone() };
+    Claimant { job: config.job.clone(), slot }
+}
+
+/// Whether a history is of one of these pasts of the slot, as far as it tells.
+fn is_of(history: &History, past: &[Past], slot: &str) -> bool {
+    let own = |past: &Past| {
+        let slot = SlotIdentity { system_identifier: past.system, slot: slot.to_owned() };
+        slot.key()
+    };
+    history.owner.as_ref().is_none_or(|owner| past.iter().any(|past| own(past) == owner.slot))
 }
 
 /// What is kept of the selected tables.

@@ -63,7 +63,7 @@ pub(super) async fn stream(
     let deletes = config.sink.deletes;
     let settings = Settings { batch, buffer, deletes, holds_wal };
     let outset = Outset { settings, tables: &tables, start, durable, progress: Arc::clone(progress) };
-    let halted = std::mem::take(&mut targets.halted);
+    let mut halted = std::mem::take(&mut targets.halted);
     let unfinished = std::mem::take(&mut targets.unfinished);
     let (lease, right) = Lease::new();
     let keeper = Keeper::new(lease, Arc::clone(progress));
@@ -75,7 +75,14 @@ pub(super) async fn stream(
         };
         // Otherwise nothing was loaded, and nothing is left to do.
         let Some((won, won_in)) = won else { return Ok(true) };
-        won.keep_all(&targets, &tables).await?;
+        let shared = won.keep_all(&targets, &tables).await?;
+        match shared.first() {
+            // A transaction cannot be followed without one of its tables.
+            Some((_, fault)) if config.sink.consistency == Consistency::Transaction => {
+                return Err(fault.clone());
+            }
+            _ => halted.extend(shared),
+        }
         progress.set_stage(Stage::Cdc);
         let tenure = takeover.tenure();
         tables.iter().filter(|table| targets.is_new(table.id)).for_each(|table| resume.forget(&table.name));

@@ -11,6 +11,7 @@ use std::{
 
 use super::{
     journal::Journal,
+    owners::Claimed,
     sql::{Rows, Session, SqlError, literal, quoted},
 };
 use crate::{
@@ -34,7 +35,7 @@ pub struct SlotIdentity {
 
 impl SlotIdentity {
     /// Fits a key of StarRocks, and the name of a directory.
-    pub(super) fn key(&self) -> String {
+    pub fn key(&self) -> String {
         format!("{}-{}", self.system_identifier, self.slot)
     }
 }
@@ -147,6 +148,18 @@ const QUIET: &str = "quiet";
 const RELEASED: &str = "released";
 /// As `read` takes them.
 const COLUMNS: &str = "`slot`, `journal`, `standing`, `timeline`, `lsn`, `moment`";
+
+/// Every claim in the database, which has a table of claims.
+pub(super) async fn all(session: &mut Session, database: &str) -> Result<Vec<Claimed>, SqlError> {
+    let (database, table) = (quoted(database), quoted(CLAIMS));
+    let select = format!("SELECT {COLUMNS}, `job` FROM {database}.{table}");
+    let rows = session.run(&select, "read the claims of all jobs").await?;
+    let claimed = |row: Vec<Option<String>>| {
+        let (slot, Claim { standing, .. }) = Claim::read(&row);
+        Claimed { slot, standing, job: row.into_iter().nth(6).flatten().unwrap_or_default() }
+    };
+    Ok(rows.into_iter().map(claimed).collect())
+}
 
 async fn of_job(session: &mut Session, database: &str, job: &str) -> Result<Rows, SqlError> {
     let doing = "read the claims of the job";

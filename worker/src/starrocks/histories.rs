@@ -65,6 +65,27 @@ pub(super) async fn find(session: &mut Session, config: &SinkConfig, job: &str) 
     rows.into_iter().map(|row| entry(&row)).collect()
 }
 
+/// What every job keeps of these targets: the job, the target and its history. An illegible row is its own job's to
+/// tell of.
+pub(super) async fn of_targets(
+    session: &mut Session,
+    config: &SinkConfig,
+    targets: &[&str],
+) -> Result<Vec<(String, String, History)>, SqlError> {
+    let (database, table) = (quoted(&config.database), quoted(HISTORIES));
+    let targets: Vec<_> = targets.iter().map(|target| literal(target)).collect();
+    let select = format!(
+        "SELECT `target`, `history`, `job` FROM {database}.{table} WHERE `target` IN ({})",
+        targets.join(", ")
+    );
+    let rows = session.run(&select, "read who loads into the tables").await?;
+    let kept = |row: Vec<Option<String>>| {
+        let (target, history) = entry(&row).ok()?;
+        Some((row.into_iter().nth(2).flatten()?, target, history))
+    };
+    Ok(rows.into_iter().filter_map(kept).collect())
+}
+
 pub(super) fn entry(row: &[Option<String>]) -> Result<(String, History), Fault> {
     let text = |place: usize| row.get(place).and_then(Option::as_deref).unwrap_or_default();
     let history = serde_json::from_str(text(1)).map_err(|_| illegible(text(0)))?;

@@ -12,6 +12,7 @@
 //! last; only what concerns the data or the shape of this one table ends the load.
 
 mod attempts;
+mod begin;
 mod reports;
 
 use std::{
@@ -30,9 +31,10 @@ use super::{
     label::Label,
     life::Life,
     load::{Manner, Order},
+    owners::Claimant,
     parked::Parked,
     patience::Patience,
-    schema::{self, Targets},
+    schema,
 };
 use crate::{
     change::Aim,
@@ -57,6 +59,8 @@ pub struct Loader {
     pub(super) life: Life,
     /// Without it nothing holds loads back.
     pub(super) right: Option<Right>,
+    /// As the owner of targets that are begun.
+    pub(super) claimant: Option<Claimant>,
     /// Waits are cut to this; only tests cut them.
     pub(super) longest_wait: Duration,
 }
@@ -78,6 +82,7 @@ impl Loader {
             journal,
             life: Life::begin(),
             right: None,
+            claimant: None,
             longest_wait: Duration::MAX,
         }
     }
@@ -86,6 +91,12 @@ impl Loader {
     #[must_use]
     pub(super) fn with_parked(self, parked: Parked) -> Self {
         Self { parked, ..self }
+    }
+
+    /// Notes this job as the owner of targets that it begins.
+    #[must_use]
+    pub(super) fn owning(self, claimant: Claimant) -> Self {
+        Self { claimant: Some(claimant), ..self }
     }
 
     /// Begins no load, nor another attempt at one, without the right to.
@@ -109,19 +120,6 @@ impl Loader {
         }
         debug!(table = %table.name, %label, rows = body.rows(), bytes = body.length(), "load committed");
         Ok(Loaded { rows: body.rows(), bytes: body.length() })
-    }
-
-    /// Keeps the histories that were found not to be kept as they are. Before the first load.
-    pub async fn keep_all(&self, targets: &Targets, tables: &[Table]) -> Result<(), Fault> {
-        for table in tables.iter().filter(|table| targets.unkept.contains(&table.id)) {
-            if let Some(history) = targets.history(table.id) {
-                self.keep(&table.target, history).await?;
-            }
-        }
-        for (target, history) in &targets.left {
-            self.keep(target, history).await?;
-        }
-        Ok(())
     }
 
     /// The target is about to be emptied by ourselves, or was: until its new numbers are kept, none are.
@@ -180,7 +178,7 @@ impl Load for Loader {
             self.wait(Patience::USUAL, attempt, target).await;
         };
         info!(table = %aim.table.name, %target, "target table has the columns of the source");
-        self.keep(&aim.table.target, &history).await
+        self.keep_begun(&aim.table, &history).await
     }
 
     async fn truncate(&self, table: &Table) -> Result<(), Fault> {

@@ -26,6 +26,7 @@ mod life;
 mod load;
 mod loader;
 mod name;
+mod owners;
 mod parked;
 mod patience;
 mod schema;
@@ -44,6 +45,7 @@ pub use self::{
     claim::SlotIdentity,
     histories::{Histories, known},
     loader::Loader,
+    owners::Claimant,
     schema::{Shown, Targets, Verdict, look, prepare, show},
     takeover::{Position, Takeover, Tenure, Won},
     together::TogetherLoader,

@@ -33,6 +33,7 @@ use super::{
     claim::{CLAIMS, Claim, SlotIdentity, Standing, new_moment},
     journal::{Journal, in_use, unusable},
     loader::Loader,
+    owners::Claimant,
     parked::Parked,
     patience::Patience,
     together::checkpoint::Checkpoint,
@@ -139,7 +140,8 @@ impl Takeover {
         if attempt > 0 {
             self.progress.clear(&Part::Sink);
         }
-        let loader = self.loader(&journal).with_parked(parked);
+        let claimant = Claimant { job: self.job.clone(), slot: slot.clone() };
+        let loader = self.loader(&journal).with_parked(parked).owning(claimant);
         Won { loader, checkpoint: Checkpoint::new(slot.key(), &self.job), reached }
     }
 

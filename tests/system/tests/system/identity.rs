@@ -3,7 +3,7 @@
 
 use anyhow::{Context, Result};
 use proto::{Fault, ReloadConfigRequest};
-use system::{wait, worker::Worker};
+use system::{sink::Sink, source::Source, wait, worker::Worker};
 use testbed::postgres::{Embedded, PostgresOptions};
 
 use super::rig::{DATABASE, Rig};
@@ -22,7 +22,7 @@ async fn filled(schema: &str, tables: &str) -> Result<Rig> {
 }
 
 /// The fault of the table, which halts it.
-async fn halted(worker: &Worker, reason: &str) -> Result<Fault> {
+pub(super) async fn halted(worker: &Worker, reason: &str) -> Result<Fault> {
     let fault = worker.until_fault(reason).await?;
     anyhow::ensure!(fault.halted, "{fault:?}");
     Ok(fault)
@@ -30,21 +30,30 @@ async fn halted(worker: &Worker, reason: &str) -> Result<Fault> {
 
 /// Follows the remedy "take the table anew" to the letter.
 async fn follow_remedy(rig: &Rig, worker: &mut Worker, fault: &Fault) -> Result<()> {
+    follow_remedy_at(&rig.sink, &rig.source, worker, fault).await
+}
+
+/// The same between these two ends.
+pub(super) async fn follow_remedy_at(
+    sink: &Sink,
+    source: &Source,
+    worker: &mut Worker,
+    fault: &Fault,
+) -> Result<()> {
     let at_sink = between(&fault.fix, "in StarRocks run ", "; when the job has made")?;
     let (drop, delete) = at_sink.split_once(" and then ").context("two statements")?;
-    rig.sink
-        .rows(&format!(
-            "DROP TABLE IF EXISTS {DATABASE}.{}",
-            drop.trim_start_matches("DROP TABLE IF EXISTS ")
-        ))
-        .await?;
-    rig.sink.rows(&delete.replace("`dbmazz_tables`", &format!("{DATABASE}.dbmazz_tables"))).await?;
+    sink.rows(&format!(
+        "DROP TABLE IF EXISTS {DATABASE}.{}",
+        drop.trim_start_matches("DROP TABLE IF EXISTS ")
+    ))
+    .await?;
+    sink.rows(&delete.replace("`dbmazz_tables`", &format!("{DATABASE}.dbmazz_tables"))).await?;
     worker.until_ready().await.with_context(|| fault.fix.clone())?;
     let at_source = between(&fault.fix, "run at the source ", " so that every row")?;
     let (identity, update) = at_source.split_once(" and then ").context("two statements")?;
     let identity = identity.split(" (of").next().unwrap_or_default();
-    rig.source.run(identity).await?;
-    rig.source.run(update).await
+    source.run(identity).await?;
+    source.run(update).await
 }
 
 fn uptime(worker: &Worker) -> Result<u64> {

@@ -42,6 +42,7 @@ use super::{
     histories::{self, Histories},
     letter,
     name::{check_database, check_table},
+    owners::{self, Claimant, Rival},
     sql::{Session, SqlError, literal, quoted},
     together::{checkpoint, room, sink},
 };
@@ -81,19 +82,19 @@ impl Targets {
     }
 }
 
-/// Makes the target ready for `tables` of `job`. What stands in the way of all of them, or may pass by itself, is the
+/// Makes the target ready for `tables` of the job. What stands in the way of all of them, or may pass by itself, is the
 /// fault of the whole. Calling again is harmless, whatever was done before. `begins`: the job has no past, and what is
 /// kept under its name is of an earlier one.
 pub async fn prepare(
     config: &SinkConfig,
-    job: &str,
+    claimant: &Claimant,
     tables: &[Table],
     sources: &[SourceIdentity],
     begins: bool,
 ) -> Result<Targets, Fault> {
     check_database(&config.database)?;
     let mut session = Session::open(config).await.map_err(|error| error.fault())?;
-    let outcome = prepare_with(&mut session, config, job, tables, sources, begins).await;
+    let outcome = prepare_with(&mut session, config, claimant, tables, sources, begins).await;
     session.close().await;
     match outcome? {
         targets if targets.halted.len() < tables.len() => Ok(targets),
@@ -105,7 +106,7 @@ pub async fn prepare(
 async fn prepare_with(
     session: &mut Session,
     config: &SinkConfig,
-    job: &str,
+    claimant: &Claimant,
     tables: &[Table],
     sources: &[SourceIdentity],
     begins: bool,
@@ -120,21 +121,22 @@ async fn prepare_with(
     if in_one_step {
         check_sink(session, config).await?;
     }
-    let mut kept = histories::find(session, config, job).await?;
-    if begins {
-        kept.values_mut().for_each(|history| *history = history.of_an_earlier_job());
-    }
+    let kept = histories::find(session, config, &claimant.job).await?;
+    let names: Vec<_> = tables.iter().map(|table| table.target.as_str()).collect();
+    let rivals = owners::find(session, config, claimant, &names).await?;
     let mut targets = Targets::default();
     let mut start = Start::begin(in_one_step);
     for (table, source) in tables.iter().zip(sources) {
-        let before = kept.get(&table.target);
-        let prepared = match check_usable(config, table) {
+        let noted = kept.get(&table.target);
+        let before = noted.map(|noted| if begins { noted.of_an_earlier_job() } else { claimant.own(noted) });
+        let before = before.as_ref();
+        let prepared = match check_ours(config, table, before, &rivals) {
             Ok(()) => start.within(prepare_table(session, config, table, before)).await,
             Err(unusable) => Some(Err(unusable)),
         };
         match prepared {
             Some(Err(fault)) if fault.course == Course::Halt => targets.halted.push((table.id, fault)),
-            Some(prepared) => targets.add(table, of_source(prepared?, before, source), before),
+            Some(prepared) => targets.add(table, of_source(prepared?, before, source), noted),
             None => {
                 info!(table = %table.name, target = %table.target, "the target is not ready yet; the others begin");
                 targets.wait_for(table, before, source);
@@ -167,16 +169,19 @@ fn of_source(history: History, before: Option<&History>, now: &SourceIdentity) -
 impl Targets {
     /// Takes note of tables that have a history and are not the job's any more: what is confirmed from `at` on never
     /// comes again.
-    pub fn leave(&mut self, kept: &Histories, has: impl Fn(&str) -> bool, at: Lsn) {
-        let is_left = |(target, history): &(&String, &History)| !has(target) && history.left.is_none();
+    pub fn leave(&mut self, kept: &Histories, claimant: &Claimant, has: impl Fn(&str) -> bool, at: Lsn) {
+        let is_left = |(target, history): &(&String, &History)| {
+            !has(target) && history.left.is_none() && claimant.is_own(history)
+        };
         let left = kept.iter().filter(is_left);
         self.left.extend(
             left.map(|(target, history)| (target.clone(), History { left: Some(at), ..history.clone() })),
         );
     }
 
-    fn add(&mut self, table: &Table, history: History, before: Option<&History>) {
-        if before.is_none_or(|before| !before.is_kept_as(&history)) {
+    /// `noted`: what is kept of it, as it stands there.
+    fn add(&mut self, table: &Table, history: History, noted: Option<&History>) {
+        if noted.is_none_or(|noted| !noted.is_kept_as(&history)) {
             self.unkept.push(table.id);
         }
         self.histories.push((table.id, history));
@@ -217,6 +222,18 @@ async fn reshape_with(
     let before = kept.get(&aim.table.target);
     let history = prepare_table(session, config, &aim.table, before).await?;
     Ok(History { shapes: aim.shapes.clone(), ..history })
+}
+
+/// Whether the target can be loaded, and by nobody else.
+fn check_ours(
+    config: &SinkConfig,
+    table: &Table,
+    before: Option<&History>,
+    rivals: &[Rival],
+) -> Result<(), Fault> {
+    check_usable(config, table)?;
+    let own = before.and_then(|before| before.owner.as_ref());
+    owners::shared(table, own, rivals).map_or(Ok(()), Err)
 }
 
 /// Whether names and width of a table are such that it can be loaded the way the job loads.

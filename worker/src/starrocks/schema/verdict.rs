@@ -2,8 +2,6 @@
 //!
 //! A look never writes: what it finds is for the start of a session to act on.
 
-use std::collections::HashMap;
-
 use super::{
     difference::{next_step, still_held},
     key::primary_key,
@@ -18,6 +16,7 @@ use crate::{
     starrocks::{
         histories,
         name::check_table,
+        owners::{self, Claimant},
         sql::{Session, quoted},
     },
     table::Table,
@@ -37,12 +36,12 @@ pub enum Verdict {
 /// to what the source has.
 pub async fn look(
     config: &SinkConfig,
-    job: &str,
+    claimant: &Claimant,
     tables: &[Table],
     stand: impl Fn(&Table) -> bool,
 ) -> Result<Vec<Verdict>, Fault> {
     let mut session = Session::open(config).await.map_err(|error| error.fault())?;
-    let verdicts = look_with(&mut session, config, job, tables, stand).await;
+    let verdicts = look_with(&mut session, config, claimant, tables, stand).await;
     session.close().await;
     verdicts
 }
@@ -50,19 +49,26 @@ pub async fn look(
 async fn look_with(
     session: &mut Session,
     config: &SinkConfig,
-    job: &str,
+    claimant: &Claimant,
     tables: &[Table],
     stand: impl Fn(&Table) -> bool,
 ) -> Result<Vec<Verdict>, Fault> {
-    let kept = histories::kept(session, config, job).await?;
+    let kept = histories::kept(session, config, &claimant.job).await?;
     if kept.is_empty() {
         return Ok(vec![Verdict::Unknown; tables.len()]);
     }
     let usable = format!("USE {}", quoted(&config.database));
     session.run(&usable, "use the database").await.map_err(|error| error.fault())?;
+    let names: Vec<_> = tables.iter().map(|table| table.target.as_str()).collect();
+    let rivals = owners::find(session, config, claimant, &names).await?;
     let mut verdicts = Vec::with_capacity(tables.len());
     for table in tables {
-        verdicts.push(verdict(session, config, table, &kept, stand(table)).await?);
+        let before = kept.get(&table.target).filter(|history| claimant.is_own(history));
+        let own = before.map(|history| claimant.own(history)).and_then(|history| history.owner);
+        verdicts.push(match owners::shared(table, own.as_ref(), &rivals) {
+            Some(fault) => Verdict::Wrong(fault),
+            None => verdict(session, config, table, before, stand(table)).await?,
+        });
     }
     Ok(verdicts)
 }
@@ -71,10 +77,9 @@ async fn verdict(
     session: &mut Session,
     config: &SinkConfig,
     table: &Table,
-    kept: &HashMap<String, History>,
+    before: Option<&History>,
     stands: bool,
 ) -> Result<Verdict, Fault> {
-    let before = kept.get(&table.target);
     if let Err(unusable) = check_table(table) {
         return Ok(Verdict::Wrong(unusable));
     }

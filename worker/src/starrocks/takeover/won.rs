@@ -5,7 +5,11 @@ use super::super::{
     schema::Targets,
     together::{TogetherLoader, checkpoint::Checkpoint},
 };
-use crate::{fault::Fault, lsn::Lsn, table::Table};
+use crate::{
+    fault::Fault,
+    lsn::Lsn,
+    table::{Table, TableId},
+};
 
 /// The right to load.
 #[derive(Debug)]
@@ -17,8 +21,12 @@ pub struct Won {
 }
 
 impl Won {
-    /// Notes what was found of the targets.
-    pub async fn keep_all(&self, targets: &Targets, tables: &[Table]) -> Result<(), Fault> {
+    /// Notes what was found of the targets; gives the tables that another job began meanwhile.
+    pub async fn keep_all(
+        &self,
+        targets: &Targets,
+        tables: &[Table],
+    ) -> Result<Vec<(TableId, Fault)>, Fault> {
         self.loader.keep_all(targets, tables).await
     }
 
