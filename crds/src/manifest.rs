@@ -96,6 +96,17 @@ mod tests {
     }
 
     #[test]
+    fn the_readme_shows_the_sample() {
+        let root = concat!(env!("CARGO_MANIFEST_DIR"), "/..");
+        let readme = std::fs::read_to_string(format!("{root}/README.md")).unwrap();
+        let (_, rest) = readme.split_once("```yaml\n").unwrap();
+        let (shown, _) = rest.split_once("```").unwrap();
+        let sample = std::fs::read_to_string(format!("{root}/config/samples/replicationjob.yaml")).unwrap();
+        let [shown, sample] = [shown, &sample].map(|text| serde_saphyr::from_str::<Value>(text).unwrap());
+        assert_eq!(shown, sample);
+    }
+
+    #[test]
     fn the_full_sample_shows_every_field_of_the_spec() {
         let full = concat!(env!("CARGO_MANIFEST_DIR"), "/../config/samples/replicationjob-full.yaml");
         let sample: Value = serde_saphyr::from_str(&std::fs::read_to_string(full).unwrap()).unwrap();
