@@ -1,17 +1,20 @@
 //! The one remedy for a target whose earlier rows cannot be known: the table is taken anew, by hand.
 
-use crate::table::{Table, TableName};
+use crate::table::{Column, Kind, Table, TableName};
+
+/// Where it is not known which columns a table has.
+const WHERE_REFUSED: &str = "where PostgreSQL refuses that UPDATE, for not all columns of a table are published, set the \
+    replica identity back and add to the UPDATE c = (c::text || '')::its type for each column c that may be large";
 
 /// What a person does so that the target is made anew and every row of the source comes again. Each statement runs as
 /// it stands. First the target, so that a row that the worker finds no note of is a row of nobody.
 pub fn take_anew(table: &Table) -> String {
-    let key = table.key.first().and_then(|place| table.columns.get(*place));
-    sentence(&table.name, key.map(|column| column.name.as_str()))
+    sentence(&table.name, &send_again(table))
 }
 
 /// The same where the table's columns are not known.
 pub fn take_anew_by_name(name: &TableName) -> String {
-    sentence(name, None)
+    sentence(name, &format!("{}; {WHERE_REFUSED}", sending(name, None)))
 }
 
 /// The same for every table of a job that forgets its past by `forget`. That comes last: the job begins again with it,
@@ -22,18 +25,22 @@ pub fn take_all_anew(forget: &str) -> String {
          DROP TABLE IF EXISTS `t` FORCE and then DELETE FROM `dbmazz_tables` WHERE `target` = 't', and after all of \
          them {forget}; when the job has made the targets again, run at the source for each table, t being its name and \
          k a column of its key, ALTER TABLE t REPLICA IDENTITY FULL (of a partitioned table on each partition) and then \
-         UPDATE t SET k = k so that every row is sent again, large values too; the replica identity may be set back then"
+         UPDATE t SET k = k so that every row is sent again, large values too; the replica identity may be set back \
+         then; {WHERE_REFUSED}"
     )
 }
 
 /// What makes PostgreSQL send every row whole again, into a target that is there.
 pub fn send_again(table: &Table) -> String {
+    if table.facts.refuses_full() {
+        return writing(table);
+    }
     let key = table.key.first().and_then(|place| table.columns.get(*place));
     sending(&table.name, key.map(|column| column.name.as_str()))
 }
 
-fn sentence(name: &TableName, key: Option<&str>) -> String {
-    let (target, again) = (name.target(), sending(name, key));
+fn sentence(name: &TableName, again: &str) -> String {
+    let target = name.target();
     let noted = target.replace('\\', "\\\\").replace('\'', "\\'");
     format!(
         "take the table anew: in StarRocks run DROP TABLE IF EXISTS `{target}` FORCE and then DELETE FROM `dbmazz_tables` \
@@ -53,6 +60,38 @@ fn sending(name: &TableName, key: Option<&str>) -> String {
     )
 }
 
+/// Where the replica identity cannot be FULL. A large value that is computed anew is sent, though it is the same.
+fn writing(table: &Table) -> String {
+    let name = format!("{}.{}", identifier(&table.name.schema), identifier(&table.name.name));
+    let key = table.key.first().and_then(|place| table.columns.get(*place));
+    let key = key.map(|column| format!("{0} = {0}", identifier(&column.name)));
+    let is_of_key = |place: &usize| table.key.contains(place);
+    let columns = table.columns.iter().enumerate().filter(|(place, _)| !is_of_key(place));
+    let large = columns.filter(|(_, column)| may_be_large(column)).map(|(_, column)| {
+        let (column, kind) = (identifier(&column.name), &column.source_type);
+        format!("{column} = ({column}::text || '')::{kind}")
+    });
+    let values = key.into_iter().chain(large).collect::<Vec<_>>().join(", ");
+    format!(
+        "run at the source UPDATE {name} SET {values} so that every row is sent again, large values too (under \
+         REPLICA IDENTITY FULL PostgreSQL may refuse every update of this table, for not all of its columns are \
+         published)"
+    )
+}
+
+/// PostgreSQL may keep it beside its row, and then leaves it out of an update that does not change it.
+fn may_be_large(column: &Column) -> bool {
+    const SMALL: [&str; 6] = ["interval", "time", "uuid", "inet", "cidr", "macaddr"];
+    match column.kind {
+        _ if column.representation.expression.is_some() => false,
+        Kind::ShortText { .. } => !SMALL.iter().any(|kind| column.source_type.starts_with(kind)),
+        Kind::Decimal { .. } | Kind::Numeric | Kind::Text | Kind::PaddedText { .. } => true,
+        Kind::Opaque | Kind::Bytes | Kind::Json | Kind::Jsonb | Kind::Array { .. } | Kind::Hstore => true,
+        Kind::Boolean | Kind::SmallInt | Kind::Integer | Kind::BigInt | Kind::Unsigned64 => false,
+        Kind::Real | Kind::Double | Kind::Money | Kind::Date | Kind::Timestamp | Kind::TimestampTz => false,
+    }
+}
+
 fn identifier(name: &str) -> String {
     format!("\"{}\"", name.replace('"', "\"\""))
 }
@@ -60,7 +99,7 @@ fn identifier(name: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::table::{Column, Kind, TableId};
+    use crate::table::{Facts, TableId};
 
     #[test]
     fn the_statements_are_quoted_and_name_the_key() {
@@ -87,5 +126,25 @@ mod tests {
             assert!(fix.contains(part), "{part} in {fix}");
         }
         assert!(take_anew_by_name(&table.name).contains("SET k = k, k being"));
+    }
+
+    #[test]
+    fn where_full_is_refused_large_values_are_computed_anew_and_the_key_is_left_alone() {
+        let name = TableName::parse("public.t").unwrap();
+        let columns = vec![
+            Column::new("id", Kind::Text, "text"),
+            Column::new("n", Kind::Integer, "integer"),
+            Column::new("w", Kind::ShortText { characters: 50 }, "interval"),
+            Column::new("s", Kind::ShortText { characters: 50 }, "character varying(50)"),
+            Column::new("j", Kind::Jsonb, "jsonb"),
+        ];
+        let target = name.target();
+        let facts = Facts { left_out: [(9, "g".to_owned())].into(), ..Facts::default() };
+        let table = Table { id: TableId(0), name, target, columns, key: vec![0], last_number: 9, facts };
+        let update = "run at the source UPDATE \"public\".\"t\" SET \"id\" = \"id\", \
+                      \"s\" = (\"s\"::text || '')::character varying(50), \"j\" = (\"j\"::text || '')::jsonb so";
+        for fix in [take_anew(&table), send_again(&table)] {
+            assert!(fix.contains(update) && !fix.contains("ALTER TABLE"), "{fix}");
+        }
     }
 }

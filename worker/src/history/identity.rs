@@ -87,6 +87,12 @@ pub enum Difference {
 }
 
 impl SourceIdentity {
+    /// The publication has a list of its columns.
+    pub fn is_listed(&self) -> bool {
+        let published = self.published.as_ref();
+        published.is_some_and(|published| published.members.iter().any(|member| !member.columns.is_empty()))
+    }
+
     /// Whether `now` is another table, or one whose changes may not all have come.
     pub fn differs(&self, now: &Self) -> Option<Difference> {
         if self.relation != now.relation {

@@ -14,6 +14,16 @@ pub struct Facts {
     pub files: BTreeMap<u32, u32>,
     /// Columns that are there and not sent, by number.
     pub left_out: BTreeMap<i32, String>,
+    /// The publication has a list of its columns, though all may be on it.
+    pub listed: bool,
+}
+
+impl Facts {
+    /// PostgreSQL may refuse its updates under REPLICA IDENTITY FULL: from 15 on for a list of columns, from 18 on for
+    /// a generated column that is not published.
+    pub fn refuses_full(&self) -> bool {
+        self.listed || !self.left_out.is_empty()
+    }
 }
 
 /// A look at the catalogue, as it is kept beside the target.

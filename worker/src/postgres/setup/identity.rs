@@ -63,6 +63,12 @@ impl Identities {
         }
     }
 
+    /// The table with what its publication tells of it.
+    pub(super) fn described(&self, mut table: Table) -> Table {
+        table.facts.listed = self.now.get(&table.name).is_some_and(SourceIdentity::is_listed);
+        table
+    }
+
     fn difference(&self, name: &TableName, table: Option<&Table>) -> Option<Fault> {
         let noted = self.noted.get(name)?;
         let Some(now) = self.now.get(name) else {

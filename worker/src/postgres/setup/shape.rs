@@ -28,6 +28,7 @@ pub(super) fn tables(
     let (mut tables, mut refused) = (Vec::new(), Vec::new());
     for name in &config.tables {
         let table = judged(TableId(tables.len() as u32), name, catalogue, publication);
+        let table = table.map(|table| identities.described(table));
         let table = table.and_then(|table| whole(config, catalogue, table));
         match identities.judged(name, table) {
             Ok(table) => tables.push(table),
@@ -67,7 +68,7 @@ pub(super) fn judged(
 fn whole(config: &SourceConfig, catalogue: &Catalogue, table: Table) -> Result<Table, Fault> {
     let partial = catalogue.relation(&table.name).and_then(|relation| relation.partial_identity.as_ref());
     match partial.filter(|_| config.whole_rows && table.key.len() < table.columns.len()) {
-        Some(partial) => Err(partial_identity(&table.name, partial)),
+        Some(partial) => Err(partial_identity(&table, partial)),
         None => Ok(table),
     }
 }
@@ -161,7 +162,7 @@ fn table(id: TableId, name: &TableName, relation: &Relation, columns: &[&Attribu
     let is_left_out = |column: &&Attribute| place(&column.number).is_none();
     let left_out = relation.columns.iter().filter(is_left_out);
     let left_out = left_out.map(|column| (column.number, column.name.clone())).collect();
-    let facts = Facts { files: relation.files.clone(), left_out };
+    let facts = Facts { files: relation.files.clone(), left_out, listed: false };
     let columns = columns.iter().map(column).collect();
     let (name, target) = (name.clone(), name.target());
     Ok(Table { id, name, target, columns, key, last_number: relation.last_number, facts })
@@ -232,12 +233,21 @@ fn insufficient(name: &TableName, of: &str) -> Fault {
     )
 }
 
-fn partial_identity(name: &TableName, of: &str) -> Fault {
+fn partial_identity(table: &Table, of: &str) -> Fault {
+    let fix = if table.facts.refuses_full() {
+        format!(
+            "set consistency to Row, or take the table out of the job; not all columns of {of} are published, and under \
+             REPLICA IDENTITY FULL PostgreSQL may refuse every update of it (from 15 on for a list of columns, from 18 \
+             on for generated columns that are not published)"
+        )
+    } else {
+        format!("run ALTER TABLE {of} REPLICA IDENTITY FULL, or set consistency to Row")
+    };
     refusal(
-        name,
+        &table.name,
         Reason::ReplicaIdentityInsufficient,
         format!("consistency Transaction needs whole rows, and PostgreSQL does not send those of {of} whole"),
-        format!("run ALTER TABLE {of} REPLICA IDENTITY FULL, or set consistency to Row"),
+        fix,
     )
 }
 
