@@ -214,6 +214,11 @@ impl Progress {
         self.raise_of(Owner::Job, fault)
     }
 
+    /// The set-up has found these faults, and no others. Gives those that are news.
+    pub fn raise_only(&self, faults: Vec<Fault>) -> Vec<Fault> {
+        lock(&self.faults).replace(&Owner::Job, faults)
+    }
+
     /// The part is well again, as far as the job knows. Says whether it was not.
     pub fn clear(&self, part: &Part) -> bool {
         self.clear_of(Owner::Job, part)

@@ -3,6 +3,7 @@
 use crate::{
     fault::{Course, Fault, Part},
     progress::{Stage, State, View},
+    table::TableName,
 };
 
 /// The main task says that it is alive every few seconds; after this long it is stuck.
@@ -23,6 +24,9 @@ pub(super) fn stage_detail(view: &View) -> &'static str {
         (_, State::Stopped, _) if has_lost_its_slot(view) => "stopped; the replication slot is gone",
         (_, State::Stopped, _) => "stopped; the replication slot keeps the position",
         (_, State::Draining, _) => "loading what is held before stopping",
+        _ if has_nothing_to_follow(view) => {
+            "every table stands still until its fault is mended; what changes meanwhile is kept by the replication slot, if there is one"
+        }
         (Stage::Init, ..) => "starting",
         (Stage::Setup, _, false) => "connecting, checking, and creating what is missing",
         (Stage::Setup, _, true) => "making sure that no load of an earlier worker is still on its way",
@@ -34,6 +38,15 @@ pub(super) fn stage_detail(view: &View) -> &'static str {
 
 fn has_lost_its_slot(view: &View) -> bool {
     view.faults.iter().any(|fault| fault.reason == crds::Reason::SlotLost)
+}
+
+/// Each of the job's tables waits for a person.
+fn has_nothing_to_follow(view: &View) -> bool {
+    let is_halted = |table: &TableName| {
+        let halts = |fault: &Fault| matches!(&fault.part, Part::Table(halted) if halted == table);
+        view.faults.iter().any(|fault| fault.course == Course::Halt && halts(fault))
+    };
+    !view.selected.is_empty() && view.selected.iter().all(is_halted)
 }
 
 pub(super) fn is_alive(view: &View) -> bool {

@@ -8,7 +8,7 @@ use tracing::{error, info, warn};
 use super::{
     off_the_runtime,
     resume::Resume,
-    session::{self, Outcome},
+    session::{self, InTheWay, Outcome},
 };
 use crate::{
     config::{BatchConfig, JobConfig},
@@ -72,7 +72,8 @@ async fn until_closed(
         match session::run(&config, intake.clone(), batch, &tables, progress, takeover, &mut resume).await {
             Ok(Outcome::Drained { is_whole }) => return is_whole,
             Ok(Outcome::Again) => continue,
-            Err(fault) => report(progress, fault),
+            Err(InTheWay::Part(fault)) => report(progress, fault),
+            Err(InTheWay::Tables(faults)) => report_all(progress, faults),
         }
         tokio::select! {
             () = sleep(pause) => {}
@@ -83,6 +84,18 @@ async fn until_closed(
         pause = (pause * 2).min(LONGEST_PAUSE);
     }
     false
+}
+
+/// Both ends were reached, and nothing can be followed: what was known of them before is old.
+fn report_all(progress: &Progress, faults: Vec<Fault>) {
+    progress.set_streaming(false);
+    let news = progress.raise_only(faults);
+    for fault in &news {
+        error!(reason = %fault.reason, fix = %fault.fix, "{}", fault.message);
+    }
+    if news.is_empty() {
+        info!("every table still stands still");
+    }
 }
 
 fn report(progress: &Progress, fault: Fault) {

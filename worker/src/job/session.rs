@@ -11,7 +11,7 @@ use crate::{
     fault::{Fault, Part},
     history::{History, Noted},
     past::Past,
-    postgres::{self, Intake, Prepared},
+    postgres::{self, Intake, Prepared, Setup},
     progress::{Progress, Stage},
     starrocks::{self, Claimant, Histories, SlotIdentity, Takeover, Targets},
     table::TableName,
@@ -26,7 +26,7 @@ pub(super) async fn run(
     progress: &Arc<Progress>,
     takeover: &mut Takeover,
     resume: &mut Resume,
-) -> Result<Outcome, Fault> {
+) -> Result<Outcome, InTheWay> {
     progress.set_stage(Stage::Setup);
     let (prepared, targets, noted) = prepare(config, progress, takeover).await?;
     progress.clear_all();
@@ -71,11 +71,25 @@ pub(super) enum Outcome {
     Again,
 }
 
+/// Why there is no session, or none any more.
+#[derive(Debug)]
+pub(super) enum InTheWay {
+    Part(Fault),
+    /// Tables without which there is nothing to follow: each with its own fault.
+    Tables(Vec<Fault>),
+}
+
+impl From<Fault> for InTheWay {
+    fn from(fault: Fault) -> Self {
+        Self::Part(fault)
+    }
+}
+
 async fn prepare(
     config: &JobConfig,
     progress: &Progress,
     takeover: &Takeover,
-) -> Result<(Prepared, Targets, Noted), Fault> {
+) -> Result<(Prepared, Targets, Noted), InTheWay> {
     let source = config.source.clone();
     // Before the slot is touched: a slot that is missing is made only for a job without a past.
     let past = takeover.past(&source.slot).await?;
@@ -87,22 +101,31 @@ async fn prepare(
     kept.retain(|_, history| is_of(history, &past, &source.slot));
     let noted = noted(&config.source.tables, &kept);
     let before = noted.clone();
-    let prepared = off_the_runtime(move || postgres::prepare_noted(&source, &past, &before)).await?;
+    let setup = off_the_runtime(move || postgres::prepare_noted(&source, &past, &before)).await?;
     progress.clear(&Part::Source);
+    let prepared = match setup {
+        Setup::Ready(prepared) => *prepared,
+        Setup::Refused(faults) => return Err(InTheWay::Tables(faults)),
+    };
     let (tables, identities) = (&prepared.tables, &prepared.identities);
     let claimant = claimant(config, &prepared);
     let mut targets = starrocks::prepare(&config.sink, &claimant, tables, identities, begins).await?;
     let selected: Vec<_> = config.source.tables.iter().map(TableName::target).collect();
     targets.leave(&kept, &claimant, |target| selected.iter().any(|name| name == target), prepared.confirmed);
-    let mut in_the_way = prepared.refused.iter().chain(targets.halted.iter().map(|(_, fault)| fault));
-    match in_the_way.next() {
-        // A transaction cannot be followed without one of its tables.
-        Some(fault) if config.sink.consistency == Consistency::Transaction => Err(fault.clone()),
-        _ => {
-            let noted = as_begun(&prepared, &targets, noted);
-            Ok((prepared, targets, noted))
-        }
+    let in_the_way = in_the_way(&prepared, &targets);
+    // A transaction cannot be followed without one of its tables.
+    let in_one_step = config.sink.consistency == Consistency::Transaction;
+    if targets.halted.len() == tables.len() || (in_one_step && !in_the_way.is_empty()) {
+        return Err(InTheWay::Tables(in_the_way));
     }
+    let noted = as_begun(&prepared, &targets, noted);
+    Ok((prepared, targets, noted))
+}
+
+/// What is wrong with tables at either end.
+fn in_the_way(prepared: &Prepared, targets: &Targets) -> Vec<Fault> {
+    let halted = targets.halted.iter().map(|(_, fault)| fault);
+    prepared.refused.iter().chain(halted).cloned().collect()
 }
 
 fn claimant(config: &JobConfig, prepared: &Prepared) -> Claimant {

@@ -35,6 +35,13 @@ impl Faults {
         self.0.remove(&(part.clone(), owner.clone())).is_some()
     }
 
+    /// The owner has these faults, and no others. Gives those that are news.
+    pub(super) fn replace(&mut self, owner: &Owner, faults: Vec<Fault>) -> Vec<Fault> {
+        let stands = |part: &Part| faults.iter().any(|fault| fault.part == *part);
+        self.0.retain(|(part, known), _| known != owner || stands(part));
+        faults.into_iter().filter(|fault| self.raise(owner.clone(), fault.clone())).collect()
+    }
+
     pub(super) fn clear_all(&mut self) {
         self.0.clear();
     }
@@ -78,6 +85,19 @@ mod tests {
         assert_eq!(faults.gravest(), [halt]);
         assert!(faults.clear(&Owner::Job, &part()));
         assert!(faults.gravest().is_empty());
+    }
+
+    #[test]
+    fn what_is_not_found_again_is_gone_and_what_others_raised_stays() {
+        let mut faults = Faults::default();
+        let halt = |name| Fault::halt(Part::Table(table(name)), Reason::SourceTableMissing, name, "a");
+        let sink = |reason| Fault::retry(Part::Sink, reason, "b", "c");
+        faults.raise(Owner::Job, sink(Reason::SinkUnreachable));
+        faults.raise(Owner::Load(table("t")), sink(Reason::SinkBusy));
+        assert_eq!(faults.replace(&Owner::Job, vec![halt("t"), halt("u")]), [halt("t"), halt("u")]);
+        assert_eq!(faults.gravest(), [sink(Reason::SinkBusy), halt("t"), halt("u")]);
+        assert_eq!(faults.replace(&Owner::Job, vec![halt("u")]), [], "it is no news");
+        assert_eq!(faults.gravest(), [sink(Reason::SinkBusy), halt("u")]);
     }
 
     #[test]

@@ -18,7 +18,7 @@ pub(super) fn part_healthy(facts: &Facts<'_>, part: Part) -> Verdict {
     match report.faults.iter().find(|fault| fault.part() == part) {
         Some(fault) => Verdict::no(&problem(fault)),
         None if part == Part::Source && is_at_risk(report) => at_risk(report),
-        None if report.ready || position > 0 => {
+        None if report.ready || position > 0 || has_judged(report) => {
             Verdict::new(Truth::True, Reason::Healthy, &format!("The worker reports no trouble with {name}."))
         }
         None => Verdict::new(
@@ -27,6 +27,11 @@ pub(super) fn part_healthy(facts: &Facts<'_>, part: Part) -> Verdict {
             &format!("The worker has not reached {name} yet."),
         ),
     }
+}
+
+/// A table's fault is found after both ends were reached.
+fn has_judged(report: &StatusResponse) -> bool {
+    report.faults.iter().any(|fault| fault.part() == Part::Table)
 }
 
 fn is_at_risk(report: &StatusResponse) -> bool {

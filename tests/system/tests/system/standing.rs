@@ -164,3 +164,83 @@ async fn a_truncate_that_was_sent_and_lost_empties_nothing_that_came_later() -> 
     assert_eq!(rig.until_table_equal("t").await?, 1);
     Ok(())
 }
+
+const THREE: &str = "CREATE TABLE keyless (id int, v text); CREATE TABLE unfit (id int PRIMARY KEY, v text)";
+
+/// The halted tables with their reasons, as gRPC and HTTP tell them alike.
+async fn halted(worker: &Worker) -> Result<Vec<(String, String)>> {
+    let status = worker.status().await?;
+    let faults = status.faults.into_iter().filter(|fault| fault.halted && !fault.fix.is_empty());
+    let told: Vec<_> = faults.map(|fault| (fault.table, fault.reason)).collect();
+    let page: serde_json::Value = serde_json::from_str(&worker.http("/status")?.1)?;
+    let text = |fault: &serde_json::Value, name: &str| fault[name].as_str().unwrap_or_default().to_owned();
+    let faults = page["faults"].as_array().into_iter().flatten();
+    let shown: Vec<_> = faults.map(|fault| (text(fault, "table"), text(fault, "reason"))).collect();
+    anyhow::ensure!(told == shown, "{told:?} over gRPC, and {shown:?} over HTTP");
+    Ok(told)
+}
+
+async fn until_halted(worker: &Worker, expected: &[(&str, &str)]) -> Result<()> {
+    wait::until("each halted table tells its own reason", async || {
+        let seen = halted(worker).await?;
+        let seen: Vec<_> = seen.iter().map(|(table, why)| (table.as_str(), why.as_str())).collect();
+        anyhow::ensure!(seen == expected, "{seen:?}");
+        Ok(Some(()))
+    })
+    .await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_table_that_stands_still_tells_its_own_reason_also_when_all_do() -> Result<()> {
+    let rig = Rig::of(THREE, "keyless,unfit,absent").await?;
+    rig.sink.rows(&format!("CREATE DATABASE {DATABASE}")).await?;
+    let create = "CREATE TABLE app.unfit (id INT NOT NULL, v INT) PRIMARY KEY (id) DISTRIBUTED BY HASH(id) \
+                  PROPERTIES (\"replication_num\" = \"1\")";
+    rig.sink.rows(create).await?;
+    let mut worker = Worker::start(&rig.settings)?;
+    let all = [
+        ("public.absent", "SourceTableMissing"),
+        ("public.keyless", "PrimaryKeyMissing"),
+        ("public.unfit", "TargetIncompatible"),
+    ];
+    until_halted(&worker, &all).await?;
+    let (code, ready) = worker.http("/readyz")?;
+    assert!(code == 503 && all.iter().all(|(table, _)| ready.contains(table)), "{code} {ready}");
+    let page: serde_json::Value = serde_json::from_str(&worker.http("/status")?.1)?;
+    let detail = page["stage_detail"].as_str().unwrap_or_default();
+    assert!(detail.contains("every table") && page["ready"] == false, "{page}");
+    // One after the other is mended as told, and what is said of the others stays.
+    rig.source.run("ALTER TABLE keyless ADD PRIMARY KEY (id)").await?;
+    until_halted(&worker, &[all[0], all[2]]).await?;
+    rig.source.run("INSERT INTO keyless VALUES (1, 'x'); INSERT INTO unfit VALUES (1, 'y')").await?;
+    assert_eq!(rig.until_table_equal("keyless").await?, 1);
+    worker.crash()?;
+    until_halted(&worker, &[all[0], all[2]]).await?;
+    rig.source.run("CREATE TABLE absent (id int PRIMARY KEY)").await?;
+    until_halted(&worker, &[all[2]]).await?;
+    rig.sink.rows("DROP TABLE app.unfit FORCE").await?;
+    worker.until_ready().await?;
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_step_over_all_tables_names_every_table_in_its_way() -> Result<()> {
+    let mut rig = Rig::of(THREE, "unfit,keyless,absent").await?;
+    rig.sink = system::sink::Sink::with(&["--profile", "4.0.7"]).await?;
+    let url = rig.postgres.url("postgres");
+    rig.settings = system::worker::Settings::new(&url, &rig.sink, DATABASE, "unfit,keyless,absent")?
+        .with("DBMAZZ_CONSISTENCY", "Transaction");
+    let mut worker = Worker::start(&rig.settings)?;
+    let source = [("public.absent", "SourceTableMissing"), ("public.keyless", "PrimaryKeyMissing")];
+    let unfit = ("public.unfit", "ReplicaIdentityInsufficient");
+    until_halted(&worker, &[source[0], source[1], unfit]).await?;
+    rig.source.run("ALTER TABLE unfit REPLICA IDENTITY FULL").await?;
+    until_halted(&worker, &source).await?;
+    rig.source
+        .run("CREATE TABLE absent (id int PRIMARY KEY); ALTER TABLE keyless ADD PRIMARY KEY (id), REPLICA IDENTITY FULL")
+        .await?;
+    worker.until_ready().await?;
+    rig.source.run("INSERT INTO keyless VALUES (1, 'x'); INSERT INTO unfit VALUES (1, 'y')").await?;
+    assert_eq!(rig.until_equal().await?, 2);
+    Ok(())
+}

@@ -62,17 +62,32 @@ pub struct Prepared {
     pub visibility: Visibility,
 }
 
-/// Checks the source and makes what is missing, for a job that has no history of any table.
+/// What the source is like.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Setup {
+    Ready(Box<Prepared>),
+    /// Nothing can be followed, and nothing was made: what is in the way of each table.
+    Refused(Vec<Fault>),
+}
+
+/// Checks the source and makes what is missing, for a job that has no history of any table. Where nothing can be
+/// followed, what is in the way of the first table is the fault.
 pub fn prepare(config: &SourceConfig, past: &[Past]) -> Result<Prepared, Fault> {
-    prepare_noted(config, past, &Noted::new())
+    match prepare_noted(config, past, &Noted::new())? {
+        Setup::Ready(prepared) => Ok(*prepared),
+        Setup::Refused(faults) => Err(faults.into_iter().next().unwrap_or_else(no_table)),
+    }
 }
 
 /// Checks the source and makes what is missing. Blocks; safe to repeat.
-pub fn prepare_noted(config: &SourceConfig, past: &[Past], noted: &Noted) -> Result<Prepared, Fault> {
+pub fn prepare_noted(config: &SourceConfig, past: &[Past], noted: &Noted) -> Result<Setup, Fault> {
+    if config.tables.is_empty() {
+        return Err(no_table());
+    }
     try_prepare(config, past, noted).map_err(|error| error.fault(config))
 }
 
-fn try_prepare(config: &SourceConfig, past: &[Past], noted: &Noted) -> Result<Prepared, SourceError> {
+fn try_prepare(config: &SourceConfig, past: &[Past], noted: &Noted) -> Result<Setup, SourceError> {
     let mut connection = Connection::open(config)?;
     // Nobody is kept waiting behind us for long, and nobody keeps us for ever.
     connection.query("SET lock_timeout = '30s'")?;
@@ -83,7 +98,7 @@ fn try_prepare(config: &SourceConfig, past: &[Past], noted: &Noted) -> Result<Pr
     let identities = Identities::read(&mut connection, config, &config.tables, noted, server.version)?;
     let (tables, refused) = shape::tables(config, &catalogue, publication.as_ref(), &identities);
     if tables.is_empty() {
-        return Err(none_left(refused).into());
+        return Ok(Setup::Refused(refused.into_iter().map(|refused| refused.fault).collect()));
     }
     let slot = judged_slot(&mut connection, config, &server, past)?;
     let made = publication::ensure(
@@ -113,7 +128,7 @@ fn try_prepare(config: &SourceConfig, past: &[Past], noted: &Noted) -> Result<Pr
     let is_published =
         |refused: &Refused| publication.as_ref().is_some_and(|publication| publication.has(&refused.table));
     let is_held = |refused: &Refused| is_published(refused) || identities.holds_wal(&refused.table);
-    Ok(Prepared {
+    Ok(Setup::Ready(Box::new(Prepared {
         identities: tables.iter().map(|table| identities.now(&table.name)).collect(),
         tables,
         holds_wal: refused.iter().any(is_held),
@@ -124,7 +139,7 @@ fn try_prepare(config: &SourceConfig, past: &[Past], noted: &Noted) -> Result<Pr
         publication_created: publication.is_none(),
         system_identifier: server.origin.system,
         visibility: catalogue.visibility,
-    })
+    })))
 }
 
 /// What is in the way of tables now. Makes nothing; blocks.
@@ -159,7 +174,7 @@ pub(in crate::postgres) fn shapes(
     connection.close();
     let judged = |(place, name)| {
         let table = shape::judged(TableId(place), name, &catalogue, publication.as_ref());
-        identities.judged(name, table)
+        identities.judged(name, table.map(|table| identities.described(table)))
     };
     let judged = (0..).zip(tables).map(judged).collect();
     let partitions = tables.iter().map(|name| identities.now(name).partitions).collect();
@@ -181,14 +196,8 @@ pub(in crate::postgres) struct Shapes {
     pub(in crate::postgres) visibility: Visibility,
 }
 
-/// Nothing can be followed: what is in the way of every table.
-fn none_left(refused: Vec<Refused>) -> Fault {
-    let mut faults = refused.into_iter().map(|refused| refused.fault);
-    let Some(first) = faults.next() else {
-        return halt(Reason::BadConfiguration, "the job selects no table", "select at least one");
-    };
-    let message = faults.fold(first.message, |message, fault| format!("{message}; {}", fault.message));
-    halt(first.reason, message, first.fix)
+fn no_table() -> Fault {
+    halt(Reason::BadConfiguration, "the job selects no table", "select at least one")
 }
 
 /// A fault of the whole source that a person has to mend.

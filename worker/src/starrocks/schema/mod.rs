@@ -82,8 +82,8 @@ impl Targets {
     }
 }
 
-/// Makes the target ready for `tables` of the job. What stands in the way of all of them, or may pass by itself, is the
-/// fault of the whole. Calling again is harmless, whatever was done before. `begins`: the job has no past, and what is
+/// Makes the target ready for `tables` of the job. What may pass by itself is the fault of the whole. Calling again is
+/// harmless, whatever was done before. `begins`: the job has no past, and what is
 /// kept under its name is of an earlier one.
 pub async fn prepare(
     config: &SinkConfig,
@@ -96,11 +96,7 @@ pub async fn prepare(
     let mut session = Session::open(config).await.map_err(|error| error.fault())?;
     let outcome = prepare_with(&mut session, config, claimant, tables, sources, begins).await;
     session.close().await;
-    match outcome? {
-        targets if targets.halted.len() < tables.len() => Ok(targets),
-        // With nothing to replicate the job stands, and looks again until a table is mended.
-        mut targets => targets.halted.pop().map_or(Ok(Targets::default()), |(_, fault)| Err(fault)),
-    }
+    outcome
 }
 
 async fn prepare_with(
