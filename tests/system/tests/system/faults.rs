@@ -122,3 +122,35 @@ async fn a_variable_that_is_missing_or_wrong_ends_the_worker_with_its_name() -> 
     }
     Ok(())
 }
+
+/// StarRocks has one number for almost everything: 1064. What passes by itself is tried again.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_backend_that_is_away_while_targets_are_made_and_changed_is_told_and_waited_for() -> Result<()> {
+    let rig =
+        Rig::of("CREATE TABLE t (id int PRIMARY KEY); CREATE TABLE u (id int PRIMARY KEY)", "t,u").await?;
+    rig.sink.down_of(&["be"])?;
+    let mut worker = Worker::start(&rig.settings)?;
+    let fault = worker.until_fault("SinkUnreachable").await?;
+    assert!(!fault.halted && fault.fix.contains("backends"), "{fault:?}");
+    rig.sink.up()?;
+    worker.until_ready().await?;
+    rig.source.run("INSERT INTO t VALUES (1); INSERT INTO u VALUES (1)").await?;
+    rig.until_equal().await?;
+    let words = "Table replication num should be less than or equal to the number of available backends.";
+    let refuse = serde_json::json!({"fail": {"message": words}});
+    rig.sink.inject(&serde_json::json!({"stage": "statement", "label": "ALTER TABLE*", "action": refuse}))?;
+    rig.source
+        .run(
+            "ALTER TABLE t ADD COLUMN v int DEFAULT 7; INSERT INTO t VALUES (2, 8); INSERT INTO u VALUES (2)",
+        )
+        .await?;
+    let fault = worker.until_fault("SinkUnreachable").await?;
+    assert!(!fault.halted, "{fault:?}");
+    assert_eq!(rig.until_table_equal("u").await?, 2, "the others go on");
+    rig.sink.heal()?;
+    rig.until_equal().await?;
+    system::wait::until("no fault stands", async || {
+        Ok(worker.status().await?.faults.is_empty().then_some(()))
+    })
+    .await
+}

@@ -290,3 +290,72 @@ async fn a_job_changes_over_from_rows_to_transactions_and_back() -> Result<()> {
     }
     Ok(())
 }
+
+/// A partition whose old rows do not come whole, judged before its first change is loaded.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_partition_that_comes_without_whole_rows_is_judged_when_it_comes_and_the_remedy_works() -> Result<()>
+{
+    let root = "CREATE TABLE p (id bigint, v bigint, t text, PRIMARY KEY (id)) PARTITION BY RANGE (id); \
+                CREATE TABLE p1 PARTITION OF p FOR VALUES FROM (0) TO (100); ALTER TABLE p1 REPLICA IDENTITY FULL; \
+                ALTER TABLE p REPLICA IDENTITY FULL";
+    let mut rig = rig(&["--profile", "4.0.7"]).await?;
+    rig.source.run(root).await?;
+    let url = rig.postgres.url("postgres");
+    rig.settings = Settings::new(&url, &rig.sink, DATABASE, "a,p")?
+        .with("FLUSH_INTERVAL_MS", "50")
+        .with("DBMAZZ_CONSISTENCY", "Transaction");
+    let mut worker = rig.worker().await?;
+    rig.source.run("INSERT INTO p VALUES (1, 1, 'x'); INSERT INTO a VALUES (1, 1, 'x')").await?;
+    rig.until_equal().await?;
+    for (name, from, makes) in [
+        ("p2", 100, "CREATE TABLE p2 PARTITION OF p FOR VALUES FROM (100) TO (200)"),
+        (
+            "p3",
+            200,
+            "CREATE TABLE p3 (LIKE p INCLUDING ALL); ALTER TABLE p ATTACH PARTITION p3 FOR VALUES FROM (200) TO (300)",
+        ),
+    ] {
+        // A value that is stored out of line, and an update that leaves it alone.
+        let large = format!(
+            "{makes}; ALTER TABLE {name} ALTER t SET STORAGE EXTERNAL; \
+             INSERT INTO p VALUES ({from}, 1, repeat('x', 9000)); UPDATE p SET v = 2 WHERE id = {from}; \
+             INSERT INTO a VALUES ({from}, 1, 'beside')"
+        );
+        rig.source.run(&large).await?;
+        let fault = worker.until_fault("ReplicaIdentityInsufficient").await?;
+        let statement = format!("ALTER TABLE public.{name} REPLICA IDENTITY FULL");
+        assert!(fault.halted && fault.table == "public.p" && fault.fix.contains(&statement), "{fault:?}");
+        rig.source.run(&statement).await?;
+        worker.until_ready().await?;
+        rig.source.run(&format!("UPDATE p SET v = 3 WHERE id = {from}")).await?;
+        rig.until_equal().await?;
+    }
+    rig.until_confirmed().await
+}
+
+/// The frontend reads headers as Latin-1, and takes a name that it does not know for a passing column.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_column_name_beyond_ascii_is_refused_for_its_table_and_both_remedies_work() -> Result<()> {
+    let rig = rig(&["--profile", "4.0.7"]).await?;
+    rig.source.run("ALTER TABLE b ADD COLUMN \"größe\" int").await?;
+    let mut worker = Worker::start(&rig.settings)?;
+    let fault = worker.until_fault("UnsupportedName").await?;
+    assert!(fault.halted && fault.table == "public.b" && fault.message.contains("größe"), "{fault:?}");
+    assert!(fault.fix.contains("consistency to Row") && fault.fix.contains("rename"), "{fault:?}");
+    // One remedy: the name is changed at the source.
+    rig.source.run("ALTER TABLE b RENAME \"größe\" TO size").await?;
+    worker.until_ready().await?;
+    rig.source.run("INSERT INTO b VALUES (1, 1, 'x', 7); INSERT INTO a VALUES (1, 1, 'x')").await?;
+    rig.until_equal().await?;
+    // While it runs, too; and the other remedy.
+    rig.source.run("ALTER TABLE b ADD COLUMN \"naïve\" int; INSERT INTO b VALUES (2, 2, 'y', 8, 9)").await?;
+    let fault = worker.until_fault("UnsupportedName").await?;
+    assert!(fault.halted && fault.table == "public.b" && fault.message.contains("naïve"), "{fault:?}");
+    worker.process().kill()?;
+    let by_rows = rig.settings.clone().with("DBMAZZ_CONSISTENCY", "Row");
+    let _worker = Worker::ready(&by_rows).await?;
+    assert_eq!(rig.until_equal().await?, 3);
+    let value = rig.sink.value(&format!("SELECT `naïve` FROM {DATABASE}.b WHERE id = 2")).await?;
+    assert_eq!(value.as_deref(), Some("9"));
+    Ok(())
+}

@@ -3,7 +3,7 @@
 
 use anyhow::Result;
 use serde_json::Value as Json;
-use system::wait;
+use system::{wait, worker::Worker};
 
 use super::super::rig::{DATABASE, Rig};
 
@@ -115,4 +115,85 @@ async fn more_refused_rows_than_can_be_an_accident_halt_the_table() -> Result<()
     let fault = worker.until_fault("RowsRefused").await?;
     assert!(fault.message.contains("more than 100 rows"), "{fault:?}");
     Ok(())
+}
+
+/// A document of so many levels.
+fn nested(levels: usize) -> String {
+    format!("{}1{}", "[".repeat(levels), "]".repeat(levels))
+}
+
+const DOCUMENTS: &str =
+    "CREATE TABLE t (id bigint PRIMARY KEY, doc jsonb); CREATE TABLE u (id bigint PRIMARY KEY)";
+const TOO_DEEP: &str = "Failed to iterate document stream as object. error: DEPTH_ERROR: The JSON document was too deep \
+                        (too many nested objects and arrays)";
+
+/// A job that has loaded a document of 900 levels, and whose StarRocks cannot read the next load of `t`, nor the part
+/// of it with one of its rows.
+async fn too_deep(policy: &str) -> Result<Rig> {
+    let mut rig = Rig::of(DOCUMENTS, "t,u").await?;
+    rig.settings = rig.settings.clone().with("DBMAZZ_ON_REFUSED_ROW", policy);
+    let mut worker = rig.worker().await?;
+    rig.source.run(&format!("INSERT INTO t VALUES (0, '[1]'), (1, '{}')", nested(900))).await?;
+    assert_eq!(rig.until_table_equal("t").await?, 2);
+    rig.until_confirmed().await?;
+    worker.process().kill()?;
+    let fail = serde_json::json!({"fail": {"message": TOO_DEEP}});
+    let table = format!("{DATABASE}.t");
+    for skip in [0, 1] {
+        rig.sink.inject(&serde_json::json!(
+            {"stage": "commit", "table": table, "action": fail, "count": 1, "skip": skip}
+        ))?;
+    }
+    rig.source
+        .run(&format!("INSERT INTO t VALUES (2, '{}'), (3, '[2]'); INSERT INTO u VALUES (1)", nested(900)))
+        .await?;
+    Ok(rig)
+}
+
+/// StarRocks refuses a whole body for the depth of one row.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_row_that_makes_a_whole_body_unreadable_is_found_and_parked_and_the_others_go_on() -> Result<()> {
+    let rig = too_deep("DeadLetter").await?;
+    let worker = rig.worker().await?;
+    until_value(&rig, "SELECT COUNT(*) FROM app.dbmazz_dead_letters", "1").await?;
+    until_value(&rig, "SELECT COUNT(*) FROM app.t", "3").await?;
+    assert_eq!(rig.until_table_equal("u").await?, 1);
+    rig.until_confirmed().await?;
+    assert_eq!(worker.status().await?.faults, []);
+    rig.source.run("UPDATE t SET doc = '[3]' WHERE id IN (2, 3)").await?;
+    assert_eq!(rig.until_table_equal("t").await?, 4);
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_row_that_makes_a_whole_body_unreadable_halts_its_table_with_a_remedy_that_works() -> Result<()> {
+    let rig = too_deep("Halt").await?;
+    let mut worker = Worker::start(&rig.settings)?;
+    let fault = worker.until_fault("RowsRefused").await?;
+    assert!(fault.halted && fault.table == "public.t" && fault.fix.contains("onRefusedRow"), "{fault:?}");
+    assert!(fault.message.contains("DEPTH_ERROR") && !fault.message.contains("[["), "{fault:?}");
+    assert_eq!(rig.until_table_equal("u").await?, 1);
+    worker.process().kill()?;
+    let parking = rig.settings.clone().with("DBMAZZ_ON_REFUSED_ROW", "DeadLetter");
+    let _worker = Worker::ready(&parking).await?;
+    assert_eq!(rig.until_table_equal("t").await?, 4);
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_document_deeper_than_starrocks_reads_is_named_before_it_is_sent_and_the_rule_for_it_works()
+-> Result<()> {
+    let rig = Rig::of(DOCUMENTS, "t,u").await?;
+    let mut worker = rig.worker().await?;
+    rig.source.run(&format!("INSERT INTO t VALUES (1, '{}'), (2, '[2]')", nested(1100))).await?;
+    let fault = worker.until_fault("ValueNotRepresentable").await?;
+    assert!(fault.halted && fault.message.contains("doc") && fault.message.contains("deep"), "{fault:?}");
+    assert!(fault.fix.contains("json to Null"), "{fault:?}");
+    rig.source.run("INSERT INTO u VALUES (2)").await?;
+    assert_eq!(rig.until_table_equal("u").await?, 1);
+    worker.process().kill()?;
+    let by_rule = rig.settings.clone().with("DBMAZZ_VALUES_JSON", "Null");
+    let _worker = Worker::ready(&by_rule).await?;
+    until_value(&rig, "SELECT COUNT(*) FROM app.t WHERE doc IS NULL", "1").await?;
+    until_value(&rig, "SELECT COUNT(*) FROM app.t", "2").await
 }
