@@ -31,7 +31,7 @@ const IMPURE_WORDS: [&str; 9] = [
 /// Only these speak to workers.
 const SPEAKERS: [&str; 3] = ["control.rs", "observe.rs", "cleanup.rs"];
 /// Only these change anything in the cluster.
-const WRITERS: [&str; 4] = ["apply.rs", "cleanup.rs", "patch.rs", "token.rs"];
+const WRITERS: [&str; 5] = ["apply.rs", "cleanup.rs", "events.rs", "patch.rs", "token.rs"];
 
 fn sources() -> Vec<(String, String)> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");

@@ -21,13 +21,14 @@
 //! [`reconcile`] is that line, in one function. A deleted job leaves it for [`cleanup`], which asks the
 //! worker to stop and drop, or runs a short Job, and never holds a resource for ever.
 //!
-//! Only [`apply`], [`cleanup`], [`patch`] and [`token`] write to the cluster. Only [`observe`] and [`cleanup`] speak
+//! Only [`apply`], [`cleanup`], [`events`], [`patch`] and [`token`] write to the cluster. Only [`observe`] and [`cleanup`] speak
 //! to workers, both through [`control`]. A failure at any step still reaches the status.
 
 pub mod apply;
 pub mod cleanup;
 pub mod control;
 pub mod endpoint;
+pub mod events;
 pub mod job;
 pub mod live;
 pub mod metrics;

@@ -4,11 +4,11 @@ use std::{sync::Arc, time::Duration};
 
 use anyhow::Context as _;
 use clap::Parser as _;
-use kube::{Client, Config, runtime::events::Recorder};
+use kube::{Client, Config};
 use operator::{
     endpoint::{Readiness, serve},
+    events::Events,
     metrics::Metrics,
-    names,
     plan::Defaults,
     reconcile::Operator,
     resolve::Secrets,
@@ -47,7 +47,7 @@ async fn start(settings: &Settings) -> anyhow::Result<JoinSet<anyhow::Result<()>
     let client = Client::try_from(answered(config)).context("no way to the api server")?;
     let metrics = Metrics::new();
     let operator = Arc::new(Operator {
-        recorder: Recorder::new(client.clone(), names::FIELD_MANAGER.into()),
+        events: Events::new(client.clone()),
         secrets: Secrets::new(client.clone()),
         tokens: Tokens::new(client.clone()),
         defaults: defaults(settings),

@@ -7,11 +7,11 @@ use kube::{
     Api, Client,
     api::{DynamicObject, Patch, PatchParams},
     core::ApiResource,
-    runtime::events::{Event, EventType, Recorder},
 };
 use serde_json::json;
 
 use crate::{
+    events::{Announcement, Events},
     job::Identity,
     names,
     problem::why,
@@ -20,7 +20,7 @@ use crate::{
 
 /// Bytes; an event's note holds a kilobyte.
 const LONGEST_NOTE: usize = 1000;
-/// Events of one reason and one action are counted as one, which keeps the note of the first.
+/// The actions that events name.
 const RECONCILE: &str = "Reconcile";
 const CLEANUP: &str = "Cleanup";
 
@@ -72,41 +72,35 @@ pub async fn hold(client: &Client, identity: &Identity, held: bool) -> Result<bo
 
 /// Tells of every transition between the two.
 pub async fn tell(
-    recorder: &Recorder,
+    events: &Events,
     identity: &Identity,
     before: &ReplicationJobStatus,
     now: &ReplicationJobStatus,
 ) {
     for transition in transitions(&before.conditions, &now.conditions) {
-        publish(recorder, identity, RECONCILE, transition).await;
+        publish(events, identity, RECONCILE, transition).await;
     }
 }
 
 /// Warns that something stays behind at the source.
-pub async fn warn_of_leak(recorder: &Recorder, identity: &Identity, message: &str) {
+pub async fn warn_of_leak(events: &Events, identity: &Identity, message: &str) {
     let reason = Reason::CleanupFailed.to_string();
-    publish(recorder, identity, CLEANUP, Transition { warning: true, reason, message: message.to_owned() })
+    publish(events, identity, CLEANUP, Transition { warning: true, reason, message: message.to_owned() })
         .await;
 }
 
 /// Tells of a deletion what nobody needs to worry about.
-pub async fn tell_of_deletion(recorder: &Recorder, identity: &Identity, message: &str) {
+pub async fn tell_of_deletion(events: &Events, identity: &Identity, message: &str) {
     let reason = Reason::Deleting.to_string();
-    publish(recorder, identity, CLEANUP, Transition { warning: false, reason, message: message.to_owned() })
+    publish(events, identity, CLEANUP, Transition { warning: false, reason, message: message.to_owned() })
         .await;
 }
 
-async fn publish(recorder: &Recorder, identity: &Identity, action: &str, transition: Transition) {
+async fn publish(events: &Events, identity: &Identity, action: &'static str, transition: Transition) {
     let Transition { warning, reason, mut message } = transition;
     message.truncate(message.floor_char_boundary(LONGEST_NOTE));
-    let event = Event {
-        type_: if warning { EventType::Warning } else { EventType::Normal },
-        reason,
-        note: Some(message),
-        action: action.to_owned(),
-        secondary: None,
-    };
-    if let Err(error) = recorder.publish(&event, &reference(identity)).await {
+    let announcement = Announcement { warning, reason, action, note: message };
+    if let Err(error) = events.publish(&announcement, &reference(identity)).await {
         tracing::warn!(job = %identity.name, error = why(&error), "event was not written");
     }
 }

@@ -9,13 +9,14 @@ use std::time::{Duration, Instant};
 use crds::{Reason, ReplicationJob, ReplicationJobStatus, spec::DesiredState, status::Stage};
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Pod;
-use kube::{Client, api::ObjectMeta, core::error_boundary::InvalidObject, runtime::events::Recorder};
+use kube::{Client, api::ObjectMeta, core::error_boundary::InvalidObject};
 use tokio::time::timeout;
 
 pub use self::{clock::Clock, memory::Memory};
 use crate::{
     apply::{Applier, Sent, apply},
     cleanup::Turns,
+    events::Events,
     job::{Identity, Job},
     live::Live,
     metrics::Metrics,
@@ -50,7 +51,7 @@ pub struct Operator {
     pub client: Client,
     /// For watches, which wait.
     pub watching: Client,
-    pub recorder: Recorder,
+    pub events: Events,
     pub secrets: Secrets,
     pub tokens: Tokens,
     pub defaults: Defaults,
@@ -150,7 +151,7 @@ impl Operator {
             self.metrics.status_written();
             self.memory.write(&identity.uid, &now, version);
         }
-        tell(&self.recorder, identity, before, &now).await;
+        tell(&self.events, identity, before, &now).await;
         self.metrics.staged(&identity.uid, Some(now.stage));
         Ok(now.stage)
     }

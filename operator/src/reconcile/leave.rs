@@ -131,7 +131,7 @@ impl Operator {
     async fn report_leak(&self, identity: &Identity, phrases: &[&str]) {
         let message = format!("Slot and publication may remain at the source. {}", sentences(phrases));
         tracing::error!(job = %identity.name, namespace = %identity.namespace, message, "job left something at the source");
-        warn_of_leak(&self.recorder, identity, &message).await;
+        warn_of_leak(&self.events, identity, &message).await;
         self.metrics.leaked();
     }
 
@@ -140,7 +140,7 @@ impl Operator {
         let what = "no worker of the job was seen to reach the source, so there is most likely nothing to drop there";
         let message = sentences(&[what, "to be sure of it", remedy]);
         tracing::info!(job = %identity.name, namespace = %identity.namespace, message, "job never reached its source");
-        tell_of_deletion(&self.recorder, identity, &message).await;
+        tell_of_deletion(&self.events, identity, &message).await;
     }
 
     /// The time of the API server: asked for now and then, counted on in between.

@@ -11,8 +11,7 @@ use tokio::{
 };
 
 use super::{
-    conditions::Conditions, proxy::Proxy, schema, set_back, settle::until_settled, stroke::Stroke,
-    tally::Tally,
+    conditions::Conditions, proxy::Proxy, schema, set_back, settle::look, stroke::Stroke, tally::Tally,
 };
 use crate::{
     sink::Sink,
@@ -175,17 +174,32 @@ impl Arena {
         let quiet = Arc::clone(&self.gate).write_owned().await;
         let elsewhere = self.through.clone().on_free_ports()?.elsewhere()?;
         let mut second = Worker::start(&elsewhere)?;
-        // One wait is shorter than what a successor waits for.
-        let settling = async { while until_settled(&second).await.is_err() {} };
-        let settled = timeout(TAKEOVER, settling).await;
+        let came = self.until_loaded_by(&second).await;
         drop(quiet);
         self.worker.process().wake()?;
-        settled.context("the successor never came to load")?;
+        if came.is_err() {
+            self.said.push_str(&format!("--- successor\n{}", second.process().said()));
+        }
+        came?;
         sleep(MOMENT).await;
         self.keep_what_was_said();
         std::mem::swap(&mut self.worker, &mut second);
         self.through = elsewhere;
         Ok(())
+    }
+
+    /// One look is shorter than what a successor waits for.
+    async fn until_loaded_by(&self, successor: &Worker) -> Result<()> {
+        let begun = Instant::now();
+        loop {
+            match look(self, successor).await {
+                Ok(_) => return Ok(()),
+                Err(error) if begun.elapsed() > TAKEOVER => {
+                    return Err(error.context("the successor never came to load"));
+                }
+                Err(_) => {}
+            }
+        }
     }
 
     async fn terminate(&mut self) -> Result<()> {

@@ -47,22 +47,22 @@ pub(super) async fn settle(arena: &mut Arena) -> Result<u64> {
 async fn equal_or_halted(arena: &Arena) -> Result<Vec<Fault>> {
     let mut loads = arena.loads()?;
     for _ in 0..TURNS {
-        match look(arena).await {
+        match look(arena, arena.worker()).await {
             Err(_) if arena.loads()? > loads => loads = arena.loads()?,
             outcome => return outcome,
         }
     }
-    look(arena).await
+    look(arena, arena.worker()).await
 }
 
 /// A table may be found wrong a moment before the worker has looked at it, so both are asked until they agree.
-async fn look(arena: &Arena) -> Result<Vec<Fault>> {
+pub(super) async fn look(arena: &Arena, worker: &Worker) -> Result<Vec<Fault>> {
     wait::until("every table is equal, or halted with a reason", async || {
-        let before = until_settled(arena.worker()).await?;
+        let before = until_settled(worker).await?;
         if !arena.in_one_step || before.is_empty() {
             flowing_are_equal(arena, &before).await?;
         }
-        let after = halted(&arena.worker().status().await?)?;
+        let after = halted(&worker.status().await?)?;
         ensure!(tables(&before) == tables(&after), "halted meanwhile: {after:?}");
         Ok(Some(after))
     })

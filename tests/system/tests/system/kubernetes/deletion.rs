@@ -89,42 +89,6 @@ async fn a_deletion_that_cannot_reach_the_source_ends_and_reports_what_is_left()
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn jobs_that_never_ran_are_gone_without_a_pod_or_a_warning() -> Result<()> {
-    let site = Site::new("never-ran").await?;
-    let names: Vec<String> = (0..40).map(|number| format!("idle-{number}")).collect();
-    for name in &names {
-        let mut job = site.job();
-        job["metadata"]["name"] = json!(name);
-        job["spec"]["state"] = json!("Stopped");
-        // Where there is nothing to ask, nobody may ask.
-        job["spec"]["source"]["postgres"]["host"] = json!("nowhere.invalid");
-        site.namespace()?.apply(&job)?;
-    }
-    let count = |selector: &str| -> Result<usize> {
-        let listed = site.namespace()?.kubectl(&[
-            "get",
-            "replicationjobs",
-            "--output=jsonpath={.items[*].status.stage}",
-        ])?;
-        Ok(listed.split_whitespace().filter(|stage| selector.is_empty() || *stage == selector).count())
-    };
-    wait::until("all are stopped", async || Ok((count("Stopped")? == names.len()).then_some(()))).await?;
-    site.namespace()?.kubectl(&["delete", "replicationjobs", "--all", "--wait=false"])?;
-    wait::until("none is left", async || Ok((count("")? == 0).then_some(()))).await?;
-    let entries = site.platform.cluster.audit()?;
-    let of_ours = entries.iter().filter(|entry| entry.object_ref.namespace == "never-ran");
-    assert_eq!(
-        of_ours.filter(|entry| entry.object_ref.resource == "jobs").count(),
-        0,
-        "no cleanup was needed"
-    );
-    let warnings =
-        site.namespace()?.kubectl(&["get", "events", "--field-selector=type=Warning", "--output=name"])?;
-    assert_eq!(warnings, "");
-    Ok(())
-}
-
-#[tokio::test(flavor = "multi_thread")]
 async fn a_job_of_somebody_else_with_the_name_of_the_cleanup_is_not_taken_for_it() -> Result<()> {
     let site = Site::new("foreign-cleanup").await?;
     site.ready().await?;

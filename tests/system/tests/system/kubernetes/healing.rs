@@ -36,6 +36,31 @@ async fn a_wrong_password_is_named_and_a_corrected_secret_heals() -> Result<()> 
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn each_sentence_is_an_event_also_under_the_same_reason() -> Result<()> {
+    let site = Site::new("sentences").await?;
+    let namespace = site.namespace()?;
+    namespace.apply(&site.job())?;
+    site.until_ready().await?;
+    let tables = |more: &[&str]| {
+        let tables: Vec<&str> = ["public.orders", "public.customers"].iter().chain(more).copied().collect();
+        json!({"spec": {"source": {"postgres": {"tables": tables}}}})
+    };
+    // Two tables with one target.
+    for wrong in [["public.a__b", "a.b"], ["public.c__d", "c.d"]] {
+        namespace.patch(JOB, &tables(&wrong))?;
+        namespace.until_condition(JOB, "Ready", "False", "BadConfiguration").await?;
+        namespace.patch(JOB, &tables(&[]))?;
+        site.until_ready().await?;
+    }
+    let events = site.events()?;
+    for wrong in ["a__b", "c__d"] {
+        let told = events.iter().filter(|event| event.contains("BadConfiguration") && event.contains(wrong));
+        assert_eq!(told.count(), 1, "{wrong} in {events:#?}");
+    }
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_wrong_host_is_named_and_heals() -> Result<()> {
     let site = Site::new("wrong-host").await?;
     let mut job = site.job();

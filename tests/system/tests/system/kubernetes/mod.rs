@@ -1,5 +1,6 @@
 //! The operator in a real Kubernetes: real pods, enforced rights, the API server's own audit log.
 
+mod cleanup;
 mod control;
 mod deletion;
 mod fixture;
@@ -7,5 +8,6 @@ mod healing;
 mod lag;
 mod lifecycle;
 mod manifests;
+mod many;
 mod neighbours;
 mod operator;
