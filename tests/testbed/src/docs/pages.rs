@@ -101,13 +101,57 @@ fn every_page_of_docs_is_reached_from_the_readme() {
     assert!(left.iter().all(|path| !path.starts_with(root().join("docs"))), "{left:?}");
 }
 
+/// What the text has in backquotes.
+fn spans(text: &str) -> Vec<&str> {
+    lines(text, None).into_iter().flat_map(|line| line.split('`').skip(1).step_by(2)).collect()
+}
+
+fn is_of_docs(page: &&Page) -> bool {
+    page.path.parent() == Some(&root()) || page.path.starts_with(root().join("docs"))
+}
+
+#[test]
+fn every_file_that_the_docs_name_is_there() {
+    const FOLDERS: [&str; 6] = ["worker/", "operator/", "crds/", "tests/", "charts/", "config/"];
+    let is_file = |span: &&str| {
+        FOLDERS.iter().any(|folder| span.starts_with(folder))
+            && !span.contains(|letter| " …*".contains(letter))
+    };
+    for page in pages().iter().filter(is_of_docs) {
+        let named = spans(&page.text).into_iter().filter(is_file);
+        let missing: Vec<_> = named.filter(|file| !root().join(file).exists()).collect();
+        assert!(missing.is_empty(), "{}: {missing:?}", page.path.display());
+    }
+}
+
+/// Whether `a::b::Type` is `a/b.rs` or `a/b/` of a crate.
+fn is_module(path: &str) -> bool {
+    const CRATES: [&str; 4] = ["worker/src", "operator/src", "tests/system/src", "crds/src"];
+    let modules: Vec<_> = path.split("::").filter(|name| name.starts_with(char::is_lowercase)).collect();
+    // The name of a crate may stand before its own.
+    [&modules[..], &modules[1..]].into_iter().any(|modules| {
+        let file = modules.join("/");
+        CRATES.iter().any(|sources| {
+            let path = root().join(sources).join(&file);
+            path.is_dir() || path.with_extension("rs").exists()
+        })
+    })
+}
+
+#[test]
+fn every_module_that_the_architecture_names_is_there() {
+    let text = fs::read_to_string(root().join("docs/architecture.md")).unwrap();
+    let named: Vec<_> = spans(&text).into_iter().filter(|span| span.contains("::")).collect();
+    assert!(named.len() > 50);
+    let missing: Vec<_> = named.into_iter().filter(|path| !is_module(path)).collect();
+    assert!(missing.is_empty(), "{missing:?}");
+}
+
 /// The commands of the page's shell blocks, each on one line and without its comment, and every `make …` of its text.
 fn commands(text: &str) -> Vec<String> {
     let blocks = lines(text, Some("sh")).join("\n").replace("\\\n", " ");
     let shown = blocks.lines().map(|line| line.split(" #").next().unwrap_or_default().trim());
-    let prose = lines(text, None);
-    let spans = prose.iter().flat_map(|line| line.split('`').skip(1).step_by(2));
-    let commands = shown.chain(spans.filter(|span| span.starts_with("make ")));
+    let commands = shown.chain(spans(text).into_iter().filter(|span| span.starts_with("make ")));
     commands.filter(|command| !command.is_empty()).map(str::to_owned).collect()
 }
 
