@@ -39,7 +39,7 @@ pub struct Claimant {
 
 impl Claimant {
     /// As the owner of a target that it begins now.
-    pub(super) fn from_now(&self) -> Owner {
+    pub(super) fn beginning_now(&self) -> Owner {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         Owner { since: u64::try_from(now.as_nanos()).unwrap_or(u64::MAX), slot: self.slot.key() }
     }

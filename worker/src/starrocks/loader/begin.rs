@@ -50,7 +50,7 @@ impl Loader {
         let Some(claimant) = claimant else { return self.keep(&table.target, history).await.map(|()| None) };
         let mut writes = 0;
         loop {
-            let (owner, began) = (claimant.from_now(), Instant::now());
+            let (owner, began) = (claimant.beginning_now(), Instant::now());
             self.keep(&table.target, &History { owner: Some(owner.clone()), ..history.clone() }).await?;
             writes += 1;
             if began.elapsed() < LONGEST_WRITE || writes == MOST_WRITES {
