@@ -138,11 +138,14 @@ fn try_stream(config: &SourceConfig, plan: &Plan, rows: &mpsc::Sender<Chunk>) ->
 
 /// The rows that have one of these keys.
 pub(super) fn look(config: &SourceConfig, plan: &Plan, keys: &[Key]) -> Result<Vec<Row>, Fault> {
-    let mut reading = Reading::open(config)?;
     let mut found = Vec::new();
     for keys in keys.chunks(KEYS) {
-        let rows = reading.rows(&plan.source_look(&keys.iter().collect::<Vec<_>>()))?;
-        found.extend(rows.iter().filter_map(|row| read(plan, row)));
+        let question = plan.source_look(&keys.iter().collect::<Vec<_>>());
+        // One by one: a row may be larger than a small answer, and a hundred of them larger than memory.
+        Reading::open(config)?.each_row(&question, |row| {
+            found.extend(read(plan, &row));
+            ControlFlow::Continue(())
+        })?;
     }
     Ok(found)
 }

@@ -17,6 +17,9 @@ const SCHEMA: &str = "
     CREATE DOMAIN blob AS bytea;
     CREATE DOMAIN padded AS char(5);
     CREATE DOMAIN counts AS int[];
+    CREATE DOMAIN store AS hstore;
+    CREATE DOMAIN doc AS jsonb;
+    CREATE TYPE nest AS (p pair, xs text[], raw bytea);
 ";
 
 const ROWS: usize = 24;
@@ -76,6 +79,28 @@ const KINDS: &[Kind] = &[
     ("blob", |rng| format!("\\x{:04x}", rng.u16(..))),
     ("padded", |rng| cut(&text(rng), 5)),
     ("counts", |rng| format!("{{{},{}}}", rng.i32(..), rng.i32(..))),
+    ("store", |rng| format!("{}=>{}", quoted(&text(rng)), quoted(&text(rng)))),
+    ("doc", |rng| document(rng, 2)),
+    ("nest", |rng| format!("(\"({},x,ab)\",\"{{a,NULL}}\",\"\\\\x{:04x}\")", rng.i32(..), rng.u16(..))),
+    ("macaddr8", |rng| format!("{:016x}", rng.u64(..))),
+    ("inet", |rng| format!("2001:db8::{:x}/{}", rng.u16(1..), rng.u8(16..=128))),
+    ("numeric(5,-2)", |rng| rng.i32(-9_000_000..9_000_000).to_string()),
+    ("numeric(3,5)", |rng| format!("0.00{:03}", rng.u16(..1000))),
+    ("xid", |rng| rng.u32(..).to_string()),
+    ("tid", |rng| format!("({},{})", rng.u16(..), rng.u16(1..))),
+    ("oidvector", |rng| format!("{} {}", rng.u16(..), rng.u16(..))),
+    ("regtype", |rng| if rng.bool() { "integer".into() } else { "text".into() }),
+    ("jsonpath", |rng| format!("$.a[{}]", rng.u8(..))),
+    ("tsquery", |rng| format!("a & b{}", rng.u8(..))),
+    ("xml", |rng| format!("<a b=\"{}\">\u{e9} {}</a>", rng.u8(..), rng.u8(..))),
+    ("line", |rng| format!("{{1,{},{}}}", rng.i16(..), rng.i16(..))),
+    ("lseg", |rng| format!("[({},0),(1,{})]", rng.i16(..), rng.i16(..))),
+    ("path", |rng| format!("[({},0),(1,2.5)]", rng.i16(..))),
+    ("polygon", |rng| format!("(({},0),(1,2),(3,1e-5))", rng.i16(..))),
+    ("circle", |rng| format!("<({},0),{}>", rng.i16(..), rng.u8(1..))),
+    ("numrange", |rng| format!("[{}.50,)", rng.i16(..))),
+    ("tstzrange", |rng| format!("[\"{} 00:00:00+00\",)", day(rng))),
+    ("int8multirange", |rng| format!("{{[{},{}),[1000,)}}", rng.i8(..0), rng.i8(1..))),
 ];
 
 fn float(rng: &mut Rng, any: fn(&mut Rng) -> f64) -> String {
@@ -231,6 +256,20 @@ async fn verify_reads_keys_as_the_stream_sends_them() -> Result<()> {
         ("time", "'12:34:56.5'", "'12:34:57'"),
         ("name", "'a'", "'b'"),
         ("tag", "'it''s'", "'\\\"'"),
+        ("padded", "'ab'", "' b'"),
+        ("digit", "1", "9"),
+        ("boolean", "true", "false"),
+        ("\"char\"", "'a'", "'!'"),
+        ("varchar(9)", "'a '", "'é,'"),
+        ("macaddr8", "'08:00:2b:01:02:03:04:05'", "'08:00:2b:01:02:03:04:06'"),
+        ("oid", "1", "4294967295"),
+        ("xid8", "'1'", "'18446744073709551615'"),
+        ("numeric(10,2)", "1.50", "-2"),
+        ("date", "'0001-01-01'", "'9999-12-31'"),
+        ("timestamptz", "'2026-01-01 00:00:00.5+02'", "'2026-01-01 00:00+00'"),
+        ("interval", "'1 mon'", "'2 days'"),
+        ("money", "'1000'", "'-0.01'"),
+        ("timetz", "'12:00+01'", "'12:00+02'"),
     ];
     let names: Vec<_> = (0..keys.len()).map(|place| format!("k{place}")).collect();
     let create = names
@@ -266,5 +305,27 @@ async fn blanks_that_pad_a_char_are_no_difference_and_another_letter_is_one() ->
     rig.sink.rows("UPDATE app.t SET c = ' ab' WHERE id = 1").await?;
     let said = verify::run(&rig.settings, &["--patience", "1s"]).await?;
     assert!(said.text.contains("id=1: differs in c\n"), "{}", said.text);
+    Ok(())
+}
+
+const WIDE: usize = 70;
+const MEGABYTE: usize = 1_000_000;
+
+/// Larger than any answer of PostgreSQL but a row may be.
+#[tokio::test(flavor = "multi_thread")]
+async fn verify_compares_a_row_of_seventy_megabytes_to_its_last_byte() -> Result<()> {
+    let columns = (0..WIDE).map(|place| format!(", c{place} text")).collect::<String>();
+    let values = (0..WIDE).map(|place| format!(", repeat(chr(97 + {place} % 26), {MEGABYTE})"));
+    let insert = format!("INSERT INTO t SELECT 1{}", values.collect::<String>());
+    let rig = Rig::of(&format!("CREATE TABLE t (id int PRIMARY KEY{columns})"), "t").await?;
+    let mut worker = rig.worker().await?;
+    rig.source.run(&insert).await?;
+    assert_eq!(rig.until_equal().await?, 1);
+    worker.process().kill()?;
+    let last = char::from(b'a' + ((WIDE - 1) % 26) as u8).to_string();
+    let altered = format!("{}~", last.repeat(MEGABYTE - 1));
+    rig.sink.rows(&format!("UPDATE app.t SET c{} = '{altered}' WHERE id = 1", WIDE - 1)).await?;
+    let said = verify::run(&rig.settings, &["--patience", "1s"]).await?;
+    ensure!(!said.equal && said.text.contains(&format!("id=1: differs in c{}\n", WIDE - 1)), "{}", said.text);
     Ok(())
 }
