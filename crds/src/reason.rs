@@ -53,9 +53,9 @@ pub struct Guide {
     pub by_itself: &'static str,
 }
 
-/// A fault of the whole job: `job::engine` begins a session again.
-const SESSION: &str = "Nothing is loaded meanwhile, and changes wait in the WAL. The worker begins again after 0.5 s to 5 s, \
-    until it succeeds.";
+/// A fault of the whole job: the reader connects again, or `job::engine` begins a session again.
+const SESSION: &str =
+    "Changes wait in the WAL meanwhile. The worker tries again with pauses of up to 5 s, until it succeeds.";
 /// A fault of one table that a look at both ends judges: `job::look`.
 const LOOK: &str = "The table is halted and the others go on. The worker looks at both ends every 5 s (more with many \
     tables), and takes the table up again when the cause is gone.";
