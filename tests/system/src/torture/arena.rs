@@ -188,7 +188,8 @@ impl Arena {
         Ok(())
     }
 
-    /// One look is shorter than what a successor waits for.
+    /// One look is shorter than what a successor waits for. A worker that sleeps in the middle of a chunk keeps the
+    /// slot for as long as it sleeps, and what its successor says of it is done then: its session is ended.
     async fn until_loaded_by(&self, successor: &Worker) -> Result<()> {
         let begun = Instant::now();
         loop {
@@ -197,9 +198,18 @@ impl Arena {
                 Err(error) if begun.elapsed() > TAKEOVER => {
                     return Err(error.context("the successor never came to load"));
                 }
-                Err(_) => {}
+                Err(_) => self.end_who_has_the_slot(successor).await?,
             }
         }
+    }
+
+    async fn end_who_has_the_slot(&self, successor: &Worker) -> Result<()> {
+        let faults = successor.status().await?.faults;
+        if !faults.iter().any(|fault| fault.reason == "SlotInUse") {
+            return Ok(());
+        }
+        let source = Source::connect(&self.postgres.url("postgres")).await?;
+        source.run("SELECT pg_terminate_backend(active_pid) FROM pg_replication_slots WHERE active").await
     }
 
     async fn terminate(&mut self) -> Result<()> {
