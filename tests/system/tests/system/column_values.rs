@@ -386,7 +386,7 @@ async fn the_remedy_works_for_tables_with_generated_columns_on_every_version() -
 }
 
 /// Takes the table anew by the statements of the remedy, each as it stands.
-async fn send_again_as_told(rig: &Rig, fix: &str) -> Result<()> {
+pub(crate) async fn send_again_as_told(rig: &Rig, fix: &str) -> Result<()> {
     let part = |from: &str, to: &str| -> Result<String> {
         let rest = fix.split_once(from).with_context(|| format!("{from} in {fix}"))?.1;
         Ok(format!("{from}{}", rest.split_once(to).with_context(|| format!("{to} in {fix}"))?.0))

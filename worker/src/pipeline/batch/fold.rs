@@ -30,8 +30,10 @@ impl IncompleteKeyChange {
             crds::Reason::ReplicaIdentityInsufficient,
             format!("a row of {table} changed its key, and {self}"),
             format!(
-                "run ALTER TABLE {table} REPLICA IDENTITY FULL, then copy the table anew: changes before the \
-                 ALTER stay incomplete"
+                "take the table out of the job until the slot's confirmed_flush_lsn has passed this moment, for the \
+                 change in the WAL stays incomplete (a job needs a table: where this is its only one, select another \
+                 for the while); meanwhile run ALTER TABLE {table} REPLICA IDENTITY FULL, so that it does not happen \
+                 again; then put the table back and do what its fault, TableLeftOut, says"
             ),
         )
     }
