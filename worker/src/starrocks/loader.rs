@@ -39,13 +39,16 @@ use super::{
 use crate::{
     change::Aim,
     config::{SinkConfig, Values},
-    fault::{Course, Fault},
+    fault::{Course, Fault, Part, take_anew},
     history::{History, TargetIdentity},
     hold::Right,
     pipeline::{Batch, Load, Loaded},
     progress::Progress,
     table::Table,
 };
+
+/// So many refusals of a TRUNCATE, one after the other and within a quarter of a minute, are for good.
+const MOST_REFUSALS: u32 = 7;
 
 /// StarRocks, as the pipeline sees it.
 #[derive(Debug)]
@@ -183,16 +186,31 @@ impl Load for Loader {
 
     async fn truncate(&self, table: &Table) -> Result<(), Fault> {
         let mut reports = Reports::new(&self.progress, table);
+        let mut refusals = 0;
         for attempt in 1.. {
             self.still_permitted().await;
             let Err(fault) = self.empty(table).await else { break };
-            reports.raise(fault, &table.target, attempt);
+            refusals = if fault.course == Course::Halt { refusals + 1 } else { 0 };
+            if refusals == MOST_REFUSALS {
+                return Err(not_emptied(table, fault));
+            }
+            // A refusal that has no known words may pass: it is none for good before it has come again and again.
+            reports.raise(Fault { course: Course::Retry, ..fault }, &table.target, attempt);
             self.wait(Patience::USUAL, attempt, &table.target).await;
         }
         self.parked.forget(table);
         info!(table = %table.name, target = %table.target, "target table truncated");
         Ok(())
     }
+}
+
+/// A TRUNCATE cannot be left out: what comes behind it waits for it.
+fn not_emptied(table: &Table, fault: Fault) -> Fault {
+    let fix = format!(
+        "mend what StarRocks says stands in the way and restart the worker, which tries again from there; or {}",
+        take_anew(table)
+    );
+    Fault { part: Part::Table(table.name.clone()), fix, ..fault }
 }
 
 #[cfg(test)]

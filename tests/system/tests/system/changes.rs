@@ -2,10 +2,11 @@
 
 use anyhow::{Context, Result};
 use serde_json::json;
-use system::worker::Worker;
+use system::{wait, worker::Worker};
 
 use super::{
     column_values::send_again_as_told,
+    identity::follow_remedy_at,
     rig::{DATABASE, Rig},
 };
 
@@ -154,5 +155,59 @@ async fn tables_of_two_schemas_and_odd_names_stay_apart() -> Result<()> {
         .await?;
     rig.until_table_equal("t").await?;
     assert_eq!(rig.until_table_equal("sales.t").await?, 2);
+    Ok(())
+}
+
+const REFUSED: &str = "Do not support truncate now";
+
+/// Lets the stand-in refuse so many TRUNCATEs.
+fn refuse_truncate(rig: &Rig, count: u32) -> Result<()> {
+    let action = json!({"fail": {"message": REFUSED}});
+    rig.sink.inject(&json!({
+        "stage": "statement", "label": "TRUNCATE TABLE*", "count": count, "action": action
+    }))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_truncate_that_is_refused_for_a_while_is_not_called_final() -> Result<()> {
+    let rig = Rig::of("CREATE TABLE t (id int PRIMARY KEY)", "t").await?;
+    let worker = rig.worker().await?;
+    rig.source.run("INSERT INTO t VALUES (1)").await?;
+    rig.until_table_equal("t").await?;
+    refuse_truncate(&rig, 4)?;
+    rig.source.run("TRUNCATE t").await?;
+    let fault = worker.until_fault("TargetIncompatible").await?;
+    assert!(!fault.halted && fault.message.contains(REFUSED), "{fault:?}");
+    rig.source.run("INSERT INTO t VALUES (2)").await?;
+    assert_eq!(rig.until_table_equal("t").await?, 1);
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_truncate_that_is_refused_for_good_halts_its_table_and_both_remedies_work() -> Result<()> {
+    let tables = "CREATE TABLE t (id int PRIMARY KEY); CREATE TABLE other (id int PRIMARY KEY)";
+    for taken_anew in [false, true] {
+        let rig = Rig::of(tables, "t,other").await?;
+        let mut worker = rig.worker().await?;
+        rig.source.run("INSERT INTO t VALUES (1)").await?;
+        rig.until_equal().await?;
+        refuse_truncate(&rig, 1000)?;
+        rig.source.run("TRUNCATE t; INSERT INTO t VALUES (2); INSERT INTO other VALUES (1)").await?;
+        let halted = async || {
+            let faults = worker.status().await?.faults;
+            Ok(faults.into_iter().find(|fault| fault.halted && fault.table == "public.t"))
+        };
+        let fault = wait::until("the table halts", halted).await?;
+        assert!(fault.message.contains(REFUSED) && fault.fix.contains("restart the worker"), "{fault:?}");
+        rig.until_table_equal("other").await?;
+        rig.sink.heal()?;
+        if taken_anew {
+            follow_remedy_at(&rig.sink, &rig.source, &mut worker, &fault).await?;
+        } else {
+            worker.crash()?;
+        }
+        assert_eq!(rig.until_table_equal("t").await?, 1);
+        rig.until_confirmed().await?;
+    }
     Ok(())
 }
