@@ -1,12 +1,16 @@
 //! What stands in the way of replication, in words that a person can act on.
 
 mod anew;
+mod statement;
 
 use std::fmt;
 
 use crds::Reason;
 
-pub use self::anew::{send_again, take_all_anew, take_anew, take_anew_by_name};
+pub use self::{
+    anew::{send_again, take_all_anew, take_anew, take_anew_by_name},
+    statement::{drop_column, drop_target, forget, send_whole},
+};
 use crate::table::TableName;
 
 /// One fault: where, why, what is wrong, and what to do. It never holds row values or credentials.

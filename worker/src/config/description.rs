@@ -84,6 +84,7 @@ fn source(
         publication: limits::identifier("publication", &publication)?,
         catch_up: limits::catch_up(&field(SOURCE, "catchUp"), &catch_up)?,
         whole_rows: false,
+        claims: Vec::new(),
         tables: limits::tables(&field(SOURCE, "tables"), tables.iter().map(String::as_str))?,
     })
 }

@@ -93,6 +93,7 @@ fn source<F: Fn(&str) -> Option<String>>(variables: &Variables<F>) -> Result<Sou
         publication: limits::identifier("SOURCE_PUBLICATION_NAME", publication.trim())?,
         catch_up: catch_up(variables)?,
         whole_rows: false,
+        claims: Vec::new(),
         tables: tables(&variables.or("TABLES", "orders,order_items"))?,
     })
 }

@@ -68,6 +68,8 @@ pub struct SourceConfig {
     pub catch_up: Option<u64>,
     /// Every change has to come with the whole row: all tables are loaded in one step.
     pub whole_rows: bool,
+    /// Keys of the claims that workers of this job have laid, for remedies; known when a session begins.
+    pub claims: Vec<String>,
     pub tables: Vec<TableName>,
 }
 

@@ -1,5 +1,6 @@
 //! The one remedy for a target whose earlier rows cannot be known: the table is taken anew, by hand.
 
+use super::statement::{drop_target, identifier, send_whole, source};
 use crate::table::{Column, Kind, Table, TableName};
 
 /// Where it is not known which columns a table has.
@@ -40,29 +41,24 @@ pub fn send_again(table: &Table) -> String {
 }
 
 fn sentence(name: &TableName, again: &str) -> String {
-    let target = name.target();
-    let noted = target.replace('\\', "\\\\").replace('\'', "\\'");
-    format!(
-        "take the table anew: in StarRocks run DROP TABLE IF EXISTS `{target}` FORCE and then DELETE FROM `dbmazz_tables` \
-         WHERE `target` = '{noted}'; when the job has made the target again, {again}"
-    )
+    let drop = drop_target(&name.target());
+    format!("take the table anew: in StarRocks run {drop}; when the job has made the target again, {again}")
 }
 
 /// Without FULL an update leaves out large values that it did not change.
 fn sending(name: &TableName, key: Option<&str>) -> String {
-    let source = format!("{}.{}", identifier(&name.schema), identifier(&name.name));
+    let (whole, source) = (send_whole(name), source(name));
     let (column, which) =
         key.map_or_else(|| ("k".to_owned(), ", k being a column of its key,"), |key| (identifier(key), ""));
     format!(
-        "run at the source ALTER TABLE {source} REPLICA IDENTITY FULL (of a partitioned table on each partition) and then \
-         UPDATE {source} SET {column} = {column}{which} so that every row is sent again, large values too; the replica \
-         identity may be set back then"
+        "{whole} and then UPDATE {source} SET {column} = {column}{which} so that every row is sent again, large values \
+         too; the replica identity may be set back then"
     )
 }
 
 /// Where the replica identity cannot be FULL. A large value that is computed anew is sent, though it is the same.
 fn writing(table: &Table) -> String {
-    let name = format!("{}.{}", identifier(&table.name.schema), identifier(&table.name.name));
+    let name = source(&table.name);
     let key = table.key.first().and_then(|place| table.columns.get(*place));
     let key = key.map(|column| format!("{0} = {0}", identifier(&column.name)));
     let is_of_key = |place: &usize| table.key.contains(place);
@@ -90,10 +86,6 @@ fn may_be_large(column: &Column) -> bool {
         Kind::Boolean | Kind::SmallInt | Kind::Integer | Kind::BigInt | Kind::Unsigned64 => false,
         Kind::Real | Kind::Double | Kind::Money | Kind::Date | Kind::Timestamp | Kind::TimestampTz => false,
     }
-}
-
-fn identifier(name: &str) -> String {
-    format!("\"{}\"", name.replace('"', "\"\""))
 }
 
 #[cfg(test)]

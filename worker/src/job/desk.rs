@@ -12,7 +12,7 @@ use tokio::{
 };
 use tracing::{info, warn};
 
-use super::{Removal, engine, remove};
+use super::{Removal, claims, engine, remove};
 use crate::{
     config::{BatchChange, BatchConfig, JobConfig},
     control::{Answer, Command, Request},
@@ -190,7 +190,7 @@ impl Desk {
         match removal {
             None => self.drained(),
             Some(removal) => match remove(Arc::clone(&self.progress), self.config.clone(), removal).await {
-                Ok(()) if removal.loses_changes() => (true, self.slot_lost()),
+                Ok(()) if removal.loses_changes() => (true, self.slot_lost().await),
                 Ok(()) => (true, "stopped, and dropped what was asked for".to_owned()),
                 Err(fault) => (false, fault.to_string()),
             },
@@ -209,8 +209,10 @@ impl Desk {
     }
 
     /// The job lives, and its slot does not: what is written from now on is lost to it, and it says so.
-    fn slot_lost(&self) -> String {
-        let fault = postgres::slot_dropped(&self.config.source);
+    async fn slot_lost(&self) -> String {
+        let mut source = self.config.source.clone();
+        source.claims = claims(&self.progress, &self.config).await;
+        let fault = postgres::slot_dropped(&source);
         let message = format!("stopped, and dropped what was asked for; {fault}");
         self.progress.raise(fault);
         message

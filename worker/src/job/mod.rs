@@ -99,6 +99,14 @@ async fn release(progress: Arc<Progress>, config: JobConfig) {
     }
 }
 
+/// What a person deletes to begin anew; none when StarRocks does not say in time.
+async fn claims(progress: &Arc<Progress>, config: &JobConfig) -> Vec<String> {
+    let JobConfig { job, source, sink, .. } = config.clone();
+    let takeover = Takeover::new(sink, job, None, Arc::clone(progress));
+    let claims = timeout(RELEASE_LIMIT, takeover.claims(&source.slot)).await;
+    claims.ok().and_then(Result::ok).unwrap_or_default()
+}
+
 /// Runs blocking work on a thread of its own, and waits for it.
 async fn off_the_runtime<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, Fault> + Send + 'static,

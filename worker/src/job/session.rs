@@ -43,8 +43,10 @@ pub(super) async fn run(
     let (claimant, tables) = (claimant(config, &prepared), prepared.tables.clone());
     let look = Look { config, claimant, progress, noted, refused, halted, unfinished, tables };
     let another = another(look, selected.clone(), resume.read_again());
+    let mut config = config.clone();
+    config.source.claims = vec![key_of(prepared.system_identifier, &config.source.slot)];
     let is_whole = tokio::select! {
-        ended = stream(config, (prepared, targets), closing, batch.clone(), progress, takeover, resume) => ended?,
+        ended = stream(&config, (prepared, targets), closing, batch.clone(), progress, takeover, resume) => ended?,
         () = relay.run(intake, another) => false,
     };
     Ok(if again.load(Relaxed) { Outcome::Again } else { Outcome::Drained { is_whole } })
@@ -90,9 +92,10 @@ async fn prepare(
     progress: &Progress,
     takeover: &Takeover,
 ) -> Result<(Prepared, Targets, Noted), InTheWay> {
-    let source = config.source.clone();
+    let mut source = config.source.clone();
     // Before the slot is touched: a slot that is missing is made only for a job without a past.
     let past = takeover.past(&source.slot).await?;
+    source.claims = past.iter().map(|past| key_of(past.system, &source.slot)).collect();
     // Without a past the histories are those of an earlier job of this name: they say nothing of this one.
     let begins = past.is_empty();
     let mut kept =
@@ -136,11 +139,13 @@ fn claimant(config: &JobConfig, prepared: &Prepared) -> Claimant {
 
 /// Whether a history is of one of these pasts of the slot, as far as it tells.
 fn is_of(history: &History, past: &[Past], slot: &str) -> bool {
-    let own = |past: &Past| {
-        let slot = SlotIdentity { system_identifier: past.system, slot: slot.to_owned() };
-        slot.key()
-    };
+    let own = |past: &Past| key_of(past.system, slot);
     history.owner.as_ref().is_none_or(|owner| past.iter().any(|past| own(past) == owner.slot))
+}
+
+/// The key of the claim of a server's slot.
+fn key_of(system_identifier: u64, slot: &str) -> String {
+    SlotIdentity { system_identifier, slot: slot.to_owned() }.key()
 }
 
 /// What is kept of the selected tables.

@@ -159,6 +159,7 @@ pub(super) mod tests {
             slot: "orders".into(),
             catch_up: None,
             whole_rows: false,
+            claims: Vec::new(),
             publication: "orders_pub".into(),
             tables: vec![TableName { schema: "public".into(), name: "orders".into() }],
         }

@@ -16,7 +16,7 @@ use super::sql::{Session, SqlError, literal, quoted};
 use crate::{
     change::{Change, Tuple, Value, write_value},
     config::{Deletes, SinkConfig},
-    fault::{Fault, Part},
+    fault::{Fault, Part, drop_target},
     history::History,
     lsn::Lsn,
     pipeline::{Batch, batch::Accumulation},
@@ -137,8 +137,9 @@ fn illegible(target: &str) -> Fault {
         Reason::TargetIncompatible,
         format!("the row of {target} in {HISTORIES} was not written by a worker, or was altered since"),
         format!(
-            "put back the row as it was, or take the table anew: drop {target} in StarRocks, delete that row, and let \
-             every row of the source be sent again"
+            "put back the row as it was, or take the table anew: in StarRocks run {}; when the job has made the target \
+             again, let every row of the source be sent again (UPDATE … SET key = key under REPLICA IDENTITY FULL)",
+            drop_target(target)
         ),
     )
 }

@@ -108,6 +108,13 @@ impl Takeover {
         Ok(claims.iter().filter_map(|(key, claim)| claim.past(key, slot, notes)).collect())
     }
 
+    /// Keys of the claims that workers of this job have laid for slots of this name.
+    pub async fn claims(&self, slot: &str) -> Result<Vec<String>, Fault> {
+        let claims = Claim::of_job(&self.sink, &self.job).await.map_err(|error| error.of_reading(CLAIMS))?;
+        let of_slot = claims.into_iter().filter(|(key, claim)| claim.past(key, slot, None).is_some());
+        Ok(of_slot.map(|(key, _)| key).collect())
+    }
+
     /// The job is deleted, and its slot dropped: its past counts no more.
     pub async fn release(&self, slot: &str) -> Result<(), Fault> {
         let claims = Claim::of_job(&self.sink, &self.job).await.map_err(|error| error.of_reading(CLAIMS))?;

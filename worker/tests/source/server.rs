@@ -76,6 +76,7 @@ impl Source {
             tls: TlsConfig { mode: TlsMode::Disable, ca_file: None },
             catch_up: None,
             whole_rows: false,
+            claims: Vec::new(),
             slot: self.name.into(),
             publication: self.name.into(),
             tables: tables.iter().map(|table| TableName::parse(table).unwrap()).collect(),

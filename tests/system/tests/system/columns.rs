@@ -3,7 +3,7 @@
 use anyhow::{Context, Result};
 use serde_json::json;
 
-use system::wait;
+use system::{wait, worker::Worker};
 
 use super::rig::{DATABASE, Rig};
 
@@ -187,5 +187,29 @@ async fn another_type_halts_its_table_only() -> Result<()> {
     let fault = worker.until_fault("SourceSchemaChanged").await?;
     assert!(fault.halted && fault.message.contains("column a was integer and is text"), "{}", fault.message);
     rig.until_table_equal("u").await?;
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_target_column_that_no_row_fills_halts_its_table_and_both_remedies_work() -> Result<()> {
+    for from in ["run ", ", or "] {
+        let rig = Rig::of("CREATE TABLE t (id int PRIMARY KEY, v text)", "t").await?;
+        rig.sink.rows(&format!("CREATE DATABASE {DATABASE}")).await?;
+        let create = format!(
+            "CREATE TABLE {DATABASE}.t (id INT NOT NULL, v VARCHAR(1048576) NULL, mine INT NOT NULL) \
+             PRIMARY KEY (id) DISTRIBUTED BY HASH(id) PROPERTIES (\"replication_num\" = \"1\")"
+        );
+        rig.sink.rows(&create).await?;
+        let mut worker = Worker::start(&rig.settings)?;
+        let fault = worker.until_fault("TargetIncompatible").await?;
+        assert!(fault.halted && fault.message.contains("column mine"), "{fault:?}");
+        let told = fault.fix.split_once(&format!("{from}ALTER TABLE ")).context("a statement")?.1;
+        let told = told.split([';', ','].as_slice()).next().unwrap_or_default();
+        let told = told.split(" in StarRocks").next().and_then(|told| told.split(" there").next());
+        rig.sink.rows(&format!("ALTER TABLE {DATABASE}.{}", told.unwrap_or_default())).await?;
+        worker.until_ready().await?;
+        rig.source.run("INSERT INTO t VALUES (1, 'x')").await?;
+        assert_eq!(rig.until_table_equal("t").await?, 1, "{}", fault.fix);
+    }
     Ok(())
 }

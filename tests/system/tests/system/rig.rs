@@ -1,6 +1,6 @@
 //! What most tests begin with: a PostgreSQL, a stand-in, and a worker without Kubernetes between them.
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use serde_json::json;
 use system::{
     sink::Sink,
@@ -80,6 +80,14 @@ impl Rig {
     /// Asks the stand-in for a fault on loads of any table.
     pub(crate) fn inject(&self, stage: &str, action: serde_json::Value, count: u32) -> Result<()> {
         self.sink.inject(&json!({"stage": stage, "action": action, "count": count}))
+    }
+
+    /// Deletes the claims of the job's slot, by the statement of the remedy.
+    pub(crate) async fn forget_as_told(&self, fault: &proto::Fault) -> Result<()> {
+        let told = fault.fix.split_once("DELETE FROM `dbmazz_jobs` ");
+        let told = told.and_then(|(_, rest)| rest.split_once(';')).context("a statement")?;
+        self.sink.rows(&format!("DELETE FROM `{DATABASE}`.`dbmazz_jobs` {}", told.0)).await?;
+        Ok(())
     }
 
     /// One value of the worker's slot.

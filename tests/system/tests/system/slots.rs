@@ -4,7 +4,7 @@ use anyhow::Result;
 use system::{source::Source, wait, worker::Worker};
 use testbed::postgres::{Embedded, Postgres, PostgresOptions};
 
-use super::rig::{DATABASE, Rig};
+use super::rig::Rig;
 
 const ROWS: &str = "CREATE TABLE t (id int PRIMARY KEY, v int)";
 const SLOT: &str = "dbmazz_slot";
@@ -33,7 +33,7 @@ async fn halts(rig: &Rig, reason: &str) -> Result<(Worker, proto::Fault)> {
     let (before, loads) = (slots(rig).await?, rig.loads()?);
     let worker = Worker::start(&rig.settings)?;
     let fault = worker.until_fault(reason).await?;
-    assert!(fault.halted && fault.fix.contains("DELETE FROM dbmazz_jobs"), "{fault:?}");
+    assert!(fault.halted && fault.fix.contains("DELETE FROM `dbmazz_jobs` WHERE `slot` = '"), "{fault:?}");
     assert_eq!((slots(rig).await?, rig.loads()?), (before, loads));
     Ok((worker, fault))
 }
@@ -48,7 +48,7 @@ async fn a_slot_dropped_behind_a_job_is_never_made_again_over_the_gap() -> Resul
         let (mut worker, fault) = halts(&rig, "SlotLost").await?;
         assert!(fault.message.contains("does not exist"), "{}", fault.message);
         // Somebody has copied the table, and lets the job begin again.
-        rig.sink.rows(&format!("TRUNCATE TABLE {DATABASE}.dbmazz_jobs")).await?;
+        rig.forget_as_told(&fault).await?;
         worker.until_ready().await?;
         assert_eq!(slots(&rig).await?.as_deref(), Some("1"));
     }
@@ -150,11 +150,12 @@ async fn a_slot_dropped_on_request_while_the_job_lives_is_lost_until_somebody_be
     let answer = worker.stop(proto::StopRequest::default()).await?;
     assert!(answer.success && answer.message.contains("SlotLost"), "{}", answer.message);
     assert_eq!(slots(&rig).await?.as_deref(), Some("0"));
-    assert!(worker.until_fault("SlotLost").await?.halted, "the stopped worker says it at once");
+    let fault = worker.until_fault("SlotLost").await?;
+    assert!(fault.halted, "the stopped worker says it at once");
     drop(worker);
     rig.source.run("INSERT INTO t VALUES (2, 2)").await?;
     let (mut worker, _) = halts(&rig, "SlotLost").await?;
-    rig.sink.rows(&format!("TRUNCATE TABLE {DATABASE}.dbmazz_jobs")).await?;
+    rig.forget_as_told(&fault).await?;
     worker.until_ready().await?;
     assert_eq!(slots(&rig).await?.as_deref(), Some("1"));
     Ok(())
@@ -196,15 +197,14 @@ async fn a_server_that_was_set_back_in_time_is_a_gap() -> Result<()> {
     assert!(fault.message.contains("set back in time"), "{}", fault.message);
     // As the fault says: the target first, then what is noted of it, then the job's past.
     assert!(fault.fix.contains("take every table anew"), "{}", fault.fix);
-    for statement in [
-        "DROP TABLE IF EXISTS `app`.`t` FORCE",
-        "DELETE FROM `app`.`dbmazz_tables` WHERE `target` = 't'",
-        "DELETE FROM `app`.dbmazz_jobs WHERE slot LIKE '%-dbmazz_slot'",
-    ] {
+    for statement in
+        ["DROP TABLE IF EXISTS `app`.`t` FORCE", "DELETE FROM `app`.`dbmazz_tables` WHERE `target` = 't'"]
+    {
         let said = statement.replace("`app`.", "");
         assert!(fault.fix.contains(&said), "{said} in {}", fault.fix);
         rig.sink.rows(statement).await?;
     }
+    rig.forget_as_told(&fault).await?;
     worker.until_ready().await?;
     rig.source.run("ALTER TABLE t REPLICA IDENTITY FULL").await?;
     rig.source.run("UPDATE t SET id = id").await?;

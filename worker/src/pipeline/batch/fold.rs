@@ -9,7 +9,7 @@ use super::{
 pub use crate::config::Deletes;
 use crate::{
     change::{Change, Old, Tuple, Value, write_value},
-    fault::{Fault, Part},
+    fault::{Fault, Part, send_whole},
     lsn::Lsn,
     table::{Table, TableName},
 };
@@ -32,8 +32,9 @@ impl IncompleteKeyChange {
             format!(
                 "take the table out of the job until the slot's confirmed_flush_lsn has passed this moment, for the \
                  change in the WAL stays incomplete (a job needs a table: where this is its only one, select another \
-                 for the while); meanwhile run ALTER TABLE {table} REPLICA IDENTITY FULL, so that it does not happen \
-                 again; then put the table back and do what its fault, TableLeftOut, says"
+                 for the while); meanwhile {}, so that it does not happen again; then put the table back and do what its \
+                 fault, TableLeftOut, says",
+                send_whole(table)
             ),
         )
     }

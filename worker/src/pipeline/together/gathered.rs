@@ -15,7 +15,7 @@ use super::super::{
 };
 use crate::{
     change::Change,
-    fault::{Fault, Part},
+    fault::{Fault, Part, send_whole},
     table::{Table, TableId, TableName},
 };
 
@@ -124,8 +124,8 @@ fn not_whole(table: &TableName) -> Fault {
              are loaded in one step"
         ),
         format!(
-            "run ALTER TABLE {table} REPLICA IDENTITY FULL; set consistency to Row until what was committed before \
-             is loaded, and then back to Transaction"
+            "{}; set consistency to Row until what was committed before is loaded, and then back to Transaction",
+            send_whole(table)
         ),
     )
 }

@@ -5,7 +5,7 @@ use crds::Reason;
 use super::source_retry;
 use crate::{
     config::SourceConfig,
-    fault::{Fault, Part, take_all_anew},
+    fault::{Fault, Part, forget, take_all_anew},
     lsn::Lsn,
     postgres::sql,
 };
@@ -30,15 +30,15 @@ pub(in crate::postgres) fn slot_lost(config: &SourceConfig, problem: &str) -> Fa
 /// How a job begins behind what cannot be had any more.
 pub(super) fn begin_anew(config: &SourceConfig) -> String {
     format!(
-        "copy the tables anew and begin again: delete and recreate the job, or run \
-         SELECT pg_drop_replication_slot({slot}) if the slot is there, and in StarRocks' target database {}",
-        forget(config),
+        "begin again: run SELECT pg_drop_replication_slot({slot}) if the slot is there, and {}; instead of dropping the \
+         slot and of the DELETE from `dbmazz_jobs` the job can be deleted and recreated",
+        take_all_anew(&forget(&config.claims)),
         slot = sql::literal(&config.slot).trim_start(),
     )
 }
 
 pub(in crate::postgres) fn gap(config: &SourceConfig, problem: &str) -> Fault {
-    let forget = forget(config);
+    let forget = forget(&config.claims);
     Fault::halt(
         Part::Source,
         Reason::ReplicationGap,
@@ -79,17 +79,8 @@ pub(super) fn publication_missing(config: &SourceConfig) -> Fault {
             config.publication
         ),
         format!(
-            "nothing, if no row was written meanwhile: the worker has made it anew; else copy the tables anew and \
-             begin again: delete and recreate the job, or run SELECT pg_drop_replication_slot({slot}), and in \
-             StarRocks' target database {}",
-            forget(config),
-            slot = sql::literal(&config.slot).trim_start(),
+            "nothing, if no row was written meanwhile: the worker has made it anew; else {}",
+            begin_anew(config)
         ),
     )
-}
-
-/// What makes a job one without a past.
-fn forget(config: &SourceConfig) -> String {
-    let pattern = format!("%-{}", config.slot);
-    format!("DELETE FROM dbmazz_jobs WHERE slot LIKE {}", sql::literal(&pattern).trim_start())
 }

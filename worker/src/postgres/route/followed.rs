@@ -7,7 +7,7 @@ use crds::Reason;
 use super::shape::{self, TypeNames, Unclear};
 use crate::{
     change::{Aim, Reshape},
-    fault::{Fault, Part, send_again, take_anew},
+    fault::{Fault, Part, drop_column, send_again, take_anew},
     history::{History, Shape, SourceIdentity, see},
     lsn::Lsn,
     postgres::{pgoutput::Relation, sql},
@@ -120,12 +120,11 @@ pub(super) fn changed(table: &Table, difference: &str) -> Fault {
 
 fn unclear_fault(table: &Table, unclear: &Unclear) -> Fault {
     let Unclear::Reused(column) = unclear else { return changed(table, &unclear.to_string()) };
-    let target = &table.target;
     fault(
         table,
         Reason::SourceSchemaChanged,
         format!("{} is not the table it was: {unclear}", table.name),
-        format!("run ALTER TABLE `{target}` DROP COLUMN `{column}` in StarRocks; then {}", send_again(table)),
+        format!("run {} in StarRocks; then {}", drop_column(&table.target, column), send_again(table)),
     )
 }
 
@@ -134,7 +133,12 @@ fn identity_fault(table: &Table) -> Fault {
         table,
         Reason::ReplicaIdentityInsufficient,
         format!("the replica identity of {} does not hold its whole primary key", table.name),
-        format!("run ALTER TABLE {} REPLICA IDENTITY DEFAULT and recreate the job", sql::table(&table.name)),
+        format!(
+            "run ALTER TABLE {} REPLICA IDENTITY DEFAULT (of a partitioned table on each partition); what was written \
+             before lacks its key, so then {}",
+            sql::table(&table.name),
+            take_anew(table)
+        ),
     )
 }
 

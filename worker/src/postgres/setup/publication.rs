@@ -23,6 +23,7 @@ const GENERATED_SINCE: u32 = 180_000;
 /// A publication that exists.
 #[derive(Debug)]
 pub(super) struct Publication {
+    name: String,
     /// Inserts, updates, deletes and truncates.
     publishes_all: bool,
     via_root: bool,
@@ -47,7 +48,8 @@ impl Publication {
         let Some(row) = rows.first() else { return Ok(None) };
         let members = members(connection, name, version)?;
         let sends_generated = version >= GENERATED_SINCE;
-        Ok(Some(Self { publishes_all: row.flag(0), via_root: row.flag(1), sends_generated, members }))
+        let (publishes_all, via_root) = (row.flag(0), row.flag(1));
+        Ok(Some(Self { name: name.to_owned(), publishes_all, via_root, sends_generated, members }))
     }
 
     /// The columns that it publishes of a table, where the server tells.
@@ -57,6 +59,11 @@ impl Publication {
 
     pub(super) fn sends_generated(&self) -> bool {
         self.sends_generated
+    }
+
+    /// Its name as SQL.
+    pub(super) fn identifier(&self) -> String {
+        sql::identifier(&self.name)
     }
 
     pub(super) fn is_via_root(&self) -> bool {

@@ -58,8 +58,9 @@ pub(super) fn judged(
     if let Some(what) = unfit(relation) {
         return Err(not_a_table(name, what));
     }
-    if relation.kind == "p" && publication.is_some_and(|publication| !publication.is_via_root()) {
-        return Err(not_via_root(name));
+    let by_leaf = publication.filter(|publication| relation.kind == "p" && !publication.is_via_root());
+    if let Some(publication) = by_leaf {
+        return Err(not_via_root(name, &publication.identifier()));
     }
     table(id, name, relation, &columns_of(name, relation, publication))
 }
@@ -88,7 +89,7 @@ fn unfit(relation: &Relation) -> Option<&'static str> {
 /// replica identity.
 fn key<'a>(name: &TableName, relation: &'a Relation) -> Result<&'a Index, Fault> {
     if let Some(partition) = &relation.partition_without_identity {
-        return Err(insufficient(name, &format!("of partition {partition}")));
+        return Err(insufficient(name, &format!("of partition {partition}"), partition));
     }
     let holds = |index: &Index, key: &Index| key.columns.iter().all(|column| index.columns.contains(column));
     match (relation.identity.as_str(), &relation.primary_key, &relation.identity_index) {
@@ -97,7 +98,7 @@ fn key<'a>(name: &TableName, relation: &'a Relation) -> Result<&'a Index, Fault>
         ("i", Some(key), Some(index)) if holds(index, key) => Ok(key),
         ("i", _, Some(index)) => Ok(index),
         (_, None, _) => Err(keyless(name)),
-        _ => Err(insufficient(name, "of the table")),
+        _ => Err(insufficient(name, "of the table", &sql::table(name))),
     }
 }
 
@@ -199,12 +200,14 @@ fn not_a_table(name: &TableName, what: &str) -> Fault {
     )
 }
 
-fn not_via_root(name: &TableName) -> Fault {
+fn not_via_root(name: &TableName, publication: &str) -> Fault {
     refusal(
         name,
         Reason::BadConfiguration,
         format!("the publication publishes the partitions of {name} and not itself"),
-        "run ALTER PUBLICATION … SET (publish_via_partition_root = true), or select its partitions",
+        format!(
+            "run ALTER PUBLICATION {publication} SET (publish_via_partition_root = true), or select its partitions"
+        ),
     )
 }
 
@@ -221,14 +224,14 @@ fn keyless(name: &TableName) -> Fault {
     )
 }
 
-fn insufficient(name: &TableName, of: &str) -> Fault {
+/// `whose`: what has to be altered, as SQL. A partitioned table does not pass its replica identity on.
+fn insufficient(name: &TableName, of: &str, whose: &str) -> Fault {
     refusal(
         name,
         Reason::ReplicaIdentityInsufficient,
         format!("the replica identity {of} does not tell which row of {name} was changed"),
         format!(
-            "run ALTER TABLE {} REPLICA IDENTITY DEFAULT (with a primary key that is not deferrable)",
-            sql::table(name)
+            "run ALTER TABLE {whose} REPLICA IDENTITY DEFAULT (with a primary key that is not deferrable)"
         ),
     )
 }

@@ -9,7 +9,7 @@ use super::{
 };
 use crate::{
     config::Values,
-    fault::{Fault, Part, send_again, take_anew},
+    fault::{Fault, Part, drop_column, send_again, take_anew},
     history::Held,
     starrocks::{name::same_column, target::TargetType},
     table::Table,
@@ -160,9 +160,20 @@ fn check_strangers(table: &Table, needed: &[Needed<'_>], existing: &[Existing]) 
                 "column {} of target table {} needs a value and the source has none",
                 column.name, table.target
             );
-            Err(incompatible(table, message, "make the column nullable, give it a default, or drop it"))
+            Err(incompatible(table, message, &strange(table, column)))
         }
     }
+}
+
+/// StarRocks gives no column another default later, and takes none away that is part of the key.
+fn strange(table: &Table, Existing { name, type_name, .. }: &Existing) -> String {
+    let target = &table.target;
+    format!(
+        "run ALTER TABLE `{target}` MODIFY COLUMN `{name}` {type_name} NULL in StarRocks, or {} there; if it is a column of \
+         the target's key, {}",
+        drop_column(target, name),
+        take_anew(table)
+    )
 }
 
 pub(super) fn incompatible(table: &Table, message: String, fix: &str) -> Fault {

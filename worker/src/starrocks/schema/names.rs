@@ -4,7 +4,7 @@ use crds::Reason;
 
 use super::difference::Existing;
 use crate::{
-    fault::{Fault, Part, send_again, take_anew},
+    fault::{Fault, Part, drop_column, send_again, take_anew},
     history::Held,
     starrocks::name::same_column,
     table::{Column, Table},
@@ -68,10 +68,7 @@ impl<'a> Names<'a> {
         let (source, name, target) = (&self.table.name, &column.name, &self.table.target);
         self.fault(
             format!("column {name} of {source} was dropped, and another took its name: target table {target} holds the old values"),
-            format!(
-                "run ALTER TABLE `{target}` DROP COLUMN `{name}` in StarRocks; then {}",
-                send_again(self.table)
-            ),
+            format!("run {} in StarRocks; then {}", drop_column(target, name), send_again(self.table)),
         )
     }
 

@@ -70,7 +70,11 @@ impl Checkpoint {
             Part::Sink,
             Reason::TargetIncompatible,
             format!("the row of slot {} in {CHECKPOINTS} holds no position", self.slot),
-            "restore the position that the worker wrote there, or copy the tables anew into empty ones and delete the row",
+            format!(
+                "restore the position that the worker wrote there; or run DELETE FROM `{CHECKPOINTS}` WHERE `slot` = '{}' in \
+                 the target database and take the job's tables anew",
+                self.slot
+            ),
         )
     }
 }
