@@ -106,13 +106,20 @@ async fn prepare(
     let before = noted.clone();
     let setup = off_the_runtime(move || postgres::prepare_noted(&source, &past, &before)).await?;
     progress.clear(&Part::Source);
-    let prepared = match setup {
-        Setup::Ready(prepared) => *prepared,
+    let (prepared, exclusive) = match setup {
+        Setup::Ready(prepared, exclusive) => (*prepared, exclusive),
         Setup::Refused(faults) => return Err(InTheWay::Tables(faults)),
     };
     let (tables, identities) = (&prepared.tables, &prepared.identities);
     let claimant = claimant(config, &prepared);
-    let mut targets = starrocks::prepare(&config.sink, &claimant, tables, identities, begins).await?;
+    // While no other worker can load: a column that is renamed under a load takes NULL in silence.
+    let targets = starrocks::prepare(&config.sink, &claimant, tables, identities, begins).await;
+    let release = move || {
+        exclusive.release();
+        Ok(())
+    };
+    off_the_runtime(release).await?;
+    let mut targets = targets?;
     let selected: Vec<_> = config.source.tables.iter().map(TableName::target).collect();
     targets.leave(&kept, &claimant, |target| selected.iter().any(|name| name == target), prepared.confirmed);
     let in_the_way = in_the_way(&prepared, &targets);

@@ -188,3 +188,29 @@ async fn a_worker_that_leaves_a_table_behind_does_not_say_that_it_ended_in_order
     rig.until_table_equal("t").await?;
     Ok(())
 }
+
+/// Whether the lock of the slot is free, as another worker would find it.
+async fn is_free(rig: &Rig) -> Result<bool> {
+    let key = "hashtextextended('dbmazz slot dbmazz_slot', 0)";
+    let taken = rig.source.value(&format!("SELECT pg_try_advisory_lock({key})")).await?;
+    rig.source.run("SELECT pg_advisory_unlock_all()").await?;
+    Ok(taken.as_deref() == Some("t"))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn rule_10_nothing_at_the_sink_is_altered_while_another_worker_could_load() -> Result<()> {
+    let rig = Rig::of("CREATE TABLE t (id int PRIMARY KEY, a text)", "t").await?;
+    for (change, statement) in
+        [("SELECT 1", "CREATE TABLE*`t`*"), ("ALTER TABLE t RENAME a TO b", "ALTER TABLE*")]
+    {
+        rig.source.run(change).await?;
+        rig.sink.inject(&json!({"stage": "statement", "label": statement, "action": "hold", "count": 1}))?;
+        let mut worker = Worker::start(&rig.settings)?;
+        rig.sink.until_struck().await?;
+        assert!(!is_free(&rig).await?, "another worker could load during {statement}");
+        rig.sink.heal()?;
+        worker.until_ready().await?;
+        worker.process().terminate().await?;
+    }
+    Ok(())
+}

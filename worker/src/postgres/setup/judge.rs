@@ -41,6 +41,18 @@ pub(super) fn judged_slot(
     Ok(slot)
 }
 
+/// Keeps other workers of the slot away, from the source's objects and from the sink's, until the session ends or lets go.
+pub(super) fn locked(connection: &mut Connection, config: &SourceConfig) -> Result<(), SourceError> {
+    let deadline = Instant::now() + IN_USE_LIMIT;
+    loop {
+        match stream::lock(connection, &config.slot) {
+            Ok(_) => return Ok(()),
+            Err(error) if Instant::now() > deadline => return Err(error),
+            Err(_) => thread::sleep(IN_USE_PAUSE),
+        }
+    }
+}
+
 /// What is not wrong now, and ends the replication one day.
 pub(super) fn warn_of_limits(
     connection: &mut Connection,

@@ -25,7 +25,7 @@ pub use self::removal::{DropObjects, drop_objects, slot_dropped};
 use self::{
     catalogue::Catalogue,
     identity::Identities,
-    judge::{judged_slot, warn_of_limits},
+    judge::{judged_slot, locked, warn_of_limits},
     publication::Publication,
     server::{Server, server_version},
     shape::Refused,
@@ -63,31 +63,56 @@ pub struct Prepared {
 }
 
 /// What the source is like.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug)]
 pub enum Setup {
-    Ready(Box<Prepared>),
+    Ready(Box<Prepared>, Exclusive),
     /// Nothing can be followed, and nothing was made: what is in the way of each table.
     Refused(Vec<Fault>),
 }
 
-/// Checks the source and makes what is missing, for a job that has no history of any table. Where nothing can be
-/// followed, what is in the way of the first table is the fault.
+/// A session that has the lock of the slot: no other worker loads for it before it is released.
+#[derive(Debug)]
+pub struct Exclusive {
+    connection: Connection,
+}
+
+impl Exclusive {
+    /// Lets the stream's session have the lock at once: it would have to wait for the end of this one. Blocks.
+    pub fn release(mut self) {
+        // A session that cannot be asked any more ends, and its lock with it.
+        let _ = self.connection.query("SELECT pg_catalog.pg_advisory_unlock_all()");
+        self.connection.close();
+    }
+}
+
+/// Checks the source and makes what is missing, for a job that has no history of any table and whose slot another
+/// worker may hold. Where nothing can be followed, what is in the way of the first table is the fault.
 pub fn prepare(config: &SourceConfig, past: &[Past]) -> Result<Prepared, Fault> {
-    match prepare_noted(config, past, &Noted::new())? {
-        Setup::Ready(prepared) => Ok(*prepared),
+    let setup = try_prepare(config, past, &Noted::new(), |_| Ok(()));
+    match setup.map_err(|error| error.fault(config))? {
+        Setup::Ready(prepared, session) => {
+            session.release();
+            Ok(*prepared)
+        }
         Setup::Refused(faults) => Err(faults.into_iter().next().unwrap_or_else(no_table)),
     }
 }
 
-/// Checks the source and makes what is missing. Blocks; safe to repeat.
+/// Checks the source and makes what is missing, while no other worker loads. Blocks; safe to repeat.
 pub fn prepare_noted(config: &SourceConfig, past: &[Past], noted: &Noted) -> Result<Setup, Fault> {
     if config.tables.is_empty() {
         return Err(no_table());
     }
-    try_prepare(config, past, noted).map_err(|error| error.fault(config))
+    let lock = |connection: &mut Connection| locked(connection, config);
+    try_prepare(config, past, noted, lock).map_err(|error| error.fault(config))
 }
 
-fn try_prepare(config: &SourceConfig, past: &[Past], noted: &Noted) -> Result<Setup, SourceError> {
+fn try_prepare(
+    config: &SourceConfig,
+    past: &[Past],
+    noted: &Noted,
+    lock: impl FnOnce(&mut Connection) -> Result<(), SourceError>,
+) -> Result<Setup, SourceError> {
     let mut connection = Connection::open(config)?;
     // Nobody is kept waiting behind us for long, and nobody keeps us for ever.
     connection.query("SET lock_timeout = '30s'")?;
@@ -101,6 +126,7 @@ fn try_prepare(config: &SourceConfig, past: &[Past], noted: &Noted) -> Result<Se
         return Ok(Setup::Refused(refused.into_iter().map(|refused| refused.fault).collect()));
     }
     let slot = judged_slot(&mut connection, config, &server, past)?;
+    lock(&mut connection)?;
     let made = publication::ensure(
         &mut connection,
         config,
@@ -122,13 +148,10 @@ fn try_prepare(config: &SourceConfig, past: &[Past], noted: &Noted) -> Result<Se
     };
     // With slot and publication there: whatever is written from now on comes by the stream.
     emptiness::note(&mut connection, &tables, &mut identities)?;
-    // Here and not with the session's end, which the stream's session would have to wait for.
-    connection.query("SELECT pg_catalog.pg_advisory_unlock_all()")?;
-    connection.close();
     let is_published =
         |refused: &Refused| publication.as_ref().is_some_and(|publication| publication.has(&refused.table));
     let is_held = |refused: &Refused| is_published(refused) || identities.holds_wal(&refused.table);
-    Ok(Setup::Ready(Box::new(Prepared {
+    let prepared = Prepared {
         identities: tables.iter().map(|table| identities.now(&table.name)).collect(),
         tables,
         holds_wal: refused.iter().any(is_held),
@@ -139,7 +162,8 @@ fn try_prepare(config: &SourceConfig, past: &[Past], noted: &Noted) -> Result<Se
         publication_created: publication.is_none(),
         system_identifier: server.origin.system,
         visibility: catalogue.visibility,
-    })))
+    };
+    Ok(Setup::Ready(Box::new(prepared), Exclusive { connection }))
 }
 
 /// What is in the way of tables now. Makes nothing; blocks.
