@@ -75,7 +75,7 @@ async fn the_remedy_for_a_key_change_that_lacks_a_value_works() -> Result<()> {
     let fault = worker.until_fault("ReplicaIdentityInsufficient").await?;
     assert!(fault.fix.contains("take the table out of the job"), "{}", fault.fix);
     let from = fault.fix.find("ALTER TABLE").context("a statement")?;
-    let alter = fault.fix[from..].split_once(", so").context("an end of it")?.0;
+    let alter = fault.fix[from..].split_once(" (of a partitioned").context("an end of it")?.0;
     let of_tables = |tables: &str| rig.settings.clone().with("TABLES", tables);
     worker.process().kill()?;
     let mut without = Worker::ready(&of_tables("u")).await?;
