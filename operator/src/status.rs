@@ -131,7 +131,8 @@ fn stage(previous: Stage, facts: &Facts<'_>) -> Stage {
 }
 
 fn stage_of(report: &StatusResponse, previous: Stage) -> Stage {
-    let halted = report.faults.iter().any(|fault| fault.halted && fault.part() != Part::Table);
+    let halted = report.faults.iter().any(|fault| fault.halted && fault.part() != Part::Table)
+        || has_nothing_to_follow(report);
     match report.state() {
         _ if halted && !report.ready => Stage::Failed,
         CdcState::Running if report.ready || report.current_lsn > 0 => Stage::Streaming,
@@ -140,6 +141,14 @@ fn stage_of(report: &StatusResponse, previous: Stage) -> Stage {
         CdcState::Draining => previous,
         CdcState::Stopped => Stage::Failed,
     }
+}
+
+/// Each of its tables waits for a person.
+fn has_nothing_to_follow(report: &StatusResponse) -> bool {
+    let is_halted = |table: &String| {
+        report.faults.iter().any(|fault| fault.halted && fault.part() == Part::Table && fault.table == *table)
+    };
+    !report.tables.is_empty() && report.tables.iter().all(is_halted)
 }
 
 fn slot(shown: Option<&Slot>, report: Option<&StatusResponse>, fresh: bool) -> Option<Slot> {

@@ -286,3 +286,18 @@ fn the_slots_figure_alone_is_no_reason_to_write() {
     let unknown = answered(healthy());
     assert_eq!(status(&first, &facts(&job, &plan, &unknown), at(500)).slot, first.slot);
 }
+
+#[test]
+fn a_job_whose_tables_all_wait_for_a_person_has_failed_and_reaches_both_ends() {
+    let (job, plan) = (job(), planned());
+    for (others, stage) in [(0, Stage::Failed), (1, Stage::Pending)] {
+        let mut tables = vec!["public.orders".to_owned()];
+        tables.extend((0..others).map(|number| format!("public.t{number}")));
+        let report = StatusResponse { tables, ..faulty(Part::Table, "PrimaryKeyMissing", true) };
+        let observation = answered(report);
+        let written = status(&ReplicationJobStatus::default(), &facts(&job, &plan, &observation), at(0));
+        assert_eq!(written.stage, stage, "{others} others");
+        let source = written.conditions.iter().find(|condition| condition.type_ == "SourceHealthy").unwrap();
+        assert_eq!(source.status, "True", "a table was judged");
+    }
+}
