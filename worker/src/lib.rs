@@ -7,8 +7,8 @@
 //! └──── postgres (a thread) ──┘ └─ pipeline ─┘ └──── starrocks, one load a table ────┘ └ pipeline ┘ └─ postgres ─┘
 //! ```
 //!
-//! The vocabulary ([`lsn`], [`table`], [`history`], [`change`], [`fault`], [`hold`], [`past`], [`progress`])
-//! imports nothing else.
+//! The vocabulary ([`lsn`], [`table`], [`schema_history`], [`change`], [`fault`], [`slot_lease`], [`prior_run`],
+//! [`progress`]) imports nothing else.
 //! [`postgres`] knows nothing of [`pipeline`] or [`starrocks`]; [`pipeline`] knows neither end and
 //! names what it needs in the trait [`pipeline::Load`]; [`starrocks`] never imports [`postgres`];
 //! [`verify`] reads both ends and knows neither [`starrocks`] nor [`pipeline`], so that its judgement is its own;
@@ -21,15 +21,15 @@ pub mod change;
 pub mod config;
 pub mod control;
 pub mod fault;
-pub mod history;
-pub mod hold;
 pub mod job;
 pub mod lsn;
 mod mysql;
-pub mod past;
 pub mod pipeline;
 pub mod postgres;
+pub mod prior_run;
 pub mod progress;
+pub mod schema_history;
+pub mod slot_lease;
 pub mod starrocks;
 pub mod table;
 pub mod verify;

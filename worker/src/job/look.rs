@@ -14,9 +14,9 @@ use super::off_the_runtime;
 use crate::{
     config::JobConfig,
     fault::{Course, Fault, Part},
-    history::Noted,
     postgres,
     progress::{Progress, Stage},
+    schema_history::Noted,
     starrocks::{self, Claimant, Shown, Verdict},
     table::{Table, TableId, TableName},
 };

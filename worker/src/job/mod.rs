@@ -9,15 +9,15 @@
 //! engine tries again after every fault. Whatever happens, the replication slot stays, unless the job
 //! is asked to stop and to drop it. Its past is released only when the job itself is deleted.
 
-mod desk;
 mod drift;
-mod engine;
+mod halt_watch;
+mod load_permit;
 mod look;
-mod mend;
 mod resume;
-mod right;
 mod session;
+mod session_loop;
 mod stream;
+mod supervisor;
 
 use std::{sync::Arc, time::Duration};
 
@@ -50,7 +50,7 @@ pub async fn run(config: JobConfig) -> anyhow::Result<()> {
     let server = control::serve(&config.listen, Arc::clone(&progress), requests, info, stop.clone()).await?;
     let mut tasks = JoinSet::new();
     tasks.spawn(server.run());
-    let ended = desk::run(config, progress, requested).await;
+    let ended = supervisor::run(config, progress, requested).await;
     stop.cancel();
     tasks.join_all().await;
     ended

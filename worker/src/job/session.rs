@@ -5,14 +5,14 @@ use std::sync::{Arc, atomic::Ordering::Relaxed};
 use tokio::sync::{Notify, watch};
 use tracing::{error, info, warn};
 
-use super::{drift, look::Look, mend::Relay, off_the_runtime, resume::Resume, stream::stream};
+use super::{drift, halt_watch::Relay, look::Look, off_the_runtime, resume::Resume, stream::stream};
 use crate::{
     config::{BatchConfig, Consistency, JobConfig},
     fault::{Fault, Part},
-    history::{History, Noted},
-    past::Past,
     postgres::{self, Intake, Prepared, Setup},
+    prior_run::Past,
     progress::{Progress, Stage},
+    schema_history::{History, Noted},
     starrocks::{self, Claimant, Histories, SlotIdentity, Takeover, Targets},
     table::TableName,
 };

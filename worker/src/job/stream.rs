@@ -14,25 +14,25 @@ use tokio::{
 };
 
 use super::{
+    load_permit::{Keeper, note, right_to_load},
     off_the_runtime,
     resume::Resume,
-    right::{Keeper, note, right_to_load},
 };
 use crate::{
-    change::{Aim, Passing, Room, passage},
+    change::{Aim, Passing, Room, channel},
     config::{BatchConfig, Consistency, JobConfig},
     fault::Fault,
-    hold::{Hold, Lease},
     pipeline::{Outset, Pipeline, Settings, Together},
     postgres::{Intake, Prepared, Reader, ReaderEnds, Router, Visibility},
     progress::{Progress, Stage},
+    slot_lease::{Hold, Lease},
     starrocks::{SlotIdentity, Takeover, Targets, Tenure, Won},
     table::{Table, TableId},
 };
 
 /// Between the reader and the pipeline: enough that neither waits for the other.
-const PASSAGE: usize = 1 << 20;
-/// The passage, what stands before it, and pieces of bodies behind the lanes: they count as the buffer's.
+const CHANNEL: usize = 1 << 20;
+/// The channel, what stands before it, and pieces of bodies behind the lanes: they count as the buffer's.
 const BETWEEN: usize = 2 << 20;
 /// For what is in the air when the slot is lost for good: it is noted then.
 const LANDING: Duration = Duration::from_secs(20);
@@ -50,7 +50,7 @@ pub(super) async fn stream(
     resume: &mut Resume,
 ) -> Result<bool, Fault> {
     let Prepared { tables, holds_wal, confirmed: start, system_identifier, visibility, .. } = prepared;
-    let (blocks, taken) = passage(PASSAGE);
+    let (blocks, taken) = channel(CHANNEL);
     let buffer = gathering(config.buffer);
     let blocks = blocks.with_room_behind(Room { buffer, memory: config.memory });
     let (durable, made_durable) = watch::channel(start);

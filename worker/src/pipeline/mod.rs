@@ -6,24 +6,26 @@
 pub mod batch;
 mod departure;
 mod fault;
-mod flight;
+mod inputs;
 mod lane;
 mod ledger;
 mod limits;
-mod outset;
+mod load_task;
 mod positions;
 mod publish;
 mod run;
-mod together;
-mod turns;
-
-use crate::{change::Aim, fault::Fault, lsn::Lsn, table::Table};
+mod scheduler;
+mod transaction;
 
 pub use batch::{Batch, ColumnSet, Operation, Row};
-pub use outset::{Outset, Settings};
 pub use positions::TablePositions;
 pub use run::Pipeline;
-pub use together::Together;
+
+pub use self::{
+    inputs::{Outset, Settings},
+    transaction::Together,
+};
+use crate::{change::Aim, fault::Fault, lsn::Lsn, table::Table};
 
 /// Brings batches into the sink.
 pub trait Load: Send + Sync + 'static {

@@ -18,13 +18,13 @@
 mod connection;
 mod cursor;
 mod error;
-pub mod health;
 mod kind;
 pub mod pgoutput;
-pub(crate) mod reading;
+pub(crate) mod query;
 pub mod route;
+mod server;
 pub mod setup;
-mod slot;
+pub mod slot;
 pub(crate) mod sql;
 pub mod stream;
 pub mod visibility;

@@ -4,25 +4,27 @@ use std::path::Path;
 
 use tokio::net::TcpStream;
 
+pub use super::transaction::call::fuzz::Step;
 use super::{
-    answer::{Verdict, judge},
-    claim::Claim,
-    frontend::{Answer, Frontend, redirect},
-    histories,
-    journal::Journal,
+    bookkeeping::schema_histories,
+    fencing::{claim::Claim, journal::Journal},
+    http::{
+        connection::{Connection, Head, WireError},
+        frontend::{Answer, Frontend, redirect},
+    },
+    load::{
+        answer::{Verdict, judge},
+        label_state::{Said, read_state},
+    },
     schema,
     sql::{Rows, Session},
-    state::{Said, read_state},
-    together::{call, sink},
-    wire::{Connection, Head, WireError},
+    transaction::{call, sink},
 };
 use crate::{
     config::{Deletes, SinkConfig},
-    history::Held,
+    schema_history::Held,
     table::Table,
 };
-
-pub use super::together::call::fuzz::Step;
 
 /// What an answer was taken for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -85,7 +87,7 @@ pub fn takes_steps(version: &str, create: &str) -> bool {
 pub fn catalogue(table: &Table, create: &str, rows: Rows, notes: &Path) {
     for row in &rows {
         // A history that cannot be read is a fault.
-        let _history = histories::entry(row).is_ok();
+        let _history = schema_histories::entry(row).is_ok();
         let (key, claim) = Claim::read(row);
         claim.past(&key, "s", Some(notes));
     }

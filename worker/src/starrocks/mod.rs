@@ -1,54 +1,45 @@
 //! The sink: StarRocks, by Stream Load for rows and the MySQL protocol for tables.
 //!
 //! ```text
-//! prepare: tables ─► target ─► schema ─► sql ─► frontend (MySQL)
-//! take over: claim, journal ─► labels ─► state ─► the right to load
-//! load:    batch ─► label ─► encode ─► load ═► frontend, backend (HTTP) ═► answer ─► state ─► durable
+//! prepare: tables ─► target ─► schema ─► sql (MySQL) ═► frontend
+//! fencing: claim, journal ─► what is in flight is brought to its end ─► the permit to load
+//! load:    batch ─► label ─► encode ─► request ═► http: frontend, backend ═► answer ─► label state ─► durable
 //! ```
 //!
 //! In goes a [`Batch`](crate::pipeline::Batch), out comes the certainty that its rows are in StarRocks,
-//! or the fault that says why they can never be. Everything that decides is pure; only `wire`,
-//! `frontend`, `load`, `state`, `schema` and `takeover` touch a socket, and only `journal` a file.
+//! or the fault that says why they can never be. [`transaction`] loads all tables in one step instead, and
+//! [`dead_letter`] parks the rows that StarRocks refuses. Everything that decides is pure; only [`http`], [`sql`]
+//! and what calls them touch a socket, and only [`fencing::journal`] a file.
 
-mod answer;
-mod body;
-mod claim;
+mod bookkeeping;
+mod dead_letter;
+#[cfg(test)]
+mod double;
 pub mod encode;
-mod frontend;
+mod fencing;
 #[cfg(feature = "fuzz")]
 #[doc(hidden)]
 pub mod fuzz;
-mod histories;
-mod journal;
-mod label;
-mod letter;
-mod life;
+mod http;
 mod load;
-mod loader;
-mod name;
-mod owners;
-mod parked;
-mod patience;
 mod schema;
-mod sift;
 mod sql;
-mod state;
-mod takeover;
 mod target;
-mod together;
-mod wire;
-
-#[cfg(test)]
-mod double;
+mod transaction;
 
 pub use self::{
-    claim::SlotIdentity,
-    histories::{Histories, known},
-    loader::Loader,
-    owners::Claimant,
+    bookkeeping::{
+        owners::Claimant,
+        schema_histories::{Histories, known},
+    },
+    fencing::{
+        claim::SlotIdentity,
+        takeover::{Position, Takeover, Tenure},
+        won::Won,
+    },
+    load::loader::Loader,
     schema::{Shown, Targets, Verdict, look, prepare, show},
-    takeover::{Position, Takeover, Tenure, Won},
-    together::TogetherLoader,
+    transaction::TogetherLoader,
 };
 
 /// What the names begin with of fields that are in a row and not in the table.

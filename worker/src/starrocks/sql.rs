@@ -13,8 +13,8 @@ use tokio::time::timeout;
 use crate::{
     config::SinkConfig,
     fault::{Fault, Part},
-    hold::Right,
     mysql::{guarded, options},
+    slot_lease::Right,
 };
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
@@ -34,7 +34,7 @@ pub(super) fn literal(text: &str) -> String {
 
 /// Why a statement came to nothing.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum SqlError {
+pub(crate) enum SqlError {
     #[error("StarRocks cannot be reached by the MySQL protocol at {at}")]
     Unreachable {
         at: String,
@@ -57,7 +57,7 @@ pub(super) enum SqlError {
 
 /// What has to come about until a statement is taken that was right all along.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Passes {
+pub(crate) enum Passes {
     /// A backend, or the frontend, has to be there again.
     WhenReachable,
     /// Something else has to come to its end.
@@ -217,7 +217,7 @@ fn classify(error: mysql_async::Error, at: &str, doing: &str) -> SqlError {
 
 /// By the words: almost everything has one number.
 fn refused(doing: &str, code: u16, words: &str) -> SqlError {
-    let (doing, message) = (doing.to_owned(), super::answer::quotable(words));
+    let (doing, message) = (doing.to_owned(), super::load::answer::quotable(words));
     match PASSING.iter().find(|(known, _)| words.contains(known)) {
         Some((_, passes)) => SqlError::Passing { doing, code, message, passes: *passes },
         None => SqlError::Refused { doing, code, message },
@@ -228,8 +228,8 @@ fn refused(doing: &str, code: u16, words: &str) -> SqlError {
 mod tests {
     use super::*;
     use crate::{
-        hold::{Lease, Moment},
         mysql::double,
+        slot_lease::{Lease, Moment},
     };
 
     #[tokio::test]

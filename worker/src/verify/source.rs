@@ -15,7 +15,7 @@ use crate::{
     config::SourceConfig,
     fault::Fault,
     postgres::{
-        reading::{self, Reading},
+        query::{self, Reading},
         sql,
     },
     table::TableName,
@@ -75,7 +75,7 @@ JOIN pg_catalog.pg_type t ON t.oid = b.type AND t.typtype <> 'd'
 LEFT JOIN (element x JOIN pg_catalog.pg_type e ON e.oid = x.type AND e.typtype <> 'd') ON x.number = b.number
 ORDER BY b.number";
 
-fn column(row: &reading::Row) -> SourceColumn {
+fn column(row: &query::Row) -> SourceColumn {
     let elements = |name: &str| Elements {
         type_name: name.to_owned(),
         delimiter: row.text(4).chars().next().unwrap_or(','),
@@ -150,7 +150,7 @@ pub(super) fn look(config: &SourceConfig, plan: &Plan, keys: &[Key]) -> Result<V
     Ok(found)
 }
 
-fn read(plan: &Plan, row: &reading::Row) -> Option<Row> {
+fn read(plan: &Plan, row: &query::Row) -> Option<Row> {
     let count = plan.key.len() + plan.values.len();
     let values: Vec<_> = (0..count).map(|column| row.value(column).map(str::as_bytes)).collect();
     Row::read(plan, Side::Source, &values)

@@ -5,8 +5,8 @@ use worker::{
     config::SourceConfig,
     fault::Course,
     lsn::Lsn,
-    past::{End, Past},
     postgres::{Intake, prepare},
+    prior_run::{End, Past},
     progress::SlotHealth,
 };
 

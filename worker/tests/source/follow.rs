@@ -8,13 +8,13 @@ use std::{
 
 use tokio::sync::{mpsc, watch};
 use worker::{
-    change::{Block, Change, Event, Old, Passing, Tuple, Value, passage},
+    change::{Block, Change, Event, Old, Passing, Tuple, Value, channel},
     config::SourceConfig,
     fault::Fault,
-    history::History,
     lsn::Lsn,
     postgres::{Intake, Prepared, Reader, ReaderEnds, Router, prepare},
     progress::{Progress, SlotHealth},
+    schema_history::History,
     table::{Table, TableName},
 };
 
@@ -57,14 +57,14 @@ impl Follow {
         let names: Vec<TableName> = config.tables.clone();
         let progress = Arc::new(Progress::new(&names));
         progress.slot_seen(health);
-        let (entrance, blocks) = passage(room);
+        let (entrance, blocks) = channel(room);
         let (durable, durable_seen) = watch::channel(prepared.confirmed);
         let (intake, intake_seen) = watch::channel(Intake::Open);
         let history = |table: &Table| (table.clone(), History::beginning(table, Vec::new()));
         let router = Router::new(prepared.tables.iter().map(history), prepared.visibility.clone());
         let start = prepared.confirmed;
         let board = Arc::clone(&progress);
-        let (hold, _) = watch::channel(worker::hold::Hold::Sought);
+        let (hold, _) = watch::channel(worker::slot_lease::Hold::Sought);
         let ends = ReaderEnds { blocks: entrance, durable: durable_seen, intake: intake_seen, hold };
         let reader = Reader::new(config.clone(), router, start, ends, board);
         let reader = std::thread::spawn(move || reader.run());

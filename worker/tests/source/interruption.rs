@@ -7,8 +7,8 @@ use crds::Reason;
 use worker::{
     fault::Course,
     lsn::Lsn,
-    past::{End, Past},
     postgres::{Intake, prepare},
+    prior_run::{End, Past},
 };
 
 use crate::{

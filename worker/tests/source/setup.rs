@@ -1,8 +1,8 @@
 use crds::Reason;
 use worker::{
     fault::Part,
-    history::Noted,
     postgres::{DropObjects, Setup, drop_objects, prepare, prepare_noted},
+    schema_history::Noted,
     table::Kind,
 };
 

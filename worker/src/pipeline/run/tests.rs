@@ -6,10 +6,10 @@ use tokio::{sync::Semaphore, task::JoinSet, time::timeout};
 
 use super::*;
 use crate::{
-    change::{BlockBuilder, Entrance, Value, passage, write_value},
+    change::{BlockBuilder, Entrance, Value, channel, write_value},
     config::BatchConfig,
     fault::Part,
-    pipeline::{Batch, Loaded, batch::Deletes, turns},
+    pipeline::{Batch, Loaded, batch::Deletes, scheduler},
     table::{Column, Kind, Table, TableName},
 };
 
@@ -112,7 +112,7 @@ impl Rig {
             progress: Arc::clone(&progress),
         };
         let pipeline = Pipeline::new(outset, Arc::clone(&sink)).telling(Arc::clone(&read_again));
-        let (entrance, exit) = passage(1);
+        let (entrance, exit) = channel(1);
         let mut running = JoinSet::new();
         running.spawn(prepare(pipeline).run(exit));
         Self { sink, entrance, durable, progress, read_again, running, next: 10, _sizes: sizes }
@@ -251,16 +251,16 @@ async fn a_load_that_panicked_is_a_fault_of_its_table() {
 
 #[tokio::test(start_paused = true)]
 async fn loads_at_once_are_bounded_and_every_table_has_its_turn() {
-    let tables = 3 * turns::AT_ONCE;
+    let tables = 3 * scheduler::AT_ONCE;
     let names: Vec<_> = (0..tables).map(|id| format!("t{id}")).collect();
     let mut rig = Rig::new(tables, Sink::with_stuck(&names.iter().map(String::as_str).collect::<Vec<_>>()));
     rig.write(&(0..tables).collect::<Vec<_>>(), 10).await;
     let mut under_way = rig.sink.under_way.subscribe();
-    timeout(Duration::from_secs(1), under_way.wait_for(|count| *count == turns::AT_ONCE))
+    timeout(Duration::from_secs(1), under_way.wait_for(|count| *count == scheduler::AT_ONCE))
         .await
         .unwrap()
         .unwrap();
-    let more = timeout(Duration::from_secs(1), under_way.wait_for(|count| *count > turns::AT_ONCE)).await;
+    let more = timeout(Duration::from_secs(1), under_way.wait_for(|count| *count > scheduler::AT_ONCE)).await;
     assert!(more.is_err(), "more at once");
     rig.sink.let_go.add_permits(tables);
     let sink = Arc::clone(&rig.sink);

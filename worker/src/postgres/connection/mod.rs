@@ -25,13 +25,13 @@ use std::{
 
 pub(crate) use answer::Row;
 pub(super) use answer::server_error;
+use cancel::CancelKey;
 pub(super) use frame::{STREAM_BYTES, Split, message, split};
+use socket::Socket;
+use tls::Window;
 
 use super::error::SourceError;
 use crate::config::SourceConfig;
-use cancel::CancelKey;
-use socket::Socket;
-use tls::Window;
 
 /// Until TCP, TLS and login are through.
 const OPEN_LIMIT: Duration = Duration::from_secs(20);
@@ -46,7 +46,7 @@ const ANSWER_BYTES: usize = 64 << 20;
 const READ_BYTES: usize = 16 << 10;
 
 #[derive(Debug)]
-pub(super) struct Connection {
+pub(crate) struct Connection {
     socket: Socket,
     /// Bytes read and not consumed; frames of the query protocol are cut from its front.
     inbox: Vec<u8>,

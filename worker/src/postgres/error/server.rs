@@ -11,7 +11,7 @@ use crate::{config::SourceConfig, fault::Fault, lsn::Lsn, postgres::sql};
 /// An ErrorResponse: the fields that a person needs.
 #[derive(Debug, Clone, Default, PartialEq, Eq, thiserror::Error)]
 #[error("{message} (SQLSTATE {code})")]
-pub(in crate::postgres) struct ServerError {
+pub(crate) struct ServerError {
     pub(in crate::postgres) code: String,
     pub(in crate::postgres) message: String,
     /// Where in the server: unlike the message it is the same in every language.

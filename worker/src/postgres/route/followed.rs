@@ -8,9 +8,9 @@ use super::shape::{self, TypeNames, Unclear};
 use crate::{
     change::{Aim, Reshape},
     fault::{Fault, Part, drop_column, send_again, take_anew},
-    history::{History, Shape, SourceIdentity, see},
     lsn::Lsn,
     postgres::{pgoutput::Relation, sql},
+    schema_history::{History, Shape, SourceIdentity, see},
     table::{Table, TableId, TableName},
 };
 

@@ -7,7 +7,7 @@ use super::followed::Followed;
 use crate::{
     fault::{Fault, take_anew},
     lsn::Lsn,
-    postgres::{pgoutput::Relation, setup::judgement},
+    postgres::{pgoutput::Relation, setup::replaced},
     table::TableId,
 };
 
@@ -44,7 +44,7 @@ pub(super) fn replaced(tables: &[Followed], relation: &Relation, commit: Lsn) ->
     };
     let fault = |table: &Followed| {
         let rows = table.rows();
-        (rows.id, judgement::replaced(&rows.name, None, take_anew(rows)))
+        (rows.id, replaced::replaced(&rows.name, None, take_anew(rows)))
     };
     tables.iter().filter(|table| !table.halted).filter(is_replaced).map(fault).collect()
 }

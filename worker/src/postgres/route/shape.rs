@@ -6,12 +6,12 @@
 use std::{collections::HashMap, ops::Range};
 
 use crate::{
-    history::{GONE, Known, Shape, known, number_of, seen_at},
     lsn::Lsn,
     postgres::{
         kind,
         pgoutput::{Relation, RelationColumn, TypeName},
     },
+    schema_history::{GONE, Known, Shape, known, number_of, seen_at},
     table::{Column, Fill, Kind, Table},
 };
 
@@ -191,7 +191,7 @@ pub(super) fn identity_holds_key(table: &Table, relation: &Relation) -> bool {
 mod tests {
     use super::*;
     use crate::{
-        history::see,
+        schema_history::see,
         table::{TableId, TableName},
     };
 

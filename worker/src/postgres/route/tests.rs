@@ -3,11 +3,11 @@ use crds::Reason;
 use super::*;
 use crate::{
     change::{Block, Change, Event, Old, Value},
-    history::{History, SourceIdentity},
     postgres::pgoutput::{
         RelationColumn, TypeName, decode,
         writer::{Cell, Written},
     },
+    schema_history::{History, SourceIdentity},
     table::{Column, Kind, TableName},
 };
 
@@ -397,7 +397,7 @@ fn a_change_of_a_partition_under_its_own_name_halts_its_table_and_an_announcemen
 #[test]
 fn a_look_that_finds_another_table_halts_it_before_the_next_message() {
     let reasons = Stream::new().halt_of(|stream| {
-        let fault = crate::postgres::setup::judgement::replaced(&orders().name, None, "fix".into());
+        let fault = crate::postgres::setup::replaced::replaced(&orders().name, None, "fix".into());
         stream.router.learn(vec![Err(fault)], vec![Vec::new()], Visibility::parse("10:10:").unwrap());
     });
     assert_eq!(reasons, [Reason::SourceTableReplaced]);

@@ -2,17 +2,17 @@
 
 use std::collections::HashMap;
 
-use super::judgement;
+use super::replaced;
 use crate::{
     config::SourceConfig,
     fault::Fault,
-    history::{Membership, Noted, Published, SourceIdentity},
     lsn::Lsn,
     postgres::{
         connection::{Connection, Row},
         error::SourceError,
         sql,
     },
+    schema_history::{Membership, Noted, Published, SourceIdentity},
     table::{Table, TableName},
 };
 
@@ -73,7 +73,7 @@ impl Identities {
         let noted = self.noted.get(name)?;
         let Some(now) = self.now.get(name) else {
             let moved = self.moved.get(&noted.as_ref()?.relation)?;
-            return Some(judgement::renamed(name, moved));
+            return Some(replaced::renamed(name, moved));
         };
         let difference = match noted {
             Some(noted) => noted.differs(now),
@@ -81,7 +81,7 @@ impl Identities {
             None => now.published.as_ref().and_then(Published::lacks),
         }?;
         let moved = noted.as_ref().and_then(|noted| self.moved.get(&noted.relation));
-        Some(judgement::fault(name, table, &self.publication, difference, moved))
+        Some(replaced::fault(name, table, &self.publication, difference, moved))
     }
 
     /// Something of it may still come under its old number.

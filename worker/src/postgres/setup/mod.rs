@@ -11,32 +11,31 @@
 mod catalogue;
 mod emptiness;
 mod identity;
-mod judge;
-pub(in crate::postgres) mod judgement;
 mod publication;
 mod removal;
-mod server;
+pub(in crate::postgres) mod replaced;
 mod shape;
-mod start;
 
 use crds::Reason;
 
 pub use self::removal::{DropObjects, drop_objects, slot_dropped};
-use self::{
-    catalogue::Catalogue,
-    identity::Identities,
-    judge::{judged_slot, locked, warn_of_limits},
-    publication::Publication,
+use self::{catalogue::Catalogue, identity::Identities, publication::Publication, shape::Refused};
+use super::{
+    connection::Connection,
+    error::{SourceError, halt},
     server::{Server, server_version},
-    shape::Refused,
+    slot::{
+        self,
+        check::{judged_slot, locked, warn_of_limits},
+    },
+    visibility::Visibility,
 };
-use super::{connection::Connection, error::SourceError, slot, visibility::Visibility};
 use crate::{
     config::SourceConfig,
-    fault::{Fault, Part},
-    history::{Noted, SourceIdentity},
+    fault::Fault,
     lsn::Lsn,
-    past::Past,
+    prior_run::Past,
+    schema_history::{Noted, SourceIdentity},
     table::{Table, TableId, TableName},
 };
 
@@ -222,9 +221,4 @@ pub(in crate::postgres) struct Shapes {
 
 fn no_table() -> Fault {
     halt(Reason::BadConfiguration, "the job selects no table", "select at least one")
-}
-
-/// A fault of the whole source that a person has to mend.
-fn halt(reason: Reason, message: impl Into<String>, fix: impl Into<String>) -> Fault {
-    Fault::halt(Part::Source, reason, message, fix)
 }

@@ -7,11 +7,15 @@ use std::collections::HashMap;
 
 use crds::Reason;
 
-use super::{halt, identity::Identities};
+use super::identity::Identities;
 use crate::{
     config::SourceConfig,
     fault::Fault,
-    postgres::{connection::Connection, error::SourceError, sql},
+    postgres::{
+        connection::Connection,
+        error::{SourceError, halt},
+        sql,
+    },
     table::{Table, TableName},
 };
 

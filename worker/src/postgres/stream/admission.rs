@@ -11,7 +11,7 @@ use std::{
 
 use crds::Reason;
 
-use super::{Reader, gather::Gather};
+use super::{Reader, frame_buffer::Gather};
 use crate::{
     change::Room,
     fault::{Fault, Part},

@@ -21,13 +21,14 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::{Reader, continuity::identify, gather::Gather};
+use super::{Reader, frame_buffer::Gather};
 use crate::{
     change::Block,
     lsn::Lsn,
     postgres::{
         connection::{Connection, Row},
         error::SourceError,
+        server::identify,
         sql,
     },
 };

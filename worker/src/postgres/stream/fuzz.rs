@@ -1,10 +1,10 @@
 //! A door for the fuzzer: the reader's way from bytes to blocks, without a socket.
 
-use super::gather::Gather;
+use super::frame_buffer::Gather;
 use crate::{
     change::Block,
-    history::History,
     postgres::{Router, visibility::Visibility},
+    schema_history::History,
     table::Table,
 };
 

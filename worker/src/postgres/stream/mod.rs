@@ -17,19 +17,17 @@
 
 mod admission;
 mod backoff;
+mod block_sender;
+mod blocking_wait;
 mod catalogue;
 mod catch_up;
-mod continuity;
-mod feedback;
+mod frame_buffer;
 #[cfg(feature = "fuzz")]
 #[doc(hidden)]
 pub mod fuzz;
-mod gather;
-mod lock;
-mod outlet;
-mod pace;
-mod parked;
+mod read_pacing;
 mod session;
+mod status_update;
 mod unsendable;
 
 use std::{
@@ -40,28 +38,32 @@ use std::{
 use crds::Reason;
 use tokio::sync::watch;
 
+use self::{
+    backoff::Backoff,
+    block_sender::Outlet,
+    catch_up::{CatchUp, Place, Refusals},
+    frame_buffer::{Gather, Heard},
+    session::{Ended, Session},
+};
+pub use super::slot::lock::Witness;
 use super::{
     connection::Connection,
     error::{ServerError, SourceError, is_invalid_text},
     route::Router,
+    slot::{
+        continuity,
+        lock::{self, Locked},
+    },
 };
 use crate::{
     change::Entrance,
     config::SourceConfig,
     fault::{Course, Fault, Part},
-    hold::{Hold, Tenure},
     lsn::Lsn,
+    postgres::server::{Origin, identify},
     progress::Progress,
+    slot_lease::{Hold, Tenure},
 };
-use backoff::Backoff;
-use catch_up::{CatchUp, Place, Refusals};
-pub(super) use continuity::{Origin, identify, left};
-use gather::{Gather, Heard};
-use lock::Locked;
-pub use lock::Witness;
-pub(super) use lock::take as lock;
-use outlet::Outlet;
-use session::{Ended, Session};
 
 /// What the job wants of the source.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -174,7 +176,7 @@ impl Reader {
     /// One connection, from its start to its end.
     fn stream(&mut self, backoff: &mut Backoff) -> Result<Ended, SourceError> {
         let mut connection = Connection::open_for_stream(&self.config)?;
-        let interval = feedback::interval(&mut connection)?;
+        let interval = status_update::interval(&mut connection)?;
         let locked = lock::take(&mut connection, &self.config.slot)?;
         let origin = self.check_continuity(&mut connection)?;
         let slot = catch_up::place(&mut connection, &self.config.slot)?;
@@ -363,7 +365,7 @@ impl Reader {
             }
             let left = deadline.saturating_duration_since(Instant::now()).min(Duration::from_millis(100));
             if self.outlet.is_empty() {
-                parked::wait_for(self.intake.changed(), left);
+                blocking_wait::wait_for(self.intake.changed(), left);
             } else {
                 self.outlet.wait_for_room(left);
             }

@@ -11,7 +11,9 @@ use std::{
 
 use futures::future::{Either, select};
 
-use super::{Intake, Reader, feedback::Feedback, gather::Gather, pace::Pace, parked};
+use super::{
+    Intake, Reader, blocking_wait, frame_buffer::Gather, read_pacing::Pace, status_update::Feedback,
+};
 use crate::postgres::{connection::Connection, error::SourceError};
 
 /// The longest that a step waits: how late a moved durable position, a pause or a drain is noticed.
@@ -206,7 +208,7 @@ impl<'a> Session<'a> {
     fn hold(&mut self) {
         let Reader { durable, intake, .. } = &mut *self.reader;
         let (durable, intake) = (pin!(durable.changed()), pin!(intake.changed()));
-        if let Some(Either::Right((Err(_), _))) = parked::wait_for(select(durable, intake), TICK) {
+        if let Some(Either::Right((Err(_), _))) = blocking_wait::wait_for(select(durable, intake), TICK) {
             // Nobody can change the intake any more: that alone is no reason to hurry.
             thread::sleep(TICK);
         }

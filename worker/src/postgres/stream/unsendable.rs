@@ -8,11 +8,10 @@ use crate::{
     postgres::{
         connection::Connection,
         error::{ServerError, SourceError, invalid_text},
+        slot::lock,
         sql,
     },
 };
-
-use super::lock;
 
 /// The position may lie behind much that is decoded first; then the table stays unknown.
 const LIMITS: &str = "SET client_encoding = 'SQL_ASCII'; SET statement_timeout = '20s'";

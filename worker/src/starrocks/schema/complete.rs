@@ -18,7 +18,7 @@ use super::{
 use crate::{
     config::SinkConfig,
     fault::{Fault, Part},
-    history::{Held, History},
+    schema_history::{Held, History},
     starrocks::sql::Session,
     table::Table,
 };

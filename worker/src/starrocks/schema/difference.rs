@@ -10,8 +10,8 @@ use super::{
 use crate::{
     config::Values,
     fault::{Fault, Part, drop_column, send_again, take_anew},
-    history::Held,
-    starrocks::{name::same_column, target::TargetType},
+    schema_history::Held,
+    starrocks::{schema::name_check::same_column, target::TargetType},
     table::Table,
 };
 

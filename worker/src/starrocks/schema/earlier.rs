@@ -8,7 +8,7 @@ use crds::Reason;
 use crate::{
     config::Values,
     fault::{Fault, Part, take_anew},
-    history::{Held, History},
+    schema_history::{Held, History},
     starrocks::target::{TargetType, target_type},
     table::{Column, Difference, Look, Representation, Table},
 };

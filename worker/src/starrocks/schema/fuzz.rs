@@ -5,7 +5,7 @@ use super::{
     key::primary_key,
     statement::alter_table,
 };
-use crate::{config::Values, fault::Fault, history::Held, starrocks::sql::Rows, table::Table};
+use crate::{config::Values, fault::Fault, schema_history::Held, starrocks::sql::Rows, table::Table};
 
 /// The next statement on the way to a complete table from one with these columns, of which some are known.
 pub(in crate::starrocks) fn completed(

@@ -3,7 +3,7 @@
 use super::difference::incompatible;
 use crate::{
     fault::{Fault, take_anew},
-    starrocks::name::same_column,
+    starrocks::schema::name_check::same_column,
     table::Table,
 };
 

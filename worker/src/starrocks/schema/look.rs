@@ -5,7 +5,7 @@ use crate::{
     config::SinkConfig,
     fault::Fault,
     starrocks::{
-        frontend::Frontend,
+        http::frontend::Frontend,
         sql::{Rows, Session, SqlError, literal, quoted},
     },
     table::Table,

@@ -16,6 +16,7 @@ mod fill;
 pub(super) mod fuzz;
 mod key;
 mod look;
+pub(crate) mod name_check;
 mod names;
 mod standing;
 mod start;
@@ -31,6 +32,7 @@ pub(super) use self::truncate::truncate;
 use self::{
     complete::prepare_table,
     look::{lists, show_create},
+    name_check::{check_database, check_table},
     start::Start,
 };
 pub use self::{
@@ -38,21 +40,22 @@ pub use self::{
     verdict::{Verdict, look},
 };
 use super::{
-    claim,
-    histories::{self, Histories},
-    letter,
-    name::{check_database, check_table},
-    owners::{self, Claimant, Rival},
+    bookkeeping::{
+        owners::{self, Claimant, Rival},
+        schema_histories::{self, Histories},
+    },
+    dead_letter::row,
+    fencing::claim,
     sql::{Session, SqlError, literal, quoted},
-    together::{checkpoint, room, sink},
+    transaction::{checkpoint, room, sink},
 };
 use crate::{
     change::Aim,
     config::{Consistency, OnRefusedRow, SinkConfig},
     fault::{Course, Fault, Part},
-    history::{History, SourceIdentity, TargetIdentity},
-    hold::Right,
     lsn::Lsn,
+    schema_history::{History, SourceIdentity, TargetIdentity},
+    slot_lease::Right,
     table::{Table, TableId},
 };
 
@@ -108,16 +111,16 @@ async fn prepare_with(
     begins: bool,
 ) -> Result<Targets, Fault> {
     enter_database(session, &config.database).await.map_err(|error| error.fault())?;
-    let letters = (config.on_refused_row == OnRefusedRow::DeadLetter).then(letter::table);
+    let letters = (config.on_refused_row == OnRefusedRow::DeadLetter).then(row::table);
     let in_one_step = config.consistency == Consistency::Transaction;
     let checkpoints = in_one_step.then(checkpoint::table);
-    for own in [claim::table(), histories::table()].into_iter().chain(letters).chain(checkpoints) {
+    for own in [claim::table(), schema_histories::table()].into_iter().chain(letters).chain(checkpoints) {
         prepare_table(session, config, &own, None).await?;
     }
     if in_one_step {
         check_sink(session, config).await?;
     }
-    let kept = histories::find(session, config, &claimant.job).await?;
+    let kept = schema_histories::find(session, config, &claimant.job).await?;
     let names: Vec<_> = tables.iter().map(|table| table.target.as_str()).collect();
     let rivals = owners::find(session, config, claimant, &names).await?;
     let mut targets = Targets::default();
@@ -214,7 +217,7 @@ async fn reshape_with(
     aim: &Aim,
 ) -> Result<History, Fault> {
     enter_database(session, &config.database).await.map_err(|error| error.fault())?;
-    let kept = histories::find(session, config, job).await?;
+    let kept = schema_histories::find(session, config, job).await?;
     let before = kept.get(&aim.table.target);
     let history = prepare_table(session, config, &aim.table, before).await?;
     Ok(History { shapes: aim.shapes.clone(), ..history })
@@ -253,7 +256,7 @@ async fn check_sink(session: &mut Session, config: &SinkConfig) -> Result<(), Fa
 /// What is kept of the target; nothing when that cannot be known, or there is nothing.
 pub(super) async fn kept_of(config: &SinkConfig, job: &str, table: &Table) -> Result<Option<History>, Fault> {
     let mut session = Session::open(config).await.map_err(|error| error.fault())?;
-    let found = histories::find(&mut session, config, job).await;
+    let found = schema_histories::find(&mut session, config, job).await;
     session.close().await;
     Ok(found?.remove(&table.target))
 }

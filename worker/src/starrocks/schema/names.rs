@@ -5,8 +5,8 @@ use crds::Reason;
 use super::difference::Existing;
 use crate::{
     fault::{Fault, Part, drop_column, send_again, take_anew},
-    history::Held,
-    starrocks::name::same_column,
+    schema_history::Held,
+    starrocks::schema::name_check::same_column,
     table::{Column, Table},
 };
 

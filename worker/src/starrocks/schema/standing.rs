@@ -11,9 +11,9 @@ use super::{
 };
 use crate::{
     fault::{Fault, Part, send_again, take_anew},
-    history::{Held, History, TargetIdentity},
+    schema_history::{Held, History, TargetIdentity},
     starrocks::{
-        name::same_column,
+        schema::name_check::same_column,
         sql::{Session, SqlError, literal, quoted},
     },
     table::Table,

@@ -10,7 +10,7 @@ use super::of_table;
 use crate::{
     config::SinkConfig,
     fault::{Fault, Part},
-    hold::Right,
+    slot_lease::Right,
     starrocks::sql::{Rows, Session, quoted},
     table::Table,
 };

@@ -12,11 +12,13 @@ use super::{
 use crate::{
     config::SinkConfig,
     fault::{Course, Fault},
-    history::History,
+    schema_history::History,
     starrocks::{
-        histories,
-        name::check_table,
-        owners::{self, Claimant},
+        bookkeeping::{
+            owners::{self, Claimant},
+            schema_histories,
+        },
+        schema::name_check::check_table,
         sql::{Session, quoted},
     },
     table::Table,
@@ -53,7 +55,7 @@ async fn look_with(
     tables: &[Table],
     stand: impl Fn(&Table) -> bool,
 ) -> Result<Vec<Verdict>, Fault> {
-    let kept = histories::kept(session, config, &claimant.job).await?;
+    let kept = schema_histories::kept(session, config, &claimant.job).await?;
     if kept.is_empty() {
         return Ok(vec![Verdict::Unknown; tables.len()]);
     }

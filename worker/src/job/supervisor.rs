@@ -1,0 +1,268 @@
+//! Turns requests and signals into an open, paused or closed intake, and ends the job in order.
+//!
+//! Stop in order: stop reading, load what is held, confirm it, leave; then, if asked, drop the slot.
+
+use std::{sync::Arc, time::Duration};
+
+use tokio::{
+    signal::unix::{Signal, SignalKind, signal},
+    sync::{mpsc, oneshot, watch},
+    task::JoinSet,
+    time::{Instant, interval, sleep_until},
+};
+use tracing::{info, warn};
+
+use super::{Removal, claims, remove, session_loop};
+use crate::{
+    config::{BatchChange, BatchConfig, JobConfig},
+    control::{Answer, Command, Request},
+    postgres::{self, DropObjects, Intake},
+    progress::{Progress, Sizes, State},
+    table::TableName,
+};
+
+/// How often the desk shows that it is alive.
+const PULSE: Duration = Duration::from_secs(5);
+
+/// Serves until a signal ends the job. A job that was stopped by request stays to answer for it: its
+/// process ending would only make Kubernetes start it again.
+pub(super) async fn run(
+    config: JobConfig,
+    progress: Arc<Progress>,
+    mut requests: mpsc::Receiver<Request>,
+) -> anyhow::Result<()> {
+    let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+    let mut desk = Desk::open(config, progress);
+    let mut pulse = interval(PULSE);
+    loop {
+        desk.progress.beat();
+        tokio::select! {
+            _ = pulse.tick() => {}
+            () = either(&mut terminate, &mut interrupt) => break,
+            Some(request) = requests.recv() => desk.serve(request),
+            Some(ended) = desk.engine.join_next() => {
+                desk.end = End::of(ended.unwrap_or(false));
+                desk.stopped().await;
+            }
+            () = sleep_until(desk.deadline) => desk.give_up().await,
+        }
+    }
+    info!("asked to end; loading what is held");
+    desk.leave().await;
+    Ok(())
+}
+
+/// How the engine ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum End {
+    /// Everything received is durable and confirmed.
+    Whole,
+    /// Something was received and cannot be loaded now: a table stands still, or an end of the job is in trouble.
+    Parted,
+    /// The drain took too long.
+    GivenUp,
+}
+
+impl End {
+    fn of(is_whole: bool) -> Self {
+        if is_whole { Self::Whole } else { Self::Parted }
+    }
+}
+
+struct Desk {
+    config: JobConfig,
+    progress: Arc<Progress>,
+    intake: watch::Sender<Intake>,
+    batch: watch::Sender<BatchConfig>,
+    tables: watch::Sender<Vec<TableName>>,
+    engine: JoinSet<bool>,
+    /// When a drain is given up; far away while none is under way.
+    deadline: Instant,
+    end: End,
+    waiting: Vec<(Option<Removal>, oneshot::Sender<Answer>)>,
+}
+
+impl Desk {
+    fn open(config: JobConfig, progress: Arc<Progress>) -> Self {
+        let first = if config.paused { Intake::Paused } else { Intake::Open };
+        progress.set_state(if config.paused { State::Paused } else { State::Running });
+        let (intake, taken) = watch::channel(first);
+        let (batch, sizes) = watch::channel(config.batch);
+        let (tables, selected) = watch::channel(config.source.tables.clone());
+        show(config.batch, &progress);
+        let mut engine = JoinSet::new();
+        engine.spawn(session_loop::run(config.clone(), taken, sizes, selected, Arc::clone(&progress)));
+        let deadline = far_away();
+        let (end, waiting) = (End::Whole, Vec::new());
+        Self { config, progress, intake, batch, tables, engine, deadline, end, waiting }
+    }
+
+    fn serve(&mut self, request: Request) {
+        let Request { command, answer } = request;
+        match command {
+            Command::Pause => self.turn(State::Running, State::Paused, Intake::Paused, answer),
+            Command::Resume => self.turn(State::Paused, State::Running, Intake::Open, answer),
+            Command::Reload { batch, tables } => self.reload(batch, tables, answer),
+            Command::DrainAndStop => self.drain(None, answer),
+            Command::Stop { keep_slot, keep_publication, release_past } => {
+                let objects = DropObjects { slot: !keep_slot, publication: !keep_slot && !keep_publication };
+                self.drain(Some(Removal { objects, release_past }), answer);
+            }
+        }
+    }
+
+    fn turn(&mut self, from: State, to: State, intake: Intake, answer: oneshot::Sender<Answer>) {
+        let state = self.progress.state();
+        if state != from {
+            return reply(answer, false, format!("the job is {state}, not {from}"));
+        }
+        self.progress.set_state(to);
+        self.intake.send_replace(intake);
+        info!(state = %to, "state changed");
+        reply(answer, true, format!("the job is {to}"));
+    }
+
+    /// The engine takes up what is new at once, in whatever state it is.
+    fn reload(
+        &mut self,
+        change: BatchChange,
+        tables: Option<Vec<TableName>>,
+        answer: oneshot::Sender<Answer>,
+    ) {
+        let before = *self.batch.borrow();
+        let batch = match before.changed(change) {
+            Ok(batch) => batch,
+            Err(error) => return reply(answer, false, error.to_string()),
+        };
+        if batch != before {
+            self.batch.send_replace(batch);
+            show(batch, &self.progress);
+            info!(max_rows = batch.max_rows, max_bytes = batch.max_bytes, min_interval = ?batch.min_interval, "sizes of loads changed");
+        }
+        if let Some(tables) = tables {
+            self.select(tables);
+        }
+        reply(answer, true, "the job goes on with what is new".to_owned());
+    }
+
+    /// A new session begins with the tables, after what is held of the old ones was loaded.
+    fn select(&mut self, tables: Vec<TableName>) {
+        let is_known = |table: &TableName| self.config.source.tables.contains(table);
+        if tables.len() == self.config.source.tables.len() && tables.iter().all(is_known) {
+            return; // in another order they are the same
+        }
+        info!(tables = tables.len(), "tables changed");
+        self.progress.set_tables(&tables);
+        self.config.source.tables.clone_from(&tables);
+        self.tables.send_replace(tables);
+    }
+
+    fn drain(&mut self, removal: Option<Removal>, answer: oneshot::Sender<Answer>) {
+        if self.progress.state() == State::Stopped && removal.is_none() {
+            return reply(answer, false, "the job is stopped already".to_owned());
+        }
+        self.waiting.push((removal, answer));
+        self.begin_drain();
+    }
+
+    fn begin_drain(&mut self) {
+        if self.intake.send_replace(Intake::Closed) != Intake::Closed {
+            self.progress.set_state(State::Draining);
+            self.deadline = Instant::now() + self.config.drain_timeout;
+        } else if self.engine.is_empty() {
+            self.deadline = Instant::now();
+        }
+    }
+
+    /// The engine has ended: nothing is held any more, or the drain was given up.
+    async fn stopped(&mut self) {
+        self.deadline = far_away();
+        self.progress.set_streaming(false);
+        self.progress.set_state(State::Stopped);
+        for (removal, answer) in std::mem::take(&mut self.waiting) {
+            let (success, message) = self.finish(removal).await;
+            info!(success, "stopped: {message}");
+            reply(answer, success, message);
+        }
+    }
+
+    async fn finish(&self, removal: Option<Removal>) -> (bool, String) {
+        match removal {
+            None => self.drained(),
+            Some(removal) => match remove(Arc::clone(&self.progress), self.config.clone(), removal).await {
+                Ok(()) if removal.loses_changes() => (true, self.slot_lost().await),
+                Ok(()) => (true, "stopped, and dropped what was asked for".to_owned()),
+                Err(fault) => (false, fault.to_string()),
+            },
+        }
+    }
+
+    fn drained(&self) -> (bool, String) {
+        let message = match self.end {
+            End::Whole => "everything received is loaded and confirmed",
+            End::Parted => {
+                "stopped; not everything received could be loaded (see the faults), and the slot keeps it for the next start"
+            }
+            End::GivenUp => "the drain took too long; what is missing is read again at the next start",
+        };
+        (self.end == End::Whole, message.to_owned())
+    }
+
+    /// The job lives, and its slot does not: what is written from now on is lost to it, and it says so.
+    async fn slot_lost(&self) -> String {
+        let mut source = self.config.source.clone();
+        source.claims = claims(&self.progress, &self.config).await;
+        let fault = postgres::slot_dropped(&source);
+        let message = format!("stopped, and dropped what was asked for; {fault}");
+        self.progress.raise(fault);
+        message
+    }
+
+    /// The drain took too long: nothing is lost, PostgreSQL keeps what was not confirmed.
+    async fn give_up(&mut self) {
+        if !self.engine.is_empty() {
+            warn!(elapsed = ?self.config.drain_timeout, "the drain took too long and was given up");
+            self.end = End::GivenUp;
+            self.engine.shutdown().await;
+        }
+        self.stopped().await;
+    }
+
+    async fn leave(mut self) {
+        self.begin_drain();
+        tokio::select! {
+            Some(ended) = self.engine.join_next() => self.end = End::of(ended.unwrap_or(false)),
+            () = sleep_until(self.deadline), if !self.engine.is_empty() => {}
+            else => {}
+        }
+        if !self.engine.is_empty() {
+            self.end = End::GivenUp;
+            warn!("ended before everything held was loaded; it is read again at the next start");
+        }
+        self.stopped().await;
+    }
+}
+
+fn show(batch: BatchConfig, progress: &Progress) {
+    progress.set_sizes(Sizes {
+        max_rows: batch.max_rows as u64,
+        max_bytes: batch.max_bytes as u64,
+        min_interval_ms: batch.min_interval.as_millis() as u64,
+    });
+}
+
+fn far_away() -> Instant {
+    Instant::now() + Duration::from_secs(86_400 * 365)
+}
+
+fn reply(answer: oneshot::Sender<Answer>, success: bool, message: String) {
+    // Who asked may have left meanwhile; the state tells the rest.
+    let _ = answer.send(Answer { success, message });
+}
+
+async fn either(one: &mut Signal, other: &mut Signal) {
+    tokio::select! {
+        _ = one.recv() => {}
+        _ = other.recv() => {}
+    }
+}

@@ -1,0 +1,172 @@
+//! The pipeline task where all tables are loaded in one step: what it loads begins and ends between two
+//! transactions of the source, so that readers of the sink never see half of one.
+//!
+//! ```text
+//! current ──commit──► whole ──due──► part ═► the sink's transaction, committed with the position reached
+//!    └──── larger than the buffer ──► part ═► the same transaction, left open until the commit has come
+//! ```
+//!
+//! One step at a time; `assembly` decides which. What cannot be loaded stops the job, for the rest of its transaction cannot be loaded either;
+//! it begins again from what was reached.
+
+mod assembly;
+mod fault;
+mod gathered;
+mod step;
+
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use tokio::{
+    sync::{mpsc, watch},
+    task::{JoinError, JoinSet},
+    time::sleep_until,
+};
+use tracing::error;
+
+use self::{assembly::Assembly, step::Step};
+use super::{
+    LoadTogether,
+    inputs::{Outset, Settings},
+    ledger::Ticket,
+    limits::Limits,
+    publish::publish,
+};
+use crate::{change::Passing, config::BatchConfig, fault::Fault, lsn::Lsn, progress::Progress};
+
+/// One job's pipeline, from blocks to the durable position, all tables together.
+#[derive(Debug)]
+pub struct Together<L> {
+    buffer: usize,
+    limits: Limits,
+    batch: BatchConfig,
+    assembly: Assembly,
+    in_flight: Option<usize>,
+    last_began: Option<Instant>,
+    load: Arc<L>,
+    /// With the ticket of what is durable then.
+    landing: JoinSet<Result<Option<Ticket>, Fault>>,
+    durable: watch::Sender<Lsn>,
+    progress: Arc<Progress>,
+}
+
+impl<L: LoadTogether> Together<L> {
+    pub fn new(outset: Outset<'_>, load: Arc<L>) -> Self {
+        let Outset { settings, tables, start, durable, progress } = outset;
+        let Settings { batch, buffer, deletes, holds_wal: _ } = settings;
+        let mut limits = Limits::new(batch, buffer);
+        Self {
+            buffer,
+            batch: limits.now(),
+            limits,
+            assembly: Assembly::new(tables, deletes, start),
+            in_flight: None,
+            last_began: None,
+            load,
+            landing: JoinSet::new(),
+            durable,
+            progress,
+        }
+    }
+
+    /// Runs until the source ends and everything whole that it handed on is durable, or until something cannot be
+    /// loaded. Dropping the future loses nothing: what was not durable was not confirmed.
+    pub async fn run(mut self, mut blocks: mpsc::Receiver<Passing>) -> Result<(), Fault> {
+        let mut ending = None;
+        loop {
+            self.depart(ending.is_some());
+            self.publish();
+            if self.is_empty()
+                && let Some(ended) = ending.take()
+            {
+                self.load.abandon().await;
+                return ended;
+            }
+            let (due, room) = (self.next_due(), self.has_room());
+            tokio::select! {
+                biased; // make room first, then take more
+                Some(landed) = self.landing.join_next() => self.settle(landed)?,
+                block = blocks.recv(), if ending.is_none() && room => match block {
+                    Some(block) => ending = self.assembly.take(&block).err().map(Err),
+                    None => ending = Some(Ok(())),
+                },
+                () = self.limits.changed() => self.batch = self.limits.now(),
+                () = sleep_until(due.into()) => {}
+            }
+            if ending.is_some() {
+                // The rest of it will not come any more.
+                self.assembly.forget_current();
+            }
+        }
+    }
+
+    /// Sends off what is due, unless something is under way.
+    fn depart(&mut self, ending: bool) {
+        if self.in_flight.is_some() {
+            return;
+        }
+        let now = Instant::now();
+        if !self.assembly.has_step() && (ending || self.is_due(now)) {
+            self.assembly.close_whole();
+        }
+        if !self.assembly.has_step() && !self.has_room() {
+            self.assembly.spill();
+        }
+        let Some(step) = self.assembly.next_step() else { return };
+        self.in_flight = Some(step.held_bytes());
+        if matches!(step, Step::Load { .. }) {
+            self.last_began = Some(now);
+        }
+        self.landing.spawn(step.take(Arc::clone(&self.load), Arc::clone(&self.progress)));
+    }
+
+    fn is_due(&self, now: Instant) -> bool {
+        let Some(whole) = self.assembly.whole() else { return false };
+        let full = whole.held_bytes() >= self.batch.max_bytes || whole.most_rows() >= self.batch.max_rows;
+        full || !self.has_room() || self.after_the_last().is_none_or(|due| due <= now)
+    }
+
+    fn settle(&mut self, landed: Result<Result<Option<Ticket>, Fault>, JoinError>) -> Result<(), Fault> {
+        self.in_flight = None;
+        let landed = landed.unwrap_or_else(|cause| {
+            error!(error = %cause, "a load ended by a defect; beginning again");
+            Err(fault::defect())
+        });
+        if let Some(ticket) = landed? {
+            self.assembly.ledger.settle(ticket);
+        }
+        Ok(())
+    }
+
+    fn publish(&mut self) {
+        self.progress.changes_settled(self.assembly.take_void());
+        publish(&self.assembly.ledger, self.held_bytes(), &self.durable, &self.progress);
+    }
+
+    fn is_empty(&self) -> bool {
+        self.in_flight.is_none() && !self.assembly.has_step() && self.assembly.whole().is_none()
+    }
+
+    fn has_room(&self) -> bool {
+        self.held_bytes() < self.buffer
+    }
+
+    fn held_bytes(&self) -> usize {
+        self.assembly.held_bytes() + self.in_flight.unwrap_or_default()
+    }
+
+    fn after_the_last(&self) -> Option<Instant> {
+        self.last_began.map(|began| began + self.batch.min_interval)
+    }
+
+    fn next_due(&self) -> Instant {
+        let quiet = Instant::now() + Duration::from_secs(60);
+        let waits = self.assembly.whole().is_some() && self.in_flight.is_none();
+        self.after_the_last().filter(|_| waits).unwrap_or(quiet)
+    }
+}
+
+#[cfg(test)]
+mod tests;

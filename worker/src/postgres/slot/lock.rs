@@ -1,0 +1,98 @@
+//! The lock between two workers of one slot, held as long as the session.
+//!
+//! A stream locks the slot by itself. Catch-up lets go of it between two chunks, and a worker that began
+//! there would pass the first; so every session takes this lock before it touches the slot. Whether a session still
+//! has it is asked on another connection: the session itself is silent while it waits for room or for a chunk, and what
+//! its socket holds may be older than any stop of this process.
+
+use std::time::Duration;
+
+use crate::{
+    config::SourceConfig,
+    fault::Fault,
+    postgres::{
+        connection::{Connection, Row},
+        error::{ServerError, SourceError},
+        sql,
+    },
+    slot_lease::{Moment, Session},
+};
+
+/// Until the server has said whether a session has the lock.
+const ANSWER_LIMIT: Duration = Duration::from_secs(10);
+/// When a session began, in a form that is the same in every session.
+const BEGUN: &str = "(extract(epoch FROM backend_start) * 1000000)::bigint";
+
+/// A session with the lock, and a moment at which it had it, or before.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::postgres) struct Locked {
+    pub(in crate::postgres) session: Session,
+    pub(in crate::postgres) since: Moment,
+}
+
+/// Takes the lock, or says that another session holds the slot.
+pub(in crate::postgres) fn take(connection: &mut Connection, slot: &str) -> Result<Locked, SourceError> {
+    let since = Moment::now();
+    let rows = connection.query(&format!(
+        "SELECT pg_catalog.pg_try_advisory_lock({}), pid, {BEGUN} FROM pg_catalog.pg_stat_activity \
+         WHERE pid = pg_catalog.pg_backend_pid()",
+        key(slot)
+    ))?;
+    let row = rows.first().ok_or_else(|| SourceError::protocol("a session does not know itself"))?;
+    if row.flag(0) {
+        return Ok(Locked { session: session(row)?, since });
+    }
+    let message = format!("replication slot \"{slot}\" is used by another worker");
+    Err(SourceError::Server(ServerError { code: SLOT_IN_USE.to_owned(), message, ..ServerError::default() }))
+}
+
+fn session(row: &Row) -> Result<Session, SourceError> {
+    Ok(Session { process: row.parse(1)?, begun: row.parse(2)? })
+}
+
+/// The code by which PostgreSQL says the same of a slot in use.
+const SLOT_IN_USE: &str = "55006";
+
+fn key(slot: &str) -> String {
+    format!("pg_catalog.hashtextextended({}, 0)", sql::literal(&format!("dbmazz slot {slot}")))
+}
+
+/// Asks whether a session still has the lock, on a connection of its own.
+#[derive(Debug)]
+pub struct Witness {
+    config: SourceConfig,
+    connection: Option<Connection>,
+}
+
+impl Witness {
+    pub fn new(config: SourceConfig) -> Self {
+        Self { config, connection: None }
+    }
+
+    /// Whether the session has the lock now. Blocks, for some seconds at most.
+    pub fn sees(&mut self, session: Session) -> Result<bool, Fault> {
+        self.try_sees(session).map_err(|error| error.fault(&self.config))
+    }
+
+    fn try_sees(&mut self, session: Session) -> Result<bool, SourceError> {
+        let mut connection = match self.connection.take() {
+            Some(connection) => connection,
+            None => Connection::open_for_sql(&self.config)?,
+        };
+        // After an error it is not known what the connection will say next: it ends here.
+        let rows = connection.query_within(&question(&self.config.slot, session), ANSWER_LIMIT)?;
+        self.connection = Some(connection);
+        Ok(!rows.is_empty())
+    }
+}
+
+/// One row when the session has the lock. A lock of one number is shown as its two halves.
+fn question(slot: &str, Session { process, begun }: Session) -> String {
+    let key = key(slot);
+    format!(
+        "SELECT 1 FROM pg_catalog.pg_locks AS held JOIN pg_catalog.pg_stat_activity AS holder USING (pid) \
+         WHERE held.locktype = 'advisory' AND held.granted AND held.objsubid = 1 AND pid = {process} \
+         AND held.database = (SELECT oid FROM pg_catalog.pg_database WHERE datname = pg_catalog.current_database()) \
+         AND ((held.classid::bigint << 32) | held.objid::bigint) = {key} AND {BEGUN} = {begun}"
+    )
+}

@@ -1,0 +1,86 @@
+//! The way to the pipeline: never waits inside, and keeps what finds no room.
+
+use std::{
+    collections::VecDeque,
+    time::{Duration, Instant},
+};
+
+use super::blocking_wait;
+use crate::change::{Block, Entrance, Refused, Room};
+
+#[derive(Debug)]
+pub(super) struct Outlet {
+    /// None once everything was handed on that will be.
+    blocks: Option<Entrance>,
+    /// What found no room; nothing is read while something is here.
+    stash: VecDeque<Block>,
+    abandoned: bool,
+    /// Since when a large row waits for room.
+    pub(super) waiting_since: Option<Instant>,
+}
+
+impl Outlet {
+    pub(super) fn new(blocks: Entrance) -> Self {
+        Self { blocks: Some(blocks), stash: VecDeque::new(), abandoned: false, waiting_since: None }
+    }
+
+    pub(super) fn room_behind(&self) -> Room {
+        self.blocks.as_ref().map_or_else(Room::default, Entrance::behind)
+    }
+
+    /// Nothing is on its way to the pipeline.
+    pub(super) fn is_clear(&self) -> bool {
+        self.stash.is_empty() && self.blocks.as_ref().is_none_or(Entrance::is_clear)
+    }
+
+    /// Sends the block, or keeps it.
+    pub(super) fn offer(&mut self, block: Block) {
+        self.stash.push_back(block);
+        self.send();
+    }
+
+    /// Nothing is waiting for room.
+    pub(super) fn is_empty(&self) -> bool {
+        self.stash.is_empty()
+    }
+
+    /// Waits for room, for so long, and sends what it can.
+    pub(super) fn wait_for_room(&mut self, limit: Duration) {
+        if let (Some(blocks), Some(first)) = (&self.blocks, self.stash.front()) {
+            blocking_wait::wait_for(blocks.room_for(first), limit);
+        }
+        self.send();
+    }
+
+    /// Nothing more will come: the pipeline sees the end of its channel.
+    pub(super) fn close(&mut self) {
+        self.blocks = None;
+    }
+
+    pub(super) fn is_closed(&self) -> bool {
+        self.blocks.is_none()
+    }
+
+    /// The pipeline has gone away without being told to.
+    pub(super) fn is_abandoned(&self) -> bool {
+        self.abandoned || self.blocks.as_ref().is_some_and(Entrance::is_abandoned)
+    }
+
+    fn send(&mut self) {
+        let Some(blocks) = &self.blocks else {
+            // What comes after the end belongs to a transaction that was cut; it will be sent again.
+            self.stash.clear();
+            return;
+        };
+        while let Some(block) = self.stash.pop_front() {
+            match blocks.enter(block) {
+                Ok(()) => {}
+                Err(Refused::Full(block)) => return self.stash.push_front(block),
+                Err(Refused::Gone) => {
+                    self.abandoned = true;
+                    return self.stash.clear();
+                }
+            }
+        }
+    }
+}

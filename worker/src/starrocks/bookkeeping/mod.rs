@@ -1,0 +1,4 @@
+//! The tables that the worker keeps for itself in the target database, beside the targets.
+
+pub(crate) mod owners;
+pub(crate) mod schema_histories;

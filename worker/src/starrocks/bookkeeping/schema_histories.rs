@@ -1,0 +1,172 @@
+//! The histories of the job's tables, kept in the target database beside them.
+//!
+//! Rows like any others, so they are written by a load, with the right to load and before the first load that
+//! builds on them.
+
+use std::{
+    collections::HashMap,
+    sync::Arc,
+    time::{SystemTime, UNIX_EPOCH},
+};
+
+use crds::Reason;
+use xxhash_rust::xxh3::xxh3_64;
+
+use crate::{
+    change::{Change, Tuple, Value, write_value},
+    config::{Deletes, SinkConfig},
+    fault::{Fault, Part, drop_target},
+    lsn::Lsn,
+    pipeline::{Batch, batch::Accumulation},
+    schema_history::History,
+    starrocks::sql::{Session, SqlError, literal, quoted},
+    table::{Column, Kind, Table, TableId, TableName},
+};
+
+/// The table of histories, in the target database.
+pub(crate) const HISTORIES: &str = "dbmazz_tables";
+
+/// What is kept of each target of a job, by the target's name.
+pub type Histories = HashMap<String, History>;
+
+/// Everything that is kept for the job, for whoever does not know yet whether there is anything.
+pub async fn known(config: &SinkConfig, job: &str) -> Result<Histories, Fault> {
+    let mut session = Session::open(config).await.map_err(|error| error.fault())?;
+    let found = kept(&mut session, config, job).await;
+    session.close().await;
+    found
+}
+
+/// The same; nothing where the database or the table is not there.
+pub(crate) async fn kept(session: &mut Session, config: &SinkConfig, job: &str) -> Result<Histories, Fault> {
+    let there = async {
+        let database = &config.database;
+        let doing = "look for the histories of the tables";
+        let databases = session.run(&format!("SHOW DATABASES LIKE {}", literal(database)), doing).await?;
+        if databases.is_empty() {
+            return Ok(false);
+        }
+        session.run(&format!("USE {}", quoted(database)), doing).await?;
+        let tables = session.run(&format!("SHOW TABLES LIKE {}", literal(HISTORIES)), doing).await?;
+        Ok::<_, SqlError>(!tables.is_empty())
+    };
+    if there.await.map_err(|error| error.fault())? {
+        return find(session, config, job).await;
+    }
+    Ok(Histories::new())
+}
+
+/// Everything that is kept for the job. The session is in the database already.
+pub(crate) async fn find(session: &mut Session, config: &SinkConfig, job: &str) -> Result<Histories, Fault> {
+    let (database, table, job) = (quoted(&config.database), quoted(HISTORIES), literal(job));
+    let select = format!("SELECT `target`, `history` FROM {database}.{table} WHERE `job` = {job}");
+    let rows = session.run(&select, "read the histories of the tables").await;
+    let rows = rows.map_err(|error| error.of_reading(HISTORIES))?;
+    rows.into_iter().map(|row| entry(&row)).collect()
+}
+
+/// What every job keeps of these targets: the job, the target and its history. An illegible row is its own job's to
+/// tell of.
+pub(crate) async fn of_targets(
+    session: &mut Session,
+    config: &SinkConfig,
+    targets: &[&str],
+) -> Result<Vec<(String, String, History)>, SqlError> {
+    let (database, table) = (quoted(&config.database), quoted(HISTORIES));
+    let targets: Vec<_> = targets.iter().map(|target| literal(target)).collect();
+    let select = format!(
+        "SELECT `target`, `history`, `job` FROM {database}.{table} WHERE `target` IN ({})",
+        targets.join(", ")
+    );
+    let rows = session.run(&select, "read who loads into the tables").await?;
+    let kept = |row: Vec<Option<String>>| {
+        let (target, history) = entry(&row).ok()?;
+        Some((row.into_iter().nth(2).flatten()?, target, history))
+    };
+    Ok(rows.into_iter().filter_map(kept).collect())
+}
+
+pub(crate) fn entry(row: &[Option<String>]) -> Result<(String, History), Fault> {
+    let text = |place: usize| row.get(place).and_then(Option::as_deref).unwrap_or_default();
+    let history = serde_json::from_str(text(1)).map_err(|_| illegible(text(0)))?;
+    Ok((text(0).to_owned(), history))
+}
+
+/// The row as a batch. The moment is in it, so that no two are one load to StarRocks.
+pub(crate) fn batch(job: &str, target: &str, history: &History, now: SystemTime) -> Option<Batch> {
+    let id = format!("{:016x}{:016x}", xxh3_64(job.as_bytes()), xxh3_64(target.as_bytes()));
+    let moment = now.duration_since(UNIX_EPOCH).unwrap_or_default().as_nanos().to_string();
+    let text = serde_json::to_string(history).ok()?;
+    let mut row = Vec::new();
+    for value in [id.as_str(), job, target, &text, &moment] {
+        write_value(Value::Text(value.as_bytes()), &mut row);
+    }
+    let table = Arc::new(table());
+    let mut rows = Accumulation::new(Arc::clone(&table), Deletes::Soft);
+    let new = Tuple::split(&row, table.columns.len()).ok()?.0;
+    rows.push(Change::Insert { new }, Lsn(0)).ok()?;
+    rows.close(now).pop()
+}
+
+/// The table of histories, in the form of every other.
+pub(crate) fn table() -> Table {
+    let text = |name: &str, kind| Column::new(name, kind, "text");
+    let short = |characters| Kind::ShortText { characters };
+    let columns = vec![
+        text("id", short(32)),
+        text("job", short(512)),
+        text("target", short(1024)),
+        text("history", Kind::Text),
+        text("moment", short(32)),
+    ];
+    let name = TableName { schema: "dbmazz".to_owned(), name: HISTORIES.to_owned() };
+    Table {
+        id: TableId(u32::MAX),
+        name,
+        target: HISTORIES.to_owned(),
+        columns,
+        key: vec![0],
+        last_number: 0,
+        facts: Default::default(),
+    }
+}
+
+fn illegible(target: &str) -> Fault {
+    Fault::retry(
+        Part::Sink,
+        Reason::TargetIncompatible,
+        format!("the row of {target} in {HISTORIES} was not written by a worker, or was altered since"),
+        format!(
+            "put back the row as it was, or take the table anew: in StarRocks run {}; when the job has made the target \
+             again, let every row of the source be sent again (UPDATE … SET key = key under REPLICA IDENTITY FULL)",
+            drop_target(target)
+        ),
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{schema_history::Held, starrocks::double};
+
+    #[test]
+    fn a_history_is_one_row_and_is_read_as_it_was_written() {
+        let table = double::table(&[("id", Kind::BigInt), ("größe", Kind::Text)]);
+        let history = History::beginning(&table, vec![Held(1, "id".to_owned(), "BIGINT".to_owned())]);
+        let batch = batch("shop/orders", "t", &history, SystemTime::UNIX_EPOCH).unwrap();
+        let values: Vec<_> = batch.rows().next().unwrap().values.values().collect();
+        let [_, _, Value::Text(target), Value::Text(text), _] = values.as_slice() else {
+            panic!("{values:?}")
+        };
+        let row = [target, text].map(|text| Some(String::from_utf8(text.to_vec()).unwrap()));
+        assert_eq!(entry(&row), Ok(("t".to_owned(), history)));
+        assert_eq!(batch.row_count(), 1);
+    }
+
+    #[test]
+    fn what_is_no_history_is_a_fault() {
+        for text in ["", "{}", "[]"] {
+            assert!(entry(&["t", text].map(|text| Some(text.to_owned()))).is_err(), "{text}");
+        }
+    }
+}

@@ -1,0 +1,264 @@
+//! The job's row in the target database: who loads for a slot, how far it came, and whether it ended in order.
+//!
+//! A successor reads it before it touches the slot, and again before its first load. The row is a row like any
+//! other, so it is written by a load and needs no privilege that the tables do not need.
+
+use std::{
+    path::Path,
+    sync::Arc,
+    time::{SystemTime, UNIX_EPOCH},
+};
+
+use super::journal::Journal;
+use crate::{
+    change::{Change, Tuple, Value, write_value},
+    config::{Deletes, SinkConfig},
+    lsn::Lsn,
+    pipeline::{Batch, batch::Accumulation},
+    prior_run::{End, Past},
+    starrocks::{
+        bookkeeping::owners::Claimed,
+        sql::{Rows, Session, SqlError, literal, quoted},
+    },
+    table::{Column, Kind, Table, TableId, TableName},
+};
+
+/// The table of claims, in the target database beside the tables.
+pub(crate) const CLAIMS: &str = "dbmazz_jobs";
+
+/// A slot of a server: there is only one of it, however the server is reached.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SlotIdentity {
+    pub system_identifier: u64,
+    pub slot: String,
+}
+
+impl SlotIdentity {
+    /// Fits a key of StarRocks, and the name of a directory.
+    pub fn key(&self) -> String {
+        format!("{}-{}", self.system_identifier, self.slot)
+    }
+}
+
+/// Whether the worker of a claim may still have loads in the air.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Standing {
+    Loading,
+    /// Nothing was loaded beyond what was reached.
+    Ended,
+    /// No load is in the air; more may have been loaded than was reached, for a table stands still, or what was
+    /// received was cut.
+    Quiet,
+    /// The job was deleted, and its slot dropped: whoever comes next begins anew.
+    Released,
+}
+
+/// Who claimed the slot last.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Claim {
+    /// The journal in which its loads are noted.
+    pub(crate) journal: String,
+    pub(crate) standing: Standing,
+    /// Of the server, where it is known that no other holds what was loaded.
+    pub(crate) timeline: Option<u32>,
+    /// Everything before this is in StarRocks.
+    pub(crate) durable: Lsn,
+    /// When it was written: no two claims have the same.
+    pub(crate) moment: String,
+}
+
+/// A moment that no claim has had before.
+pub(crate) fn new_moment() -> String {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_nanos().to_string()
+}
+
+impl Claim {
+    /// The claim of the last worker; none when nobody ever loaded for the slot.
+    pub(crate) async fn find(config: &SinkConfig, slot: &SlotIdentity) -> Result<Option<Self>, SqlError> {
+        let mut session = Session::open(config).await?;
+        let (database, table, key) = (quoted(&config.database), quoted(CLAIMS), literal(&slot.key()));
+        let select = format!("SELECT {COLUMNS} FROM {database}.{table} WHERE `slot` = {key}");
+        let found = session.run(&select, "read the claim of the slot").await;
+        session.close().await;
+        Ok(found?.into_iter().next().map(|row| Self::read(&row).1))
+    }
+
+    /// Every claim that the job has laid, with the key of its slot; none before there is a table of claims.
+    pub(crate) async fn of_job(config: &SinkConfig, job: &str) -> Result<Vec<(String, Self)>, SqlError> {
+        let mut session = Session::open(config).await?;
+        let found = of_job(&mut session, &config.database, job).await;
+        session.close().await;
+        Ok(found?.iter().map(|row| Self::read(row)).collect())
+    }
+
+    /// What is not known to have ended may be loading.
+    pub(crate) fn read(row: &[Option<String>]) -> (String, Self) {
+        let text = |place: usize| row.get(place).and_then(Option::as_deref).unwrap_or_default();
+        let standing = match text(2) {
+            ENDED => Standing::Ended,
+            QUIET => Standing::Quiet,
+            RELEASED => Standing::Released,
+            _ => Standing::Loading,
+        };
+        let (timeline, durable) = (text(3).parse().ok(), text(4).parse().unwrap_or_default());
+        let (journal, moment) = (text(1).to_owned(), text(5).to_owned());
+        (text(0).to_owned(), Self { journal, standing, timeline, durable, moment })
+    }
+
+    /// The claim as the past of a slot of this name; `notes` is the directory of all journals at hand.
+    pub(crate) fn past(&self, key: &str, slot: &str, notes: Option<&Path>) -> Option<Past> {
+        let (system, name) = key.split_once('-')?;
+        if name != slot || self.standing == Standing::Released {
+            return None;
+        }
+        let left = notes.and_then(|notes| Journal::left(&notes.join(key)));
+        let end = match left.filter(|left| left.name == self.journal) {
+            _ if self.standing == Standing::Ended => End::Orderly,
+            _ if self.standing == Standing::Quiet => End::Cut { told: self.durable },
+            Some(left) => End::Cut { told: left.durable },
+            None => End::Unknown,
+        };
+        Some(Past { system: system.parse().ok()?, timeline: self.timeline, reached: self.durable, end })
+    }
+
+    /// The row as a batch. The moment is in it, so that no two claims are one load to StarRocks.
+    pub(crate) fn batch(&self, key: &str, job: &str, now: SystemTime) -> Option<Batch> {
+        let standing = match self.standing {
+            Standing::Loading => "loading",
+            Standing::Ended => ENDED,
+            Standing::Quiet => QUIET,
+            Standing::Released => RELEASED,
+        };
+        let timeline = self.timeline.map(|timeline| timeline.to_string()).unwrap_or_default();
+        let durable = self.durable.to_string();
+        let values = [key, job, &self.journal, standing, &durable, &timeline, &self.moment];
+        let mut row = Vec::new();
+        values.iter().for_each(|value| write_value(Value::Text(value.as_bytes()), &mut row));
+        let table = Arc::new(table());
+        let mut claims = Accumulation::new(Arc::clone(&table), Deletes::Soft);
+        let new = Tuple::split(&row, table.columns.len()).ok()?.0;
+        claims.push(Change::Insert { new }, self.durable).ok()?;
+        claims.close(now).pop()
+    }
+}
+
+const ENDED: &str = "ended";
+/// An older worker takes it for loading, and waits.
+const QUIET: &str = "quiet";
+const RELEASED: &str = "released";
+/// As `read` takes them.
+const COLUMNS: &str = "`slot`, `journal`, `standing`, `timeline`, `lsn`, `moment`";
+
+/// Every claim in the database, which has a table of claims.
+pub(crate) async fn all(session: &mut Session, database: &str) -> Result<Vec<Claimed>, SqlError> {
+    let (database, table) = (quoted(database), quoted(CLAIMS));
+    let select = format!("SELECT {COLUMNS}, `job` FROM {database}.{table}");
+    let rows = session.run(&select, "read the claims of all jobs").await?;
+    let claimed = |row: Vec<Option<String>>| {
+        let (slot, Claim { standing, .. }) = Claim::read(&row);
+        Claimed { slot, standing, job: row.into_iter().nth(6).flatten().unwrap_or_default() }
+    };
+    Ok(rows.into_iter().map(claimed).collect())
+}
+
+async fn of_job(session: &mut Session, database: &str, job: &str) -> Result<Rows, SqlError> {
+    let doing = "read the claims of the job";
+    let databases = session.run(&format!("SHOW DATABASES LIKE {}", literal(database)), doing).await?;
+    if databases.is_empty() {
+        return Ok(Rows::new());
+    }
+    session.run(&format!("USE {}", quoted(database)), doing).await?;
+    if session.run(&format!("SHOW TABLES LIKE {}", literal(CLAIMS)), doing).await?.is_empty() {
+        return Ok(Rows::new());
+    }
+    let (table, job) = (quoted(CLAIMS), literal(job));
+    session.run(&format!("SELECT {COLUMNS} FROM {table} WHERE `job` = {job}"), doing).await
+}
+
+/// The table of claims, in the form of every other.
+pub(crate) fn table() -> Table {
+    let text = |name: &str, characters| Column::new(name, Kind::ShortText { characters }, "text");
+    let columns = vec![
+        text("slot", 32),
+        text("job", 512),
+        text("journal", 64),
+        text("standing", 16),
+        text("lsn", 32),
+        text("timeline", 16),
+        text("moment", 32),
+    ];
+    let name = TableName { schema: "dbmazz".to_owned(), name: CLAIMS.to_owned() };
+    Table {
+        id: TableId(u32::MAX),
+        name,
+        target: CLAIMS.to_owned(),
+        columns,
+        key: vec![0],
+        last_number: 0,
+        facts: Default::default(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn slot() -> SlotIdentity {
+        SlotIdentity { system_identifier: u64::MAX, slot: "s".repeat(63) }
+    }
+
+    fn claim(standing: Standing) -> Claim {
+        let (journal, moment) = ("j".to_owned(), "1".to_owned());
+        Claim { journal, standing, timeline: Some(3), durable: Lsn(7), moment }
+    }
+
+    #[test]
+    fn every_slot_has_a_key_that_starrocks_can_hold() {
+        assert!(slot().key().len() <= 128);
+    }
+
+    #[test]
+    fn a_claim_is_one_row_and_never_the_same_load_twice() {
+        let batch = |moment: String| {
+            let claim = Claim { moment, ..claim(Standing::Ended) };
+            claim.batch(&slot().key(), "job", SystemTime::UNIX_EPOCH).unwrap()
+        };
+        assert_eq!(batch(new_moment()).row_count(), 1);
+        assert_ne!(batch(new_moment()).identity(), batch(new_moment()).identity());
+    }
+
+    #[test]
+    fn rule_10_what_is_not_known_to_have_ended_may_be_loading() {
+        for (word, standing) in [
+            ("ended", Standing::Ended),
+            ("loading", Standing::Loading),
+            ("", Standing::Loading),
+            ("quiet", Standing::Quiet),
+        ] {
+            let row = ["1-s", "j", word].map(|text| Some(text.to_owned()));
+            assert_eq!(Claim::read(&row).1.standing, standing, "{word}");
+        }
+    }
+
+    #[test]
+    fn a_claim_is_read_as_it_was_written() {
+        let row = ["1-s", "j", "ended", "3", "0/7", "1"].map(|text| Some(text.to_owned()));
+        assert_eq!(Claim::read(&row), ("1-s".to_owned(), claim(Standing::Ended)));
+    }
+
+    #[test]
+    fn the_past_of_a_slot_is_told_by_its_claim_and_the_notes_at_hand() {
+        let notes = tempfile::tempdir().unwrap();
+        let journal = Journal::open(&notes.path().join("1-s")).unwrap();
+        journal.durable(Lsn(9)).unwrap();
+        let ours = Claim { journal: journal.name().to_owned(), ..claim(Standing::Loading) };
+        let end = |claim: &Claim, key, slot| claim.past(key, slot, Some(notes.path())).map(|past| past.end);
+        assert_eq!(end(&ours, "1-s", "s"), Some(End::Cut { told: Lsn(9) }));
+        assert_eq!(end(&claim(Standing::Loading), "1-s", "s"), Some(End::Unknown));
+        assert_eq!(end(&claim(Standing::Ended), "1-s", "s"), Some(End::Orderly));
+        assert_eq!(end(&claim(Standing::Quiet), "1-s", "s"), Some(End::Cut { told: Lsn(7) }));
+        assert_eq!(end(&claim(Standing::Released), "1-s", "s"), None);
+        assert_eq!(end(&ours, "1-s", "other"), None);
+        assert_eq!(ours.past("1-s", "s", None).map(|past| past.end), Some(End::Unknown));
+    }
+}

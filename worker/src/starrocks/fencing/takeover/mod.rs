@@ -1,0 +1,364 @@
+//! Nothing is loaded before every load of a predecessor has come to an end.
+//!
+//! ```text
+//! claim of the slot ─┬─ none, or ended in order ─────────────────────┐
+//!                    ├─ by a journal that is at hand ─► its labels ───┼─► our claim ─► loads
+//!                    └─ by another ─► wait until none can commit ─────┘
+//! ```
+//!
+//! The slot is ours by then: who held it before begins no load when its lease has ended. What it began may still
+//! commit, and would put older rows over newer ones. A noted label is cancelled, or waited for, in
+//! milliseconds. A predecessor whose notes are on another machine is waited out, unless it ended in order.
+//!
+//! Whenever the slot is won again the claim is read again: another worker may have had the slot in between, and
+//! then it is the predecessor.
+
+use std::{
+    fs::File,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
+
+use tokio::time::{sleep, timeout};
+use tracing::warn;
+
+use super::{
+    claim::{CLAIMS, Claim, SlotIdentity, Standing, new_moment},
+    holder::Held,
+    journal::{Journal, in_use, unusable},
+    predecessor::{self, Wait},
+    won::Won,
+};
+use crate::{
+    config::{Consistency, OnRefusedRow, SinkConfig},
+    fault::{Fault, Part},
+    lsn::Lsn,
+    pipeline::Load,
+    prior_run::Past,
+    progress::Progress,
+    slot_lease::Right,
+    starrocks::{
+        bookkeeping::owners::Claimant,
+        dead_letter::table::Parked,
+        load::{backoff::Patience, loader::Loader},
+        transaction::checkpoint::Checkpoint,
+    },
+};
+
+/// To say that the job ended in order.
+const FAREWELL: Duration = Duration::from_secs(10);
+
+/// The right to load for a slot, as far as it has been won.
+#[derive(Debug)]
+pub struct Takeover {
+    sink: SinkConfig,
+    job: String,
+    /// Under which there is a directory for each slot.
+    state_directory: Option<PathBuf>,
+    progress: Arc<Progress>,
+    held: Option<Held>,
+    wins: u64,
+    /// The directory of the notes is ours.
+    lock: Option<(PathBuf, File)>,
+    /// Notes without a directory last as long as the process.
+    in_memory: Arc<Journal>,
+    /// Under which everything is loaded, claims too.
+    right: Option<Right>,
+}
+
+/// From one win of the right to load to its end: nobody else loads meanwhile.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Tenure {
+    pub wins: u64,
+    pub timeline: Option<u32>,
+}
+
+/// Where the stream of a slot is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Position {
+    pub timeline: u32,
+    /// Everything before this is in StarRocks.
+    pub durable: Lsn,
+}
+
+impl Takeover {
+    pub fn new(
+        sink: SinkConfig,
+        job: String,
+        state_directory: Option<PathBuf>,
+        progress: Arc<Progress>,
+    ) -> Self {
+        let in_memory = Arc::new(Journal::in_memory());
+        let (held, lock, right, wins) = (None, None, None, 0);
+        Self { sink, job, state_directory, progress, held, wins, lock, in_memory, right }
+    }
+
+    /// Nothing is loaded without this right any more.
+    pub fn load_by(&mut self, right: Right) {
+        self.right = Some(right);
+    }
+
+    /// What earlier workers of this job have left behind for slots of this name.
+    pub async fn past(&self, slot: &str) -> Result<Vec<Past>, Fault> {
+        let claims = Claim::of_job(&self.sink, &self.job).await.map_err(|error| error.of_reading(CLAIMS))?;
+        let notes = self.state_directory.as_deref();
+        Ok(claims.iter().filter_map(|(key, claim)| claim.past(key, slot, notes)).collect())
+    }
+
+    /// Keys of the claims that workers of this job have laid for slots of this name.
+    pub async fn claims(&self, slot: &str) -> Result<Vec<String>, Fault> {
+        let claims = Claim::of_job(&self.sink, &self.job).await.map_err(|error| error.of_reading(CLAIMS))?;
+        let of_slot = claims.into_iter().filter(|(key, claim)| claim.past(key, slot, None).is_some());
+        Ok(of_slot.map(|(key, _)| key).collect())
+    }
+
+    /// The job is deleted, and its slot dropped: its past counts no more.
+    pub async fn release(&self, slot: &str) -> Result<(), Fault> {
+        let claims = Claim::of_job(&self.sink, &self.job).await.map_err(|error| error.of_reading(CLAIMS))?;
+        let past = claims.into_iter().filter(|(key, claim)| claim.past(key, slot, None).is_some());
+        for (key, claim) in past {
+            let released = Claim { standing: Standing::Released, moment: new_moment(), ..claim };
+            self.write(&key, &released, &Arc::new(Journal::in_memory())).await?;
+        }
+        Ok(())
+    }
+
+    /// Gives the right to load when no load but its own can commit any more. Tries again, however long it takes.
+    /// To be left, and begun anew, when the slot is lost meanwhile: somebody else may load then.
+    pub async fn run(&mut self, slot: SlotIdentity, position: Position) -> Won {
+        if self.held.as_ref().is_some_and(|held| held.slot != slot) {
+            self.held = None;
+        }
+        let (mut attempt, mut wait) = (0, Wait::default());
+        let (journal, parked, reached) = loop {
+            let fault = match self.try_once(&slot, position, &mut wait).await {
+                Ok(ready) => break ready,
+                Err(fault) => fault,
+            };
+            if self.progress.raise(fault.clone()) {
+                warn!(slot = %slot.slot, reason = %fault.reason, "cannot take over yet: {}", fault.message);
+            }
+            attempt += 1;
+            sleep(Patience::USUAL.wait(attempt, &slot.slot)).await;
+        };
+        if attempt > 0 {
+            self.progress.clear(&Part::Sink);
+        }
+        let claimant = Claimant { job: self.job.clone(), slot: slot.clone() };
+        let loader = self.loader(&journal).with_parked(parked).owning(claimant);
+        Won { loader, checkpoint: Checkpoint::new(slot.key(), &self.job), reached }
+    }
+
+    /// PostgreSQL is told `durable` after this: not before a successor would know of it.
+    pub async fn reached(&mut self, durable: Lsn) {
+        let Some(held) = &mut self.held else { return };
+        let mut attempt = 0;
+        while let Err(error) = held.journal.durable(durable) {
+            attempt += 1;
+            self.progress.raise(unusable(&error, Part::Job));
+            sleep(Patience::PERSON.wait(attempt, &held.slot.slot)).await;
+        }
+        if attempt > 0 {
+            self.progress.clear(&Part::Job);
+        }
+        held.position.durable = durable;
+    }
+
+    /// Another one when somebody else may have loaded in between.
+    pub fn tenure(&self) -> Tenure {
+        Tenure { wins: self.wins, timeline: self.timeline() }
+    }
+
+    /// The timeline that the claim speaks of.
+    pub fn timeline(&self) -> Option<u32> {
+        Some(self.held.as_ref()?.position.timeline)
+    }
+
+    /// Whether nobody else has claimed the slot since we did: asked whenever it was won again.
+    pub async fn is_unchallenged(&self) -> Result<bool, Fault> {
+        match &self.held {
+            Some(held) => self.is_ours(held).await,
+            None => Ok(true),
+        }
+    }
+
+    /// The stream goes on with a server that was promoted. Said in StarRocks before anything of it is confirmed.
+    pub async fn promoted(&mut self, timeline: u32) {
+        let Some(held) = &mut self.held else { return };
+        (held.position.timeline, held.moment) = (timeline, new_moment());
+        // Loading tries as long as it takes, and halts only on what was possible a moment before.
+        if let Some(held) = &self.held
+            && let Err(fault) = self.claim(held, Standing::Loading).await
+        {
+            warn!(slot = %held.slot.slot, error = %fault, "could not note the server's new timeline");
+        }
+    }
+
+    /// Nothing is held any more: what was loaded is what was reached.
+    pub fn drained(&mut self) {
+        if let Some(held) = &mut self.held {
+            held.drained = true;
+        }
+    }
+
+    /// Says that nothing is in the air any more, if that is so and nobody else can have claimed the slot. A farewell
+    /// that fails costs the successor a wait.
+    pub async fn end(&mut self) {
+        let Some(held) = &mut self.held else { return };
+        if !held.journal.labels().is_empty() || !self.right.as_ref().is_some_and(Right::is_granted) {
+            return;
+        }
+        let last = std::mem::replace(&mut held.moment, new_moment());
+        let Some(held) = &self.held else { return };
+        let farewell = async {
+            let claim = Claim::find(&self.sink, &held.slot).await.map_err(|error| error.fault())?;
+            let is_ours = claim.is_some_and(|claim| claim.moment == last);
+            if is_ours { self.claim(held, held.standing_at_the_end()).await } else { Ok(()) }
+        };
+        if !matches!(timeout(FAREWELL, farewell).await, Ok(Ok(()))) {
+            warn!(slot = %held.slot.slot, "could not note in StarRocks how the job ended");
+        }
+    }
+
+    async fn try_once(
+        &mut self,
+        slot: &SlotIdentity,
+        position: Position,
+        wait: &mut Wait,
+    ) -> Result<(Arc<Journal>, Parked, Lsn), Fault> {
+        let (journal, reached) = self.take_over(slot, position, wait).await?;
+        let parked = match self.sink.on_refused_row {
+            OnRefusedRow::DeadLetter => {
+                Parked::find(&self.sink, &self.job).await.map_err(|error| error.fault())?
+            }
+            OnRefusedRow::Halt => Parked::default(),
+        };
+        Ok((journal, parked, reached))
+    }
+
+    /// With the position up to which everything is in StarRocks.
+    async fn take_over(
+        &mut self,
+        slot: &SlotIdentity,
+        position: Position,
+        wait: &mut Wait,
+    ) -> Result<(Arc<Journal>, Lsn), Fault> {
+        let again = match &self.held {
+            Some(held) if self.is_ours(held).await? => Some(held.again(position)),
+            _ => None,
+        };
+        match again {
+            Some(again) => self.go_on(again, position).await,
+            None => self.begin(slot, position, wait).await,
+        }
+    }
+
+    /// Nobody has written a claim over that of `held`.
+    async fn is_ours(&self, held: &Held) -> Result<bool, Fault> {
+        let claim = Claim::find(&self.sink, &held.slot).await.map_err(|error| error.of_reading(CLAIMS))?;
+        Ok(claim.is_some_and(|claim| claim.moment == held.moment))
+    }
+
+    /// The right was won before, and by nobody else since. What changed since is known of the claim only when the
+    /// claim says it.
+    async fn go_on(&mut self, mut held: Held, position: Position) -> Result<(Arc<Journal>, Lsn), Fault> {
+        let journal = Arc::clone(&held.journal);
+        predecessor::settle(&self.sink, &journal).await?;
+        if self.timeline() != Some(held.position.timeline) {
+            held.moment = new_moment();
+            self.claim(&held, Standing::Loading).await?;
+        }
+        let reached = self.checkpoint(&held.slot, position, false, &journal).await?;
+        self.held = Some(held);
+        Ok((journal, reached))
+    }
+
+    async fn begin(
+        &mut self,
+        slot: &SlotIdentity,
+        position: Position,
+        wait: &mut Wait,
+    ) -> Result<(Arc<Journal>, Lsn), Fault> {
+        let journal = self.journal(slot)?;
+        predecessor::settle(&self.sink, &journal).await?;
+        let claim = Claim::find(&self.sink, slot).await.map_err(|error| error.fault())?;
+        if claim.as_ref().is_some_and(|claim| predecessor::may_be_loading(claim, journal.name())) {
+            wait.out(slot, &self.progress).await;
+        }
+        let anew = claim.is_none_or(|claim| claim.standing == Standing::Released);
+        let reached = self.checkpoint(slot, position, anew, &journal).await?;
+        // Before the claim: from then on the note is believed.
+        journal.durable(position.durable).map_err(|error| unusable(&error, Part::Sink))?;
+        let (slot, moment) = (slot.clone(), new_moment());
+        let held = Held { slot, journal: Arc::clone(&journal), position, drained: false, moment };
+        self.claim(&held, Standing::Loading).await?;
+        self.held = Some(held);
+        self.wins += 1;
+        Ok((journal, reached))
+    }
+
+    /// What steps have reached beyond the slot's position. Of an earlier slot of this name it tells nothing.
+    async fn checkpoint(
+        &self,
+        slot: &SlotIdentity,
+        position: Position,
+        anew: bool,
+        journal: &Arc<Journal>,
+    ) -> Result<Lsn, Fault> {
+        if self.sink.consistency == Consistency::Row {
+            return Ok(position.durable);
+        }
+        let checkpoint = Checkpoint::new(slot.key(), &self.job);
+        let known = checkpoint.read(&self.sink).await?;
+        if anew
+            && known.is_some()
+            && let Some(batch) = checkpoint.batch(position.durable)
+        {
+            self.loader(journal).load(&batch).await?;
+            return Ok(position.durable);
+        }
+        Ok(known.map_or(position.durable, |known| known.max(position.durable)))
+    }
+
+    /// Read anew: another worker may have noted in the same directory meanwhile.
+    fn journal(&mut self, slot: &SlotIdentity) -> Result<Arc<Journal>, Fault> {
+        let Some(directory) = &self.state_directory else { return Ok(Arc::clone(&self.in_memory)) };
+        let directory = directory.join(slot.key());
+        self.lock(&directory)?;
+        let journal = Journal::open(&directory);
+        journal.map(Arc::new).map_err(|error| unusable(&error, Part::Sink))
+    }
+
+    fn lock(&mut self, directory: &Path) -> Result<(), Fault> {
+        if self.lock.as_ref().is_some_and(|(locked, _)| locked == directory) {
+            return Ok(());
+        }
+        let lock = Journal::lock(directory).map_err(|error| unusable(&error, Part::Sink))?;
+        let lock = lock.ok_or_else(|| in_use(directory))?;
+        self.lock = Some((directory.to_owned(), lock));
+        Ok(())
+    }
+
+    async fn claim(&self, held: &Held, standing: Standing) -> Result<(), Fault> {
+        self.write(&held.slot.key(), &held.claim(standing), &held.journal).await
+    }
+
+    async fn write(&self, key: &str, claim: &Claim, journal: &Arc<Journal>) -> Result<(), Fault> {
+        match claim.batch(key, &self.job, SystemTime::now()) {
+            Some(batch) => self.loader(journal).load(&batch).await.map(|_| ()),
+            None => Ok(()),
+        }
+    }
+
+    fn loader(&self, journal: &Arc<Journal>) -> Loader {
+        let loader = Loader::new(&self.sink, &self.job, Arc::clone(&self.progress), Arc::clone(journal));
+        match &self.right {
+            Some(right) => loader.with_right(right.clone()),
+            None => loader,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

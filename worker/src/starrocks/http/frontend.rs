@@ -1,0 +1,173 @@
+//! Where StarRocks is, how it is asked, and where it sends us instead of answering.
+//!
+//! Of a `Location` only host and port are taken.
+
+use std::{net::IpAddr, time::Duration};
+
+use base64::{Engine, prelude::BASE64_STANDARD};
+use tokio::time::timeout;
+
+use super::connection::{Connection, Head, WireError};
+use crate::config::SinkConfig;
+
+pub(crate) const FRONTEND_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// Where StarRocks is, and as whom.
+#[derive(Debug, Clone)]
+pub(crate) struct Frontend {
+    pub(crate) host: String,
+    pub(crate) port: u16,
+    pub(crate) database: String,
+    /// The value of the header `Authorization`.
+    pub(crate) authorization: String,
+}
+
+/// What came back.
+#[derive(Debug)]
+pub(crate) struct Answer {
+    pub(crate) status: u16,
+    pub(crate) body: Vec<u8>,
+}
+
+/// Why no answer came back, by what that means for the data.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum LoadError {
+    #[error("{at} cannot be reached")]
+    NotBegun {
+        at: String,
+        #[source]
+        source: WireError,
+    },
+    #[error("{at} redirects to an address that cannot be followed")]
+    BadRedirect { at: String },
+    #[error("{at} did not answer")]
+    Unanswered {
+        at: String,
+        #[source]
+        source: WireError,
+    },
+}
+
+/// A server, as the next request finds it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Address {
+    pub(crate) host: String,
+    pub(crate) port: u16,
+}
+
+impl std::fmt::Display for Address {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        if self.host.contains(':') {
+            write!(f, "[{}]:{}", self.host, self.port)
+        } else {
+            write!(f, "{}:{}", self.host, self.port)
+        }
+    }
+}
+
+impl Frontend {
+    pub(crate) fn new(config: &SinkConfig) -> Self {
+        let credentials = BASE64_STANDARD.encode(format!("{}:{}", config.user, config.password.reveal()));
+        Self { authorization: format!("Basic {credentials}"), ..Self::anonymous(config) }
+    }
+
+    /// For what needs no credentials.
+    pub(crate) fn anonymous(config: &SinkConfig) -> Self {
+        let (host, port, database) = (config.host.clone(), config.http_port, config.database.clone());
+        Self { host, port, database, authorization: String::new() }
+    }
+
+    pub(crate) fn address(&self) -> Address {
+        Address { host: self.host.clone(), port: self.port }
+    }
+
+    /// A request without a body to a server that has begun nothing when it does not answer.
+    pub(crate) async fn ask(&self, at: &Address, head: &str) -> Result<(Answer, Head), LoadError> {
+        self.ask_within(at, head, FRONTEND_TIMEOUT).await
+    }
+
+    pub(crate) async fn ask_within(
+        &self,
+        at: &Address,
+        head: &str,
+        limit: Duration,
+    ) -> Result<(Answer, Head), LoadError> {
+        let exchange = async {
+            let mut connection = Connection::open(&at.host, at.port).await?;
+            connection.send(head.as_bytes()).await?;
+            let head = connection.read_head().await?;
+            let body = connection.read_body(&head).await?;
+            Ok((Answer { status: head.status, body }, head))
+        };
+        let outcome = timeout(limit, exchange).await.unwrap_or(Err(WireError::TimedOut));
+        outcome.map_err(|source| LoadError::NotBegun { at: at.to_string(), source })
+    }
+
+    /// The next server, of which only the address is taken from a `Location`.
+    pub(crate) fn follow(&self, at: &Address, location: &[u8]) -> Result<Address, LoadError> {
+        let address = read_address(location).ok_or_else(|| LoadError::BadRedirect { at: at.to_string() })?;
+        // All-in-one images know their backend as 127.0.0.1, which from here is somebody else.
+        let misled = is_loopback(&address.host) && !is_loopback(&self.host);
+        Ok(if misled { Address { host: self.host.clone(), ..address } } else { address })
+    }
+}
+
+/// Where an answer sends us instead of answering.
+pub(crate) fn redirect(head: &Head) -> Option<&[u8]> {
+    head.location.as_deref().filter(|_| head.status == 307)
+}
+
+/// The host and port of `http://host:port/…`.
+fn read_address(location: &[u8]) -> Option<Address> {
+    let rest = location.strip_prefix(b"http://")?;
+    let end = rest.iter().position(|byte| matches!(byte, b'/' | b'?')).unwrap_or(rest.len());
+    let authority = std::str::from_utf8(&rest[..end]).ok()?;
+    let (_, authority) = authority.rsplit_once('@').unwrap_or(("", authority));
+    let (host, port) = authority.rsplit_once(':')?;
+    let host = host.trim_start_matches('[').trim_end_matches(']');
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b".-_:".contains(&byte);
+    let usable = !host.is_empty() && host.bytes().all(plain);
+    usable.then_some(())?;
+    Some(Address { host: host.to_owned(), port: port.parse().ok()? })
+}
+
+fn is_loopback(host: &str) -> bool {
+    host.eq_ignore_ascii_case("localhost")
+        || host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn followed(frontend: &str, location: &str) -> Option<String> {
+        let frontend = Frontend {
+            host: frontend.to_owned(),
+            port: 8030,
+            database: String::new(),
+            authorization: String::new(),
+        };
+        frontend.follow(&frontend.address(), location.as_bytes()).ok().map(|address| address.to_string())
+    }
+
+    #[test]
+    fn only_host_and_port_of_a_location_are_taken_and_loopback_means_the_frontend() {
+        for (frontend, location, expected) in [
+            ("fe", "http://be-0.be:8040/api/d/t/_stream_load?x=y", Some("be-0.be:8040")),
+            ("fe", "http://10.0.0.7:8040", Some("10.0.0.7:8040")),
+            ("fe", "http://u:p@be:8040/x", Some("be:8040")),
+            ("fe", "http://127.0.0.1:8040/api", Some("fe:8040")),
+            ("fe", "http://localhost:8040/api", Some("fe:8040")),
+            ("fe", "http://[::1]:8040/api", Some("fe:8040")),
+            ("127.0.0.1", "http://127.0.0.2:8040/api", Some("127.0.0.2:8040")),
+            ("fe", "http://[fd00::7]:8040/api", Some("[fd00::7]:8040")),
+            ("fe", "https://be:8040/api", None),
+            ("fe", "http://be/api", None),
+            ("fe", "http://:8040/api", None),
+            ("fe", "http://b\r\ne:8040/api", None),
+            ("fe", "/api/d/t", None),
+        ] {
+            assert_eq!(followed(frontend, location).as_deref(), expected, "{location}");
+        }
+    }
+}

@@ -1,0 +1,65 @@
+//! What stands in the way of a load for now, and what to say of it.
+
+use crds::Reason;
+
+use crate::{
+    fault::{Fault, Part},
+    table::Table,
+};
+
+/// What stands in the way for now.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Trouble {
+    pub(crate) hurdle: Hurdle,
+    /// What is wrong, without row values.
+    pub(crate) message: String,
+}
+
+/// Kinds of trouble, by how long it takes to pass and who may mend it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Hurdle {
+    Unreachable,
+    /// StarRocks is out of capacity.
+    Busy,
+    Authentication,
+    Permission,
+    /// An answer in words that are not known.
+    Strange,
+}
+
+impl Trouble {
+    pub(crate) fn new(hurdle: Hurdle, message: impl Into<String>) -> Self {
+        Self { hurdle, message: message.into() }
+    }
+
+    /// What to report while it lasts.
+    pub(crate) fn fault(&self, table: &Table) -> Fault {
+        let of_table = || Part::Table(table.name.clone());
+        let (part, reason, fix) = match self.hurdle {
+            Hurdle::Unreachable => (
+                Part::Sink,
+                Reason::SinkUnreachable,
+                "see that StarRocks runs and can be reached from the worker, its backends too",
+            ),
+            Hurdle::Busy => (
+                of_table(),
+                Reason::SinkBusy,
+                "wait; if it lasts, give StarRocks more capacity or enlarge batch.minInterval",
+            ),
+            Hurdle::Authentication => (
+                Part::Sink,
+                Reason::SinkAuthenticationFailed,
+                "give the job the right user and password, or mend them in StarRocks",
+            ),
+            Hurdle::Permission => {
+                (of_table(), Reason::SinkPermissionDenied, "grant the user INSERT on the target table")
+            }
+            Hurdle::Strange => (
+                of_table(),
+                Reason::SinkProtocolViolation,
+                "look into the logs of StarRocks; the load is tried again meanwhile",
+            ),
+        };
+        Fault::retry(part, reason, &self.message, fix)
+    }
+}

@@ -1,0 +1,98 @@
+//! One load through all of its attempts, until it is durable or can never be.
+
+use tokio::time::{Instant, sleep};
+use tracing::info;
+
+use super::{loader::Loader, reports::Reports};
+use crate::{
+    fault::{Fault, Part},
+    starrocks::{
+        fencing::journal::unusable,
+        load::{
+            answer::{Verdict, judge, judge_error},
+            backoff::Patience,
+            label::Label,
+            label_state::LoadState,
+            request::{LOAD_TIMEOUT, Order},
+        },
+    },
+    table::Table,
+};
+
+/// Why a batch cannot be loaded as it is.
+#[derive(Debug)]
+pub(crate) enum Failure {
+    /// Some of its rows stand in the way.
+    Rows(Fault),
+    /// Something that concerns the table as a whole.
+    Table(Fault),
+}
+
+impl Loader {
+    /// Sends the load until it is at its end.
+    pub(crate) async fn settle(&self, order: &Order<'_>, mut reports: Reports<'_>) -> Result<(), Failure> {
+        for attempt in 1.. {
+            self.permitted(order.label, &mut reports).await;
+            let (trouble, unclear) = match self.attempt(order, reports.table).await {
+                Verdict::Committed => break,
+                Verdict::Refused(fault) => return Err(Failure::Rows(fault)),
+                Verdict::Halt(fault) => return Err(Failure::Table(fault)),
+                Verdict::Again(trouble) => (trouble, false),
+                Verdict::Unclear(trouble) => (trouble, true),
+            };
+            reports.trouble(&trouble, order.label, attempt);
+            if unclear && self.became_durable(order.label, &mut reports).await {
+                break;
+            }
+            self.wait(Patience::with(trouble.hurdle), attempt, order.label.as_str()).await;
+        }
+        if reports.take_back() {
+            info!(table = %reports.table.name, label = %order.label, "load succeeded after all");
+        }
+        Ok(())
+    }
+
+    /// The load may be sent, and is noted.
+    pub(crate) async fn permitted(&self, label: &Label, reports: &mut Reports<'_>) {
+        self.still_permitted().await;
+        for attempt in 1.. {
+            let Err(error) = self.journal.begun(label) else { break };
+            reports.raise(unusable(&error, Part::Job), label.as_str(), attempt);
+            self.wait(Patience::PERSON, attempt, label.as_str()).await;
+        }
+    }
+
+    pub(crate) async fn still_permitted(&self) {
+        if let Some(right) = &self.right {
+            right.granted().await;
+        }
+    }
+
+    async fn attempt(&self, order: &Order<'_>, table: &Table) -> Verdict {
+        match self.frontend.send(order).await {
+            Ok(answer) => judge(&answer, table, order.body.rows()),
+            Err(error) => judge_error(&error),
+        }
+    }
+
+    /// Asks until the load is at its end. A load that outlives its time is sent again: if it is alive
+    /// after all, its label keeps the second from beginning.
+    async fn became_durable(&self, label: &Label, reports: &mut Reports<'_>) -> bool {
+        let begun = Instant::now();
+        for attempt in 1.. {
+            match self.frontend.state(label).await {
+                Ok(LoadState::Committed) => return true,
+                Ok(LoadState::Free) => return false,
+                Ok(LoadState::Running) if begun.elapsed() > LOAD_TIMEOUT => return false,
+                Ok(LoadState::Running) => {}
+                Err(trouble) => reports.trouble(&trouble, label, attempt),
+            }
+            self.wait(Patience::ASKING, attempt, label.as_str()).await;
+        }
+        false
+    }
+
+    pub(crate) async fn wait(&self, patience: Patience, attempt: u32, key: &str) {
+        sleep(patience.wait(attempt, key).min(self.longest_wait)).await;
+    }
+}

@@ -1,0 +1,58 @@
+//! How long to wait before the next attempt.
+
+use std::time::Duration;
+
+use xxhash_rust::xxh3::xxh3_64_with_seed;
+
+use super::answer::Hurdle;
+
+/// Waits that double, up to a limit, each a little different.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Patience {
+    pub(crate) first: Duration,
+    pub(crate) longest: Duration,
+}
+
+impl Patience {
+    /// For what usually passes by itself, and soon.
+    pub(crate) const USUAL: Self =
+        Self { first: Duration::from_millis(200), longest: Duration::from_secs(10) };
+    /// For asking what became of a load.
+    pub(crate) const ASKING: Self =
+        Self { first: Duration::from_millis(50), longest: Duration::from_secs(2) };
+    /// Every attempt is work for a server that has too much of it.
+    const BUSY: Self = Self { first: Duration::from_secs(1), longest: Duration::from_secs(30) };
+    /// A person has to act, and no restart is needed when they have.
+    pub(crate) const PERSON: Self = Self { first: Duration::from_secs(5), longest: Duration::from_secs(10) };
+
+    pub(crate) fn with(hurdle: Hurdle) -> Self {
+        match hurdle {
+            Hurdle::Unreachable | Hurdle::Strange => Self::USUAL,
+            Hurdle::Busy => Self::BUSY,
+            Hurdle::Authentication | Hurdle::Permission => Self::PERSON,
+        }
+    }
+
+    /// The wait after so many attempts. `key` spreads waits that would otherwise end at once.
+    pub(crate) fn wait(self, attempts: u32, key: &str) -> Duration {
+        let doubled = self.first.saturating_mul(1 << attempts.saturating_sub(1).min(16));
+        let spread = xxh3_64_with_seed(key.as_bytes(), u64::from(attempts)) % 25;
+        doubled.min(self.longest).mul_f64(1.0 - spread as f64 / 100.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn waits_double_up_to_a_limit_and_differ_a_little() {
+        let waits: Vec<_> =
+            [1, 2, 3, 7, 1000].iter().map(|attempts| Patience::USUAL.wait(*attempts, "a")).collect();
+        for (wait, full) in waits.iter().zip([200, 400, 800, 10_000, 10_000]) {
+            let full = Duration::from_millis(full);
+            assert!(*wait <= full && *wait >= full.mul_f64(0.75), "{wait:?} of {full:?}");
+        }
+        assert_ne!(Patience::USUAL.wait(3, "a"), Patience::USUAL.wait(3, "b"));
+    }
+}

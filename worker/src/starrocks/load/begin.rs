@@ -1,0 +1,90 @@
+//! What is noted of targets before the first load into them, and who else has noted it.
+
+use tokio::time::{Instant, sleep};
+
+use super::loader::Loader;
+use crate::{
+    fault::Fault,
+    schema_history::{History, Owner},
+    starrocks::{
+        bookkeeping::owners::{self, Claimant, LONGEST_WRITE, Rival, SETTLING},
+        schema::Targets,
+        sql::Session,
+    },
+    table::{Table, TableId},
+};
+
+/// A write that is slow again and again is left to the look.
+const MOST_WRITES: u32 = 5;
+
+impl Loader {
+    /// Keeps the histories that were found not to be kept as they are. Before the first load. Gives the tables that
+    /// another job began meanwhile.
+    pub async fn keep_all(
+        &self,
+        targets: &Targets,
+        tables: &[Table],
+    ) -> Result<Vec<(TableId, Fault)>, Fault> {
+        let mut begun = Vec::new();
+        for table in tables.iter().filter(|table| targets.unkept.contains(&table.id)) {
+            if let Some(history) = targets.history(table.id) {
+                begun.extend(self.keep_owned(table, history).await?.map(|owner| (table, owner)));
+            }
+        }
+        for (target, history) in &targets.left {
+            self.keep(target, history).await?;
+        }
+        self.shared_meanwhile(&begun).await
+    }
+
+    /// The same of one table.
+    pub(crate) async fn keep_begun(&self, table: &Table, history: &History) -> Result<(), Fault> {
+        let Some(owner) = self.keep_owned(table, history).await? else { return Ok(()) };
+        let mut shared = self.shared_meanwhile(&[(table, owner)]).await?;
+        shared.pop().map_or(Ok(()), |(_, fault)| Err(fault))
+    }
+
+    /// Keeps the history, with this job as its owner from now on where it has none: then the owner is given.
+    async fn keep_owned(&self, table: &Table, history: &History) -> Result<Option<Owner>, Fault> {
+        let claimant = self.claimant.as_ref().filter(|_| history.owner.is_none());
+        let Some(claimant) = claimant else { return self.keep(&table.target, history).await.map(|()| None) };
+        let mut writes = 0;
+        loop {
+            let (owner, began) = (claimant.beginning_now(), Instant::now());
+            self.keep(&table.target, &History { owner: Some(owner.clone()), ..history.clone() }).await?;
+            writes += 1;
+            if began.elapsed() < LONGEST_WRITE || writes == MOST_WRITES {
+                return Ok(Some(owner));
+            }
+        }
+    }
+
+    /// Of tables that this job has just begun, those that another job began before.
+    async fn shared_meanwhile(&self, begun: &[(&Table, Owner)]) -> Result<Vec<(TableId, Fault)>, Fault> {
+        let claimant = self.claimant.as_ref().filter(|_| !begun.is_empty());
+        let Some(claimant) = claimant else { return Ok(Vec::new()) };
+        let mut session = Session::open(&self.sink).await.map_err(|error| error.fault())?;
+        let rivals = self.rivals(&mut session, claimant, begun).await;
+        session.close().await;
+        let rivals = rivals?;
+        let shared = |(table, owner): &(&Table, Owner)| {
+            owners::shared(table, Some(owner), &rivals).map(|fault| (table.id, fault))
+        };
+        Ok(begun.iter().filter_map(shared).collect())
+    }
+
+    async fn rivals(
+        &self,
+        session: &mut Session,
+        claimant: &Claimant,
+        begun: &[(&Table, Owner)],
+    ) -> Result<Vec<Rival>, Fault> {
+        // A job lays its claim before it begins a target: without another claim, whoever comes sees this job.
+        if owners::claims(session, &self.sink, claimant).await?.is_empty() {
+            return Ok(Vec::new());
+        }
+        sleep(SETTLING).await;
+        let targets: Vec<_> = begun.iter().map(|(table, _)| table.target.as_str()).collect();
+        owners::find(session, &self.sink, claimant, &targets).await
+    }
+}

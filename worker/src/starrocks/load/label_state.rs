@@ -1,0 +1,163 @@
+//! What became of a load whose answer was lost: StarRocks remembers it by its label.
+//!
+//! The next batch of the table waits until this is settled, because a load that commits late would put
+//! older rows over newer ones.
+
+use std::time::Duration;
+
+use serde::Deserialize;
+
+use super::{
+    answer::{Hurdle, Trouble, with_cause},
+    label::Label,
+};
+use crate::starrocks::http::frontend::{Answer, FRONTEND_TIMEOUT, Frontend, redirect};
+
+const MOST_REDIRECTS: usize = 3;
+
+/// What StarRocks says of a label.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Said {
+    Visible,
+    /// It will be visible.
+    Committed,
+    Running,
+    /// With the reason, where it is known.
+    Aborted(String),
+    /// Never begun, forgotten, or open over several tables.
+    Unknown,
+}
+
+/// What that means for a load of its own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum LoadState {
+    /// Durable.
+    Committed,
+    /// Not at its end.
+    Running,
+    /// Gone, never begun, or forgotten: the same load may be sent again under the same label.
+    Free,
+}
+
+impl Frontend {
+    /// Asks for the state of a label.
+    pub(crate) async fn state(&self, label: &Label) -> Result<LoadState, Trouble> {
+        Ok(match self.said(label).await? {
+            Said::Visible | Said::Committed => LoadState::Committed,
+            Said::Running => LoadState::Running,
+            Said::Aborted(_) | Said::Unknown => LoadState::Free,
+        })
+    }
+
+    /// Asks what StarRocks knows of a label.
+    pub(crate) async fn said(&self, label: &Label) -> Result<Said, Trouble> {
+        let path = format!("/api/{}/get_load_state?label={label}", self.database);
+        let answer = self.request("GET", &path).await?;
+        read_state(answer.status, &answer.body)
+    }
+
+    /// Asks StarRocks to abort a load that is not at its end. The state tells whether it did.
+    pub(crate) async fn cancel(&self, label: &Label) -> Result<(), Trouble> {
+        let path = format!("/api/{}/dbmazz/_cancel?label={label}", self.database);
+        self.request("POST", &path).await.map(|_| ())
+    }
+
+    /// A request without a body to the leader, who alone knows labels.
+    async fn request(&self, method: &str, path: &str) -> Result<Answer, Trouble> {
+        self.request_with(method, path, "", FRONTEND_TIMEOUT).await
+    }
+
+    /// `headers` are whole lines.
+    pub(crate) async fn request_with(
+        &self,
+        method: &str,
+        path: &str,
+        headers: &str,
+        limit: Duration,
+    ) -> Result<Answer, Trouble> {
+        let mut at = self.address();
+        for _ in 0..MOST_REDIRECTS {
+            let head = format!(
+                "{method} {path} HTTP/1.1\r\nHost: {at}\r\nAuthorization: {}\r\n{headers}Content-Length: 0\r\n\
+                 Connection: close\r\n\r\n",
+                self.authorization
+            );
+            let unreachable = |error| Trouble::new(Hurdle::Unreachable, with_cause(&error));
+            let (answer, head) = self.ask_within(&at, &head, limit).await.map_err(unreachable)?;
+            match redirect(&head) {
+                Some(location) => at = self.follow(&at, location).map_err(unreachable)?,
+                None => return Ok(answer),
+            }
+        }
+        Err(Trouble::new(
+            Hurdle::Strange,
+            "StarRocks redirects in circles when asked for the state of a load",
+        ))
+    }
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct Reply {
+    state: Option<String>,
+    reason: Option<String>,
+}
+
+pub(crate) fn read_state(status: u16, body: &[u8]) -> Result<Said, Trouble> {
+    let Reply { state, reason } = serde_json::from_slice(body).unwrap_or_default();
+    match (status, state.unwrap_or_default().as_str()) {
+        (200, "VISIBLE") => Ok(Said::Visible),
+        (200, "COMMITTED") => Ok(Said::Committed),
+        (200, "PREPARE" | "PREPARED") => Ok(Said::Running),
+        (200, "ABORTED") => Ok(Said::Aborted(reason.unwrap_or_default())),
+        (200, "UNKNOWN") => Ok(Said::Unknown),
+        (401 | 403, _) => {
+            Err(Trouble::new(Hurdle::Authentication, "StarRocks refused to tell the state of a load"))
+        }
+        (500.., _) => {
+            Err(Trouble::new(Hurdle::Unreachable, format!("StarRocks answered with HTTP status {status}")))
+        }
+        _ => Err(Trouble::new(Hurdle::Strange, "StarRocks did not tell the state of a load")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_state_reads_as_what_it_means_for_the_rows() {
+        let reply = |state: &str| {
+            format!(
+                r#"{{"state":"{state}","reason":"","status":"OK","code":"0","msg":"Success","message":"OK"}}"#
+            )
+        };
+        for (state, expected) in [
+            ("VISIBLE", Said::Visible),
+            ("COMMITTED", Said::Committed),
+            ("PREPARE", Said::Running),
+            ("PREPARED", Said::Running),
+            ("ABORTED", Said::Aborted(String::new())),
+            ("UNKNOWN", Said::Unknown),
+        ] {
+            assert_eq!(read_state(200, reply(state).as_bytes()), Ok(expected));
+        }
+    }
+
+    #[test]
+    fn anything_else_tells_nothing() {
+        for (status, body, hurdle) in [
+            (
+                200,
+                r#"{"status":"FAILED","code":"1","msg":"unknown database, database=x","message":""}"#,
+                Hurdle::Strange,
+            ),
+            (200, r#"{"state":"DANCING"}"#, Hurdle::Strange),
+            (200, "<html>", Hurdle::Strange),
+            (401, "", Hurdle::Authentication),
+            (500, r#"{"state":"VISIBLE"}"#, Hurdle::Unreachable),
+        ] {
+            assert_eq!(read_state(status, body.as_bytes()).unwrap_err().hurdle, hurdle, "{body}");
+        }
+    }
+}

@@ -1,0 +1,214 @@
+//! Brings batches into StarRocks, however long that takes.
+//!
+//! ```text
+//! measure ─► send ─► judge ─┬─ committed ──────────────────────► durable
+//!              ▲            ├─ unclear ─► ask for the state ───► durable
+//!              │            │                   │ free
+//!              └─── wait ◄──┴─ again ◄──────────┘       halt ─► the table stops
+//!                                                  refused ─► sift: the rows that are refused, by policy
+//! ```
+//!
+//! A load keeps its label and its bytes through all attempts. Faults that pass are reported while they
+//! last; only what concerns the data or the shape of this one table ends the load.
+
+use std::{
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
+
+use tracing::{debug, info};
+
+pub(crate) use super::{attempts::Failure, reports::Reports};
+use super::{
+    backoff::Patience,
+    body::Body,
+    label::Label,
+    request::{Manner, Order},
+    sequence::Life,
+};
+use crate::{
+    change::Aim,
+    config::{SinkConfig, Values},
+    fault::{Course, Fault, Part, take_anew},
+    pipeline::{Batch, Load, Loaded},
+    progress::Progress,
+    schema_history::{History, TargetIdentity},
+    slot_lease::Right,
+    starrocks::{
+        bookkeeping::{owners::Claimant, schema_histories},
+        dead_letter::table::Parked,
+        fencing::journal::Journal,
+        http::frontend::Frontend,
+        schema,
+    },
+    table::Table,
+};
+
+/// So many refusals of a TRUNCATE, one after the other and within a quarter of a minute, are for good.
+const MOST_REFUSALS: u32 = 7;
+
+/// StarRocks, as the pipeline sees it.
+#[derive(Debug)]
+pub struct Loader {
+    pub(crate) frontend: Frontend,
+    pub(crate) sink: SinkConfig,
+    pub(crate) job: String,
+    pub(crate) progress: Arc<Progress>,
+    pub(crate) parked: Parked,
+    pub(crate) journal: Arc<Journal>,
+    pub(crate) life: Life,
+    /// Without it nothing holds loads back.
+    pub(crate) right: Option<Right>,
+    /// As the owner of targets that are begun.
+    pub(crate) claimant: Option<Claimant>,
+    /// Waits are cut to this; only tests cut them.
+    pub(crate) longest_wait: Duration,
+}
+
+impl Loader {
+    /// A loader of `job`, whose name is part of every label.
+    pub(crate) fn new(
+        config: &SinkConfig,
+        job: &str,
+        progress: Arc<Progress>,
+        journal: Arc<Journal>,
+    ) -> Self {
+        Self {
+            frontend: Frontend::new(config),
+            sink: config.clone(),
+            job: job.to_owned(),
+            parked: Parked::default(),
+            progress,
+            journal,
+            life: Life::begin(),
+            right: None,
+            claimant: None,
+            longest_wait: Duration::MAX,
+        }
+    }
+
+    /// Knows of rows that earlier sessions parked.
+    #[must_use]
+    pub(crate) fn with_parked(self, parked: Parked) -> Self {
+        Self { parked, ..self }
+    }
+
+    /// Notes this job as the owner of targets that it begins.
+    #[must_use]
+    pub(crate) fn owning(self, claimant: Claimant) -> Self {
+        Self { claimant: Some(claimant), ..self }
+    }
+
+    /// Begins no load, nor another attempt at one, without the right to.
+    #[must_use]
+    pub fn with_right(self, right: Right) -> Self {
+        Self { right: Some(right), ..self }
+    }
+
+    /// Loads the batch as one, its values treated by these rules.
+    pub(crate) async fn load_whole(&self, batch: &Batch, values: Values) -> Result<Loaded, Failure> {
+        let table = batch.table();
+        let body = Body::measure(batch, self.sink.deletes, values).await.map_err(Failure::Table)?;
+        let label = Label::new(&self.job, table, self.life.turn(), batch.identity());
+        let right = self.right.as_ref();
+        let order = Order { target: &table.target, label: &label, body: &body, manner: Manner::Alone, right };
+        let settled = self.settle(&order, Reports::new(&self.progress, table)).await;
+        self.journal.ended(&label);
+        settled?;
+        if !body.losses().is_empty() {
+            self.progress.values_altered(&table.name, body.losses());
+        }
+        debug!(table = %table.name, %label, rows = body.rows(), bytes = body.length(), "load committed");
+        Ok(Loaded { rows: body.rows(), bytes: body.length() })
+    }
+
+    /// The target is about to be emptied by ourselves, or was: until its new numbers are kept, none are.
+    async fn keep_sink(&self, table: &Table, now: Option<TargetIdentity>) -> Result<(), Fault> {
+        match schema::kept_of(&self.sink, &self.job, table).await? {
+            Some(history) if history.sink != now => {
+                self.keep(&table.target, &History { sink: now, ..history }).await
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Empties the target, in steps that may come again.
+    async fn empty(&self, table: &Table) -> Result<(), Fault> {
+        self.keep_sink(table, None).await?;
+        schema::truncate(&self.sink, table, self.right.as_ref()).await?;
+        let now = schema::identity_of(&self.sink, table).await?;
+        self.keep_sink(table, now).await
+    }
+
+    pub(crate) async fn keep(&self, target: &str, history: &History) -> Result<(), Fault> {
+        match schema_histories::batch(&self.job, target, history, SystemTime::now()) {
+            Some(batch) => self.load(&batch).await.map(|_| ()),
+            None => Ok(()),
+        }
+    }
+}
+
+impl Load for Loader {
+    async fn load(&self, batch: &Batch) -> Result<Loaded, Fault> {
+        if batch.row_count() == 0 {
+            return Ok(Loaded::default()); // StarRocks takes an empty load for an error
+        }
+        if self.parked.concerns(&batch.table().name) {
+            return self.load_beside_parked(batch).await;
+        }
+        match self.load_whole(batch, self.sink.values).await {
+            Ok(loaded) => Ok(loaded),
+            Err(Failure::Table(fault)) => Err(fault),
+            Err(Failure::Rows(fault)) => self.sift(batch, fault).await,
+        }
+    }
+
+    async fn reshape(&self, aim: &Aim) -> Result<(), Fault> {
+        let mut reports = Reports::new(&self.progress, &aim.table);
+        let target = &aim.table.target;
+        let mut attempt = 0;
+        let history = loop {
+            self.still_permitted().await;
+            match schema::reshape(&self.sink, &self.job, aim, self.right.as_ref()).await {
+                Ok(history) => break history,
+                Err(fault) if fault.course == Course::Halt => return Err(fault),
+                Err(fault) => reports.raise(fault, target, attempt),
+            }
+            attempt += 1;
+            self.wait(Patience::USUAL, attempt, target).await;
+        };
+        info!(table = %aim.table.name, %target, "target table has the columns of the source");
+        self.keep_begun(&aim.table, &history).await
+    }
+
+    async fn truncate(&self, table: &Table) -> Result<(), Fault> {
+        let mut reports = Reports::new(&self.progress, table);
+        let mut refusals = 0;
+        for attempt in 1.. {
+            self.still_permitted().await;
+            let Err(fault) = self.empty(table).await else { break };
+            refusals = if fault.course == Course::Halt { refusals + 1 } else { 0 };
+            if refusals == MOST_REFUSALS {
+                return Err(not_emptied(table, fault));
+            }
+            // A refusal that has no known words may pass: it is none for good before it has come again and again.
+            reports.raise(Fault { course: Course::Retry, ..fault }, &table.target, attempt);
+            self.wait(Patience::USUAL, attempt, &table.target).await;
+        }
+        self.parked.forget(table);
+        info!(table = %table.name, target = %table.target, "target table truncated");
+        Ok(())
+    }
+}
+
+/// A TRUNCATE cannot be left out: what comes behind it waits for it.
+fn not_emptied(table: &Table, fault: Fault) -> Fault {
+    let fix = format!(
+        "mend what StarRocks says stands in the way and restart the worker, which tries again from there; or {}",
+        take_anew(table)
+    );
+    Fault { part: Part::Table(table.name.clone()), fix, ..fault }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,18 @@
+//! One Stream Load, through all of its attempts, until its rows are durable or can never be.
+//!
+//! ```text
+//! sequence ─► label ─► body ─► request (frontend, backend) ─► answer ─► label_state ─► durable
+//!                      └──────────────── attempts, with backoff ───────────────┘
+//! ```
+
+pub(crate) mod answer;
+pub(crate) mod attempts;
+pub(crate) mod backoff;
+pub(crate) mod begin;
+pub(crate) mod body;
+pub(crate) mod label;
+pub(crate) mod label_state;
+pub(crate) mod loader;
+pub(crate) mod reports;
+pub(crate) mod request;
+pub(crate) mod sequence;

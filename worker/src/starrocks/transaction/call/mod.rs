@@ -1,0 +1,294 @@
+//! The calls of a transaction over several tables, and what their answers mean.
+//!
+//! The leading frontend serves begin, commit and rollback from its memory, and forgets an open transaction when it
+//! restarts. It does not know the state of a label before the commit.
+
+#[cfg(feature = "fuzz")]
+pub(in crate::starrocks) mod fuzz;
+
+use std::time::Duration;
+
+use serde::Deserialize;
+use tokio::time::{Instant, sleep};
+
+use crate::{
+    starrocks::{
+        http::frontend::{Answer, Frontend},
+        load::{
+            answer::{Hurdle, Trouble, Verdict, judge_access, judge_words, quotable},
+            backoff::Patience,
+            label::Label,
+            label_state::Said,
+            request::LOAD_TIMEOUT,
+        },
+    },
+    table::Table,
+};
+
+/// A commit waits until what was loaded is visible.
+const COMMIT_TIMEOUT: Duration = Duration::from_secs(LOAD_TIMEOUT.as_secs() + 30);
+const CALL_TIMEOUT: Duration = Duration::from_secs(30);
+/// A commit that was answered is known by its label soon, if it ever is.
+const SOON: Duration = Duration::from_secs(2);
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Operation {
+    Begin,
+    Commit,
+    Rollback,
+}
+
+/// How a transaction ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(in crate::starrocks) enum Ended {
+    Committed,
+    /// Nothing of it is in the tables, nor will be.
+    Aborted(String),
+    /// Nobody knows it: it never was, or was lost before its commit, or ended long ago.
+    Forgotten,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct Reply {
+    #[serde(rename = "Status", alias = "status")]
+    status: String,
+    #[serde(rename = "Message", alias = "msg")]
+    message: String,
+}
+
+/// The headers that tell where a call belongs.
+pub(in crate::starrocks) fn place(database: &str, target: Option<&str>) -> String {
+    let table = target.map_or_else(String::new, |target| format!("table: {target}\r\n"));
+    format!("db: {database}\r\n{table}transaction_type: multi\r\n")
+}
+
+impl Frontend {
+    /// Committed means `OK` here, whatever was asked for.
+    pub(super) async fn transaction(
+        &self,
+        operation: Operation,
+        label: &Label,
+        timeout: Duration,
+    ) -> Verdict {
+        match self.call(operation, label, timeout).await {
+            Ok(reply) => accepted(operation, &reply),
+            Err(trouble) => Verdict::Unclear(trouble),
+        }
+    }
+
+    async fn call(&self, operation: Operation, label: &Label, timeout: Duration) -> Result<Reply, Trouble> {
+        let (name, limit) = match operation {
+            Operation::Begin => ("begin", CALL_TIMEOUT),
+            Operation::Commit => ("commit", COMMIT_TIMEOUT),
+            Operation::Rollback => ("rollback", CALL_TIMEOUT),
+        };
+        let place = place(&self.database, None);
+        let headers = format!("{place}label: {label}\r\ntimeout: {}\r\n", timeout.as_secs());
+        let answer = self.request_with("POST", &format!("/api/transaction/{name}"), &headers, limit).await?;
+        read(&answer)
+    }
+
+    /// What became of a commit, as the label tells; nothing when it does not tell soon.
+    pub(super) async fn outcome(&self, label: &Label) -> Result<Option<Ended>, Trouble> {
+        let begun = Instant::now();
+        for attempt in 1.. {
+            match self.said(label).await? {
+                Said::Visible | Said::Committed => return Ok(Some(Ended::Committed)),
+                Said::Aborted(reason) => return Ok(Some(Ended::Aborted(reason))),
+                Said::Unknown => return Ok(None),
+                Said::Running if begun.elapsed() > SOON => return Ok(None),
+                Said::Running => sleep(Patience::ASKING.wait(attempt, label.as_str())).await,
+            }
+        }
+        Ok(None)
+    }
+
+    /// Sees to it that the transaction is at its end, and visible if it was committed.
+    pub(in crate::starrocks) async fn end(&self, label: &Label) -> Result<Ended, Trouble> {
+        for attempt in 1.. {
+            match self.said(label).await? {
+                Said::Visible => return Ok(Ended::Committed),
+                Said::Aborted(reason) => return Ok(Ended::Aborted(reason)),
+                Said::Committed => {}
+                Said::Running | Said::Unknown => {
+                    if let Some(ended) = self.roll_back(label).await? {
+                        return Ok(ended);
+                    }
+                }
+            }
+            sleep(Patience::ASKING.wait(attempt, label.as_str())).await;
+        }
+        Ok(Ended::Forgotten)
+    }
+
+    /// Nothing when it is too late: it is being committed, or was.
+    async fn roll_back(&self, label: &Label) -> Result<Option<Ended>, Trouble> {
+        let reply = self.call(Operation::Rollback, label, CALL_TIMEOUT).await?;
+        read_rollback(&reply)
+    }
+}
+
+fn read(answer: &Answer) -> Result<Reply, Trouble> {
+    judge_access(answer)?;
+    serde_json::from_slice(&answer.body).map_err(|_| {
+        Trouble::new(Hurdle::Strange, "StarRocks' answer to a transaction is not the JSON expected")
+    })
+}
+
+/// Begin and commit concern no single table: only that rows were refused counts as more than trouble.
+fn accepted(operation: Operation, reply: &Reply) -> Verdict {
+    if reply.status == "OK" {
+        return Verdict::Committed;
+    }
+    match judge_step_words(&reply.message, &crate::starrocks::fencing::claim::table(), 0) {
+        refused @ Verdict::Refused(_) => refused,
+        Verdict::Again(trouble) => Verdict::Again(trouble),
+        Verdict::Unclear(trouble) if trouble.hurdle != Hurdle::Strange => Verdict::Unclear(trouble),
+        _ => Verdict::Unclear(Trouble::new(Hurdle::Strange, said(operation, reply))),
+    }
+}
+
+/// What the message of a failed call or load means: transactions over several tables have words of their own.
+fn judge_step_words(message: &str, table: &Table, sent: u64) -> Verdict {
+    let says = |words: &str| message.contains(words);
+    if is_unknown(message) {
+        Verdict::Again(Trouble::new(
+            Hurdle::Unreachable,
+            "StarRocks does not know the open step any more (its leading frontend was started again, or another one \
+             leads now); it is begun anew",
+        ))
+    } else if says("CANCELLED transaction") || says("ABORTED transaction") {
+        Verdict::Again(Trouble::new(Hurdle::Busy, "StarRocks has given up the open step; it is begun anew"))
+    } else {
+        judge_words(message, table, sent)
+    }
+}
+
+/// Whether StarRocks does not know the label. A database that is not there says `does not exist`, too.
+fn is_unknown(message: &str) -> bool {
+    let says = |words: &str| message.contains(words);
+    let task = says("stream load task") && says("does not exist");
+    task || says("No transaction found") || says("Can't find the transaction")
+}
+
+fn read_rollback(reply: &Reply) -> Result<Option<Ended>, Trouble> {
+    let says = |words: &str| reply.message.contains(words);
+    match reply.status.as_str() {
+        "OK" if says("abort is already in progress") || says("rollback pending") => Ok(None),
+        "OK" => Ok(Some(Ended::Aborted("rolled back".to_owned()))),
+        _ if says("Can not abort") => Ok(None),
+        _ if is_unknown(&reply.message) => Ok(Some(Ended::Forgotten)),
+        _ => Err(Trouble::new(Hurdle::Strange, said(Operation::Rollback, reply))),
+    }
+}
+
+fn said(operation: Operation, reply: &Reply) -> String {
+    let operation = match operation {
+        Operation::Begin => "begin",
+        Operation::Commit => "commit",
+        Operation::Rollback => "roll back",
+    };
+    format!(
+        "StarRocks was asked to {operation} a transaction and said {:?}: {}",
+        quotable(&reply.status),
+        quotable(&reply.message)
+    )
+}
+
+/// What an answer to a load within a transaction means for it.
+pub(super) fn judge_load(answer: &Answer, table: &Table, sent: u64) -> Verdict {
+    if let Err(trouble) = judge_access(answer) {
+        return Verdict::Again(trouble);
+    }
+    match serde_json::from_slice::<Reply>(&answer.body) {
+        Ok(reply) if reply.status == "OK" => Verdict::Committed,
+        Ok(reply) => judge_step_words(&reply.message, table, sent),
+        Err(_) => Verdict::Unclear(Trouble::new(
+            Hurdle::Strange,
+            "StarRocks' answer to a load is not the JSON expected",
+        )),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn reply(status: &str, message: &str) -> Reply {
+        Reply { status: status.to_owned(), message: message.to_owned() }
+    }
+
+    #[test]
+    fn what_is_rolled_back_is_over_and_what_cannot_be_is_asked_for_again() {
+        let aborted = || Some(Ended::Aborted("rolled back".to_owned()));
+        for (status, message, expected) in [
+            ("OK", "", aborted()),
+            ("OK", "Transaction 7 has already aborted, label is l", aborted()),
+            ("FAILED", "class X: Can not abort COMMITTED transaction 7, label is l", None),
+            ("FAILED", "class X: Can not abort transaction 7 during committing, label is l", None),
+            ("OK", "stream load l abort initiated, rollback pending (background retry will continue)", None),
+            ("FAILED", "class X: No transaction found with db[d] and label[l]", Some(Ended::Forgotten)),
+            ("FAILED", "class X: stream load task<l>does not exist", Some(Ended::Forgotten)),
+            ("FAILED", "class X: stream load task l does not exist", Some(Ended::Forgotten)),
+        ] {
+            assert_eq!(read_rollback(&reply(status, message)), Ok(expected), "{message}");
+        }
+        for strange in ["class X: the moon is full", "class X: Database[d] does not exist."] {
+            assert!(read_rollback(&reply("FAILED", strange)).is_err(), "{strange}");
+        }
+    }
+
+    #[test]
+    fn a_step_that_a_frontend_has_forgotten_is_begun_anew_and_told_as_that() {
+        for words in
+            ["class X: stream load task l does not exist", "class X: stream load task<l>does not exist"]
+        {
+            let Verdict::Again(trouble) = accepted(Operation::Commit, &reply("FAILED", words)) else {
+                panic!("{words}")
+            };
+            assert_eq!(trouble.hurdle, Hurdle::Unreachable);
+            let body = format!(r#"{{"Status": "FAILED", "Message": "{words}"}}"#);
+            let answer = Answer { status: 200, body: body.into_bytes() };
+            let judged = judge_load(&answer, &crate::starrocks::fencing::claim::table(), 1);
+            assert!(matches!(judged, Verdict::Again(_)), "{judged:?}");
+        }
+        let database = accepted(Operation::Commit, &reply("FAILED", "class X: Database[d] does not exist."));
+        assert!(matches!(database, Verdict::Unclear(_)), "{database:?}");
+    }
+
+    #[test]
+    fn the_error_of_a_commit_is_quoted_without_what_stands_round_it() {
+        let words = "class X: STREAM_LOAD_TASK:7, label{l}, error_msg{cancel stream task for exception: disk is full}";
+        let Verdict::Unclear(trouble) = accepted(Operation::Commit, &reply("FAILED", words)) else {
+            panic!()
+        };
+        assert!(trouble.message.ends_with(": cancel stream task for exception: disk is full"), "{trouble:?}");
+        let filtered =
+            "class X: STREAM_LOAD_TASK:7, label{l}, error_msg{abnormal data more than max filter rate}";
+        let refused = accepted(Operation::Commit, &reply("FAILED", filtered));
+        assert!(matches!(refused, Verdict::Refused(_)), "{refused:?}");
+    }
+
+    #[test]
+    fn a_load_is_taken_only_when_starrocks_says_so() {
+        let table = crate::starrocks::fencing::claim::table();
+        let judged = |status, body: &str| {
+            let answer = Answer { status, body: body.as_bytes().to_vec() };
+            judge_load(&answer, &table, 1)
+        };
+        assert_eq!(judged(200, r#"{"Status": "OK", "Message": ""}"#), Verdict::Committed);
+        for (status, body) in [
+            (200, r#"{"Status": "TXN_IN_PROCESSING", "Message": "Transaction in processing"}"#),
+            (200, r#"{"Message": ""}"#),
+            (200, "<html>"),
+            (401, r#"{"Status": "OK"}"#),
+            (500, r#"{"Status": "OK"}"#),
+        ] {
+            let verdict = judged(status, body);
+            assert!(matches!(verdict, Verdict::Again(_) | Verdict::Unclear(_)), "{body}: {verdict:?}");
+        }
+        let refused = judged(200, r#"{"Status": "ANALYSIS_ERROR", "Message": "too many filtered rows"}"#);
+        assert!(matches!(refused, Verdict::Refused(_)), "{refused:?}");
+    }
+}

@@ -1,0 +1,110 @@
+//! How far a slot is loaded, in a row that each step writes itself: so what the row says is in the tables, and what
+//! it does not say is not.
+
+use std::{sync::Arc, time::SystemTime};
+
+use crds::Reason;
+
+use crate::{
+    change::{Change, Tuple, Value, write_value},
+    config::{Deletes, SinkConfig},
+    fault::{Fault, Part},
+    lsn::Lsn,
+    pipeline::{Batch, batch::Accumulation},
+    starrocks::sql::{Session, SqlError, literal, quoted},
+    table::{Column, Kind, Table, TableId, TableName},
+};
+
+/// The table of checkpoints, in the target database beside the tables.
+pub(in crate::starrocks) const CHECKPOINTS: &str = "dbmazz_checkpoints";
+
+/// Of one slot.
+#[derive(Debug)]
+pub(crate) struct Checkpoint {
+    slot: String,
+    job: String,
+    table: Arc<Table>,
+}
+
+impl Checkpoint {
+    /// `slot` as the key of its claim.
+    pub(in crate::starrocks) fn new(slot: String, job: &str) -> Self {
+        Self { slot, job: job.to_owned(), table: Arc::new(table()) }
+    }
+
+    pub(super) fn table(&self) -> &Table {
+        &self.table
+    }
+
+    /// The row, to be loaded.
+    pub(in crate::starrocks) fn batch(&self, reached: Lsn) -> Option<Batch> {
+        let mut row = Vec::new();
+        for value in [&self.slot, &self.job, &reached.to_string()] {
+            write_value(Value::Text(value.as_bytes()), &mut row);
+        }
+        let mut rows = Accumulation::new(Arc::clone(&self.table), Deletes::Soft);
+        let new = Tuple::split(&row, self.table.columns.len()).ok()?.0;
+        rows.push(Change::Insert { new }, reached).ok()?;
+        rows.close(SystemTime::now()).pop()
+    }
+
+    /// Every transaction of the source before this is in the tables, and none after it; nothing when no step was
+    /// ever loaded.
+    pub(in crate::starrocks) async fn read(&self, config: &SinkConfig) -> Result<Option<Lsn>, Fault> {
+        let text = self.text(config).await.map_err(|error| error.of_reading(CHECKPOINTS))?;
+        text.map(|text| text.parse().map_err(|_| self.illegible())).transpose()
+    }
+
+    async fn text(&self, config: &SinkConfig) -> Result<Option<String>, SqlError> {
+        let mut session = Session::open(config).await?;
+        let (database, table, slot) = (quoted(&config.database), quoted(CHECKPOINTS), literal(&self.slot));
+        let select = format!("SELECT `lsn` FROM {database}.{table} WHERE `slot` = {slot}");
+        let found = session.run(&select, "read the checkpoint of the slot").await;
+        session.close().await;
+        Ok(found?.into_iter().next().and_then(|row| row.into_iter().next()).flatten())
+    }
+
+    /// Without it, steps would be applied twice.
+    fn illegible(&self) -> Fault {
+        Fault::retry(
+            Part::Sink,
+            Reason::TargetIncompatible,
+            format!("the row of slot {} in {CHECKPOINTS} holds no position", self.slot),
+            format!(
+                "restore the position that the worker wrote there; or run DELETE FROM `{CHECKPOINTS}` WHERE `slot` = '{}' in \
+                 the target database and take the job's tables anew",
+                self.slot
+            ),
+        )
+    }
+}
+
+/// The table of checkpoints, in the form of every other.
+pub(in crate::starrocks) fn table() -> Table {
+    let text = |name: &str, characters| Column::new(name, Kind::ShortText { characters }, "text");
+    let columns = vec![text("slot", 32), text("job", 512), text("lsn", 32)];
+    let name = TableName { schema: "dbmazz".to_owned(), name: CHECKPOINTS.to_owned() };
+    Table {
+        id: TableId(u32::MAX),
+        name,
+        target: CHECKPOINTS.to_owned(),
+        columns,
+        key: vec![0],
+        last_number: 0,
+        facts: Default::default(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_checkpoint_is_one_row_that_tells_the_position() {
+        let checkpoint = Checkpoint::new("1-s".to_owned(), "job");
+        let batch = checkpoint.batch(Lsn(0x1_0000_0007)).unwrap();
+        let rows: Vec<Vec<_>> = batch.rows().map(|row| row.values.values().collect()).collect();
+        assert_eq!(rows, [[Value::Text(b"1-s"), Value::Text(b"job"), Value::Text(b"1/7")]]);
+        assert_eq!("1/7".parse(), Ok(Lsn(0x1_0000_0007)));
+    }
+}
