@@ -1,7 +1,7 @@
 //! The operator's end of a worker's control interface: gRPC, to the address of its pod.
 //!
 //! Every command carries the job's token, without which a worker takes none. Every call has a time limit,
-//! and no answer is an answer of its own ([`Silence`]), never an assumption.
+//! and no answer is an answer of its own ([`ControlError`]), never an assumption.
 
 use std::{net::IpAddr, time::Duration};
 
@@ -16,14 +16,15 @@ use tonic::{
     transport::{Channel, Endpoint},
 };
 
-use crate::{plan::GRPC_PORT, token::Token};
-
-const TO_CONNECT: Duration = Duration::from_secs(2);
-const TO_ANSWER: Duration = Duration::from_secs(4);
+use crate::{
+    cadence::{CALL_TIMEOUT, CONNECT_TIMEOUT},
+    plan::GRPC_PORT,
+    token::Token,
+};
 
 /// The worker did not answer.
 #[derive(Debug, thiserror::Error)]
-pub enum Silence {
+pub enum ControlError {
     #[error("address {address} cannot be dialled")]
     Address {
         address: String,
@@ -43,7 +44,7 @@ pub enum Silence {
     Stranger(String),
 }
 
-impl From<tonic::Status> for Silence {
+impl From<tonic::Status> for ControlError {
     fn from(status: tonic::Status) -> Self {
         match status.code() {
             Code::Unauthenticated | Code::PermissionDenied => Self::Stranger(status.message().to_owned()),
@@ -65,36 +66,40 @@ impl Control {
         address: IpAddr,
         longest_answer: Duration,
         token: Option<Token>,
-    ) -> Result<Self, Silence> {
+    ) -> Result<Self, ControlError> {
         let address = format!("http://{}", std::net::SocketAddr::new(address, GRPC_PORT));
         let endpoint = Endpoint::from_shared(address.clone())
-            .map_err(|source| Silence::Address { address: address.clone(), source })?
-            .connect_timeout(TO_CONNECT)
-            .timeout(longest_answer.max(TO_ANSWER));
+            .map_err(|source| ControlError::Address { address: address.clone(), source })?
+            .connect_timeout(CONNECT_TIMEOUT)
+            .timeout(longest_answer.max(CALL_TIMEOUT));
         let channel = endpoint.connect().await;
         channel
             .map(|channel| Self { channel, token })
-            .map_err(|source| Silence::Unreachable { address, source })
+            .map_err(|source| ControlError::Unreachable { address, source })
     }
 
     /// What the worker says of itself.
-    pub async fn status(&self) -> Result<StatusResponse, Silence> {
+    pub async fn status(&self) -> Result<StatusResponse, ControlError> {
         let mut client = CdcStatusServiceClient::new(self.channel.clone());
         Ok(client.get_status(StatusRequest {}).await?.into_inner())
     }
 
     /// Asks the worker to stop reading.
-    pub async fn pause(&self) -> Result<ControlResponse, Silence> {
+    pub async fn pause(&self) -> Result<ControlResponse, ControlError> {
         Ok(self.control().pause(self.command(PauseRequest {})).await?.into_inner())
     }
 
     /// Asks the worker to read on.
-    pub async fn resume(&self) -> Result<ControlResponse, Silence> {
+    pub async fn resume(&self) -> Result<ControlResponse, ControlError> {
         Ok(self.control().resume(self.command(ResumeRequest {})).await?.into_inner())
     }
 
     /// Asks the worker for these sizes of loads, and these tables.
-    pub async fn reload(&self, sizes: BatchSizes, tables: &[String]) -> Result<ControlResponse, Silence> {
+    pub async fn reload(
+        &self,
+        sizes: BatchSizes,
+        tables: &[String],
+    ) -> Result<ControlResponse, ControlError> {
         let BatchSizes { max_rows, max_bytes, min_interval_ms } = sizes;
         let (flush_size, tables) = (max_rows, tables.to_vec());
         let request =
@@ -103,7 +108,11 @@ impl Control {
     }
 
     /// Asks the worker of a deleted job to drain, to stop, and to drop what is not to be kept.
-    pub async fn stop(&self, keep_slot: bool, keep_publication: bool) -> Result<ControlResponse, Silence> {
+    pub async fn stop(
+        &self,
+        keep_slot: bool,
+        keep_publication: bool,
+    ) -> Result<ControlResponse, ControlError> {
         let request = StopRequest {
             skip_slot_cleanup: keep_slot,
             skip_publication_cleanup: keep_publication,

@@ -4,18 +4,18 @@ use std::{fs, path::Path};
 
 /// Rooms that decide and do not act: no client, no clock, no await.
 const PURE: [&str; 12] = [
+    "cadence.rs",
     "validate.rs",
-    "plan.rs",
     "plan/",
-    "status.rs",
     "status/",
     "pod.rs",
     "problem.rs",
     "names.rs",
     "observe/steer.rs",
     "apply/fit.rs",
-    "cleanup/evidence.rs",
-    "cleanup/deadline.rs",
+    "deletion/evidence.rs",
+    "deletion/deadline.rs",
+    "deletion/cleanup_job.rs",
 ];
 const IMPURE_WORDS: [&str; 9] = [
     "kube::Client",
@@ -29,9 +29,9 @@ const IMPURE_WORDS: [&str; 9] = [
     "Instant",
 ];
 /// Only these speak to workers.
-const SPEAKERS: [&str; 3] = ["control.rs", "observe.rs", "cleanup.rs"];
+const SPEAKERS: [&str; 3] = ["control.rs", "observe/mod.rs", "deletion/mod.rs"];
 /// Only these change anything in the cluster.
-const WRITERS: [&str; 5] = ["apply.rs", "cleanup.rs", "events.rs", "patch.rs", "token.rs"];
+const WRITERS: [&str; 4] = ["apply/mod.rs", "deletion/mod.rs", "patch/", "token.rs"];
 
 fn sources() -> Vec<(String, String)> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
@@ -72,7 +72,7 @@ fn what_decides_does_not_act() {
 }
 
 #[test]
-fn only_observe_and_cleanup_speak_to_workers() {
+fn only_observe_and_deletion_speak_to_workers() {
     for (name, code) in sources().iter().filter(|(name, _)| !is_in(name, &SPEAKERS)) {
         assert!(!code.contains("Control::") && !code.contains("tonic::"), "{name} speaks to workers");
     }

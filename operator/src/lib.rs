@@ -18,17 +18,17 @@
 //! | status | [`status`] | pure; never a stale True, a transition time only for a transition |
 //! | patch | [`patch`] | writes only what changed; events on transitions only |
 //!
-//! [`reconcile`] is that line, in one function. A deleted job leaves it for [`cleanup`], which asks the
+//! [`reconcile`] is that line, in one function. A deleted job leaves it for [`deletion`], which asks the
 //! worker to stop and drop, or runs a short Job, and never holds a resource for ever.
 //!
-//! Only [`apply`], [`cleanup`], [`events`], [`patch`] and [`token`] write to the cluster. Only [`observe`] and [`cleanup`] speak
+//! Only [`apply`], [`deletion`], [`patch`] and [`token`] write to the cluster. Only [`observe`] and [`deletion`] speak
 //! to workers, both through [`control`]. A failure at any step still reaches the status.
 
 pub mod apply;
-pub mod cleanup;
+pub mod cadence;
 pub mod control;
+pub mod deletion;
 pub mod endpoint;
-pub mod events;
 pub mod job;
 pub mod live;
 pub mod metrics;

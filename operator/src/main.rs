@@ -1,14 +1,15 @@
 //! `dbmazz-operator`: one process, which watches ReplicationJobs and serves its own metrics.
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
 use anyhow::Context as _;
 use clap::Parser as _;
 use kube::{Client, Config};
 use operator::{
+    cadence::REQUEST_TIMEOUT,
     endpoint::{Readiness, serve},
-    events::Events,
     metrics::Metrics,
+    patch::Events,
     plan::Defaults,
     reconcile::Operator,
     resolve::Secrets,
@@ -18,9 +19,6 @@ use operator::{
 };
 use tokio::{net::TcpListener, signal::unix, task::JoinSet};
 use tracing_subscriber::EnvFilter;
-
-/// Of the API server, to one request.
-const LONGEST_ANSWER: Duration = Duration::from_secs(15);
 
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
@@ -79,7 +77,7 @@ async fn start(settings: &Settings) -> anyhow::Result<JoinSet<anyhow::Result<()>
 /// A request that gets no answer would leave its job with an old status. Watches are silent for minutes, and have a
 /// client of their own.
 fn answered(mut config: Config) -> Config {
-    config.read_timeout = Some(LONGEST_ANSWER);
+    config.read_timeout = Some(REQUEST_TIMEOUT);
     config.reset_reader_on_write = true;
     config
 }

@@ -3,13 +3,10 @@
 use std::{collections::BTreeMap, net::IpAddr};
 
 use crds::{Reason, status::LastExit};
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{ContainerState, ContainerStateTerminated, ContainerStatus, Pod, PodStatus};
 
-use crate::{names, problem::Problem};
-
-/// After the grace of a pod its kubelet needs a moment to report the end.
-const TO_BE_REMOVED: SignedDuration = SignedDuration::from_secs(15);
+use crate::{cadence::POD_REMOVAL, names, problem::Problem};
 
 /// The exit code of a worker whose description cannot be used, and how it begins to say so.
 const UNUSABLE_DESCRIPTION: i32 = 2;
@@ -42,7 +39,7 @@ impl PodFacts {
 
     /// Nobody ends it any more: most likely its node is dead, and the record stays until somebody removes it.
     pub fn is_stuck(&self, now: Timestamp) -> bool {
-        self.gone_by.is_some_and(|gone_by| now.duration_since(gone_by) > TO_BE_REMOVED)
+        self.gone_by.is_some_and(|gone_by| now.duration_since(gone_by) > POD_REMOVAL)
     }
 }
 

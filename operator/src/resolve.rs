@@ -15,14 +15,10 @@ use kube::{Api, Client, ResourceExt as _};
 use sha2::{Digest as _, Sha256};
 
 use crate::{
+    cadence::{SECRET_FRESH, SECRET_FRESH_IN_TROUBLE},
     plan::Fingerprint,
     problem::{Problem, why},
 };
-
-/// While the job is well.
-const TRUSTED_FOR: Duration = Duration::from_secs(15);
-/// While it is not: a corrected password is what it may be waiting for.
-const TRUSTED_FOR_IN_TROUBLE: Duration = Duration::from_secs(3);
 
 /// The way to the Secrets, and what was found lately.
 #[allow(missing_debug_implementations, reason = "a client has no such form")]
@@ -46,7 +42,7 @@ impl Secrets {
     /// The fingerprint of everything the job takes from Secrets, or what is missing.
     pub async fn resolve(&self, resource: &ReplicationJob) -> Result<Fingerprint, Problem> {
         let uid = resource.uid().unwrap_or_default();
-        let trusted_for = if is_ready(resource) { TRUSTED_FOR } else { TRUSTED_FOR_IN_TROUBLE };
+        let trusted_for = if is_ready(resource) { SECRET_FRESH } else { SECRET_FRESH_IN_TROUBLE };
         if let Some(fingerprint) = self.known_lately(&uid, resource.metadata.generation, trusted_for) {
             return Ok(fingerprint);
         }

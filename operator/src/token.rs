@@ -7,7 +7,7 @@ use std::{
     collections::HashMap,
     fmt,
     sync::{Mutex, PoisonError},
-    time::{Duration, Instant},
+    time::Instant,
 };
 
 use crds::Reason;
@@ -15,14 +15,13 @@ use k8s_openapi::{ByteString, api::core::v1::Secret, apimachinery::pkg::apis::me
 use kube::{Api, Client, ResourceExt as _, api::PostParams};
 
 use crate::{
+    cadence::TOKEN_FRESH,
     job::Job,
     names,
     plan::TOKEN_KEY,
     problem::{Problem, why},
 };
 
-/// The Secret is looked for again after this long: somebody may have deleted it.
-const TRUSTED_FOR: Duration = Duration::from_secs(60);
 const BYTES: usize = 32;
 
 /// The token. It prints as `***`.
@@ -65,7 +64,7 @@ impl Tokens {
     /// The job's token; its Secret is made where there is none.
     pub async fn ensure(&self, job: &Job) -> Result<Token, Problem> {
         let known = self.known(&job.identity.uid);
-        if let Some((token, _)) = known.as_ref().filter(|(_, read_at)| read_at.elapsed() < TRUSTED_FOR) {
+        if let Some((token, _)) = known.as_ref().filter(|(_, read_at)| read_at.elapsed() < TOKEN_FRESH) {
             return Ok(token.clone());
         }
         let token = match self.find(job).await? {

@@ -4,7 +4,7 @@
 //! never the end of the list. Nothing is reconciled before every watch has been filled once, because what
 //! is not seen would be made again.
 
-use std::{fmt::Debug, sync::Arc, time::Duration};
+use std::{fmt::Debug, sync::Arc};
 
 use crds::ReplicationJob;
 use futures::{Stream, StreamExt as _};
@@ -25,6 +25,7 @@ use tokio::sync::watch;
 
 use crate::{
     apply::resource,
+    cadence::RETRY_AFTER_ERROR,
     endpoint::Readiness,
     live::{Kind, Live, LiveObject},
     names,
@@ -34,7 +35,6 @@ use crate::{
 type Guarded = DeserializeGuard<ReplicationJob>;
 type Failure = controller::Error<ReconcileError, watcher::Error>;
 
-const AFTER_AN_ERROR: Duration = Duration::from_secs(5);
 /// Jobs that are looked at in one moment: it bounds memory and requests, however many there are. More than there are
 /// turns for deletions, which may wait long for a worker, so that those hold up nobody.
 const AT_A_TIME: u16 = 64;
@@ -51,7 +51,7 @@ struct Scope {
 /// Watches one scope for ever.
 pub async fn watch_jobs(operator: Arc<Operator>, namespace: Option<String>, readiness: Readiness) {
     let (controller, scope) = prepare(operator, namespace.as_deref());
-    let again = |_, _: &ReconcileError, _| Action::requeue(AFTER_AN_ERROR);
+    let again = |_, _: &ReconcileError, _| Action::requeue(RETRY_AFTER_ERROR);
     let turns = controller.run(reconcile, again, Arc::clone(&scope)).for_each(async |turn| told(turn));
     let filled = async {
         if scope.fill().await {

@@ -9,10 +9,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use crate::live::Kind;
-
-const FIRST_PAUSE: Duration = Duration::from_secs(2);
-const LONGEST_PAUSE: Duration = Duration::from_secs(300);
+use crate::{
+    cadence::{FIRST_RESEND_PAUSE, LONGEST_RESEND_PAUSE},
+    live::Kind,
+};
 
 /// By the uid of the job.
 #[derive(Debug, Default)]
@@ -81,13 +81,13 @@ impl Echo {
     }
 
     fn pause(&self) -> Duration {
-        let doubled = FIRST_PAUSE.saturating_mul(1 << self.times.saturating_sub(1).min(16));
-        doubled.min(LONGEST_PAUSE)
+        let doubled = FIRST_RESEND_PAUSE.saturating_mul(1 << self.times.saturating_sub(1).min(16));
+        doubled.min(LONGEST_RESEND_PAUSE)
     }
 
     /// A quarrel that ended long ago does not slow the next one down.
     fn is_recent(&self, now: Instant) -> bool {
-        now.saturating_duration_since(self.at) < 2 * LONGEST_PAUSE
+        now.saturating_duration_since(self.at) < 2 * LONGEST_RESEND_PAUSE
     }
 }
 
@@ -117,7 +117,7 @@ mod tests {
         sent.sent("u", Kind::Deployment, "p", Vec::new(), now);
         let old = [".spec.replicas is 0".to_owned()];
         assert_eq!(sent.next("u", Kind::Deployment, "p", &old, now), Next::Wait);
-        assert_eq!(sent.next("u", Kind::Deployment, "p", &old, now + FIRST_PAUSE), Next::Send);
+        assert_eq!(sent.next("u", Kind::Deployment, "p", &old, now + FIRST_RESEND_PAUSE), Next::Send);
     }
 
     #[test]

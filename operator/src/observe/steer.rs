@@ -12,7 +12,7 @@ use crate::{
 
 /// What a worker can be steered to while it runs.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) struct Wish {
+pub(super) struct Desired {
     state: DesiredState,
     /// In the form in which a worker tells them.
     tables: BTreeSet<String>,
@@ -20,7 +20,7 @@ pub(super) struct Wish {
     sizes: Option<BatchSizes>,
 }
 
-impl Wish {
+impl Desired {
     pub(super) fn of(job: &Job) -> Self {
         let batch = &job.description.spec.sink.starrocks.batch;
         let (max_bytes, interval) =
@@ -43,12 +43,12 @@ pub(super) enum Command {
     Reload(BatchSizes, Vec<String>),
 }
 
-pub(super) fn commands(wish: &Wish, reported: &StatusResponse) -> Vec<Command> {
-    state_command(wish.state, reported.state()).into_iter().chain(reload(wish, reported)).collect()
+pub(super) fn commands(desired: &Desired, reported: &StatusResponse) -> Vec<Command> {
+    state_command(desired.state, reported.state()).into_iter().chain(reload(desired, reported)).collect()
 }
 
-fn state_command(wish: DesiredState, reported: CdcState) -> Option<Command> {
-    match (wish, reported) {
+fn state_command(desired: DesiredState, reported: CdcState) -> Option<Command> {
+    match (desired, reported) {
         (DesiredState::Running, CdcState::Paused | CdcState::Stopped) => Some(Command::Resume),
         (DesiredState::Paused, CdcState::Running) => Some(Command::Pause),
         // A stop is the Deployment's affair; a drain comes to its end by itself.
@@ -57,11 +57,11 @@ fn state_command(wish: DesiredState, reported: CdcState) -> Option<Command> {
 }
 
 /// A worker that does not tell its sizes can change neither them nor its tables.
-fn reload(wish: &Wish, reported: &StatusResponse) -> Option<Command> {
-    let (wished, known) = wish.sizes.zip(reported.batch)?;
-    let same_tables = reported.tables.iter().cloned().collect::<BTreeSet<_>>() == wish.tables;
+fn reload(desired: &Desired, reported: &StatusResponse) -> Option<Command> {
+    let (wished, known) = desired.sizes.zip(reported.batch)?;
+    let same_tables = reported.tables.iter().cloned().collect::<BTreeSet<_>>() == desired.tables;
     let is_other = wished != known || !same_tables;
-    is_other.then(|| Command::Reload(wished, wish.tables.iter().cloned().collect()))
+    is_other.then(|| Command::Reload(wished, desired.tables.iter().cloned().collect()))
 }
 
 /// The worker took the command and did not do it.
@@ -95,18 +95,18 @@ mod tests {
     #[test]
     fn a_worker_is_steered_only_where_it_differs_from_the_wish() {
         use CdcState as Reported;
-        use DesiredState as Wish;
+        use DesiredState as Desired;
         let cases = [
-            (Wish::Running, Reported::Running, None),
-            (Wish::Running, Reported::Paused, Some(Command::Resume)),
-            (Wish::Running, Reported::Draining, None),
-            (Wish::Running, Reported::Stopped, Some(Command::Resume)),
-            (Wish::Paused, Reported::Running, Some(Command::Pause)),
-            (Wish::Paused, Reported::Paused, None),
-            (Wish::Stopped, Reported::Running, None),
+            (Desired::Running, Reported::Running, None),
+            (Desired::Running, Reported::Paused, Some(Command::Resume)),
+            (Desired::Running, Reported::Draining, None),
+            (Desired::Running, Reported::Stopped, Some(Command::Resume)),
+            (Desired::Paused, Reported::Running, Some(Command::Pause)),
+            (Desired::Paused, Reported::Paused, None),
+            (Desired::Stopped, Reported::Running, None),
         ];
-        for (wish, reported, expected) in cases {
-            assert_eq!(state_command(wish, reported), expected, "{wish:?} {reported:?}");
+        for (desired, reported, expected) in cases {
+            assert_eq!(state_command(desired, reported), expected, "{desired:?} {reported:?}");
         }
     }
 
@@ -114,7 +114,7 @@ mod tests {
     fn a_worker_with_other_sizes_is_told_the_wished_ones() {
         let sizes = |max_rows| BatchSizes { max_rows, max_bytes: 1 << 20, min_interval_ms: 1000 };
         let tables = vec!["public.t".to_owned()];
-        let wish = Wish {
+        let desired = Desired {
             state: DesiredState::Running,
             tables: tables.iter().cloned().collect(),
             sizes: Some(sizes(7)),
@@ -127,14 +127,14 @@ mod tests {
             (None, &Vec::new(), vec![]),
         ] {
             let reported = StatusResponse { batch: known, tables: selected.clone(), ..Default::default() };
-            assert_eq!(commands(&wish, &reported), expected, "{known:?} {selected:?}");
+            assert_eq!(commands(&desired, &reported), expected, "{known:?} {selected:?}");
         }
     }
 
     #[test]
     fn the_wished_sizes_are_those_of_the_resource() {
-        let wish = Wish::of(&crate::validate::tests::job());
+        let desired = Desired::of(&crate::validate::tests::job());
         let expected = BatchSizes { max_rows: 100_000, max_bytes: 16 << 20, min_interval_ms: 1000 };
-        assert_eq!((wish.state, wish.sizes), (DesiredState::Running, Some(expected)));
+        assert_eq!((desired.state, desired.sizes), (DesiredState::Running, Some(expected)));
     }
 }

@@ -136,7 +136,7 @@ pub(super) fn has_token(template: &Value) -> bool {
 }
 
 /// A pod that takes no commands needs no token, and must not wait for one.
-pub(super) fn without_token(pod: &mut Value) {
+pub(crate) fn without_token(pod: &mut Value) {
     for volume in pod["volumes"].as_array_mut().into_iter().flatten() {
         if let Some(sources) = volume.pointer_mut("/projected/sources").and_then(Value::as_array_mut) {
             sources.retain(|source| !is_token(source));

@@ -2,8 +2,9 @@
 
 use serde_json::{Value, json};
 
-use super::{Defaults, Fingerprint, Freshness, Plan, cleanup::cleanup_job, plan};
+use super::{Defaults, Fingerprint, Freshness, Plan, plan};
 use crate::{
+    deletion::cleanup_job::cleanup_job,
     job::Job,
     live::{Kind, Live, LiveObject},
     validate::{

@@ -2,26 +2,25 @@
 
 use std::{
     sync::{Mutex, PoisonError},
-    time::{Duration, Instant},
+    time::Instant,
 };
 
 use jiff::Timestamp;
 
-/// Then it is asked again: clocks drift, and are set.
-const TRUSTED_FOR: Duration = Duration::from_secs(300);
+use crate::cadence::CLOCK_FRESH;
 
 #[derive(Debug, Default)]
 pub struct Clock(Mutex<Option<(Instant, Timestamp)>>);
 
 impl Clock {
     /// None when it was told too long ago, or never.
-    pub(super) fn now(&self) -> Option<Timestamp> {
+    pub(crate) fn now(&self) -> Option<Timestamp> {
         let told = *self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let (at, then) = told.filter(|(at, _)| at.elapsed() < TRUSTED_FOR)?;
+        let (at, then) = told.filter(|(at, _)| at.elapsed() < CLOCK_FRESH)?;
         then.checked_add(at.elapsed()).ok()
     }
 
-    pub(super) fn set(&self, now: Timestamp) {
+    pub(crate) fn set(&self, now: Timestamp) {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some((Instant::now(), now));
     }
 }

@@ -8,7 +8,7 @@ use std::{
 
 use crds::ReplicationJobStatus;
 
-use super::RESTING;
+use crate::cadence::RESTING;
 
 /// By the uid of a job.
 #[derive(Debug, Default)]
@@ -31,7 +31,7 @@ struct Written {
 impl Memory {
     /// The status as it is stored: what was written last, until the watch shows that write or a later one. What it
     /// shows then counts, whoever wrote it: a status that was wiped or restored has to be written again.
-    pub(super) fn stored(
+    pub(crate) fn stored(
         &self,
         uid: &str,
         shown: &ReplicationJobStatus,
@@ -45,16 +45,16 @@ impl Memory {
     }
 
     /// The status that was written last, if this operator has written one.
-    pub(super) fn last(&self, uid: &str) -> ReplicationJobStatus {
+    pub(crate) fn last(&self, uid: &str) -> ReplicationJobStatus {
         lock(&self.written).get(uid).map(|written| written.status.clone()).unwrap_or_default()
     }
 
-    pub(super) fn write(&self, uid: &str, status: &ReplicationJobStatus, version: String) {
+    pub(crate) fn write(&self, uid: &str, status: &ReplicationJobStatus, version: String) {
         lock(&self.written).insert(uid.to_owned(), Written { status: status.clone(), version });
     }
 
     /// The job was let go.
-    pub(super) fn forget(&self, uid: &str) {
+    pub(crate) fn forget(&self, uid: &str) {
         lock(&self.written).remove(uid);
         lock(&self.unreached).remove(uid);
         let mut forgotten = lock(&self.forgotten);
@@ -62,15 +62,15 @@ impl Memory {
         forgotten.insert(uid.to_owned(), Instant::now());
     }
 
-    pub(super) fn note_unreached(&self, uid: &str) {
+    pub(crate) fn note_unreached(&self, uid: &str) {
         lock(&self.unreached).insert(uid.to_owned());
     }
 
-    pub(super) fn is_unreached(&self, uid: &str) -> bool {
+    pub(crate) fn is_unreached(&self, uid: &str) -> bool {
         lock(&self.unreached).contains(uid)
     }
 
-    pub(super) fn is_forgotten(&self, uid: &str) -> bool {
+    pub(crate) fn is_forgotten(&self, uid: &str) -> bool {
         lock(&self.forgotten).contains_key(uid)
     }
 }

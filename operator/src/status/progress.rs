@@ -5,11 +5,12 @@
 //! Where nobody knows there is no figure: an old one would be taken for a new one.
 
 use crds::status::Replication;
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use proto::StatusResponse;
 
-const AT_MOST_EVERY: SignedDuration = SignedDuration::from_secs(60);
+use crate::cadence::FIGURES_AT_MOST_EVERY;
+
 /// A megabyte of WAL.
 const ENOUGH_BYTES: u64 = 1 << 20;
 const ENOUGH_SECONDS: i64 = 10;
@@ -25,7 +26,7 @@ pub(super) fn progress(
 ) -> Option<Replication> {
     let seen = seen(report?, now)?;
     let Some(shown) = shown else { return Some(seen) };
-    let due = now.duration_since(shown.observed_at.0) >= AT_MOST_EVERY && moved_enough(shown, &seen);
+    let due = now.duration_since(shown.observed_at.0) >= FIGURES_AT_MOST_EVERY && moved_enough(shown, &seen);
     let at_once = urgent && differs(shown, &seen) || has_grown(shown, &seen);
     Some(if at_once || due { seen } else { shown.clone() })
 }

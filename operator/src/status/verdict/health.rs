@@ -3,13 +3,13 @@
 use crds::Reason;
 use proto::{StatusResponse, fault::Part};
 
-use super::{super::Facts, Truth, Verdict, problem};
+use super::{super::Facts, ConditionStatus, Verdict, problem};
 use crate::problem::sentences;
 
 /// A fault of that part; or no fault, and a sign of life of it.
 pub(super) fn part_healthy(facts: &Facts<'_>, part: Part) -> Verdict {
     let Some(report) = facts.report() else {
-        return Verdict::new(Truth::Unknown, Reason::NotObserved, "No worker is there to tell.");
+        return Verdict::new(ConditionStatus::Unknown, Reason::NotObserved, "No worker is there to tell.");
     };
     let (position, name) = match part {
         Part::Source => (report.current_lsn, "PostgreSQL"),
@@ -19,10 +19,10 @@ pub(super) fn part_healthy(facts: &Facts<'_>, part: Part) -> Verdict {
         Some(fault) => Verdict::no(&problem(fault)),
         None if part == Part::Source && is_at_risk(report) => at_risk(report),
         None if report.ready || position > 0 || has_judged(report) => {
-            Verdict::new(Truth::True, Reason::Healthy, &format!("The worker reports no trouble with {name}."))
+            Verdict::new(ConditionStatus::True, Reason::Healthy, &format!("The worker reports no trouble with {name}."))
         }
         None => Verdict::new(
-            Truth::Unknown,
+            ConditionStatus::Unknown,
             Reason::NotObserved,
             &format!("The worker has not reached {name} yet."),
         ),
@@ -43,5 +43,5 @@ fn at_risk(report: &StatusResponse) -> Verdict {
     let what = format!("PostgreSQL may soon remove WAL that replication slot {} needs", report.slot_name);
     let fix = "See what keeps the worker from catching up, or raise max_slot_wal_keep_size and reload PostgreSQL: \
                once the WAL is gone the tables have to be copied anew";
-    Verdict::new(Truth::False, Reason::SlotAtRisk, &sentences(&[&what, fix]))
+    Verdict::new(ConditionStatus::False, Reason::SlotAtRisk, &sentences(&[&what, fix]))
 }

@@ -3,12 +3,12 @@
 use crds::{Reason, spec::DesiredState};
 use proto::{CdcState, StatusResponse};
 
-use super::{super::Facts, Truth, Verdict, problem};
+use super::{super::Facts, ConditionStatus, Verdict, problem};
 use crate::{observe::Report, problem::sentences};
 
 pub(super) fn ready(facts: &Facts<'_>) -> Verdict {
     if let Some(waiting_for) = facts.deleting {
-        return Verdict::new(Truth::False, Reason::Deleting, waiting_for);
+        return Verdict::new(ConditionStatus::False, Reason::Deleting, waiting_for);
     }
     match (facts.job, facts.apply) {
         // The worker goes on as it was told last; that it is not what is asked for now is UpToDate's to say.
@@ -27,10 +27,10 @@ fn stopped(facts: &Facts<'_>) -> Verdict {
     if facts.observation.pods.is_empty() {
         let message = "Stopped by request. A slot that was made stays, and PostgreSQL keeps WAL for it, as much as \
                        max_slot_wal_keep_size allows.";
-        return Verdict::new(Truth::False, Reason::Stopped, message);
+        return Verdict::new(ConditionStatus::False, Reason::Stopped, message);
     }
     Verdict::new(
-        Truth::False,
+        ConditionStatus::False,
         Reason::Draining,
         "Stopped by request. The worker loads and confirms what it holds.",
     )
@@ -45,18 +45,20 @@ fn reported(report: &StatusResponse, facts: &Facts<'_>) -> Verdict {
         (CdcState::Paused, true, _) => {
             let message = "Connected, and paused by request. PostgreSQL keeps the WAL meanwhile, as much as \
                            max_slot_wal_keep_size allows.";
-            Verdict::new(Truth::True, Reason::Paused, message)
+            Verdict::new(ConditionStatus::True, Reason::Paused, message)
         }
-        (_, true, _) => Verdict::new(Truth::True, Reason::Replicating, &flowing(facts)),
+        (_, true, _) => Verdict::new(ConditionStatus::True, Reason::Replicating, &flowing(facts)),
         (_, false, Some(fault)) => Verdict::no(&problem(fault)),
-        (_, false, None) => Verdict::new(Truth::False, Reason::WorkerStarting, "The worker is connecting."),
+        (_, false, None) => {
+            Verdict::new(ConditionStatus::False, Reason::WorkerStarting, "The worker is connecting.")
+        }
     }
 }
 
 fn stopped_by_somebody() -> Verdict {
     let message = "The worker was stopped over its control interface. Delete its pod to start it anew: it goes on from \
                    the replication slot, and says SlotLost where that was dropped along with the stop.";
-    Verdict::new(Truth::False, Reason::WorkerStopped, message)
+    Verdict::new(ConditionStatus::False, Reason::WorkerStopped, message)
 }
 
 fn flowing(facts: &Facts<'_>) -> String {
@@ -69,15 +71,19 @@ fn flowing(facts: &Facts<'_>) -> String {
 pub(super) fn unreported(facts: &Facts<'_>) -> Verdict {
     let observation = facts.observation;
     if let Report::Silent(why) = &observation.report {
-        return Verdict::new(Truth::Unknown, Reason::WorkerUnreachable, &unreachable(why));
+        return Verdict::new(ConditionStatus::Unknown, Reason::WorkerUnreachable, &unreachable(why));
     }
     let trouble = observation.pod().and_then(|pod| pod.trouble);
     match facts.secrets.or(trouble.as_ref()).or(observation.pod_refused.as_ref()) {
         Some(problem) => Verdict::no(problem),
-        None if observation.pods.iter().any(|pod| pod.ending) => {
-            Verdict::new(Truth::False, Reason::WorkerStarting, "The worker drains, and is then started anew.")
+        None if observation.pods.iter().any(|pod| pod.ending) => Verdict::new(
+            ConditionStatus::False,
+            Reason::WorkerStarting,
+            "The worker drains, and is then started anew.",
+        ),
+        None => {
+            Verdict::new(ConditionStatus::False, Reason::WorkerStarting, "The worker's pod is on its way.")
         }
-        None => Verdict::new(Truth::False, Reason::WorkerStarting, "The worker's pod is on its way."),
     }
 }
 
@@ -88,10 +94,16 @@ fn unreachable(why: &str) -> String {
 
 pub(super) fn worker_available(facts: &Facts<'_>) -> Verdict {
     match (&facts.observation.report, facts.wish()) {
-        (Report::Answered(_), _) => Verdict::new(Truth::True, Reason::Healthy, "The worker answers."),
-        (Report::Silent(why), _) => Verdict::new(Truth::False, Reason::WorkerUnreachable, &unreachable(why)),
+        (Report::Answered(_), _) => {
+            Verdict::new(ConditionStatus::True, Reason::Healthy, "The worker answers.")
+        }
+        (Report::Silent(why), _) => {
+            Verdict::new(ConditionStatus::False, Reason::WorkerUnreachable, &unreachable(why))
+        }
         (Report::None, Some(DesiredState::Stopped)) => stopped(facts),
-        (Report::None, None) => Verdict::new(Truth::False, Reason::NotObserved, "There is no job to run."),
+        (Report::None, None) => {
+            Verdict::new(ConditionStatus::False, Reason::NotObserved, "There is no job to run.")
+        }
         (Report::None, Some(_)) => unreported(facts),
     }
 }

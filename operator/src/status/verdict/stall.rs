@@ -4,7 +4,7 @@ use crds::Reason;
 
 use super::{
     super::Facts,
-    Truth, Verdict, problem,
+    ConditionStatus, Verdict, problem,
     ready::{ready, unreported},
 };
 
@@ -14,11 +14,11 @@ pub(super) fn stalled(facts: &Facts<'_>) -> Verdict {
         let halted =
             facts.report().and_then(|report| report.faults.iter().find(|fault| fault.halted)).map(problem);
         return match halted {
-            Some(problem) => Verdict { status: Truth::True, ..Verdict::no(&problem) },
-            None => Verdict { status: Truth::True, ..why },
+            Some(problem) => Verdict { status: ConditionStatus::True, ..Verdict::no(&problem) },
+            None => Verdict { status: ConditionStatus::True, ..why },
         };
     }
-    Verdict::new(Truth::False, Reason::Healthy, "Nothing waits for a person.")
+    Verdict::new(ConditionStatus::False, Reason::Healthy, "Nothing waits for a person.")
 }
 
 /// Whether nothing goes on before somebody acts; what heals by waiting does not count.

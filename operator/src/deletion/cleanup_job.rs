@@ -2,8 +2,11 @@
 
 use serde_json::{Value, json};
 
-use super::{Plan, object, template};
-use crate::{job::Job, names};
+use crate::{
+    job::Job,
+    names,
+    plan::{Plan, object::object, template},
+};
 
 /// The same image and the same mounts as the worker, for one command, tried until it succeeds.
 pub fn cleanup_job(job: &Job, plan: &Plan, name: &str) -> Value {

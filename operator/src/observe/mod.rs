@@ -11,9 +11,9 @@ use crds::Reason;
 use k8s_openapi::api::core::v1::Pod;
 use proto::{ControlResponse, StatusResponse};
 
-use self::steer::{Command, Wish, commands, refusal, stranger};
+use self::steer::{Command, Desired, commands, refusal, stranger};
 use crate::{
-    control::{Control, Silence},
+    control::{Control, ControlError},
     job::Job,
     live::{Kind, Live},
     names,
@@ -68,7 +68,7 @@ pub async fn observe(
     }
     let staying = observation.pod().filter(|pod| !pod.ending);
     if let Some(address) = staying.and_then(|pod| pod.reachable_at()) {
-        match ask(address, &Wish::of(job), token).await {
+        match ask(address, &Desired::of(job), token).await {
             Ok((status, refused)) => {
                 observation.report = Report::Answered(Box::new(status));
                 observation.command_refused = refused;
@@ -100,12 +100,12 @@ fn pod_refused(deployment: &serde_json::Value) -> Option<Problem> {
 
 async fn ask(
     address: std::net::IpAddr,
-    wish: &Wish,
+    desired: &Desired,
     token: Option<Token>,
-) -> Result<(StatusResponse, Option<Problem>), Silence> {
+) -> Result<(StatusResponse, Option<Problem>), ControlError> {
     let control = Control::dial(address, Duration::ZERO, token).await?;
     let (mut status, mut refused) = (control.status().await?, None);
-    for command in commands(wish, &status) {
+    for command in commands(desired, &status) {
         match give(&control, &command).await {
             Ok(answer) => {
                 tracing::info!(
@@ -117,14 +117,14 @@ async fn ask(
                 refused = refused.or(refusal(&command, &answer));
                 status = control.status().await?;
             }
-            Err(Silence::Stranger(why)) => refused = refused.or(Some(stranger(&command, &why))),
+            Err(ControlError::Stranger(why)) => refused = refused.or(Some(stranger(&command, &why))),
             Err(silence) => return Err(silence),
         }
     }
     Ok((status, refused))
 }
 
-async fn give(control: &Control, command: &Command) -> Result<ControlResponse, Silence> {
+async fn give(control: &Control, command: &Command) -> Result<ControlResponse, ControlError> {
     match command {
         Command::Pause => control.pause().await,
         Command::Resume => control.resume().await,

@@ -1,7 +1,6 @@
 //! The straight line of one job, from the resource to its status; [`leave`] is the way out of a deleted one.
 
 mod clock;
-mod leave;
 mod memory;
 
 use std::time::{Duration, Instant};
@@ -15,14 +14,14 @@ use tokio::time::timeout;
 pub use self::{clock::Clock, memory::Memory};
 use crate::{
     apply::{Applier, Sent, apply},
-    cleanup::Turns,
-    events::Events,
+    cadence::{LONGEST_RECONCILE, MOVING, RESTING, next_look},
+    deletion::Turns,
     job::{Identity, Job},
     live::Live,
     metrics::Metrics,
     names,
     observe::{Observation, look, observe},
-    patch::{hold, patch, tell},
+    patch::{Events, patch, publish_events, set_finalizer},
     plan::{Defaults, Fingerprint, Plan, plan},
     problem::Problem,
     resolve::Secrets,
@@ -30,19 +29,6 @@ use crate::{
     token::{Token, Tokens},
     validate::{last_known, validate},
 };
-
-/// The next look at a job that is as it should be.
-const SETTLED: Duration = Duration::from_secs(7);
-/// The next look at a job that is on its way somewhere.
-const MOVING: Duration = Duration::from_millis(1500);
-/// The next look at a job that waits for a person, who may be waiting for it.
-const FAILED: Duration = Duration::from_secs(3);
-/// The next look at a job of which nothing is expected: only to be sure.
-const RESTING: Duration = Duration::from_secs(300);
-
-/// Every request has a time limit of its own; this ends a look that waits for too many of them, so that the next one
-/// can say so. A deletion waits for a drain, and bounds its steps by itself.
-const LONGEST_LOOK: Duration = Duration::from_secs(90);
 
 /// What every reconcile uses.
 #[allow(missing_debug_implementations, reason = "a client has no such form")]
@@ -83,7 +69,7 @@ pub enum ReconcileError {
     Refused(#[from] kube::Error),
     #[error("the watches have ended")]
     Blind,
-    #[error("a look at the job took longer than {LONGEST_LOOK:?}")]
+    #[error("a look at the job took longer than {LONGEST_RECONCILE:?}")]
     TooLong,
 }
 
@@ -91,11 +77,11 @@ impl Operator {
     /// Brings one job one step on. Returns when to look again.
     pub async fn reconcile(&self, resource: &ReplicationJob, view: View) -> Result<Duration, ReconcileError> {
         let pods = view.pods();
-        let line = Line { operator: self, resource, live: &view.live, pods: &pods };
+        let line = Reconcile { operator: self, resource, live: &view.live, pods: &pods };
         match &resource.metadata.deletion_timestamp {
-            Some(deleted_at) if is_held(&resource.metadata) => line.leave(deleted_at.0).await,
+            Some(deleted_at) if has_finalizer(&resource.metadata) => line.leave(deleted_at.0).await,
             Some(_) => Ok(RESTING),
-            None => timeout(LONGEST_LOOK, line.run()).await.map_err(|_| ReconcileError::TooLong)?,
+            None => timeout(LONGEST_RECONCILE, line.run()).await.map_err(|_| ReconcileError::TooLong)?,
         }
     }
 
@@ -114,7 +100,7 @@ impl Operator {
         if poison.metadata.deletion_timestamp.is_some() {
             return match known {
                 Some(job) => self.reconcile(&job.resource(&poison.metadata, before), view).await,
-                None if is_held(&poison.metadata) => self.give_up(&identity, &problem).await,
+                None if has_finalizer(&poison.metadata) => self.give_up(&identity, &problem).await,
                 None => Ok(RESTING),
             };
         }
@@ -140,7 +126,7 @@ impl Operator {
     }
 
     /// Status and events. `before` is the status as it is stored.
-    async fn report(
+    pub(crate) async fn report(
         &self,
         identity: &Identity,
         before: &ReplicationJobStatus,
@@ -151,25 +137,25 @@ impl Operator {
             self.metrics.status_written();
             self.memory.write(&identity.uid, &now, version);
         }
-        tell(&self.events, identity, before, &now).await;
+        publish_events(&self.events, identity, before, &now).await;
         self.metrics.staged(&identity.uid, Some(now.stage));
         Ok(now.stage)
     }
 }
 
 /// One reconcile of one readable resource.
-struct Line<'a> {
-    operator: &'a Operator,
-    resource: &'a ReplicationJob,
-    live: &'a Live,
-    pods: &'a [Pod],
+pub(crate) struct Reconcile<'a> {
+    pub(crate) operator: &'a Operator,
+    pub(crate) resource: &'a ReplicationJob,
+    pub(crate) live: &'a Live,
+    pub(crate) pods: &'a [Pod],
 }
 
-impl Line<'_> {
+impl Reconcile<'_> {
     async fn run(&self) -> Result<Duration, ReconcileError> {
         let identity = identity(&self.resource.metadata);
-        if !is_held(&self.resource.metadata) {
-            hold(&self.operator.client, &identity, true).await?;
+        if !has_finalizer(&self.resource.metadata) {
+            set_finalizer(&self.operator.client, &identity, true).await?;
             return Ok(MOVING);
         }
         let secrets = self.operator.secrets.resolve(self.resource).await;
@@ -205,7 +191,7 @@ impl Line<'_> {
         Ok(next_look(stage, &facts))
     }
 
-    fn plan(&self, job: &Job, fingerprint: Option<&Fingerprint>) -> Option<Plan> {
+    pub(crate) fn plan(&self, job: &Job, fingerprint: Option<&Fingerprint>) -> Option<Plan> {
         plan(job, fingerprint, self.live, &self.operator.defaults)
     }
 
@@ -219,7 +205,7 @@ impl Line<'_> {
     }
 
     /// The status as it is stored, which the watch may not show yet.
-    fn stored(&self) -> ReplicationJobStatus {
+    pub(crate) fn stored(&self) -> ReplicationJobStatus {
         let metadata = &self.resource.metadata;
         let (uid, version) =
             (metadata.uid.as_deref().unwrap_or_default(), metadata.resource_version.as_deref());
@@ -244,7 +230,7 @@ async fn as_told_last(known: Option<&Job>, identity: &Identity, pods: &[Pod], li
     }
 }
 
-fn nothing_known<'a>(identity: &Identity, observation: &'a Observation) -> Facts<'a> {
+pub(crate) fn nothing_known<'a>(identity: &Identity, observation: &'a Observation) -> Facts<'a> {
     static UNREAD: std::sync::LazyLock<Problem> =
         std::sync::LazyLock::new(|| Problem::new(Reason::NotObserved, "the resource was not read", ""));
     Facts {
@@ -259,22 +245,11 @@ fn nothing_known<'a>(identity: &Identity, observation: &'a Observation) -> Facts
     }
 }
 
-fn next_look(stage: Stage, facts: &Facts<'_>) -> Duration {
-    let ready = facts.report().is_some_and(|report| report.ready);
-    match stage {
-        Stage::Stopped => RESTING,
-        Stage::Failed if facts.job.is_err() && facts.report().is_none() => RESTING,
-        Stage::Failed => FAILED,
-        _ if ready && facts.apply.is_none() => SETTLED,
-        _ => MOVING,
-    }
-}
-
-fn is_held(metadata: &ObjectMeta) -> bool {
+fn has_finalizer(metadata: &ObjectMeta) -> bool {
     metadata.finalizers.iter().flatten().any(|name| name == names::FINALIZER)
 }
 
-fn identity(metadata: &ObjectMeta) -> Identity {
+pub(crate) fn identity(metadata: &ObjectMeta) -> Identity {
     Identity {
         namespace: metadata.namespace.clone().unwrap_or_default(),
         name: metadata.name.clone().unwrap_or_default(),

@@ -9,7 +9,7 @@ use std::{
     sync::{Mutex, PoisonError},
 };
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use k8s_openapi::{
     api::{
         core::v1::ObjectReference,
@@ -23,10 +23,7 @@ use kube::{
 };
 use serde_json::json;
 
-use crate::names;
-
-/// What is said again later than this begins an event of its own.
-const COUNTED_FOR: SignedDuration = SignedDuration::from_mins(6);
+use crate::{cadence::EVENT_COUNTED_FOR, names};
 
 /// What is to be told of an object.
 #[derive(Debug, Clone, Hash)]
@@ -85,7 +82,7 @@ impl Events {
     /// The event of the same sentence, counted once more.
     fn again(&self, key: u64, now: Timestamp) -> Option<Told> {
         let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
-        told.retain(|_, told| now.duration_since(told.last) < COUNTED_FOR);
+        told.retain(|_, told| now.duration_since(told.last) < EVENT_COUNTED_FOR);
         told.get(&key).map(|before| Told {
             count: before.count.saturating_add(1),
             last: now,

@@ -4,10 +4,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-/// An operator that was away, or busy with others, still tries for so long.
-const AT_LEAST: Duration = Duration::from_secs(30);
-/// Where no worker was ever seen to reach the source there is most likely nothing to drop.
-const WITHOUT_CAUSE: Duration = Duration::from_secs(20);
+use crate::cadence::{DELETION_AT_LEAST, DELETION_WITHOUT_CAUSE};
 
 /// What a deletion's time is counted from.
 #[derive(Debug, Clone, Copy)]
@@ -25,10 +22,11 @@ pub(super) struct Deadline {
 impl Deadline {
     /// `now` by the API server's clock too.
     pub(super) fn left(&self, now: Timestamp) -> Duration {
-        let timeout = if self.reached_nothing { self.timeout.min(WITHOUT_CAUSE) } else { self.timeout };
+        let timeout =
+            if self.reached_nothing { self.timeout.min(DELETION_WITHOUT_CAUSE) } else { self.timeout };
         // A moment before the deletion is none: the clocks differ by less than a second.
         let gone = Duration::try_from(now.duration_since(self.deleted_at)).unwrap_or_default();
-        let tried = timeout.min(AT_LEAST).saturating_sub(self.trying);
+        let tried = timeout.min(DELETION_AT_LEAST).saturating_sub(self.trying);
         timeout.saturating_sub(gone).max(tried)
     }
 }

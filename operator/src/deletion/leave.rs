@@ -5,21 +5,22 @@ use std::time::Duration;
 use crds::{ReplicationJobStatus, status::Stage};
 use jiff::Timestamp;
 
-use super::{Line, MOVING, Operator, RESTING, ReconcileError, identity, nothing_known};
 use crate::{
-    cleanup::{Cleanup, Progress, has_reached_nothing, server_time},
+    cadence::{MOVING, RESTING},
+    deletion::{Cleanup, Progress, has_reached_nothing, server_time},
     job::{Identity, Job, drop_slot},
     names,
     observe::{Observation, look},
-    patch::{hold, tell_of_deletion, warn_of_leak},
+    patch::{set_finalizer, tell_of_deletion, warn_of_leak},
     problem::{Problem, sentences},
+    reconcile::{Operator, Reconcile, ReconcileError, identity, nothing_known},
     status::Facts,
     validate::{last_known, validate},
 };
 
-impl Line<'_> {
+impl Reconcile<'_> {
     /// Takes one step on the way out.
-    pub(super) async fn leave(&self, deleted_at: Timestamp) -> Result<Duration, ReconcileError> {
+    pub(crate) async fn leave(&self, deleted_at: Timestamp) -> Result<Duration, ReconcileError> {
         if self.operator.memory.is_forgotten(&identity(&self.resource.metadata).uid) {
             // The watch still shows it, and it must not be reported twice.
             return Ok(RESTING);
@@ -115,7 +116,7 @@ impl Line<'_> {
 
 impl Operator {
     /// A resource that is no job cannot be cleaned up after, and must not stay for ever either.
-    pub(super) async fn give_up(
+    pub(crate) async fn give_up(
         &self,
         identity: &Identity,
         problem: &Problem,
@@ -155,7 +156,7 @@ impl Operator {
 
     /// Lets the resource go.
     async fn release(&self, identity: &Identity) -> Result<Duration, ReconcileError> {
-        if !hold(&self.client, identity, false).await? {
+        if !set_finalizer(&self.client, identity, false).await? {
             return Ok(MOVING);
         }
         self.forget(&identity.uid);

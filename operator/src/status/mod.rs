@@ -16,6 +16,7 @@ use crds::{
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use proto::{CdcState, StatusResponse, fault::Part};
+use verdict::Verdict;
 
 use crate::{
     job::Job,
@@ -23,7 +24,6 @@ use crate::{
     plan::Plan,
     problem::{Problem, sentences},
 };
-use verdict::Verdict;
 
 /// Failed tables named in a status, at most.
 const NAMED_TABLES: usize = 10;

@@ -13,9 +13,11 @@
 //! One step per call; what is done is read from the cluster, so a restart of the operator loses nothing. A few
 //! deletions go on at a time ([`turn`]); their time counts from the API server's word ([`deadline`]).
 
+pub mod cleanup_job;
 mod deadline;
 mod evidence;
-mod turn;
+pub(crate) mod leave;
+pub(crate) mod turn;
 
 use std::{
     net::IpAddr,
@@ -31,16 +33,17 @@ use kube::{
 };
 use serde_json::{Value, json};
 
-use self::{deadline::Deadline, evidence::Past};
+use self::{cleanup_job::cleanup_job, deadline::Deadline, evidence::Past};
 pub use self::{evidence::has_reached_nothing, turn::Turns};
 use crate::{
     apply,
-    control::{Control, Silence},
+    cadence::DROP_TIME,
+    control::{Control, ControlError},
     job::Job,
     live::{Kind, Live, LiveObject},
     names,
     observe::Observation,
-    plan::{PLAN, Plan, cleanup::cleanup_job},
+    plan::{PLAN, Plan},
     pod::{self, PodFacts},
     problem::why,
     token::Tokens,
@@ -48,8 +51,6 @@ use crate::{
 
 /// The worker has dropped what was to be dropped.
 const CLEAN: &str = "dbmazz.dev/clean";
-/// After the drain the worker still has to drop.
-const TO_DROP: Duration = Duration::from_secs(20);
 
 /// How far a cleanup is.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -168,9 +169,9 @@ impl Cleanup<'_> {
         &self,
         left: Duration,
         now: Timestamp,
-    ) -> Option<Result<proto::ControlResponse, Silence>> {
+    ) -> Option<Result<proto::ControlResponse, ControlError>> {
         let address = self.reachable(now)?;
-        let longest = left.min(self.job.drain_timeout + TO_DROP);
+        let longest = left.min(self.job.drain_timeout + DROP_TIME);
         let deletion = &self.job.deletion;
         let token = self.tokens.existing(self.job).await;
         Some(match Control::dial(address, longest, token).await {

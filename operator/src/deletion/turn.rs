@@ -9,10 +9,10 @@ use std::{
     time::{Duration, Instant},
 };
 
+use crate::cadence::TURN_ABANDONED;
+
 /// Deletions that drain a worker or have a pod, at a time.
 const AT_A_TIME: usize = 20;
-/// Who has not come back for so long will not come back: the resource went another way.
-const ABANDONED: Duration = Duration::from_secs(600);
 
 /// By the uid of a job.
 #[derive(Debug, Default)]
@@ -28,7 +28,7 @@ impl Turns {
     /// How long the turn of this job has lasted; none while others have theirs.
     pub(super) fn take(&self, uid: &str, now: Instant) -> Option<Duration> {
         let mut turns = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        turns.retain(|_, turn| now.duration_since(turn.last_seen) < ABANDONED);
+        turns.retain(|_, turn| now.duration_since(turn.last_seen) < TURN_ABANDONED);
         if !turns.contains_key(uid) && turns.len() >= AT_A_TIME {
             return None;
         }
@@ -65,6 +65,6 @@ mod tests {
         for job in 0..AT_A_TIME {
             turns.take(&job.to_string(), now);
         }
-        assert_eq!(turns.take("next", now + ABANDONED), Some(Duration::ZERO));
+        assert_eq!(turns.take("next", now + TURN_ABANDONED), Some(Duration::ZERO));
     }
 }

@@ -3,23 +3,24 @@
 //! A pod template in use is kept, byte for byte, until the job itself or its credentials change
 //! ([`pin`]): so a new operator, which would write the template otherwise, restarts no worker.
 
-pub mod cleanup;
+mod config_map;
+mod deployment;
+pub(crate) mod object;
 mod pin;
-mod template;
-
-pub(crate) use pin::stopped_until;
-pub(crate) use template::{GRPC_PORT, TOKEN_KEY};
+mod service;
+mod service_account;
+pub(crate) mod template;
 
 use std::collections::BTreeMap;
 
-use crds::spec::DesiredState;
-use serde_json::{Map, Value, json};
+pub(crate) use pin::stopped_until;
+use serde_json::{Value, json};
+pub(crate) use template::{GRPC_PORT, TOKEN_KEY};
 use xxhash_rust::xxh3::xxh3_64;
 
 use crate::{
     job::Job,
     live::{Kind, Live},
-    names,
 };
 
 /// The pod template as it was planned, kept beside the Deployment.
@@ -110,10 +111,10 @@ pub fn plan(job: &Job, fingerprint: Option<&Fingerprint>, live: &Live, defaults:
         image: image(&template).to_owned(),
         has_token: template::has_token(&template),
         objects: Objects {
-            service_account: service_account(job),
-            config_map: config_map(job, description, &template),
-            service: service(job),
-            deployment: deployment(job, &template, live),
+            service_account: service_account::service_account(job),
+            config_map: config_map::config_map(job, description, &template),
+            service: service::service(job),
+            deployment: deployment::deployment(job, &template, live),
         },
         freshness,
     })
@@ -148,82 +149,6 @@ fn without(description: &Value, pointers: &[&str]) -> Value {
         }
     }
     rest
-}
-
-fn service_account(job: &Job) -> Value {
-    object(job, "v1", "ServiceAccount", json!({ "automountServiceAccountToken": false }))
-}
-
-fn config_map(job: &Job, mut description: Value, template: &Value) -> Value {
-    // A worker that starts again by itself starts in the state, with the tables and the sizes, that are wished for.
-    description["spec"]["state"] = json!(job.state());
-    description["spec"]["source"]["postgres"]["tables"] = json!(job.description.spec.source.postgres.tables);
-    description["spec"]["sink"]["starrocks"]["batch"] = json!(job.description.spec.sink.starrocks.batch);
-    let pair = &template["metadata"]["annotations"][template::CONFIGURATION];
-    let metadata = json!({ "annotations": { template::CONFIGURATION: pair } });
-    let data = json!({ "job.json": format!("{description:#}\n") });
-    object(job, "v1", "ConfigMap", json!({ "metadata": metadata, "data": data }))
-}
-
-fn service(job: &Job) -> Value {
-    let spec = json!({
-        "clusterIP": "None",
-        "publishNotReadyAddresses": true,
-        "selector": names::selector(&job.identity.name),
-        "ports": [
-            // Probes, status and metrics. Commands are the operator's: it asks the pod itself, by gRPC.
-            { "name": "http", "port": template::HTTP_PORT, "targetPort": "http", "protocol": "TCP" },
-        ],
-    });
-    object(job, "v1", "Service", json!({ "spec": spec }))
-}
-
-fn deployment(job: &Job, template: &Value, live: &Live) -> Value {
-    let replicas = if job.state() == DesiredState::Stopped { 0 } else { 1 };
-    let spec = json!({
-        "replicas": replicas,
-        // Two workers of one job cannot share a slot: the old one drains and goes before the new one comes.
-        "strategy": { "type": "Recreate" },
-        "revisionHistoryLimit": 1,
-        "selector": { "matchLabels": names::selector(&job.identity.name) },
-        "template": template,
-    });
-    let mut annotations = json!({ TEMPLATE: template.to_string() });
-    if pin::is_stopped_so_far(job, live) {
-        annotations[STOPPED_SO_FAR] = json!(job.identity.generation.to_string());
-    }
-    object(job, "apps/v1", "Deployment", json!({ "metadata": { "annotations": annotations }, "spec": spec }))
-}
-
-/// Adds what every object of a job has: name, labels, owner, and the plan's hash.
-fn object(job: &Job, api_version: &str, kind: &str, body: Value) -> Value {
-    let mut object = json!({
-        "apiVersion": api_version,
-        "kind": kind,
-        "metadata": {
-            "name": names::object(&job.identity.name),
-            "namespace": job.identity.namespace,
-            "labels": names::labels(&job.identity.name),
-            "annotations": {},
-            "ownerReferences": [job.owner()],
-        },
-    });
-    merge(&mut object, body);
-    object["metadata"]["annotations"][PLAN] = json!(short_hash(&object));
-    object
-}
-
-fn merge(into: &mut Value, from: Value) {
-    match (into, from) {
-        (Value::Object(into), Value::Object(from)) => merge_fields(into, from),
-        (into, from) => *into = from,
-    }
-}
-
-fn merge_fields(into: &mut Map<String, Value>, from: Map<String, Value>) {
-    for (name, value) in from {
-        merge(into.entry(name).or_insert(Value::Null), value);
-    }
 }
 
 fn short_hash(value: &Value) -> String {

@@ -20,6 +20,8 @@ use kube::{
 };
 use serde_json::{Value, json};
 
+use self::sent::Next;
+pub use self::sent::Sent;
 use crate::{
     job::Job,
     live::{Kind, Live, LiveObject},
@@ -27,9 +29,6 @@ use crate::{
     plan::{Objects, PLAN},
     problem::{Problem, why},
 };
-
-use self::sent::Next;
-pub use self::sent::Sent;
 
 /// The way to the cluster, and what became of what was sent there.
 #[derive(Clone, Copy)]

@@ -33,13 +33,13 @@ const STALLED: &str = "Stalled";
 
 /// The status of a condition.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Truth {
+pub enum ConditionStatus {
     True,
     False,
     Unknown,
 }
 
-impl Truth {
+impl ConditionStatus {
     /// The word that Kubernetes uses.
     pub fn as_str(self) -> &'static str {
         match self {
@@ -53,18 +53,18 @@ impl Truth {
 /// One condition's answer.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Verdict {
-    pub status: Truth,
+    pub status: ConditionStatus,
     pub reason: Reason,
     pub message: String,
 }
 
 impl Verdict {
-    fn new(status: Truth, reason: Reason, message: &str) -> Self {
+    fn new(status: ConditionStatus, reason: Reason, message: &str) -> Self {
         Self { status, reason, message: message.to_owned() }
     }
 
     fn no(problem: &Problem) -> Self {
-        Self::new(Truth::False, problem.reason, &problem.message)
+        Self::new(ConditionStatus::False, problem.reason, &problem.message)
     }
 }
 
@@ -84,21 +84,23 @@ fn up_to_date(facts: &Facts<'_>) -> Verdict {
     match (facts.job, facts.secrets.or(facts.apply).or(facts.altered), facts.plan) {
         (Err(problem), ..) | (_, Some(problem), _) => Verdict::no(problem),
         (Ok(_), None, Some(plan)) => freshness(&plan.freshness),
-        _ => Verdict::new(Truth::True, Reason::AsSpecified, "Everything runs as specified."),
+        _ => Verdict::new(ConditionStatus::True, Reason::AsSpecified, "Everything runs as specified."),
     }
 }
 
 fn freshness(freshness: &Freshness) -> Verdict {
     let when = "Its next restart for another reason brings it; to have it now, stop and start the job with spec.state.";
     match freshness {
-        Freshness::Fresh => Verdict::new(Truth::True, Reason::AsSpecified, "Everything runs as specified."),
+        Freshness::Fresh => {
+            Verdict::new(ConditionStatus::True, Reason::AsSpecified, "Everything runs as specified.")
+        }
         Freshness::OtherImage(image) => {
             let message = format!("The operator's default image for workers is now {image}. {when}");
-            Verdict::new(Truth::False, Reason::NewWorkerImageAvailable, &message)
+            Verdict::new(ConditionStatus::False, Reason::NewWorkerImageAvailable, &message)
         }
         Freshness::OtherTemplate => {
             let message = format!("This operator would set up the worker's pod otherwise. {when}");
-            Verdict::new(Truth::False, Reason::NewWorkerTemplateAvailable, &message)
+            Verdict::new(ConditionStatus::False, Reason::NewWorkerTemplateAvailable, &message)
         }
     }
 }

@@ -4,12 +4,12 @@
 //! somebody may have wiped it.
 
 use crds::{Reason, ReplicationJobStatus, spec::DesiredState};
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 
-use crate::{job::Job, live::LiveObject, plan::stopped_until, status::verdict::SOURCE_HEALTHY};
-
-/// Nobody has run a worker, deleted everything, and wiped the status within this time.
-const AT_ONCE: SignedDuration = SignedDuration::from_secs(60);
+use crate::{
+    cadence::EVIDENCE_WINDOW, job::Job, live::LiveObject, plan::stopped_until,
+    status::verdict::SOURCE_HEALTHY,
+};
 
 /// A deleted job, as it stands in the cluster. None of its pods is left.
 #[derive(Debug, Clone, Copy)]
@@ -41,7 +41,7 @@ impl Past<'_> {
         let ReplicationJobStatus { slot, worker, conditions, .. } = self.status;
         let lived = self.created_at.map(|created_at| self.deleted_at.duration_since(created_at));
         // An empty status was wiped, or there was no time to write it.
-        let is_known = !conditions.is_empty() || lived.is_some_and(|lived| lived < AT_ONCE);
+        let is_known = !conditions.is_empty() || lived.is_some_and(|lived| lived < EVIDENCE_WINDOW);
         slot.is_none() && worker.is_none() && is_known
     }
 }

@@ -1,0 +1,19 @@
+//! The Service of one worker: probes, status and metrics.
+
+use serde_json::{Value, json};
+
+use super::{object::object, template};
+use crate::{job::Job, names};
+
+pub(super) fn service(job: &Job) -> Value {
+    let spec = json!({
+        "clusterIP": "None",
+        "publishNotReadyAddresses": true,
+        "selector": names::selector(&job.identity.name),
+        "ports": [
+            // Probes, status and metrics. Commands are the operator's: it asks the pod itself, by gRPC.
+            { "name": "http", "port": template::HTTP_PORT, "targetPort": "http", "protocol": "TCP" },
+        ],
+    });
+    object(job, "v1", "Service", json!({ "spec": spec }))
+}

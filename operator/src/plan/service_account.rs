@@ -1,0 +1,10 @@
+//! The worker's ServiceAccount: a name without rights.
+
+use serde_json::{Value, json};
+
+use super::object::object;
+use crate::job::Job;
+
+pub(super) fn service_account(job: &Job) -> Value {
+    object(job, "v1", "ServiceAccount", json!({ "automountServiceAccountToken": false }))
+}
