@@ -4,7 +4,7 @@ use crate::lsn::Lsn;
 
 /// One slot of one server that this job has loaded from.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Past {
+pub struct PriorRun {
     pub system: u64,
     /// None when the note is of a worker that did not write it.
     pub timeline: Option<u32>,
@@ -24,7 +24,7 @@ pub enum End {
     Unknown,
 }
 
-impl Past {
+impl PriorRun {
     /// PostgreSQL was told no more than this, if anybody knows.
     pub fn told(&self) -> Option<Lsn> {
         match self.end {

@@ -41,7 +41,7 @@ impl Moment {
 
 /// A session of the server that holds the lock of the slot.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Tenure {
+pub struct HeldSlot {
     pub timeline: u32,
     pub session: Session,
     /// It held the lock then, or later.
@@ -58,28 +58,28 @@ pub struct Session {
 
 /// What is known of the slot.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Hold {
+pub enum SlotHold {
     /// No stream has begun yet.
     Sought,
     /// A session of ours holds the lock of the slot, so no other worker has it.
-    Held(Tenure),
+    Held(HeldSlot),
     /// The session broke.
     Lost,
 }
 
 /// Grants the right to begin loads, for a while.
 #[derive(Debug)]
-pub struct Lease(watch::Sender<Option<Moment>>);
+pub struct SlotLease(watch::Sender<Option<Moment>>);
 
 /// The right to begin loads, for those who do.
 #[derive(Debug, Clone)]
-pub struct Right(watch::Receiver<Option<Moment>>);
+pub struct LoadPermit(watch::Receiver<Option<Moment>>);
 
-impl Lease {
+impl SlotLease {
     /// Nothing is granted yet.
-    pub fn new() -> (Self, Right) {
+    pub fn new() -> (Self, LoadPermit) {
         let (lease, right) = watch::channel(None);
-        (Self(lease), Right(right))
+        (Self(lease), LoadPermit(right))
     }
 
     /// The slot was ours at that moment, and nobody has loaded for it since.
@@ -107,7 +107,7 @@ impl Lease {
     }
 }
 
-impl Right {
+impl LoadPermit {
     /// Waits until a load may begin; for ever when the slot does not come back.
     pub async fn granted(&self) {
         let mut heard = self.0.clone();
@@ -141,7 +141,7 @@ mod tests {
 
     #[test]
     fn rule_10_an_old_answer_of_the_server_never_shortens_nor_prolongs_a_lease() {
-        let (lease, right) = Lease::new();
+        let (lease, right) = SlotLease::new();
         let now = Moment::now();
         lease.renew(now.before(LEASE));
         assert!(!right.is_granted() && lease.has_ended());
@@ -152,7 +152,7 @@ mod tests {
 
     #[tokio::test]
     async fn rule_10_who_waits_for_the_right_has_it_when_the_lease_is_renewed() {
-        let (lease, right) = Lease::new();
+        let (lease, right) = SlotLease::new();
         let renewed = async {
             tokio::task::yield_now().await;
             lease.renew(Moment::now());

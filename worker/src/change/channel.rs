@@ -15,12 +15,17 @@ use super::Block;
 const UNIT: usize = 4 << 10;
 
 /// Both ends of a channel that is so many bytes wide.
-pub fn channel(bytes: usize) -> (Entrance, mpsc::Receiver<Passing>) {
+pub fn channel(bytes: usize) -> (ChannelSender, mpsc::Receiver<ReceivedBlock>) {
     let width = units(bytes);
     // Every block takes a unit at least.
     let (blocks, exit) = mpsc::channel(width as usize);
     (
-        Entrance { blocks, room: Arc::new(Semaphore::new(width as usize)), width, behind: Room::default() },
+        ChannelSender {
+            blocks,
+            room: Arc::new(Semaphore::new(width as usize)),
+            width,
+            behind: Room::default(),
+        },
         exit,
     )
 }
@@ -46,8 +51,8 @@ impl Default for Room {
 
 /// Where the reader puts blocks. There is one, so what has room now has room until it enters.
 #[derive(Debug)]
-pub struct Entrance {
-    blocks: mpsc::Sender<Passing>,
+pub struct ChannelSender {
+    blocks: mpsc::Sender<ReceivedBlock>,
     room: Arc<Semaphore>,
     width: u32,
     behind: Room,
@@ -62,7 +67,7 @@ pub enum Refused {
     Gone,
 }
 
-impl Entrance {
+impl ChannelSender {
     /// There is so much room behind it.
     #[must_use]
     pub fn with_room_behind(self, behind: Room) -> Self {
@@ -86,7 +91,7 @@ impl Entrance {
         let Ok(room) = Arc::clone(&self.room).try_acquire_many_owned(self.room_of(&block)) else {
             return Err(Refused::Full(block));
         };
-        self.blocks.try_send(Passing { block, _room: room }).map_err(|error| match error {
+        self.blocks.try_send(ReceivedBlock { block, _room: room }).map_err(|error| match error {
             TrySendError::Full(passing) => Refused::Full(passing.block),
             TrySendError::Closed(_) => Refused::Gone,
         })
@@ -112,12 +117,12 @@ impl Entrance {
 
 /// A block, and the room it takes.
 #[derive(Debug)]
-pub struct Passing {
+pub struct ReceivedBlock {
     block: Block,
     _room: OwnedSemaphorePermit,
 }
 
-impl Deref for Passing {
+impl Deref for ReceivedBlock {
     type Target = Block;
 
     fn deref(&self) -> &Block {

@@ -14,7 +14,7 @@ use std::{sync::Arc, time::SystemTime};
 pub use self::{
     block::Block,
     builder::{BlockBuilder, OldPlace, Place},
-    channel::{Entrance, Passing, Refused, Room, channel},
+    channel::{ChannelSender, ReceivedBlock, Refused, Room, channel},
     tuple::{MalformedTuple, Tuple, TupleValues, Value, write_value},
 };
 use crate::{

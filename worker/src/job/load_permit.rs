@@ -20,8 +20,8 @@ use crate::{
     lsn::Lsn,
     postgres::Witness,
     progress::{Owner, Progress},
-    slot_lease::{Hold, Lease, Moment, RENEWAL, Session, Tenure},
-    starrocks::{Position, SlotIdentity, Takeover, Won},
+    slot_lease::{HeldSlot, Moment, RENEWAL, Session, SlotHold, SlotLease},
+    starrocks::{Fencing, LoadGrant, Position, SlotIdentity},
 };
 
 /// Until the claim is asked for again.
@@ -30,18 +30,18 @@ const BETWEEN_TRIES: Duration = Duration::from_secs(1);
 /// The lease of one stream, and the session whose life renews it.
 #[derive(Debug)]
 pub(super) struct Keeper {
-    lease: Lease,
+    lease: SlotLease,
     session: watch::Sender<Option<Session>>,
     progress: Arc<Progress>,
 }
 
 impl Keeper {
-    pub(super) fn new(lease: Lease, progress: Arc<Progress>) -> Self {
+    pub(super) fn new(lease: SlotLease, progress: Arc<Progress>) -> Self {
         Self { lease, session: watch::Sender::new(None), progress }
     }
 
     /// Nobody else has loaded since this tenure began.
-    fn grant(&self, tenure: Tenure) {
+    fn grant(&self, tenure: HeldSlot) {
         self.lease.renew(tenure.since);
         self.session.send_replace(Some(tenure.session));
     }
@@ -79,7 +79,7 @@ impl Keeper {
         match seen {
             Ok(true) if *self.session.borrow() == Some(session) => {
                 self.lease.renew(asked);
-                self.progress.clear_of(Owner::Lease, &Part::Source);
+                self.progress.clear_of(Owner::SlotLease, &Part::Source);
             }
             // The stream says why it broke.
             Ok(_) => {}
@@ -89,7 +89,7 @@ impl Keeper {
     }
 
     fn not_renewed(&self, fault: &Fault) {
-        if self.lease.has_ended() && self.progress.raise_of(Owner::Lease, unproven(fault)) {
+        if self.lease.has_ended() && self.progress.raise_of(Owner::SlotLease, unproven(fault)) {
             warn!(error = %fault, "nobody confirms that the slot is still ours; loads wait");
         }
     }
@@ -106,26 +106,26 @@ fn unproven(fault: &Fault) -> Fault {
 /// Resolves when the slot is ours and nothing of a predecessor can commit any more; without a loader when the reader
 /// ended before. A slot that is lost meanwhile has to be won anew, with the whole wait.
 pub(super) async fn right_to_load(
-    takeover: &mut Takeover,
+    fencing: &mut Fencing,
     slot: SlotIdentity,
     durable: Lsn,
-    mut held: watch::Receiver<Hold>,
+    mut held: watch::Receiver<SlotHold>,
     keeper: &Keeper,
-) -> Option<(Won, Tenure)> {
+) -> Option<(LoadGrant, HeldSlot)> {
     loop {
         let tenure = next_tenure(&mut held).await?;
         keeper.grant(tenure);
         let position = Position { timeline: tenure.timeline, durable };
         tokio::select! {
-            won = takeover.run(slot.clone(), position) => return Some((won, tenure)),
-            reader = held.wait_for(|hold| *hold != Hold::Held(tenure)) => drop(reader.ok()?),
+            grant = fencing.run(slot.clone(), position) => return Some((grant, tenure)),
+            reader = held.wait_for(|hold| *hold != SlotHold::Held(tenure)) => drop(reader.ok()?),
         }
     }
 }
 
-async fn next_tenure(held: &mut watch::Receiver<Hold>) -> Option<Tenure> {
+async fn next_tenure(held: &mut watch::Receiver<SlotHold>) -> Option<HeldSlot> {
     loop {
-        if let Hold::Held(tenure) = *held.borrow_and_update() {
+        if let SlotHold::Held(tenure) = *held.borrow_and_update() {
             return Some(tenure);
         }
         held.changed().await.ok()?;
@@ -136,27 +136,27 @@ async fn next_tenure(held: &mut watch::Receiver<Hold>) -> Option<Tenure> {
 /// told a position that nobody knows of, and a slot that is further was moved by somebody else. When the slot was won
 /// again, the lease goes on only if nobody has claimed it meanwhile; otherwise everything has to begin again.
 pub(super) async fn note(
-    takeover: &mut Takeover,
+    fencing: &mut Fencing,
     mut durable: watch::Receiver<Lsn>,
     noted: watch::Sender<Lsn>,
-    mut held: watch::Receiver<Hold>,
+    mut held: watch::Receiver<SlotHold>,
     keeper: &Keeper,
-    mut known: Tenure,
+    mut known: HeldSlot,
 ) -> Result<(), Fault> {
     loop {
         let lsn = *durable.borrow_and_update();
         let hold = *held.borrow_and_update();
         let mut again = None;
-        if let Hold::Held(tenure) = hold
+        if let SlotHold::Held(tenure) = hold
             && tenure != known
         {
-            match won_again(takeover, tenure, keeper).await? {
+            match won_again(fencing, tenure, keeper).await? {
                 true => known = tenure,
                 false => again = Some(tokio::time::Instant::now() + BETWEEN_TRIES),
             }
         }
         if lsn != *noted.borrow() {
-            takeover.reached(lsn).await;
+            fencing.reached(lsn).await;
             noted.send_replace(lsn);
         }
         tokio::select! {
@@ -168,22 +168,22 @@ pub(super) async fn note(
 }
 
 /// Grants the lease to the new tenure; says whether that is done. Fails when another worker was here.
-async fn won_again(takeover: &mut Takeover, tenure: Tenure, keeper: &Keeper) -> Result<bool, Fault> {
-    match takeover.is_unchallenged().await {
+async fn won_again(fencing: &mut Fencing, tenure: HeldSlot, keeper: &Keeper) -> Result<bool, Fault> {
+    match fencing.is_unchallenged().await {
         Ok(true) => {}
         Ok(false) => {
             keeper.withdraw();
             return Err(overtaken());
         }
         Err(fault) => {
-            keeper.progress.raise_of(Owner::Lease, fault);
+            keeper.progress.raise_of(Owner::SlotLease, fault);
             return Ok(false);
         }
     }
-    keeper.progress.clear_of(Owner::Lease, &Part::Sink);
+    keeper.progress.clear_of(Owner::SlotLease, &Part::Sink);
     keeper.grant(tenure);
-    if takeover.timeline() != Some(tenure.timeline) {
-        takeover.promoted(tenure.timeline).await;
+    if fencing.timeline() != Some(tenure.timeline) {
+        fencing.promoted(tenure.timeline).await;
     }
     Ok(true)
 }

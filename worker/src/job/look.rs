@@ -17,7 +17,7 @@ use crate::{
     postgres,
     progress::{Progress, Stage},
     schema_history::Noted,
-    starrocks::{self, Claimant, Shown, Verdict},
+    starrocks::{self, Claimant, Shown, TargetCheck},
     table::{Table, TableId, TableName},
 };
 
@@ -118,15 +118,15 @@ impl Look<'_> {
             return false;
         };
         self.tables.iter().zip(verdicts).any(|(table, now)| match (self.fault_of(table), now) {
-            (Some(fault), Verdict::Wrong(now)) => *fault != now,
-            (Some(_), Verdict::Unknown) => began.elapsed() > ANOTHER_TRY,
-            (Some(_), Verdict::Same) => true,
-            (None, Verdict::Same) => false,
+            (Some(fault), TargetCheck::Wrong(now)) => *fault != now,
+            (Some(_), TargetCheck::Unknown) => began.elapsed() > ANOTHER_TRY,
+            (Some(_), TargetCheck::Same) => true,
+            (None, TargetCheck::Same) => false,
             // Its history is written when the right to load is won.
-            (None, Verdict::Unknown) => {
+            (None, TargetCheck::Unknown) => {
                 self.progress.view().stage == Stage::Cdc && !self.unfinished.contains(&table.id)
             }
-            (None, Verdict::Wrong(_)) => true,
+            (None, TargetCheck::Wrong(_)) => true,
         })
     }
 

@@ -1,12 +1,12 @@
 //! Owns every task of a worker, and holds no data.
 //!
 //! ```text
-//! control ──requests──► desk ──intake──► engine: session, session, …  (each: set up, then stream: reader ─► pipeline)
+//! control ──requests──► supervisor ──intake──► session loop: session, session, …  (each: set up, then stream: reader ─► pipeline)
 //! signals ──────────────┘
 //! ```
 //!
-//! The desk turns requests and signals into what the engine reads: open, paused or closed intake. The
-//! engine tries again after every fault. Whatever happens, the replication slot stays, unless the job
+//! The supervisor turns requests and signals into what the session loop reads: open, paused or closed intake. The
+//! session loop tries again after every fault. Whatever happens, the replication slot stays, unless the job
 //! is asked to stop and to drop it. Its past is released only when the job itself is deleted.
 
 mod drift;
@@ -31,10 +31,10 @@ use crate::{
     fault::Fault,
     postgres::{self, DropObjects},
     progress::Progress,
-    starrocks::Takeover,
+    starrocks::Fencing,
 };
 
-/// Requests wait for the desk, which answers most of them at once.
+/// Requests wait for the supervisor, which answers most of them at once.
 const REQUESTS: usize = 16;
 
 /// To say in StarRocks that the job is deleted.
@@ -91,8 +91,8 @@ async fn remove(progress: Arc<Progress>, config: JobConfig, removal: Removal) ->
 /// What fills the source's disk is gone in any case. When this fails, a job of this name says what to do.
 async fn release(progress: Arc<Progress>, config: JobConfig) {
     let JobConfig { job, source, sink, .. } = config;
-    let takeover = Takeover::new(sink, job, None, progress);
-    match timeout(RELEASE_LIMIT, takeover.release(&source.slot)).await {
+    let fencing = Fencing::new(sink, job, None, progress);
+    match timeout(RELEASE_LIMIT, fencing.release(&source.slot)).await {
         Ok(Ok(())) => {}
         Ok(Err(fault)) => warn!(slot = %source.slot, error = %fault, "the job's past stays in StarRocks"),
         Err(_) => warn!(slot = %source.slot, "the job's past stays in StarRocks, which did not answer"),
@@ -102,8 +102,8 @@ async fn release(progress: Arc<Progress>, config: JobConfig) {
 /// What a person deletes to begin anew; none when StarRocks does not say in time.
 async fn claims(progress: &Arc<Progress>, config: &JobConfig) -> Vec<String> {
     let JobConfig { job, source, sink, .. } = config.clone();
-    let takeover = Takeover::new(sink, job, None, Arc::clone(progress));
-    let claims = timeout(RELEASE_LIMIT, takeover.claims(&source.slot)).await;
+    let fencing = Fencing::new(sink, job, None, Arc::clone(progress));
+    let claims = timeout(RELEASE_LIMIT, fencing.claims(&source.slot)).await;
     claims.ok().and_then(Result::ok).unwrap_or_default()
 }
 

@@ -10,10 +10,10 @@ use crate::{
     config::{BatchConfig, Consistency, JobConfig},
     fault::{Fault, Part},
     postgres::{self, Intake, Prepared, Setup},
-    prior_run::Past,
+    prior_run::PriorRun,
     progress::{Progress, Stage},
-    schema_history::{History, Noted},
-    starrocks::{self, Claimant, Histories, SlotIdentity, Takeover, Targets},
+    schema_history::{Noted, SchemaHistory},
+    starrocks::{self, Claimant, Fencing, SchemaHistories, SlotIdentity, Targets},
     table::TableName,
 };
 
@@ -24,11 +24,11 @@ pub(super) async fn run(
     batch: &watch::Receiver<BatchConfig>,
     selected: &watch::Receiver<Vec<TableName>>,
     progress: &Arc<Progress>,
-    takeover: &mut Takeover,
+    fencing: &mut Fencing,
     resume: &mut Resume,
 ) -> Result<Outcome, InTheWay> {
     progress.set_stage(Stage::Setup);
-    let (prepared, targets, noted) = prepare(config, progress, takeover).await?;
+    let (prepared, targets, noted) = prepare(config, progress, fencing).await?;
     progress.clear_all();
     for fault in &prepared.refused {
         progress.raise(fault.clone());
@@ -46,7 +46,7 @@ pub(super) async fn run(
     let mut config = config.clone();
     config.source.claims = vec![key_of(prepared.system_identifier, &config.source.slot)];
     let is_whole = tokio::select! {
-        ended = stream(&config, (prepared, targets), closing, batch.clone(), progress, takeover, resume) => ended?,
+        ended = stream(&config, (prepared, targets), closing, batch.clone(), progress, fencing, resume) => ended?,
         () = relay.run(intake, another) => false,
     };
     Ok(if again.load(Relaxed) { Outcome::Again } else { Outcome::Drained { is_whole } })
@@ -90,21 +90,21 @@ impl From<Fault> for InTheWay {
 async fn prepare(
     config: &JobConfig,
     progress: &Progress,
-    takeover: &Takeover,
+    fencing: &Fencing,
 ) -> Result<(Prepared, Targets, Noted), InTheWay> {
     let mut source = config.source.clone();
     // Before the slot is touched: a slot that is missing is made only for a job without a past.
-    let past = takeover.past(&source.slot).await?;
-    source.claims = past.iter().map(|past| key_of(past.system, &source.slot)).collect();
+    let prior_runs = fencing.prior_runs(&source.slot).await?;
+    source.claims = prior_runs.iter().map(|prior_runs| key_of(prior_runs.system, &source.slot)).collect();
     // Without a past the histories are those of an earlier job of this name: they say nothing of this one.
-    let begins = past.is_empty();
+    let begins = prior_runs.is_empty();
     let mut kept =
-        if begins { Histories::new() } else { starrocks::known(&config.sink, &config.job).await? };
+        if begins { SchemaHistories::new() } else { starrocks::known(&config.sink, &config.job).await? };
     // What a job of the same name keeps that reads another slot is not this job's.
-    kept.retain(|_, history| is_of(history, &past, &source.slot));
+    kept.retain(|_, history| is_of(history, &prior_runs, &source.slot));
     let noted = noted(&config.source.tables, &kept);
     let before = noted.clone();
-    let setup = off_the_runtime(move || postgres::prepare_noted(&source, &past, &before)).await?;
+    let setup = off_the_runtime(move || postgres::prepare_noted(&source, &prior_runs, &before)).await?;
     progress.clear(&Part::Source);
     let (prepared, exclusive) = match setup {
         Setup::Ready(prepared, exclusive) => (*prepared, exclusive),
@@ -145,9 +145,12 @@ fn claimant(config: &JobConfig, prepared: &Prepared) -> Claimant {
 }
 
 /// Whether a history is of one of these pasts of the slot, as far as it tells.
-fn is_of(history: &History, past: &[Past], slot: &str) -> bool {
-    let own = |past: &Past| key_of(past.system, slot);
-    history.owner.as_ref().is_none_or(|owner| past.iter().any(|past| own(past) == owner.slot))
+fn is_of(history: &SchemaHistory, prior_runs: &[PriorRun], slot: &str) -> bool {
+    let own = |prior_runs: &PriorRun| key_of(prior_runs.system, slot);
+    history
+        .owner
+        .as_ref()
+        .is_none_or(|owner| prior_runs.iter().any(|prior_runs| own(prior_runs) == owner.slot))
 }
 
 /// The key of the claim of a server's slot.
@@ -156,7 +159,7 @@ fn key_of(system_identifier: u64, slot: &str) -> String {
 }
 
 /// What is kept of the selected tables.
-fn noted(tables: &[TableName], kept: &Histories) -> Noted {
+fn noted(tables: &[TableName], kept: &SchemaHistories) -> Noted {
     let history = |name: &TableName| {
         let history = kept.get(&name.target())?;
         Some((name.clone(), history.source.clone()))

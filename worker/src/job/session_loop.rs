@@ -15,7 +15,7 @@ use crate::{
     fault::{Fault, Part},
     postgres::{Intake, slot::health},
     progress::Progress,
-    starrocks::Takeover,
+    starrocks::Fencing,
     table::TableName,
 };
 
@@ -33,12 +33,12 @@ pub(super) async fn run(
     progress: Arc<Progress>,
 ) -> bool {
     let JobConfig { sink, job, state_directory, .. } = config.clone();
-    let mut takeover = Takeover::new(sink, job, state_directory, Arc::clone(&progress));
+    let mut fencing = Fencing::new(sink, job, state_directory, Arc::clone(&progress));
     let is_whole = tokio::select! {
-        is_whole = until_closed(&config, &mut intake, &batch, tables, &progress, &mut takeover) => is_whole,
+        is_whole = until_closed(&config, &mut intake, &batch, tables, &progress, &mut fencing) => is_whole,
         () = look_at_the_slot(&config, &progress) => false,
     };
-    takeover.end().await;
+    fencing.end().await;
     is_whole
 }
 
@@ -62,14 +62,14 @@ async fn until_closed(
     batch: &watch::Receiver<BatchConfig>,
     mut tables: watch::Receiver<Vec<TableName>>,
     progress: &Arc<Progress>,
-    takeover: &mut Takeover,
+    fencing: &mut Fencing,
 ) -> bool {
     let mut pause = FIRST_PAUSE;
     let mut config = config.clone();
     let mut resume = Resume::default();
     while *intake.borrow() != Intake::Closed {
         config.source.tables.clone_from(&tables.borrow_and_update());
-        match session::run(&config, intake.clone(), batch, &tables, progress, takeover, &mut resume).await {
+        match session::run(&config, intake.clone(), batch, &tables, progress, fencing, &mut resume).await {
             Ok(Outcome::Drained { is_whole }) => return is_whole,
             Ok(Outcome::Again) => continue,
             Err(InTheWay::Part(fault)) => report(progress, fault),

@@ -19,14 +19,14 @@ use super::{
     resume::Resume,
 };
 use crate::{
-    change::{Aim, Passing, Room, channel},
+    change::{Aim, ReceivedBlock, Room, channel},
     config::{BatchConfig, Consistency, JobConfig},
     fault::Fault,
-    pipeline::{Outset, Pipeline, Settings, Together},
+    pipeline::{Inputs, Pipeline, Settings, TransactionPipeline},
     postgres::{Intake, Prepared, Reader, ReaderEnds, Router, Visibility},
     progress::{Progress, Stage},
-    slot_lease::{Hold, Lease},
-    starrocks::{SlotIdentity, Takeover, Targets, Tenure, Won},
+    slot_lease::{SlotHold, SlotLease},
+    starrocks::{Fencing, LoadGrant, SlotIdentity, Targets, Tenure},
     table::{Table, TableId},
 };
 
@@ -46,7 +46,7 @@ pub(super) async fn stream(
     intake: watch::Receiver<Intake>,
     batch: watch::Receiver<BatchConfig>,
     progress: &Arc<Progress>,
-    takeover: &mut Takeover,
+    fencing: &mut Fencing,
     resume: &mut Resume,
 ) -> Result<bool, Fault> {
     let Prepared { tables, holds_wal, confirmed: start, system_identifier, visibility, .. } = prepared;
@@ -55,27 +55,27 @@ pub(super) async fn stream(
     let blocks = blocks.with_room_behind(Room { buffer, memory: config.memory });
     let (durable, made_durable) = watch::channel(start);
     let (noted, confirmable) = watch::channel(start);
-    let (hold, held) = watch::channel(Hold::Sought);
+    let (hold, held) = watch::channel(SlotHold::Sought);
     let ends = ReaderEnds { blocks, durable: confirmable, intake: intake.clone(), hold };
     let router = router(&tables, &targets, visibility);
     let reader = Reader::new(config.source.clone(), router, start, ends, Arc::clone(progress));
     let slot = SlotIdentity { system_identifier, slot: config.source.slot.clone() };
     let deletes = config.sink.deletes;
     let settings = Settings { batch, buffer, deletes, holds_wal };
-    let outset = Outset { settings, tables: &tables, start, durable, progress: Arc::clone(progress) };
+    let outset = Inputs { settings, tables: &tables, start, durable, progress: Arc::clone(progress) };
     let mut halted = std::mem::take(&mut targets.halted);
     let unfinished = std::mem::take(&mut targets.unfinished);
-    let (lease, right) = Lease::new();
+    let (lease, permit) = SlotLease::new();
     let keeper = Keeper::new(lease, Arc::clone(progress));
-    takeover.load_by(right);
+    fencing.load_by(permit);
     let loading = async {
-        let won = tokio::select! {
-            won = right_to_load(takeover, slot, start, held.clone(), &keeper) => won,
+        let grant = tokio::select! {
+            grant = right_to_load(fencing, slot, start, held.clone(), &keeper) => grant,
             () = closed(intake) => None,
         };
         // Otherwise nothing was loaded, and nothing is left to do.
-        let Some((won, won_in)) = won else { return Ok(true) };
-        let shared = won.keep_all(&targets, &tables).await?;
+        let Some((grant, won_in)) = grant else { return Ok(true) };
+        let shared = grant.keep_all(&targets, &tables).await?;
         match shared.first() {
             // A transaction cannot be followed without one of its tables.
             Some((_, fault)) if config.sink.consistency == Consistency::Transaction => {
@@ -84,14 +84,21 @@ pub(super) async fn stream(
             _ => halted.extend(shared),
         }
         progress.set_stage(Stage::Cdc);
-        let tenure = takeover.tenure();
+        let tenure = fencing.tenure();
         tables.iter().filter(|table| targets.is_new(table.id)).for_each(|table| resume.forget(&table.name));
-        let pipeline =
-            load(config.sink.consistency, outset, NotYet { halted, unfinished }, won, taken, resume, tenure);
-        let noting = note(takeover, made_durable, noted, held, &keeper, won_in);
+        let pipeline = load(
+            config.sink.consistency,
+            outset,
+            NotYet { halted, unfinished },
+            grant,
+            taken,
+            resume,
+            tenure,
+        );
+        let noting = note(fencing, made_durable, noted, held, &keeper, won_in);
         let (is_whole, ()) = tokio::try_join!(pipeline, noting)?;
         if is_whole {
-            takeover.drained();
+            fencing.drained();
         }
         Ok(is_whole)
     };
@@ -122,16 +129,16 @@ struct NotYet {
 /// Runs the pipeline that the job asks for, until the blocks end; says whether everything in them is durable then.
 async fn load(
     consistency: Consistency,
-    outset: Outset<'_>,
+    outset: Inputs<'_>,
     NotYet { halted, unfinished }: NotYet,
-    won: Won,
-    blocks: mpsc::Receiver<Passing>,
+    grant: LoadGrant,
+    blocks: mpsc::Receiver<ReceivedBlock>,
     resume: &mut Resume,
     tenure: Tenure,
 ) -> Result<bool, Fault> {
     match consistency {
         Consistency::Row => {
-            let load = Arc::new(won.loader());
+            let load = Arc::new(grant.loader());
             let pipeline = Pipeline::new(outset, load).telling(resume.read_again());
             let pipeline = pipeline.resuming(&resume.take(tenure)).halting(halted).awaiting(unfinished);
             let (positions, is_whole) = pipeline.run(blocks).await;
@@ -139,9 +146,12 @@ async fn load(
             Ok(is_whole)
         }
         Consistency::Transaction => {
-            let (reached, load) = (won.reached, Arc::new(won.together(outset.settings.buffer)));
+            let (reached, load) = (grant.reached, Arc::new(grant.together(outset.settings.buffer)));
             // Of a transaction that was cut, nothing is loaded.
-            Together::new(Outset { start: reached, ..outset }, load).run(blocks).await.map(|()| true)
+            TransactionPipeline::new(Inputs { start: reached, ..outset }, load)
+                .run(blocks)
+                .await
+                .map(|()| true)
         }
     }
 }
@@ -167,6 +177,6 @@ async fn both(
 }
 
 async fn closed(mut intake: watch::Receiver<Intake>) {
-    // A desk that is gone has closed it.
+    // A supervisor that is gone has closed it.
     let _ = intake.wait_for(|intake| *intake == Intake::Closed).await;
 }

@@ -21,7 +21,7 @@ use crate::{
     table::TableName,
 };
 
-/// How often the desk shows that it is alive.
+/// How often the supervisor shows that it is alive.
 const PULSE: Duration = Duration::from_secs(5);
 
 /// Serves until a signal ends the job. A job that was stopped by request stays to answer for it: its
@@ -32,27 +32,27 @@ pub(super) async fn run(
     mut requests: mpsc::Receiver<Request>,
 ) -> anyhow::Result<()> {
     let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
-    let mut desk = Desk::open(config, progress);
+    let mut supervisor = Supervisor::open(config, progress);
     let mut pulse = interval(PULSE);
     loop {
-        desk.progress.beat();
+        supervisor.progress.beat();
         tokio::select! {
             _ = pulse.tick() => {}
             () = either(&mut terminate, &mut interrupt) => break,
-            Some(request) = requests.recv() => desk.serve(request),
-            Some(ended) = desk.engine.join_next() => {
-                desk.end = End::of(ended.unwrap_or(false));
-                desk.stopped().await;
+            Some(request) = requests.recv() => supervisor.serve(request),
+            Some(ended) = supervisor.session_loop.join_next() => {
+                supervisor.end = End::of(ended.unwrap_or(false));
+                supervisor.stopped().await;
             }
-            () = sleep_until(desk.deadline) => desk.give_up().await,
+            () = sleep_until(supervisor.deadline) => supervisor.give_up().await,
         }
     }
     info!("asked to end; loading what is held");
-    desk.leave().await;
+    supervisor.leave().await;
     Ok(())
 }
 
-/// How the engine ended.
+/// How the session loop ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum End {
     /// Everything received is durable and confirmed.
@@ -69,20 +69,20 @@ impl End {
     }
 }
 
-struct Desk {
+struct Supervisor {
     config: JobConfig,
     progress: Arc<Progress>,
     intake: watch::Sender<Intake>,
     batch: watch::Sender<BatchConfig>,
     tables: watch::Sender<Vec<TableName>>,
-    engine: JoinSet<bool>,
+    session_loop: JoinSet<bool>,
     /// When a drain is given up; far away while none is under way.
     deadline: Instant,
     end: End,
     waiting: Vec<(Option<Removal>, oneshot::Sender<Answer>)>,
 }
 
-impl Desk {
+impl Supervisor {
     fn open(config: JobConfig, progress: Arc<Progress>) -> Self {
         let first = if config.paused { Intake::Paused } else { Intake::Open };
         progress.set_state(if config.paused { State::Paused } else { State::Running });
@@ -90,11 +90,11 @@ impl Desk {
         let (batch, sizes) = watch::channel(config.batch);
         let (tables, selected) = watch::channel(config.source.tables.clone());
         show(config.batch, &progress);
-        let mut engine = JoinSet::new();
-        engine.spawn(session_loop::run(config.clone(), taken, sizes, selected, Arc::clone(&progress)));
+        let mut session_loop = JoinSet::new();
+        session_loop.spawn(session_loop::run(config.clone(), taken, sizes, selected, Arc::clone(&progress)));
         let deadline = far_away();
         let (end, waiting) = (End::Whole, Vec::new());
-        Self { config, progress, intake, batch, tables, engine, deadline, end, waiting }
+        Self { config, progress, intake, batch, tables, session_loop, deadline, end, waiting }
     }
 
     fn serve(&mut self, request: Request) {
@@ -122,7 +122,7 @@ impl Desk {
         reply(answer, true, format!("the job is {to}"));
     }
 
-    /// The engine takes up what is new at once, in whatever state it is.
+    /// The session loop takes up what is new at once, in whatever state it is.
     fn reload(
         &mut self,
         change: BatchChange,
@@ -169,12 +169,12 @@ impl Desk {
         if self.intake.send_replace(Intake::Closed) != Intake::Closed {
             self.progress.set_state(State::Draining);
             self.deadline = Instant::now() + self.config.drain_timeout;
-        } else if self.engine.is_empty() {
+        } else if self.session_loop.is_empty() {
             self.deadline = Instant::now();
         }
     }
 
-    /// The engine has ended: nothing is held any more, or the drain was given up.
+    /// The session loop has ended: nothing is held any more, or the drain was given up.
     async fn stopped(&mut self) {
         self.deadline = far_away();
         self.progress.set_streaming(false);
@@ -220,10 +220,10 @@ impl Desk {
 
     /// The drain took too long: nothing is lost, PostgreSQL keeps what was not confirmed.
     async fn give_up(&mut self) {
-        if !self.engine.is_empty() {
+        if !self.session_loop.is_empty() {
             warn!(elapsed = ?self.config.drain_timeout, "the drain took too long and was given up");
             self.end = End::GivenUp;
-            self.engine.shutdown().await;
+            self.session_loop.shutdown().await;
         }
         self.stopped().await;
     }
@@ -231,11 +231,11 @@ impl Desk {
     async fn leave(mut self) {
         self.begin_drain();
         tokio::select! {
-            Some(ended) = self.engine.join_next() => self.end = End::of(ended.unwrap_or(false)),
-            () = sleep_until(self.deadline), if !self.engine.is_empty() => {}
+            Some(ended) = self.session_loop.join_next() => self.end = End::of(ended.unwrap_or(false)),
+            () = sleep_until(self.deadline), if !self.session_loop.is_empty() => {}
             else => {}
         }
-        if !self.engine.is_empty() {
+        if !self.session_loop.is_empty() {
             self.end = End::GivenUp;
             warn!("ended before everything held was loaded; it is read again at the next start");
         }

@@ -9,7 +9,7 @@ use crate::{config::BatchConfig, lsn::Lsn, progress::Progress, table::Table};
 
 /// Everything but the sink.
 #[derive(Debug)]
-pub struct Outset<'a> {
+pub struct Inputs<'a> {
     pub settings: Settings,
     /// In the order of their ids.
     pub tables: &'a [Table],

@@ -7,9 +7,9 @@ use tokio::task::{AbortHandle, Id, JoinSet};
 use super::{
     Load,
     batch::Batch,
-    departure::Departure,
-    lane::{Barrier, Cargo, Flight},
+    lane::{Barrier, LoadTask, Work},
     ledger::Ticket,
+    load_timer::LoadTimer,
 };
 use crate::{
     fault::Fault,
@@ -18,16 +18,16 @@ use crate::{
 };
 
 #[derive(Debug)]
-pub(super) struct Landed {
+pub(super) struct Completed {
     pub(super) table: TableId,
     pub(super) ticket: Ticket,
     pub(super) result: Result<(), Fault>,
 }
 
-/// How a flight has ended.
+/// How a task has ended.
 #[derive(Debug)]
 pub(super) enum Ended {
-    Landed(Landed),
+    Completed(Completed),
     /// Its task panicked: what became of the load is not known.
     Broken(TableId),
     /// Given up on request, with the same uncertainty.
@@ -36,21 +36,21 @@ pub(super) enum Ended {
 
 /// Everything that is under way, at most one flight of a table.
 #[derive(Debug, Default)]
-pub(super) struct Flights {
-    tasks: JoinSet<Landed>,
+pub(super) struct LoadTasks {
+    tasks: JoinSet<Completed>,
     tables: HashMap<TableId, AbortHandle>,
 }
 
-impl Flights {
-    pub(super) fn begin(&mut self, table: TableId, flight: impl Future<Output = Landed> + Send + 'static) {
-        let task = self.tasks.spawn(flight);
+impl LoadTasks {
+    pub(super) fn begin(&mut self, table: TableId, task: impl Future<Output = Completed> + Send + 'static) {
+        let task = self.tasks.spawn(task);
         self.tables.insert(table, task);
     }
 
     /// The next that ends; none when nothing is under way. Cancel-safe.
     pub(super) async fn next(&mut self) -> Option<Ended> {
         let (task, ended) = match self.tasks.join_next_with_id().await? {
-            Ok((task, landed)) => (task, Ended::Landed(landed)),
+            Ok((task, completed)) => (task, Ended::Completed(completed)),
             Err(cause) => {
                 let table = self.table_of(cause.id());
                 let ended = if cause.is_cancelled() { Ended::GivenUp } else { Ended::Broken };
@@ -75,22 +75,22 @@ impl Flights {
     }
 }
 
-pub(super) async fn fly<L: Load>(
+pub(super) async fn run_task<L: Load>(
     table: Arc<Table>,
-    flight: Flight,
+    task: LoadTask,
     load: Arc<L>,
     progress: Arc<Progress>,
-) -> Landed {
-    let Flight { cargo, ticket } = flight;
-    let result = match cargo {
-        Cargo::Batches { batches, changes, oldest_commit } => {
-            let departure = || Departure::now(oldest_commit);
-            load_all(&table, batches, changes, departure, &*load, &progress).await
+) -> Completed {
+    let LoadTask { work, ticket } = task;
+    let result = match work {
+        Work::Batches { batches, changes, oldest_commit } => {
+            let timer = || LoadTimer::now(oldest_commit);
+            load_all(&table, batches, changes, timer, &*load, &progress).await
         }
-        Cargo::Barrier(Barrier::Truncate) => load.truncate(&table).await,
-        Cargo::Barrier(Barrier::Reshape(aim)) => load.reshape(&aim).await,
+        Work::Barrier(Barrier::Truncate) => load.truncate(&table).await,
+        Work::Barrier(Barrier::Reshape(aim)) => load.reshape(&aim).await,
     };
-    Landed { table: table.id, ticket, result }
+    Completed { table: table.id, ticket, result }
 }
 
 /// Loads the batches of one gathering, one after the other. The first settles all of its changes.
@@ -98,14 +98,14 @@ async fn load_all<L: Load>(
     table: &Table,
     batches: Vec<Batch>,
     mut changes: u64,
-    departure: impl Fn() -> Departure,
+    timer: impl Fn() -> LoadTimer,
     load: &L,
     progress: &Progress,
 ) -> Result<(), Fault> {
     for batch in batches {
-        let departure = departure();
+        let timer = timer();
         let loaded = load.load(&batch).await?;
-        departure.arrived(&table.name, std::mem::take(&mut changes), loaded, progress);
+        timer.completed(&table.name, std::mem::take(&mut changes), loaded, progress);
     }
     Ok(())
 }

@@ -4,13 +4,13 @@
 //! durable position.
 
 pub mod batch;
-mod departure;
 mod fault;
 mod inputs;
 mod lane;
 mod ledger;
 mod limits;
 mod load_task;
+mod load_timer;
 mod positions;
 mod publish;
 mod run;
@@ -22,8 +22,8 @@ pub use positions::TablePositions;
 pub use run::Pipeline;
 
 pub use self::{
-    inputs::{Outset, Settings},
-    transaction::Together,
+    inputs::{Inputs, Settings},
+    transaction::TransactionPipeline,
 };
 use crate::{change::Aim, fault::Fault, lsn::Lsn, table::Table};
 
@@ -59,7 +59,7 @@ pub struct Part {
 }
 
 /// Brings the rows of all tables into the sink in one step: readers see everything of it, or nothing.
-pub trait LoadTogether: Send + Sync + 'static {
+pub trait LoadTransaction: Send + Sync + 'static {
     /// Resolves when the part is taken, and with the last one when all of its step is durable, however long that
     /// takes. Gives what was loaded of each batch. With a fault, everything since the last step has to come again.
     fn load(&self, part: &Part) -> impl Future<Output = Result<Vec<Loaded>, Fault>> + Send;

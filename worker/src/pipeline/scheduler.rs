@@ -17,7 +17,7 @@ pub(super) const STUCK_AFTER: Duration = Duration::from_secs(30);
 /// A sink that has taken nothing meanwhile may be down altogether, and come back.
 const OUTAGE: Duration = Duration::from_secs(300);
 
-/// The flights of all lanes at one moment.
+/// The tasks of all lanes at one moment.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Traffic {
     young: usize,

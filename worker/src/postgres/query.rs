@@ -11,12 +11,12 @@ use crate::{config::SourceConfig, fault::Fault};
 
 /// A session for small questions. Blocks.
 #[derive(Debug)]
-pub(crate) struct Reading {
+pub(crate) struct ReadOnlySession {
     connection: Connection,
     config: SourceConfig,
 }
 
-impl Reading {
+impl ReadOnlySession {
     pub(crate) fn open(config: &SourceConfig) -> Result<Self, Fault> {
         let connection = open(config).map_err(|error| error.fault(config))?;
         Ok(Self { connection, config: config.clone() })

@@ -16,7 +16,7 @@ pub enum Owner {
     /// The job: its sessions, its reader, and its tables that stand still.
     Job,
     /// Who keeps the right to load.
-    Lease,
+    SlotLease,
     /// A load of the table, while it is tried.
     Load(TableName),
 }

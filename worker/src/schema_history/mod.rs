@@ -26,9 +26,9 @@ use crate::{
 
 /// What is known of one table.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct History {
+pub struct SchemaHistory {
     /// Columns that the target has from the source, those too that the source has dropped since.
-    pub target: Vec<Held>,
+    pub target: Vec<TargetColumn>,
     /// Shapes of the source, the oldest first; rows before the second are of the first.
     pub shapes: Vec<Shape>,
     /// Which relation of the source it is, and how it is published. None: not known yet.
@@ -70,7 +70,7 @@ pub struct Shape {
 
 /// A column of the target: its number at the source, its name, and the type that was made for it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Held(pub i32, pub String, pub String);
+pub struct TargetColumn(pub i32, pub String, pub String);
 
 /// A column that has gone, and of which nothing is known but its name.
 pub const GONE: i32 = 0;
@@ -82,15 +82,15 @@ pub struct Known(pub i32, pub String);
 /// Shapes that are remembered: a restart goes back over few.
 const MOST_SHAPES: usize = 8;
 
-impl History {
+impl SchemaHistory {
     /// Of a table of which nothing was seen, and whose target has these columns.
-    pub fn beginning(table: &Table, target: Vec<Held>) -> Self {
+    pub fn beginning(table: &Table, target: Vec<TargetColumn>) -> Self {
         let shapes = vec![Shape { since: Lsn(0), columns: known(table) }];
         Self { target, shapes, look: Some(Look::at(table)), ..Self::default() }
     }
 }
 
-impl History {
+impl SchemaHistory {
     /// As a job begins with it that has no past: its columns are those of the target, and everything else is of an
     /// earlier job of this name.
     #[must_use]
@@ -107,7 +107,7 @@ impl History {
     /// As it goes on with these columns in the target. A person may have taken away a column whose name another has at
     /// the source now: what the old one held is of no use any more.
     #[must_use]
-    pub fn with_target(&self, target: Vec<Held>) -> Self {
+    pub fn with_target(&self, target: Vec<TargetColumn>) -> Self {
         let is_replaced = |Known(number, name): &Known| {
             target.iter().any(|held| held.1 == *name && held.0 != *number)
                 && !target.iter().any(|held| held.0 == *number)
@@ -119,7 +119,7 @@ impl History {
     }
 }
 
-impl History {
+impl SchemaHistory {
     /// The same, of a table that the catalogue shows like this.
     #[must_use]
     pub fn looked_at(self, table: &Table) -> Self {
@@ -210,9 +210,9 @@ mod tests {
 
     #[test]
     fn a_column_that_a_person_took_away_makes_room_for_another_of_its_name() {
-        let held = |number, name: &str| Held(number, name.to_owned(), "INT".to_owned());
+        let held = |number, name: &str| TargetColumn(number, name.to_owned(), "INT".to_owned());
         let target = vec![held(1, "id"), held(2, "b")];
-        let history = History { target, shapes: shapes(), ..History::default() };
+        let history = SchemaHistory { target, shapes: shapes(), ..SchemaHistory::default() };
         let next = history.with_target(vec![held(1, "id"), held(4, "b")]);
         assert_eq!(next.shapes[2].columns, columns(&[(1, "id"), (GONE, "b")]));
         assert_eq!(next.shapes[1].columns, columns(&[(1, "id"), (2, "a")]));
@@ -222,21 +222,21 @@ mod tests {
 
     #[test]
     fn a_history_is_read_as_it_was_written() {
-        let target = vec![Held(7, "Größe \"x\"".to_owned(), "INT".to_owned())];
+        let target = vec![TargetColumn(7, "Größe \"x\"".to_owned(), "INT".to_owned())];
         let (left, look) =
             (Some(Lsn(10)), Some(Look { written: [(2, Default::default())].into(), ..Look::default() }));
-        let history = History { target, shapes: shapes(), left, look, ..History::default() };
+        let history = SchemaHistory { target, shapes: shapes(), left, look, ..SchemaHistory::default() };
         let text = serde_json::to_string(&history).unwrap();
-        assert_eq!(serde_json::from_str::<History>(&text).unwrap(), history);
+        assert_eq!(serde_json::from_str::<SchemaHistory>(&text).unwrap(), history);
         assert!(text.contains("\"0/A\""), "{text}");
     }
     #[test]
     fn what_another_version_wrote_is_read_and_what_it_alone_knows_is_kept() {
-        let old: History = serde_json::from_str(r#"{"target":[],"shapes":[]}"#).unwrap();
-        assert_eq!(old, History::default());
+        let old: SchemaHistory = serde_json::from_str(r#"{"target":[],"shapes":[]}"#).unwrap();
+        assert_eq!(old, SchemaHistory::default());
         let newer = r#"{"target":[],"shapes":[{"since":"0/A","columns":[[1,"id"]],"more":1}],
                         "source":"of another form","whole":true,"colour":{"red":[1]}}"#;
-        let read: History = serde_json::from_str(newer).unwrap();
+        let read: SchemaHistory = serde_json::from_str(newer).unwrap();
         assert_eq!((read.source.as_ref(), read.whole, read.shapes.len()), (None, Some(true), 1));
         let written = serde_json::to_value(&read).unwrap();
         assert_eq!(written["colour"], serde_json::json!({"red": [1]}));

@@ -13,7 +13,7 @@ use super::{
         frontend::{Answer, Frontend, redirect},
     },
     load::{
-        answer::{Verdict, judge},
+        answer::{LoadOutcome, judge},
         label_state::{Said, read_state},
     },
     schema,
@@ -22,7 +22,7 @@ use super::{
 };
 use crate::{
     config::{Deletes, SinkConfig},
-    schema_history::Held,
+    schema_history::TargetColumn,
     table::Table,
 };
 
@@ -67,10 +67,10 @@ async fn read(connection: &mut Connection) -> Result<(Head, Vec<u8>), WireError>
 pub fn answer(status: u16, body: Vec<u8>, table: &Table, sent: u64) -> Taken {
     let known = matches!(read_state(status, &body), Ok(Said::Committed | Said::Visible));
     let verdict = judge(&Answer { status, body }, table, sent);
-    if let Verdict::Again(trouble) | Verdict::Unclear(trouble) = &verdict {
-        trouble.fault(table);
+    if let LoadOutcome::Again(retryable) | LoadOutcome::Unclear(retryable) = &verdict {
+        retryable.fault(table);
     }
-    Taken { committed: verdict == Verdict::Committed, known }
+    Taken { committed: verdict == LoadOutcome::Committed, known }
 }
 
 /// What an answer means to a step of all tables.
@@ -89,11 +89,11 @@ pub fn catalogue(table: &Table, create: &str, rows: Rows, notes: &Path) {
         // A history that cannot be read is a fault.
         let _history = schema_histories::entry(row).is_ok();
         let (key, claim) = Claim::read(row);
-        claim.past(&key, "s", Some(notes));
+        claim.prior_run(&key, "s", Some(notes));
     }
     let held = |row: &Vec<Option<String>>| {
         let text = |place: usize| row.get(place).cloned().flatten();
-        Some(Held(text(2)?.parse().ok()?, text(0)?, text(1)?))
+        Some(TargetColumn(text(2)?.parse().ok()?, text(0)?, text(1)?))
     };
     let held: Vec<_> = rows.iter().filter_map(held).collect();
     // A refusal is as good as a statement here.

@@ -30,16 +30,16 @@ mod transaction;
 pub use self::{
     bookkeeping::{
         owners::Claimant,
-        schema_histories::{Histories, known},
+        schema_histories::{SchemaHistories, known},
     },
     fencing::{
         claim::SlotIdentity,
-        takeover::{Position, Takeover, Tenure},
-        won::Won,
+        grant::LoadGrant,
+        takeover::{Fencing, Position, Tenure},
     },
     load::loader::Loader,
-    schema::{Shown, Targets, Verdict, look, prepare, show},
-    transaction::TogetherLoader,
+    schema::{Shown, TargetCheck, Targets, look, prepare, show},
+    transaction::TransactionLoader,
 };
 
 /// What the names begin with of fields that are in a row and not in the table.

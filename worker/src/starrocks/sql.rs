@@ -14,7 +14,7 @@ use crate::{
     config::SinkConfig,
     fault::{Fault, Part},
     mysql::{guarded, options},
-    slot_lease::Right,
+    slot_lease::LoadPermit,
 };
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
@@ -152,7 +152,7 @@ pub(super) struct Session {
     connection: Conn,
     at: String,
     /// Without it every statement is run.
-    right: Option<Right>,
+    right: Option<LoadPermit>,
 }
 
 fn changes(statement: &str) -> bool {
@@ -173,7 +173,7 @@ impl Session {
     }
 
     /// Changes nothing without the right to load: much time may pass between two statements.
-    pub(super) fn under(self, right: Option<&Right>) -> Self {
+    pub(super) fn under(self, right: Option<&LoadPermit>) -> Self {
         Self { right: right.cloned(), ..self }
     }
 
@@ -229,7 +229,7 @@ mod tests {
     use super::*;
     use crate::{
         mysql::double,
-        slot_lease::{Lease, Moment},
+        slot_lease::{Moment, SlotLease},
     };
 
     #[tokio::test]
@@ -244,7 +244,7 @@ mod tests {
     #[tokio::test]
     async fn rule_10_nothing_is_changed_when_the_lease_has_ended_meanwhile() {
         let (listener, config) = double::server().await;
-        let (lease, right) = Lease::new();
+        let (lease, right) = SlotLease::new();
         lease.renew(Moment::now());
         let (session, _client) = tokio::join!(Session::open(&config), double::talk(listener, &[]));
         let mut session = session.unwrap().under(Some(&right));

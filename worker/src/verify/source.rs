@@ -15,7 +15,7 @@ use crate::{
     config::SourceConfig,
     fault::Fault,
     postgres::{
-        query::{self, Reading},
+        query::{self, ReadOnlySession},
         sql,
     },
     table::TableName,
@@ -29,7 +29,7 @@ const KEYS: usize = 100;
 
 /// The table as the publication shows it; none when there is no such table.
 pub(super) fn describe(config: &SourceConfig, name: &TableName) -> Result<Option<SourceTable>, Fault> {
-    let mut reading = Reading::open(config)?;
+    let mut reading = ReadOnlySession::open(config)?;
     let regclass = format!("pg_catalog.to_regclass({})", sql::literal(&sql::table(name)));
     let found = reading.rows(&format!(
         "SELECT relkind, pg_catalog.current_setting('server_version_num') \
@@ -92,7 +92,7 @@ type Published = (Option<Vec<String>>, Option<String>);
 
 /// The columns and the filter that the publication has for a table, where the server knows of such.
 fn published(
-    reading: &mut Reading,
+    reading: &mut ReadOnlySession,
     config: &SourceConfig,
     name: &TableName,
     version: u32,
@@ -121,7 +121,7 @@ pub(super) fn stream(config: &SourceConfig, plan: &Plan, rows: &mpsc::Sender<Chu
 
 fn try_stream(config: &SourceConfig, plan: &Plan, rows: &mpsc::Sender<Chunk>) -> Result<(), Fault> {
     let (mut chunk, mut unreadable) = (Vec::with_capacity(CHUNK), false);
-    Reading::open(config)?.each_row(&plan.source_scan(), |row| {
+    ReadOnlySession::open(config)?.each_row(&plan.source_scan(), |row| {
         match read(plan, &row) {
             Some(row) => chunk.push(row),
             None => unreadable = true,
@@ -142,7 +142,7 @@ pub(super) fn look(config: &SourceConfig, plan: &Plan, keys: &[Key]) -> Result<V
     for keys in keys.chunks(KEYS) {
         let question = plan.source_look(&keys.iter().collect::<Vec<_>>());
         // One by one: a row may be larger than a small answer, and a hundred of them larger than memory.
-        Reading::open(config)?.each_row(&question, |row| {
+        ReadOnlySession::open(config)?.each_row(&question, |row| {
             found.extend(read(plan, &row));
             ControlFlow::Continue(())
         })?;

@@ -6,7 +6,7 @@ use worker::{
     fault::Course,
     lsn::Lsn,
     postgres::{Intake, prepare},
-    prior_run::{End, Past},
+    prior_run::{End, PriorRun},
     progress::SlotHealth,
 };
 
@@ -173,7 +173,7 @@ fn rule_10_a_slot_with_a_past_is_not_judged_while_a_worker_catches_up() {
     take(&mut first, 1);
     assert_eq!(source.slot("active"), "f", "nobody holds the slot itself");
     let system = first.prepared.system_identifier;
-    let past = Past { system, timeline: Some(1), reached: Lsn(1), end: End::Orderly };
+    let past = PriorRun { system, timeline: Some(1), reached: Lsn(1), end: End::Orderly };
     let fault = prepare(&source.config(&["orders"]), &[past]).unwrap_err();
     assert_eq!((fault.reason, fault.course), (Reason::SlotInUse, Course::Retry));
     first.drain();

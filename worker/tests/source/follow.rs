@@ -8,13 +8,13 @@ use std::{
 
 use tokio::sync::{mpsc, watch};
 use worker::{
-    change::{Block, Change, Event, Old, Passing, Tuple, Value, channel},
+    change::{Block, Change, Event, Old, ReceivedBlock, Tuple, Value, channel},
     config::SourceConfig,
     fault::Fault,
     lsn::Lsn,
     postgres::{Intake, Prepared, Reader, ReaderEnds, Router, prepare},
     progress::{Progress, SlotHealth},
-    schema_history::History,
+    schema_history::SchemaHistory,
     table::{Table, TableName},
 };
 
@@ -22,7 +22,7 @@ use worker::{
 pub(crate) struct Follow {
     pub(crate) prepared: Prepared,
     pub(crate) progress: Arc<Progress>,
-    pub(crate) blocks: mpsc::Receiver<Passing>,
+    pub(crate) blocks: mpsc::Receiver<ReceivedBlock>,
     pub(crate) durable: watch::Sender<Lsn>,
     pub(crate) intake: watch::Sender<Intake>,
     reader: JoinHandle<Result<(), Fault>>,
@@ -60,11 +60,11 @@ impl Follow {
         let (entrance, blocks) = channel(room);
         let (durable, durable_seen) = watch::channel(prepared.confirmed);
         let (intake, intake_seen) = watch::channel(Intake::Open);
-        let history = |table: &Table| (table.clone(), History::beginning(table, Vec::new()));
+        let history = |table: &Table| (table.clone(), SchemaHistory::beginning(table, Vec::new()));
         let router = Router::new(prepared.tables.iter().map(history), prepared.visibility.clone());
         let start = prepared.confirmed;
         let board = Arc::clone(&progress);
-        let (hold, _) = watch::channel(worker::slot_lease::Hold::Sought);
+        let (hold, _) = watch::channel(worker::slot_lease::SlotHold::Sought);
         let ends = ReaderEnds { blocks: entrance, durable: durable_seen, intake: intake_seen, hold };
         let reader = Reader::new(config.clone(), router, start, ends, board);
         let reader = std::thread::spawn(move || reader.run());

@@ -8,7 +8,7 @@ use worker::{
     fault::Course,
     lsn::Lsn,
     postgres::{Intake, prepare},
-    prior_run::{End, Past},
+    prior_run::{End, PriorRun},
 };
 
 use crate::{
@@ -152,7 +152,7 @@ fn a_slot_with_a_past_is_judged_when_nobody_holds_it() {
     let first = Follow::start(&config);
     eventually("the first streams", || source.slot("active") == "t");
     let system = first.prepared.system_identifier;
-    let past = |end| Past { system, timeline: Some(1), reached: Lsn(1), end };
+    let past = |end| PriorRun { system, timeline: Some(1), reached: Lsn(1), end };
     let judged = |end| prepare(&config, &[past(end)]).map_err(|fault| (fault.reason, fault.course));
     assert_eq!(judged(End::Orderly).unwrap_err(), (Reason::SlotInUse, Course::Retry));
     first.drain();

@@ -18,9 +18,11 @@ pub(super) fn part_healthy(facts: &Facts<'_>, part: Part) -> Verdict {
     match report.faults.iter().find(|fault| fault.part() == part) {
         Some(fault) => Verdict::no(&problem(fault)),
         None if part == Part::Source && is_at_risk(report) => at_risk(report),
-        None if report.ready || position > 0 || has_judged(report) => {
-            Verdict::new(ConditionStatus::True, Reason::Healthy, &format!("The worker reports no trouble with {name}."))
-        }
+        None if report.ready || position > 0 || has_judged(report) => Verdict::new(
+            ConditionStatus::True,
+            Reason::Healthy,
+            &format!("The worker reports no trouble with {name}."),
+        ),
         None => Verdict::new(
             ConditionStatus::Unknown,
             Reason::NotObserved,

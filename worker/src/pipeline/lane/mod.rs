@@ -1,4 +1,4 @@
-//! A table's ordered queue: what gathers, what waits, and at most one flight at a time.
+//! A table's ordered queue: what gathers, what waits, and at most one task at a time.
 //!
 //! Pure; the clock is passed in. Loads of one table follow each other, so a late load can never
 //! overwrite the rows of a newer one.
@@ -32,7 +32,7 @@ pub(super) struct Lane {
     in_flight: Option<InFlight>,
     last_began: Option<Instant>,
     halted: bool,
-    /// Halted only until its flight ends: what it no longer takes is read again then.
+    /// Halted only until its task ends: what it no longer takes is read again then.
     behind: bool,
     /// Everything that the source committed before this is in the target already.
     reached: Lsn,
@@ -69,13 +69,13 @@ pub(super) enum Barrier {
 
 /// What is under way for a table, until its ticket is settled.
 #[derive(Debug)]
-pub(super) struct Flight {
-    pub(super) cargo: Cargo,
+pub(super) struct LoadTask {
+    pub(super) work: Work,
     pub(super) ticket: Ticket,
 }
 
 #[derive(Debug)]
-pub(super) enum Cargo {
+pub(super) enum Work {
     /// Batches of one gathering, to be loaded one after the other.
     Batches {
         batches: Vec<Batch>,
@@ -218,16 +218,21 @@ impl Lane {
 
     /// Since when a load or a change of the target has been under way.
     pub(super) fn under_way_since(&self) -> Option<Instant> {
-        self.in_flight.map(|flight| flight.since)
+        self.in_flight.map(|task| task.since)
     }
 
     /// Bytes of what is under way.
     pub(super) fn in_flight_bytes(&self) -> usize {
-        self.in_flight.map_or(0, |flight| flight.bytes)
+        self.in_flight.map_or(0, |task| task.bytes)
     }
 
     /// What to load now, if anything. `urgent` does not wait for the interval between loads.
-    pub(super) fn depart(&mut self, now: Instant, synced_at: SystemTime, urgent: bool) -> Option<Flight> {
+    pub(super) fn next_work(
+        &mut self,
+        now: Instant,
+        synced_at: SystemTime,
+        urgent: bool,
+    ) -> Option<LoadTask> {
         if self.in_flight.is_some() {
             return None;
         }
@@ -249,8 +254,8 @@ impl Lane {
         idle.then(|| self.last_began.map_or(now, |began| began + self.limits.min_interval))
     }
 
-    /// The flight has ended.
-    pub(super) fn landed(&mut self) {
+    /// The task has ended.
+    pub(super) fn completed(&mut self) {
         self.in_flight = None;
     }
 
@@ -277,15 +282,15 @@ impl Step {
         }
     }
 
-    fn close(self, synced_at: SystemTime) -> Flight {
+    fn close(self, synced_at: SystemTime) -> LoadTask {
         match self {
             Self::Load(gathering) => {
                 let Gathering { changes: gathered, ticket, oldest_commit } = *gathering;
                 let changes = gathered.changes();
                 let batches = gathered.close(synced_at);
-                Flight { cargo: Cargo::Batches { batches, changes, oldest_commit }, ticket }
+                LoadTask { work: Work::Batches { batches, changes, oldest_commit }, ticket }
             }
-            Self::Barrier(barrier, ticket) => Flight { cargo: Cargo::Barrier(barrier), ticket },
+            Self::Barrier(barrier, ticket) => LoadTask { work: Work::Barrier(barrier), ticket },
         }
     }
 }

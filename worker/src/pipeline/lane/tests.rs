@@ -54,16 +54,16 @@ impl Rig {
     }
 
     /// What leaves now: so many rows, or a barrier.
-    fn depart(&mut self, urgent: bool) -> Option<String> {
-        let flight = self.lane.depart(self.now, SystemTime::UNIX_EPOCH, urgent)?;
-        self.ledger.settle(flight.ticket);
-        Some(match flight.cargo {
-            Cargo::Batches { batches, .. } => batches
+    fn next_work(&mut self, urgent: bool) -> Option<String> {
+        let task = self.lane.next_work(self.now, SystemTime::UNIX_EPOCH, urgent)?;
+        self.ledger.settle(task.ticket);
+        Some(match task.work {
+            Work::Batches { batches, .. } => batches
                 .iter()
                 .map(|batch| format!("{} {}", batch.row_count(), batch.table().columns[0].name))
                 .collect(),
-            Cargo::Barrier(Barrier::Truncate) => "truncate".to_owned(),
-            Cargo::Barrier(Barrier::Reshape(aim)) => format!("becomes {}", aim.table.columns[0].name),
+            Work::Barrier(Barrier::Truncate) => "truncate".to_owned(),
+            Work::Barrier(Barrier::Reshape(aim)) => format!("becomes {}", aim.table.columns[0].name),
         })
     }
 }
@@ -72,23 +72,23 @@ impl Rig {
 fn rule_4_a_table_has_one_load_in_flight() {
     let mut rig = Rig::new();
     rig.insert("a");
-    assert_eq!(rig.depart(false).as_deref(), Some("1 id"));
+    assert_eq!(rig.next_work(false).as_deref(), Some("1 id"));
     rig.insert("b");
-    assert_eq!(rig.depart(true), None);
-    rig.lane.landed();
-    assert_eq!(rig.depart(true).as_deref(), Some("1 id"));
+    assert_eq!(rig.next_work(true), None);
+    rig.lane.completed();
+    assert_eq!(rig.next_work(true).as_deref(), Some("1 id"));
 }
 
 #[test]
 fn loads_of_a_table_begin_an_interval_apart_unless_they_are_full() {
     let mut rig = Rig::new();
     rig.insert("a");
-    assert!(rig.depart(false).is_some(), "the first change after a quiet time is loaded at once");
-    rig.lane.landed();
+    assert!(rig.next_work(false).is_some(), "the first change after a quiet time is loaded at once");
+    rig.lane.completed();
     rig.insert("b");
-    assert_eq!(rig.depart(false), None);
+    assert_eq!(rig.next_work(false), None);
     rig.insert("c");
-    assert_eq!(rig.depart(false).as_deref(), Some("2 id"));
+    assert_eq!(rig.next_work(false).as_deref(), Some("2 id"));
 }
 
 #[test]
@@ -97,13 +97,13 @@ fn rule_5_a_truncate_waits_for_what_came_before_and_holds_what_comes_after() {
     rig.insert("a");
     rig.truncate();
     rig.insert("b");
-    assert_eq!(rig.depart(false).as_deref(), Some("1 id"));
-    assert_eq!(rig.depart(false), None, "the load before is still under way");
-    rig.lane.landed();
-    assert_eq!(rig.depart(false).as_deref(), Some("truncate"));
-    assert_eq!(rig.depart(true), None, "nothing passes it");
-    rig.lane.landed();
-    assert_eq!(rig.depart(true).as_deref(), Some("1 id"));
+    assert_eq!(rig.next_work(false).as_deref(), Some("1 id"));
+    assert_eq!(rig.next_work(false), None, "the load before is still under way");
+    rig.lane.completed();
+    assert_eq!(rig.next_work(false).as_deref(), Some("truncate"));
+    assert_eq!(rig.next_work(true), None, "nothing passes it");
+    rig.lane.completed();
+    assert_eq!(rig.next_work(true).as_deref(), Some("1 id"));
 }
 
 #[test]
@@ -112,13 +112,13 @@ fn rule_7_a_new_shape_waits_for_what_came_before_and_holds_what_comes_after() {
     rig.insert("a");
     rig.reshape("key", true);
     rig.insert("b");
-    assert_eq!(rig.depart(false).as_deref(), Some("1 id"));
-    assert_eq!(rig.depart(true), None, "the load before is still under way");
-    rig.lane.landed();
-    assert_eq!(rig.depart(false).as_deref(), Some("becomes key"));
-    assert_eq!(rig.depart(true), None, "nothing passes it");
-    rig.lane.landed();
-    assert_eq!(rig.depart(true).as_deref(), Some("1 key"));
+    assert_eq!(rig.next_work(false).as_deref(), Some("1 id"));
+    assert_eq!(rig.next_work(true), None, "the load before is still under way");
+    rig.lane.completed();
+    assert_eq!(rig.next_work(false).as_deref(), Some("becomes key"));
+    assert_eq!(rig.next_work(true), None, "nothing passes it");
+    rig.lane.completed();
+    assert_eq!(rig.next_work(true).as_deref(), Some("1 key"));
 }
 
 #[test]
@@ -128,8 +128,8 @@ fn rows_of_another_shape_that_the_target_has_already_go_on_at_once_and_never_in_
     rig.reshape("key", false);
     rig.insert("b");
     for expected in ["1 id", "1 key"] {
-        assert_eq!(rig.depart(true).as_deref(), Some(expected));
-        rig.lane.landed();
+        assert_eq!(rig.next_work(true).as_deref(), Some(expected));
+        rig.lane.completed();
     }
 }
 
@@ -140,7 +140,7 @@ fn a_truncate_holds_the_confirmed_position_until_it_is_done() {
     rig.truncate();
     rig.ledger.commit(Lsn(9));
     assert_eq!(rig.ledger.durable(), Lsn(0));
-    rig.depart(false);
+    rig.next_work(false);
     assert_eq!(rig.ledger.durable(), Lsn(9));
 }
 
@@ -151,7 +151,7 @@ fn a_halted_table_takes_nothing_and_holds_its_position() {
     rig.ledger.commit(Lsn(9));
     rig.insert("a");
     rig.truncate();
-    assert_eq!(rig.depart(true), None);
+    assert_eq!(rig.next_work(true), None);
     assert!(rig.lane.is_empty());
     assert_eq!(rig.ledger.durable(), Lsn(0));
 }

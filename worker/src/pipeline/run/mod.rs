@@ -19,17 +19,17 @@ use tracing::{error, info, warn};
 use super::{
     Load,
     fault::{behind, defect},
-    inputs::{Outset, Settings},
+    inputs::{Inputs, Settings},
     lane::{Barrier, Lane, Transaction},
     ledger::{Ledger, Ticket},
     limits::Limits,
-    load_task::{Ended, Flights, Landed, fly},
+    load_task::{Completed, Ended, LoadTasks, run_task},
     positions::TablePositions,
     publish::publish,
     scheduler::{Traffic, in_the_way},
 };
 use crate::{
-    change::{Aim, Block, Change, Event, Passing, Reshape},
+    change::{Aim, Block, Change, Event, ReceivedBlock, Reshape},
     fault::Fault,
     lsn::Lsn,
     progress::Progress,
@@ -48,7 +48,7 @@ pub struct Pipeline<L> {
     ledger: Ledger,
     transaction: Transaction,
     load: Arc<L>,
-    flights: Flights,
+    tasks: LoadTasks,
     /// The lane that is asked first for its next load.
     turn: usize,
     last_landed: Option<Instant>,
@@ -59,8 +59,8 @@ pub struct Pipeline<L> {
 }
 
 impl<L: Load> Pipeline<L> {
-    pub fn new(outset: Outset<'_>, load: Arc<L>) -> Self {
-        let Outset { settings, tables, start, durable, progress } = outset;
+    pub fn new(outset: Inputs<'_>, load: Arc<L>) -> Self {
+        let Inputs { settings, tables, start, durable, progress } = outset;
         let Settings { batch, buffer, deletes, holds_wal } = settings;
         let mut limits = Limits::new(batch, buffer);
         let batch = limits.now();
@@ -77,7 +77,7 @@ impl<L: Load> Pipeline<L> {
             ledger,
             transaction: Transaction { commit: start, time: SystemTime::UNIX_EPOCH },
             load,
-            flights: Flights::default(),
+            tasks: LoadTasks::default(),
             turn: 0,
             last_landed: None,
             read_again: Arc::default(),
@@ -121,11 +121,11 @@ impl<L: Load> Pipeline<L> {
     /// Runs until the source ends and everything it handed on is settled, but for what tables left behind; gives how
     /// far each table is then, and whether everything is durable, and not cut short. Dropping the future loses nothing:
     /// what was not durable was not confirmed.
-    pub async fn run(mut self, mut blocks: mpsc::Receiver<Passing>) -> (TablePositions, bool) {
+    pub async fn run(mut self, mut blocks: mpsc::Receiver<ReceivedBlock>) -> (TablePositions, bool) {
         let mut draining = false;
         loop {
             self.make_way();
-            let due = self.depart(draining);
+            let due = self.next_work(draining);
             self.publish();
             if draining && self.lanes.iter().all(|lane| lane.is_empty() || lane.is_behind()) {
                 let is_settled = self.ledger.is_settled();
@@ -134,7 +134,7 @@ impl<L: Load> Pipeline<L> {
             let room = self.has_room();
             tokio::select! {
                 biased; // make room first, then take more
-                Some(ended) = self.flights.next() => self.settle(ended),
+                Some(ended) = self.tasks.next() => self.settle(ended),
                 block = blocks.recv(), if !draining && room => match block {
                     Some(block) => self.take(&block),
                     None => draining = true,
@@ -149,7 +149,7 @@ impl<L: Load> Pipeline<L> {
     /// anything else is loaded.
     async fn end(self) -> TablePositions {
         let received = self.ledger.received();
-        self.flights.end().await;
+        self.tasks.end().await;
         let reached = |lane: &Lane| (lane.table().name.clone(), lane.reached(received));
         TablePositions::new(self.lanes.iter().map(reached))
     }
@@ -210,7 +210,7 @@ impl<L: Load> Pipeline<L> {
     }
 
     /// Sends off tables whose load is due, as many as may be loaded at once, each in its turn. Says when to look again.
-    fn depart(&mut self, draining: bool) -> Instant {
+    fn next_work(&mut self, draining: bool) -> Instant {
         let (now, synced_at) = (now(), SystemTime::now());
         let mut traffic = Traffic::of(&self.lanes, now);
         let pressed = self.pressed(&traffic);
@@ -230,9 +230,9 @@ impl<L: Load> Pipeline<L> {
 
     fn depart_from(&mut self, place: usize, now: Instant, synced_at: SystemTime, urgent: bool) -> bool {
         let Some(lane) = self.lanes.get_mut(place) else { return false };
-        let Some(flight) = lane.depart(now, synced_at, urgent) else { return false };
+        let Some(task) = lane.next_work(now, synced_at, urgent) else { return false };
         let (table, load) = (Arc::clone(lane.table()), Arc::clone(&self.load));
-        self.flights.begin(table.id, fly(table, flight, load, Arc::clone(&self.progress)));
+        self.tasks.begin(table.id, run_task(table, task, load, Arc::clone(&self.progress)));
         true
     }
 
@@ -269,27 +269,29 @@ impl<L: Load> Pipeline<L> {
         let kept = self.lanes.iter().filter(|lane| lane.is_behind()).map(Lane::in_flight_bytes);
         if kept.sum::<usize>() > self.buffer / 2 {
             // The others need room for more than that. It is tried again with all that it left behind.
-            self.flights.give_up(id);
+            self.tasks.give_up(id);
             self.read_again_at.get_or_insert(now + UNTIL_READ_AGAIN);
         }
     }
 
     fn settle(&mut self, ended: Ended) {
         match ended {
-            Ended::Landed(Landed { table, ticket, result: Ok(()) }) => self.landed(table, ticket),
-            Ended::Landed(Landed { table, result: Err(fault), .. }) => self.halt_at_load(table, fault),
+            Ended::Completed(Completed { table, ticket, result: Ok(()) }) => self.completed(table, ticket),
+            Ended::Completed(Completed { table, result: Err(fault), .. }) => self.halt_at_load(table, fault),
             Ended::Broken(table) => {
                 let fault = self.lanes.get(table.0 as usize).map(|lane| defect(lane.table()));
                 fault.into_iter().for_each(|fault| self.halt_at_load(table, fault));
             }
             // Its label is noted and its ticket open: nothing is confirmed past it.
-            Ended::GivenUp(table) => self.lanes.get_mut(table.0 as usize).into_iter().for_each(Lane::landed),
+            Ended::GivenUp(table) => {
+                self.lanes.get_mut(table.0 as usize).into_iter().for_each(Lane::completed)
+            }
         }
     }
 
-    fn landed(&mut self, table: TableId, ticket: Ticket) {
+    fn completed(&mut self, table: TableId, ticket: Ticket) {
         let Some(lane) = self.lanes.get_mut(table.0 as usize) else { return };
-        lane.landed();
+        lane.completed();
         self.last_landed = Some(now());
         self.ledger.settle(ticket);
         if lane.is_behind() {
@@ -302,7 +304,7 @@ impl<L: Load> Pipeline<L> {
     fn halt_at_load(&mut self, table: TableId, fault: Fault) {
         let Some(lane) = self.lanes.get_mut(table.0 as usize) else { return };
         error!(table = %lane.table().name, error = %fault, "table halted");
-        lane.landed();
+        lane.completed();
         lane.halt_at_load();
         self.progress.raise(fault);
     }

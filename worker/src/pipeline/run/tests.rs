@@ -6,7 +6,7 @@ use tokio::{sync::Semaphore, task::JoinSet, time::timeout};
 
 use super::*;
 use crate::{
-    change::{BlockBuilder, Entrance, Value, channel, write_value},
+    change::{BlockBuilder, ChannelSender, Value, channel, write_value},
     config::BatchConfig,
     fault::Part,
     pipeline::{Batch, Loaded, batch::Deletes, scheduler},
@@ -81,7 +81,7 @@ fn table(id: usize) -> Table {
 
 struct Rig {
     sink: Arc<Sink>,
-    entrance: Entrance,
+    entrance: ChannelSender,
     durable: watch::Receiver<Lsn>,
     progress: Arc<Progress>,
     read_again: Arc<Notify>,
@@ -104,7 +104,7 @@ impl Rig {
         let settings = Settings { batch, buffer: BUFFER, deletes: Deletes::Soft, holds_wal: false };
         let (made, durable) = watch::channel(Lsn(0));
         let (sink, progress, read_again) = (Arc::new(sink), Arc::new(Progress::new(&[])), Arc::default());
-        let outset = Outset {
+        let outset = Inputs {
             settings,
             tables: &tables,
             start: Lsn(5),

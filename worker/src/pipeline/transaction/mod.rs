@@ -28,17 +28,17 @@ use tracing::error;
 
 use self::{assembly::Assembly, step::Step};
 use super::{
-    LoadTogether,
-    inputs::{Outset, Settings},
+    LoadTransaction,
+    inputs::{Inputs, Settings},
     ledger::Ticket,
     limits::Limits,
     publish::publish,
 };
-use crate::{change::Passing, config::BatchConfig, fault::Fault, lsn::Lsn, progress::Progress};
+use crate::{change::ReceivedBlock, config::BatchConfig, fault::Fault, lsn::Lsn, progress::Progress};
 
 /// One job's pipeline, from blocks to the durable position, all tables together.
 #[derive(Debug)]
-pub struct Together<L> {
+pub struct TransactionPipeline<L> {
     buffer: usize,
     limits: Limits,
     batch: BatchConfig,
@@ -52,9 +52,9 @@ pub struct Together<L> {
     progress: Arc<Progress>,
 }
 
-impl<L: LoadTogether> Together<L> {
-    pub fn new(outset: Outset<'_>, load: Arc<L>) -> Self {
-        let Outset { settings, tables, start, durable, progress } = outset;
+impl<L: LoadTransaction> TransactionPipeline<L> {
+    pub fn new(outset: Inputs<'_>, load: Arc<L>) -> Self {
+        let Inputs { settings, tables, start, durable, progress } = outset;
         let Settings { batch, buffer, deletes, holds_wal: _ } = settings;
         let mut limits = Limits::new(batch, buffer);
         Self {
@@ -73,10 +73,10 @@ impl<L: LoadTogether> Together<L> {
 
     /// Runs until the source ends and everything whole that it handed on is durable, or until something cannot be
     /// loaded. Dropping the future loses nothing: what was not durable was not confirmed.
-    pub async fn run(mut self, mut blocks: mpsc::Receiver<Passing>) -> Result<(), Fault> {
+    pub async fn run(mut self, mut blocks: mpsc::Receiver<ReceivedBlock>) -> Result<(), Fault> {
         let mut ending = None;
         loop {
-            self.depart(ending.is_some());
+            self.next_work(ending.is_some());
             self.publish();
             if self.is_empty()
                 && let Some(ended) = ending.take()
@@ -87,7 +87,7 @@ impl<L: LoadTogether> Together<L> {
             let (due, room) = (self.next_due(), self.has_room());
             tokio::select! {
                 biased; // make room first, then take more
-                Some(landed) = self.landing.join_next() => self.settle(landed)?,
+                Some(completed) = self.landing.join_next() => self.settle(completed)?,
                 block = blocks.recv(), if ending.is_none() && room => match block {
                     Some(block) => ending = self.assembly.take(&block).err().map(Err),
                     None => ending = Some(Ok(())),
@@ -103,7 +103,7 @@ impl<L: LoadTogether> Together<L> {
     }
 
     /// Sends off what is due, unless something is under way.
-    fn depart(&mut self, ending: bool) {
+    fn next_work(&mut self, ending: bool) {
         if self.in_flight.is_some() {
             return;
         }
@@ -128,13 +128,13 @@ impl<L: LoadTogether> Together<L> {
         full || !self.has_room() || self.after_the_last().is_none_or(|due| due <= now)
     }
 
-    fn settle(&mut self, landed: Result<Result<Option<Ticket>, Fault>, JoinError>) -> Result<(), Fault> {
+    fn settle(&mut self, completed: Result<Result<Option<Ticket>, Fault>, JoinError>) -> Result<(), Fault> {
         self.in_flight = None;
-        let landed = landed.unwrap_or_else(|cause| {
+        let completed = completed.unwrap_or_else(|cause| {
             error!(error = %cause, "a load ended by a defect; beginning again");
             Err(fault::defect())
         });
-        if let Some(ticket) = landed? {
+        if let Some(ticket) = completed? {
             self.assembly.ledger.settle(ticket);
         }
         Ok(())

@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::SystemTime};
 
 use super::{
-    super::{LoadTogether, Part, departure::Departure, ledger::Ticket},
+    super::{LoadTransaction, Part, ledger::Ticket, load_timer::LoadTimer},
     gathered::Gathered,
 };
 use crate::{change::Aim, fault::Fault, lsn::Lsn, progress::Progress, table::Table};
@@ -30,7 +30,7 @@ impl Step {
     }
 
     /// Brings it to its end. Gives the ticket of what is durable then.
-    pub(super) async fn take<L: LoadTogether>(
+    pub(super) async fn take<L: LoadTransaction>(
         self,
         load: Arc<L>,
         progress: Arc<Progress>,
@@ -48,7 +48,7 @@ impl Step {
 }
 
 /// Loads what has gathered, and tells what became of it.
-async fn bring<L: LoadTogether>(
+async fn bring<L: LoadTransaction>(
     gathered: Gathered,
     reached: Option<Lsn>,
     load: &L,
@@ -58,10 +58,10 @@ async fn bring<L: LoadTogether>(
     let closed = gathered.close(SystemTime::now())?;
     let (batches, changes): (_, Vec<u64>) =
         closed.into_iter().map(|closed| (closed.batch, closed.changes)).unzip();
-    let (part, departure) = (Part { batches, reached }, Departure::now(oldest_commit));
+    let (part, timer) = (Part { batches, reached }, LoadTimer::now(oldest_commit));
     let loaded = load.load(&part).await?;
     for ((batch, changes), loaded) in part.batches.iter().zip(changes).zip(loaded) {
-        departure.arrived(&batch.table().name, changes, loaded, progress);
+        timer.completed(&batch.table().name, changes, loaded, progress);
     }
     Ok(())
 }

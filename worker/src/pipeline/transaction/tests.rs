@@ -24,7 +24,7 @@ impl Notes {
     }
 }
 
-impl LoadTogether for Notes {
+impl LoadTransaction for Notes {
     async fn load(&self, part: &Part) -> Result<Vec<Loaded>, Fault> {
         let rows = part.batches.iter().map(|batch| format!("{}{} ", batch.table().target, batch.row_count()));
         let reached = part.reached.map_or("more".to_owned(), |reached| format!("up to {}", reached.0));
@@ -114,8 +114,8 @@ async fn played(buffer: usize, notes: Notes, blocks: &[&str]) -> (Vec<String>, u
     let (durable, made) = watch::channel(Lsn(0));
     let (load, progress) = (Arc::new(notes), Arc::new(Progress::new(&[])));
     let tables = [table(0, "a"), table(1, "b")];
-    let outset = Outset { settings, tables: &tables, start: Lsn(5), durable, progress };
-    let together = Together::new(outset, Arc::clone(&load));
+    let outset = Inputs { settings, tables: &tables, start: Lsn(5), durable, progress };
+    let together = TransactionPipeline::new(outset, Arc::clone(&load));
     // One block at a time.
     let (entrance, exit) = channel(1);
     let feed = async {

@@ -10,7 +10,7 @@ use crate::{
     fault::{Fault, Part, drop_column, send_again, take_anew},
     lsn::Lsn,
     postgres::{pgoutput::Relation, sql},
-    schema_history::{History, Shape, SourceIdentity, see},
+    schema_history::{SchemaHistory, Shape, SourceIdentity, see},
     table::{Table, TableId, TableName},
 };
 
@@ -32,8 +32,8 @@ pub(super) struct Followed {
 
 impl Followed {
     /// The target is as `table`.
-    pub(super) fn new(table: Table, history: History) -> Self {
-        let History { shapes, source: identity, .. } = history;
+    pub(super) fn new(table: Table, history: SchemaHistory) -> Self {
+        let SchemaHistory { shapes, source: identity, .. } = history;
         let partitions = identity.as_ref().map(|identity| identity.partitions.clone()).unwrap_or_default();
         let (now, rows) = (Ok(table.clone()), Arc::new(table.clone()));
         Self { now, rows, target: table, shapes, identity, partitions, halted: false }

@@ -26,7 +26,7 @@ use crate::{
     change::BlockBuilder,
     fault::Fault,
     lsn::Lsn,
-    schema_history::{History, Noted},
+    schema_history::{Noted, SchemaHistory},
     table::{Table, TableId},
 };
 
@@ -88,7 +88,7 @@ pub enum Contradiction {
 
 impl Router {
     /// Of tables whose targets are as they are, as they were found with this visibility.
-    pub fn new(tables: impl IntoIterator<Item = (Table, History)>, visibility: Visibility) -> Self {
+    pub fn new(tables: impl IntoIterator<Item = (Table, SchemaHistory)>, visibility: Visibility) -> Self {
         Self {
             tables: tables.into_iter().map(|(table, history)| Followed::new(table, history)).collect(),
             visibility,

@@ -7,7 +7,7 @@ use crate::{
         RelationColumn, TypeName, decode,
         writer::{Cell, Written},
     },
-    schema_history::{History, SourceIdentity},
+    schema_history::{SchemaHistory, SourceIdentity},
     table::{Column, Kind, TableName},
 };
 
@@ -55,10 +55,10 @@ struct Stream {
 
 impl Stream {
     fn new() -> Self {
-        Self::with(History::beginning(&orders(), Vec::new()))
+        Self::with(SchemaHistory::beginning(&orders(), Vec::new()))
     }
 
-    fn with(history: History) -> Self {
+    fn with(history: SchemaHistory) -> Self {
         let mut router = Router::new([(orders(), history)], Visibility::parse("10:10:").unwrap());
         let name = TypeName { oid: 16_500, schema: "public".into(), name: "Mood".into() };
         let routed = router.route(Message::Type(Box::new(name)), 0, &mut Block::builder());
@@ -351,7 +351,7 @@ fn a_transaction_of_which_a_part_was_handed_on_counts_as_reached() {
 /// Of a table that was taken up at 0x20 as the relation that `orders` is.
 fn known_since(since: Lsn) -> Stream {
     let source = Some(SourceIdentity { relation: ORDERS, since, ..SourceIdentity::default() });
-    Stream::with(History { source, ..History::beginning(&orders(), Vec::new()) })
+    Stream::with(SchemaHistory { source, ..SchemaHistory::beginning(&orders(), Vec::new()) })
 }
 
 #[test]
@@ -383,7 +383,10 @@ fn a_table_is_followed_by_its_number_whatever_it_is_called() {
 fn a_change_of_a_partition_under_its_own_name_halts_its_table_and_an_announcement_does_not() {
     let source = SourceIdentity { relation: ORDERS, partitions: vec![7], ..SourceIdentity::default() };
     let with = || {
-        Stream::with(History { source: Some(source.clone()), ..History::beginning(&orders(), Vec::new()) })
+        Stream::with(SchemaHistory {
+            source: Some(source.clone()),
+            ..SchemaHistory::beginning(&orders(), Vec::new())
+        })
     };
     let leaf = || Relation { oid: 7, name: "leaf".into(), ..announced() };
     assert_eq!(with().halt_of(|stream| stream.announce(leaf())), []);

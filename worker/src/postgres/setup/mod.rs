@@ -34,7 +34,7 @@ use crate::{
     config::SourceConfig,
     fault::Fault,
     lsn::Lsn,
-    prior_run::Past,
+    prior_run::PriorRun,
     schema_history::{Noted, SourceIdentity},
     table::{Table, TableId, TableName},
 };
@@ -86,7 +86,7 @@ impl Exclusive {
 
 /// Checks the source and makes what is missing, for a job that has no history of any table and whose slot another
 /// worker may hold. Where nothing can be followed, what is in the way of the first table is the fault.
-pub fn prepare(config: &SourceConfig, past: &[Past]) -> Result<Prepared, Fault> {
+pub fn prepare(config: &SourceConfig, past: &[PriorRun]) -> Result<Prepared, Fault> {
     let setup = try_prepare(config, past, &Noted::new(), |_| Ok(()));
     match setup.map_err(|error| error.fault(config))? {
         Setup::Ready(prepared, session) => {
@@ -98,7 +98,7 @@ pub fn prepare(config: &SourceConfig, past: &[Past]) -> Result<Prepared, Fault> 
 }
 
 /// Checks the source and makes what is missing, while no other worker loads. Blocks; safe to repeat.
-pub fn prepare_noted(config: &SourceConfig, past: &[Past], noted: &Noted) -> Result<Setup, Fault> {
+pub fn prepare_noted(config: &SourceConfig, past: &[PriorRun], noted: &Noted) -> Result<Setup, Fault> {
     if config.tables.is_empty() {
         return Err(no_table());
     }
@@ -108,7 +108,7 @@ pub fn prepare_noted(config: &SourceConfig, past: &[Past], noted: &Noted) -> Res
 
 fn try_prepare(
     config: &SourceConfig,
-    past: &[Past],
+    past: &[PriorRun],
     noted: &Noted,
     lock: impl FnOnce(&mut Connection) -> Result<(), SourceError>,
 ) -> Result<Setup, SourceError> {

@@ -15,7 +15,7 @@ use crate::{
         server::Server,
         slot::Slot,
     },
-    prior_run::Past,
+    prior_run::PriorRun,
 };
 
 const IDLE_TIMEOUT_SINCE: u32 = 180_000;
@@ -28,7 +28,7 @@ pub(crate) fn judged_slot(
     connection: &mut Connection,
     config: &SourceConfig,
     server: &Server,
-    past: &[Past],
+    past: &[PriorRun],
 ) -> Result<Option<Lsn>, SourceError> {
     let same = past.iter().find(|past| past.system == server.origin.system);
     let Some(past) = same.or(past.first()) else {

@@ -11,13 +11,13 @@ use crate::{
         error::{behind, gap, set_back, slot_lost},
         server::Origin,
     },
-    prior_run::{End, Past},
+    prior_run::{End, PriorRun},
 };
 
 /// Fails when changes may be missing. `left` is where the server's history left the timeline of the past.
 pub(crate) fn check(
     config: &SourceConfig,
-    past: &Past,
+    past: &PriorRun,
     now: Origin,
     is_standby: bool,
     left: Option<Lsn>,
@@ -55,7 +55,7 @@ pub(crate) fn check(
 /// already confirmed something of its new one: a stream goes on through a promotion of its own server.
 fn check_timeline(
     config: &SourceConfig,
-    past: &Past,
+    past: &PriorRun,
     now: Origin,
     left: Option<Lsn>,
     confirmed: Lsn,
@@ -84,7 +84,7 @@ fn check_timeline(
 
 /// A server never has less WAL than it had: one that has was set back in time, and writes other changes at the same
 /// positions. A standby may be one that has not received as much yet.
-fn check_end(config: &SourceConfig, past: &Past, now: Origin, is_standby: bool) -> Result<(), Fault> {
+fn check_end(config: &SourceConfig, past: &PriorRun, now: Origin, is_standby: bool) -> Result<(), Fault> {
     let reached = past.told().unwrap_or_default().max(past.reached);
     match now.flushed >= reached {
         true => Ok(()),
@@ -102,11 +102,11 @@ mod tests {
 
     const NOW: Origin = Origin { system: 1, timeline: 2, flushed: Lsn(1000) };
 
-    fn past(end: End) -> Past {
-        Past { system: 1, timeline: Some(2), reached: Lsn(50), end }
+    fn past(end: End) -> PriorRun {
+        PriorRun { system: 1, timeline: Some(2), reached: Lsn(50), end }
     }
 
-    fn reason(past: &Past, left: Option<u64>, slot: Option<u64>) -> Option<Reason> {
+    fn reason(past: &PriorRun, left: Option<u64>, slot: Option<u64>) -> Option<Reason> {
         check(&config(), past, NOW, false, left.map(Lsn), slot.map(Lsn)).err().map(|fault| fault.reason)
     }
 
@@ -152,20 +152,20 @@ mod tests {
 
     #[test]
     fn another_server_is_a_gap_even_with_a_slot_of_that_name() {
-        let other = Past { system: 9, ..past(End::Orderly) };
+        let other = PriorRun { system: 9, ..past(End::Orderly) };
         assert_eq!(reason(&other, None, Some(1)), Some(Reason::ReplicationGap));
     }
 
     #[test]
     fn a_promoted_server_continues_only_when_it_has_everything_for_certain() {
-        let old = |end| Past { timeline: Some(1), ..past(end) };
+        let old = |end| PriorRun { timeline: Some(1), ..past(end) };
         for (past, left, expected) in [
             (old(End::Orderly), Some(50), None),
             (old(End::Orderly), Some(49), Some(Reason::ReplicationGap)),
             (old(End::Orderly), None, Some(Reason::ReplicationGap)),
             (old(End::Cut { told: Lsn(50) }), Some(999), Some(Reason::ReplicationGap)),
             (old(End::Unknown), Some(999), Some(Reason::ReplicationGap)),
-            (Past { timeline: None, ..past(End::Orderly) }, Some(999), Some(Reason::ReplicationGap)),
+            (PriorRun { timeline: None, ..past(End::Orderly) }, Some(999), Some(Reason::ReplicationGap)),
             // Confirmed beyond the fork, by nobody but this job.
             (old(End::Orderly), Some(9), None),
             (old(End::Cut { told: Lsn(10) }), Some(9), None),

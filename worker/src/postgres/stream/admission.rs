@@ -11,7 +11,7 @@ use std::{
 
 use crds::Reason;
 
-use super::{Reader, frame_buffer::Gather};
+use super::{Reader, frame_buffer::FrameBuffer};
 use crate::{
     change::Room,
     fault::{Fault, Part},
@@ -55,25 +55,25 @@ fn needed(row: u64) -> u64 {
 
 impl Reader {
     /// Whether the frame that has begun may be read on. Waits a little when it may not yet.
-    pub(super) fn admits(&mut self, gather: &mut Gather) -> bool {
-        let Some(row) = gather.awaits_room().map(|bytes| bytes as u64) else { return true };
-        let since = *self.outlet.waiting_since.get_or_insert_with(Instant::now);
-        let (room, held) = (self.outlet.room_behind(), self.progress.held());
+    pub(super) fn admits(&mut self, frames: &mut FrameBuffer) -> bool {
+        let Some(row) = frames.awaits_room().map(|bytes| bytes as u64) else { return true };
+        let since = *self.sender.waiting_since.get_or_insert_with(Instant::now);
+        let (room, held) = (self.sender.room_behind(), self.progress.held());
         let decided = match admission(row, held, room, since.elapsed()) {
-            Admission::Now if !self.outlet.is_clear() => Admission::Wait,
+            Admission::Now if !self.sender.is_clear() => Admission::Wait,
             decided => decided,
         };
         match decided {
-            Admission::Now => gather.admit(),
-            Admission::Never if gather.leave_out(&mut self.router, |table| too_large(table, row, room)) => {}
+            Admission::Now => frames.admit(),
+            Admission::Never if frames.leave_out(&mut self.router, |table| too_large(table, row, room)) => {}
             // It is no change of a row, and nobody can leave it out.
-            Admission::Never => gather.admit(),
+            Admission::Never => frames.admit(),
             Admission::Wait => {
                 thread::sleep(LOOK);
                 return false;
             }
         }
-        self.outlet.waiting_since = None;
+        self.sender.waiting_since = None;
         true
     }
 }

@@ -6,12 +6,12 @@ use std::{
 };
 
 use super::blocking_wait;
-use crate::change::{Block, Entrance, Refused, Room};
+use crate::change::{Block, ChannelSender, Refused, Room};
 
 #[derive(Debug)]
-pub(super) struct Outlet {
+pub(super) struct BlockSender {
     /// None once everything was handed on that will be.
-    blocks: Option<Entrance>,
+    blocks: Option<ChannelSender>,
     /// What found no room; nothing is read while something is here.
     stash: VecDeque<Block>,
     abandoned: bool,
@@ -19,18 +19,18 @@ pub(super) struct Outlet {
     pub(super) waiting_since: Option<Instant>,
 }
 
-impl Outlet {
-    pub(super) fn new(blocks: Entrance) -> Self {
+impl BlockSender {
+    pub(super) fn new(blocks: ChannelSender) -> Self {
         Self { blocks: Some(blocks), stash: VecDeque::new(), abandoned: false, waiting_since: None }
     }
 
     pub(super) fn room_behind(&self) -> Room {
-        self.blocks.as_ref().map_or_else(Room::default, Entrance::behind)
+        self.blocks.as_ref().map_or_else(Room::default, ChannelSender::behind)
     }
 
     /// Nothing is on its way to the pipeline.
     pub(super) fn is_clear(&self) -> bool {
-        self.stash.is_empty() && self.blocks.as_ref().is_none_or(Entrance::is_clear)
+        self.stash.is_empty() && self.blocks.as_ref().is_none_or(ChannelSender::is_clear)
     }
 
     /// Sends the block, or keeps it.
@@ -63,7 +63,7 @@ impl Outlet {
 
     /// The pipeline has gone away without being told to.
     pub(super) fn is_abandoned(&self) -> bool {
-        self.abandoned || self.blocks.as_ref().is_some_and(Entrance::is_abandoned)
+        self.abandoned || self.blocks.as_ref().is_some_and(ChannelSender::is_abandoned)
     }
 
     fn send(&mut self) {

@@ -21,7 +21,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::{Reader, frame_buffer::Gather};
+use super::{Reader, frame_buffer::FrameBuffer};
 use crate::{
     change::Block,
     lsn::Lsn,
@@ -206,7 +206,7 @@ impl<'a> CatchUp<'a> {
         }
         let mut block = Block::builder();
         block.keepalive(self.copy.confirmed);
-        self.reader.outlet.offer(block.finish());
+        self.reader.sender.offer(block.finish());
         Ok(())
     }
 
@@ -224,24 +224,24 @@ impl<'a> CatchUp<'a> {
         if !self.connection.start_copy_out(&reader.config, &command, is_wanted)? {
             return Ok(if self.reader.wants_to_read() { Chunk::TooSlow } else { Chunk::Left });
         }
-        let mut gather = Gather::copying(self.connection.take_inbox());
-        let ended = self.take_chunk(&mut gather);
+        let mut frames = FrameBuffer::copying(self.connection.take_inbox());
+        let ended = self.take_chunk(&mut frames);
         // However it ended: what was routed is not asked for again.
-        self.hand_on(&mut gather);
+        self.hand_on(&mut frames);
         ended
     }
 
-    fn take_chunk(&mut self, gather: &mut Gather) -> Result<Chunk, SourceError> {
+    fn take_chunk(&mut self, frames: &mut FrameBuffer) -> Result<Chunk, SourceError> {
         loop {
-            let heard = self.reader.digest(gather)?;
-            if gather.is_full() {
-                self.hand_on(gather);
+            let heard = self.reader.digest(frames)?;
+            if frames.is_full() {
+                self.hand_on(frames);
             }
             if heard.ended {
                 return Ok(Chunk::Read);
             }
-            while !self.reader.outlet.is_empty() {
-                self.reader.outlet.wait_for_room(TICK);
+            while !self.reader.sender.is_empty() {
+                self.reader.sender.wait_for_room(TICK);
                 if !self.reader.wants_to_read() {
                     break;
                 }
@@ -250,23 +250,23 @@ impl<'a> CatchUp<'a> {
             if !self.reader.wants_to_read() {
                 return Ok(Chunk::Left);
             }
-            self.read(gather)?;
+            self.read(frames)?;
         }
     }
 
-    fn read(&mut self, gather: &mut Gather) -> Result<(), SourceError> {
-        if gather.awaits_room().is_some() && gather.has_events() {
+    fn read(&mut self, frames: &mut FrameBuffer) -> Result<(), SourceError> {
+        if frames.awaits_room().is_some() && frames.has_events() {
             // What came before a large row does not wait with it.
-            self.hand_on(gather);
+            self.hand_on(frames);
             return Ok(());
         }
-        if !self.reader.admits(gather) {
+        if !self.reader.admits(frames) {
             return Ok(());
         }
-        match self.connection.read(gather.space()) {
+        match self.connection.read(frames.space()) {
             Ok(0) => Err(SourceError::Lost(std::io::Error::from(ErrorKind::UnexpectedEof))),
             Ok(count) => {
-                gather.filled(count);
+                frames.filled(count);
                 Ok(())
             }
             Err(error) if error.kind() == ErrorKind::WouldBlock => {
@@ -276,12 +276,12 @@ impl<'a> CatchUp<'a> {
         }
     }
 
-    fn hand_on(&mut self, gather: &mut Gather) {
-        let Reader { progress, router, outlet, .. } = &mut *self.reader;
+    fn hand_on(&mut self, frames: &mut FrameBuffer) {
+        let Reader { progress, router, sender, .. } = &mut *self.reader;
         progress.received(router.committed());
         progress.changes_received(router.take_changes());
-        if let Some(block) = gather.take() {
-            outlet.offer(block);
+        if let Some(block) = frames.take() {
+            sender.offer(block);
         }
     }
 }

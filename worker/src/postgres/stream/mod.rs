@@ -40,9 +40,9 @@ use tokio::sync::watch;
 
 use self::{
     backoff::Backoff,
-    block_sender::Outlet,
+    block_sender::BlockSender,
     catch_up::{CatchUp, Place, Refusals},
-    frame_buffer::{Gather, Heard},
+    frame_buffer::{FrameBuffer, FrameEvents},
     session::{Ended, Session},
 };
 pub use super::slot::lock::Witness;
@@ -56,13 +56,13 @@ use super::{
     },
 };
 use crate::{
-    change::Entrance,
+    change::ChannelSender,
     config::SourceConfig,
     fault::{Course, Fault, Part},
     lsn::Lsn,
     postgres::server::{Origin, identify},
     progress::Progress,
-    slot_lease::{Hold, Tenure},
+    slot_lease::{HeldSlot, SlotHold},
 };
 
 /// What the job wants of the source.
@@ -79,11 +79,11 @@ pub enum Intake {
 /// What ties the reader to the job and its pipeline.
 #[derive(Debug)]
 pub struct ReaderEnds {
-    pub blocks: Entrance,
+    pub blocks: ChannelSender,
     pub durable: watch::Receiver<Lsn>,
     pub intake: watch::Receiver<Intake>,
     /// Told whether the slot is ours.
-    pub hold: watch::Sender<Hold>,
+    pub hold: watch::Sender<SlotHold>,
 }
 
 /// Before another session's hold on the slot is reported: our own last session may need a moment to end.
@@ -99,10 +99,10 @@ pub struct Reader {
     config: SourceConfig,
     router: Router,
     start: Lsn,
-    outlet: Outlet,
+    sender: BlockSender,
     durable: watch::Receiver<Lsn>,
     intake: watch::Receiver<Intake>,
-    hold: watch::Sender<Hold>,
+    hold: watch::Sender<SlotHold>,
     progress: Arc<Progress>,
     /// The server of the last stream; none before the first.
     origin: Option<Origin>,
@@ -130,7 +130,7 @@ impl Reader {
             config,
             router,
             start,
-            outlet: Outlet::new(blocks),
+            sender: BlockSender::new(blocks),
             durable,
             intake,
             hold,
@@ -252,7 +252,7 @@ impl Reader {
     }
 
     fn wants_to_read(&self) -> bool {
-        let is_over = self.is_pipeline_gone() || self.outlet.is_abandoned();
+        let is_over = self.is_pipeline_gone() || self.sender.is_abandoned();
         !is_over && *self.intake.borrow() == Intake::Open
     }
 
@@ -289,7 +289,7 @@ impl Reader {
         self.router.reconnected();
         self.slot_in_use_since = None;
         let Locked { session, since } = locked;
-        let held = Hold::Held(Tenure { timeline: origin.timeline, session, since });
+        let held = SlotHold::Held(HeldSlot { timeline: origin.timeline, session, since });
         // After catch-up the session is the one that it was.
         self.hold.send_if_modified(|hold| std::mem::replace(hold, held) != held);
         self.progress.set_streaming(true);
@@ -302,8 +302,8 @@ impl Reader {
     }
 
     fn lost(&self) {
-        let is_held = |hold: &Hold| matches!(hold, Hold::Held(_));
-        self.hold.send_if_modified(|hold| is_held(hold) && is_held(&std::mem::replace(hold, Hold::Lost)));
+        let is_held = |hold: &SlotHold| matches!(hold, SlotHold::Held(_));
+        self.hold.send_if_modified(|hold| is_held(hold) && is_held(&std::mem::replace(hold, SlotHold::Lost)));
     }
 
     /// Makes a fault known that may pass; gives back one that does not.
@@ -346,11 +346,11 @@ impl Reader {
     }
 
     /// Routes every whole frame, and looks at the catalogue where the router has to know more.
-    fn digest(&mut self, gather: &mut Gather) -> Result<Heard, SourceError> {
-        let mut heard = gather.digest(&mut self.router)?;
+    fn digest(&mut self, frames: &mut FrameBuffer) -> Result<FrameEvents, SourceError> {
+        let mut heard = frames.digest(&mut self.router)?;
         while heard.wants_a_look {
             catalogue::look(&mut self.router, &self.config)?;
-            heard = heard.and(gather.digest(&mut self.router)?);
+            heard = heard.and(frames.digest(&mut self.router)?);
         }
         Ok(heard)
     }
@@ -359,22 +359,22 @@ impl Reader {
     fn wait(&mut self, limit: Duration) {
         let deadline = Instant::now() + limit;
         while Instant::now() < deadline && !self.is_over() {
-            if *self.intake.borrow_and_update() == Intake::Closed && self.outlet.is_empty() {
+            if *self.intake.borrow_and_update() == Intake::Closed && self.sender.is_empty() {
                 // The rest of a transaction that was cut will not come any more.
-                self.outlet.close();
+                self.sender.close();
             }
             let left = deadline.saturating_duration_since(Instant::now()).min(Duration::from_millis(100));
-            if self.outlet.is_empty() {
+            if self.sender.is_empty() {
                 blocking_wait::wait_for(self.intake.changed(), left);
             } else {
-                self.outlet.wait_for_room(left);
+                self.sender.wait_for_room(left);
             }
         }
     }
 
     /// Whether there is nobody left to read for, and nothing left to confirm.
     fn is_over(&mut self) -> bool {
-        if self.outlet.is_abandoned() {
+        if self.sender.is_abandoned() {
             return true;
         }
         if !self.is_pipeline_gone() {

@@ -19,7 +19,7 @@ const FULL_FLOW: u128 = 2_000_000;
 const LARGE: usize = 4 << 10;
 
 #[derive(Debug)]
-pub(super) struct Pace {
+pub(super) struct ReadPacing {
     pause: Duration,
     judged: Instant,
     /// Bytes since then, and since the last pause.
@@ -27,7 +27,7 @@ pub(super) struct Pace {
     burst: usize,
 }
 
-impl Pace {
+impl ReadPacing {
     pub(super) fn new(now: Instant) -> Self {
         Self { pause: SHORT, judged: now, brought: 0, burst: 0 }
     }
@@ -61,9 +61,9 @@ mod tests {
     /// The pause after a second of reads of so many bytes, a millisecond apart.
     fn pause(bytes: usize) -> Option<Duration> {
         let begun = Instant::now();
-        let mut pace = Pace::new(begun);
+        let mut pacing = ReadPacing::new(begun);
         let mut pause = None;
-        (0..1000).for_each(|at| pause = pace.after(bytes, ROOM, begun + Duration::from_millis(at)));
+        (0..1000).for_each(|at| pause = pacing.after(bytes, ROOM, begun + Duration::from_millis(at)));
         pause
     }
 
@@ -76,33 +76,33 @@ mod tests {
     #[test]
     fn a_flow_that_ends_is_given_short_ones_again() {
         let begun = Instant::now();
-        let mut pace = Pace::new(begun);
-        assert_eq!(pace.after(LARGE * 32, ROOM, begun + BETWEEN_JUDGEMENTS), None);
+        let mut pacing = ReadPacing::new(begun);
+        assert_eq!(pacing.after(LARGE * 32, ROOM, begun + BETWEEN_JUDGEMENTS), None);
         assert_eq!(
-            pace.after(1, ROOM, begun + BETWEEN_JUDGEMENTS),
+            pacing.after(1, ROOM, begun + BETWEEN_JUDGEMENTS),
             Some(SHORT),
             "the next window comes at once"
         );
-        assert_eq!(pace.after(1, ROOM, begun + BETWEEN_JUDGEMENTS), Some(LONG));
-        assert_eq!(pace.after(1, ROOM, begun + BETWEEN_JUDGEMENTS * 2), Some(SHORT));
+        assert_eq!(pacing.after(1, ROOM, begun + BETWEEN_JUDGEMENTS), Some(LONG));
+        assert_eq!(pacing.after(1, ROOM, begun + BETWEEN_JUDGEMENTS * 2), Some(SHORT));
     }
 
     #[test]
     fn a_window_that_comes_in_packets_is_read_to_its_end() {
         let (begun, packet) = (Instant::now(), 1448);
-        let (mut pace, mut now) = (Pace::new(begun), begun + BETWEEN_JUDGEMENTS);
+        let (mut pacing, mut now) = (ReadPacing::new(begun), begun + BETWEEN_JUDGEMENTS);
         for _ in 0..100 {
-            assert_eq!(pace.after(9 * packet, ROOM, now), None);
-            assert_eq!(pace.after(packet, ROOM, now), Some(SHORT));
+            assert_eq!(pacing.after(9 * packet, ROOM, now), None);
+            assert_eq!(pacing.after(packet, ROOM, now), Some(SHORT));
             now += Duration::from_micros(500);
         }
-        assert_eq!(pace.after(packet, ROOM, now), Some(LONG), "the server had no more to put together");
+        assert_eq!(pacing.after(packet, ROOM, now), Some(LONG), "the server had no more to put together");
     }
 
     #[test]
     fn what_was_put_together_is_read_without_a_pause() {
         let now = Instant::now();
-        assert_eq!(Pace::new(now).after(LARGE, ROOM, now), None);
-        assert_eq!(Pace::new(now).after(100, 100, now), None, "there was no room for more");
+        assert_eq!(ReadPacing::new(now).after(LARGE, ROOM, now), None);
+        assert_eq!(ReadPacing::new(now).after(100, 100, now), None, "there was no room for more");
     }
 }

@@ -12,7 +12,8 @@ use std::{
 use futures::future::{Either, select};
 
 use super::{
-    Intake, Reader, blocking_wait, frame_buffer::Gather, read_pacing::Pace, status_update::Feedback,
+    Intake, Reader, blocking_wait, frame_buffer::FrameBuffer, read_pacing::ReadPacing,
+    status_update::StatusUpdates,
 };
 use crate::postgres::{connection::Connection, error::SourceError};
 
@@ -28,9 +29,9 @@ const FAREWELL_LIMIT: Duration = Duration::from_secs(3);
 pub(super) struct Session<'a> {
     reader: &'a mut Reader,
     connection: Connection,
-    gather: Gather,
-    feedback: Feedback,
-    pace: Pace,
+    frames: FrameBuffer,
+    updates: StatusUpdates,
+    pacing: ReadPacing,
     closing_since: Option<Instant>,
     /// What arrives was committed long ago.
     behind: bool,
@@ -50,7 +51,7 @@ enum Step {
     /// Downstream is full.
     AwaitRoom,
     /// Paused, or drained: only confirm.
-    Hold,
+    SlotHold,
     HandOn,
     CloseOutlet,
     LookBehind,
@@ -59,13 +60,13 @@ enum Step {
 
 impl<'a> Session<'a> {
     pub(super) fn new(reader: &'a mut Reader, mut connection: Connection, interval: Duration) -> Self {
-        let gather = Gather::starting_with(connection.take_inbox());
+        let frames = FrameBuffer::starting_with(connection.take_inbox());
         Self {
             reader,
             connection,
-            gather,
-            feedback: Feedback::new(interval),
-            pace: Pace::new(Instant::now()),
+            frames,
+            updates: StatusUpdates::new(interval),
+            pacing: ReadPacing::new(Instant::now()),
             closing_since: None,
             behind: false,
         }
@@ -89,10 +90,10 @@ impl<'a> Session<'a> {
             self.confirm()?;
             match self.next_step() {
                 Step::Read => self.read()?,
-                Step::AwaitRoom => self.reader.outlet.wait_for_room(TICK),
-                Step::Hold => self.hold(),
+                Step::AwaitRoom => self.reader.sender.wait_for_room(TICK),
+                Step::SlotHold => self.hold(),
                 Step::HandOn => self.hand_on(),
-                Step::CloseOutlet => self.reader.outlet.close(),
+                Step::CloseOutlet => self.reader.sender.close(),
                 Step::End => return Ok(Ended::Job),
                 Step::LookBehind => return Ok(Ended::Behind),
             }
@@ -100,18 +101,18 @@ impl<'a> Session<'a> {
     }
 
     fn next_step(&mut self) -> Step {
-        if self.reader.is_pipeline_gone() || self.reader.outlet.is_abandoned() {
+        if self.reader.is_pipeline_gone() || self.reader.sender.is_abandoned() {
             return Step::End;
         }
-        if !self.reader.outlet.is_empty() {
+        if !self.reader.sender.is_empty() {
             return Step::AwaitRoom;
         }
         let intake = *self.reader.intake.borrow();
         match intake {
             Intake::Open if self.behind => Step::LookBehind,
             Intake::Open => Step::Read,
-            _ if self.gather.has_events() && !self.is_cut_short(intake) => Step::HandOn,
-            Intake::Paused => Step::Hold,
+            _ if self.frames.has_events() && !self.is_cut_short(intake) => Step::HandOn,
+            Intake::Paused => Step::SlotHold,
             Intake::Closed => self.closing_step(),
         }
     }
@@ -123,11 +124,11 @@ impl<'a> Session<'a> {
 
     fn closing_step(&mut self) -> Step {
         let since = *self.closing_since.get_or_insert_with(Instant::now);
-        if self.reader.outlet.is_closed() {
-            Step::Hold
+        if self.reader.sender.is_closed() {
+            Step::SlotHold
         } else if self.reader.router.in_transaction() && since.elapsed() < DRAIN_LIMIT {
             Step::Read
-        } else if self.gather.has_events() {
+        } else if self.frames.has_events() {
             Step::HandOn
         } else {
             Step::CloseOutlet
@@ -135,15 +136,15 @@ impl<'a> Session<'a> {
     }
 
     fn read(&mut self) -> Result<(), SourceError> {
-        if self.gather.awaits_room().is_some() && self.gather.has_events() {
+        if self.frames.awaits_room().is_some() && self.frames.has_events() {
             // What came before a large row does not wait with it.
             self.hand_on();
             return Ok(());
         }
-        if !self.reader.admits(&mut self.gather) {
+        if !self.reader.admits(&mut self.frames) {
             return Ok(());
         }
-        let space = self.gather.space();
+        let space = self.frames.space();
         let room = space.len();
         match self.connection.read(space) {
             Ok(0) => Err(SourceError::Lost(std::io::Error::new(
@@ -151,12 +152,12 @@ impl<'a> Session<'a> {
                 "the server closed the connection",
             ))),
             Ok(count) => {
-                self.gather.filled(count);
+                self.frames.filled(count);
                 self.digest()?;
-                if self.gather.is_full() || self.gather.age() > GATHERING_LIMIT {
+                if self.frames.is_full() || self.frames.age() > GATHERING_LIMIT {
                     self.hand_on();
                 }
-                self.pace.after(count, room, Instant::now()).into_iter().for_each(thread::sleep);
+                self.pacing.after(count, room, Instant::now()).into_iter().for_each(thread::sleep);
                 Ok(())
             }
             Err(error) if error.kind() == ErrorKind::WouldBlock => self.await_more(),
@@ -166,7 +167,7 @@ impl<'a> Session<'a> {
 
     /// The socket is empty: hand on what there is, then wait for the server.
     fn await_more(&mut self) -> Result<(), SourceError> {
-        if self.gather.has_events() {
+        if self.frames.has_events() {
             self.hand_on();
             return Ok(());
         }
@@ -175,29 +176,29 @@ impl<'a> Session<'a> {
 
     fn digest(&mut self) -> Result<(), SourceError> {
         let before = self.reader.router.committed();
-        let heard = self.reader.digest(&mut self.gather)?;
+        let heard = self.reader.digest(&mut self.frames)?;
         // A quiet stream is not behind, however old its last commit.
         self.behind |= self.reader.router.committed() > before && self.reader.fell_behind();
         self.reader.heard(heard.received);
         self.reader.progress.received(heard.received);
-        self.feedback.received(heard.received);
+        self.updates.received(heard.received);
         if heard.asked {
-            self.feedback.asked();
+            self.updates.asked();
         }
         Ok(())
     }
 
     fn hand_on(&mut self) {
         self.reader.progress.changes_received(self.reader.router.take_changes());
-        if let Some(block) = self.gather.take() {
-            self.reader.outlet.offer(block);
+        if let Some(block) = self.frames.take() {
+            self.reader.sender.offer(block);
         }
     }
 
     /// Tells PostgreSQL what is durable, when it is time to.
     fn confirm(&mut self) -> Result<(), SourceError> {
         let durable = *self.reader.durable.borrow();
-        if let Some(update) = self.feedback.due(durable) {
+        if let Some(update) = self.updates.due(durable) {
             self.connection.send(&update)?;
             self.reader.told = durable;
             self.reader.progress.confirmed(durable);
@@ -218,9 +219,9 @@ impl<'a> Session<'a> {
     /// other.
     fn finish(mut self) {
         let durable = *self.reader.durable.borrow();
-        let update = self.feedback.update(durable);
+        let update = self.updates.update(durable);
         let told = self.connection.send(&update);
-        let ended = told.and_then(|()| self.connection.end_copy(self.gather.into_unread(), FAREWELL_LIMIT));
+        let ended = told.and_then(|()| self.connection.end_copy(self.frames.into_unread(), FAREWELL_LIMIT));
         match ended {
             Ok(()) => {
                 self.reader.told = durable;

@@ -21,7 +21,7 @@ const SHORTEST_INTERVAL: Duration = Duration::from_millis(100);
 const BETWEEN_MOVES: Duration = Duration::from_millis(20);
 
 #[derive(Debug)]
-pub(super) struct Feedback {
+pub(super) struct StatusUpdates {
     interval: Duration,
     sent: Option<Instant>,
     received: Lsn,
@@ -39,7 +39,7 @@ pub(super) fn interval(connection: &mut Connection) -> Result<Duration, SourceEr
     Ok(third.clamp(SHORTEST_INTERVAL, LONGEST_INTERVAL))
 }
 
-impl Feedback {
+impl StatusUpdates {
     pub(super) fn new(interval: Duration) -> Self {
         let (received, durable) = (Lsn::default(), Lsn::default());
         Self { interval, sent: None, received, durable, asked: false }
@@ -88,9 +88,9 @@ mod tests {
 
     #[test]
     fn an_update_says_what_is_durable_and_no_more() {
-        let mut feedback = Feedback::new(LONGEST_INTERVAL);
-        feedback.received(Lsn(0x50));
-        let update = feedback.update(Lsn(0x30));
+        let mut updates = StatusUpdates::new(LONGEST_INTERVAL);
+        updates.received(Lsn(0x50));
+        let update = updates.update(Lsn(0x30));
         let lsn = |at: usize| u64::from_be_bytes(update[at..at + 8].try_into().unwrap());
         assert_eq!((lsn(6), lsn(14), lsn(22)), (0x50, 0x30, 0x30));
         assert_eq!(update.len(), 1 + 4 + 34);
@@ -98,18 +98,18 @@ mod tests {
 
     #[test]
     fn it_is_due_by_the_clock_when_asked_and_when_the_position_moved() {
-        let mut feedback = Feedback::new(LONGEST_INTERVAL);
-        assert!(feedback.due(Lsn(1)).is_some());
-        assert!(feedback.due(Lsn(1)).is_none());
-        feedback.asked();
-        assert!(feedback.due(Lsn(1)).is_some());
-        feedback.sent = Instant::now().checked_sub(BETWEEN_MOVES);
-        assert!(feedback.due(Lsn(1)).is_none());
-        assert!(feedback.due(Lsn(2)).is_some());
-        feedback.sent = Instant::now().checked_sub(LONGEST_INTERVAL);
-        let update = feedback.due(Lsn(2)).unwrap();
+        let mut updates = StatusUpdates::new(LONGEST_INTERVAL);
+        assert!(updates.due(Lsn(1)).is_some());
+        assert!(updates.due(Lsn(1)).is_none());
+        updates.asked();
+        assert!(updates.due(Lsn(1)).is_some());
+        updates.sent = Instant::now().checked_sub(BETWEEN_MOVES);
+        assert!(updates.due(Lsn(1)).is_none());
+        assert!(updates.due(Lsn(2)).is_some());
+        updates.sent = Instant::now().checked_sub(LONGEST_INTERVAL);
+        let update = updates.due(Lsn(2)).unwrap();
         assert_eq!(update.last(), Some(&1), "a quiet server is asked to answer");
-        feedback.asked();
-        assert_eq!(feedback.due(Lsn(2)).unwrap().last(), Some(&0));
+        updates.asked();
+        assert_eq!(updates.due(Lsn(2)).unwrap().last(), Some(&0));
     }
 }

@@ -18,7 +18,7 @@ use crate::{
     fault::{Fault, Part, drop_target},
     lsn::Lsn,
     pipeline::{Batch, batch::Accumulation},
-    schema_history::History,
+    schema_history::SchemaHistory,
     starrocks::sql::{Session, SqlError, literal, quoted},
     table::{Column, Kind, Table, TableId, TableName},
 };
@@ -27,10 +27,10 @@ use crate::{
 pub(crate) const HISTORIES: &str = "dbmazz_tables";
 
 /// What is kept of each target of a job, by the target's name.
-pub type Histories = HashMap<String, History>;
+pub type SchemaHistories = HashMap<String, SchemaHistory>;
 
 /// Everything that is kept for the job, for whoever does not know yet whether there is anything.
-pub async fn known(config: &SinkConfig, job: &str) -> Result<Histories, Fault> {
+pub async fn known(config: &SinkConfig, job: &str) -> Result<SchemaHistories, Fault> {
     let mut session = Session::open(config).await.map_err(|error| error.fault())?;
     let found = kept(&mut session, config, job).await;
     session.close().await;
@@ -38,7 +38,11 @@ pub async fn known(config: &SinkConfig, job: &str) -> Result<Histories, Fault> {
 }
 
 /// The same; nothing where the database or the table is not there.
-pub(crate) async fn kept(session: &mut Session, config: &SinkConfig, job: &str) -> Result<Histories, Fault> {
+pub(crate) async fn kept(
+    session: &mut Session,
+    config: &SinkConfig,
+    job: &str,
+) -> Result<SchemaHistories, Fault> {
     let there = async {
         let database = &config.database;
         let doing = "look for the histories of the tables";
@@ -53,11 +57,15 @@ pub(crate) async fn kept(session: &mut Session, config: &SinkConfig, job: &str) 
     if there.await.map_err(|error| error.fault())? {
         return find(session, config, job).await;
     }
-    Ok(Histories::new())
+    Ok(SchemaHistories::new())
 }
 
 /// Everything that is kept for the job. The session is in the database already.
-pub(crate) async fn find(session: &mut Session, config: &SinkConfig, job: &str) -> Result<Histories, Fault> {
+pub(crate) async fn find(
+    session: &mut Session,
+    config: &SinkConfig,
+    job: &str,
+) -> Result<SchemaHistories, Fault> {
     let (database, table, job) = (quoted(&config.database), quoted(HISTORIES), literal(job));
     let select = format!("SELECT `target`, `history` FROM {database}.{table} WHERE `job` = {job}");
     let rows = session.run(&select, "read the histories of the tables").await;
@@ -71,7 +79,7 @@ pub(crate) async fn of_targets(
     session: &mut Session,
     config: &SinkConfig,
     targets: &[&str],
-) -> Result<Vec<(String, String, History)>, SqlError> {
+) -> Result<Vec<(String, String, SchemaHistory)>, SqlError> {
     let (database, table) = (quoted(&config.database), quoted(HISTORIES));
     let targets: Vec<_> = targets.iter().map(|target| literal(target)).collect();
     let select = format!(
@@ -86,14 +94,14 @@ pub(crate) async fn of_targets(
     Ok(rows.into_iter().filter_map(kept).collect())
 }
 
-pub(crate) fn entry(row: &[Option<String>]) -> Result<(String, History), Fault> {
+pub(crate) fn entry(row: &[Option<String>]) -> Result<(String, SchemaHistory), Fault> {
     let text = |place: usize| row.get(place).and_then(Option::as_deref).unwrap_or_default();
     let history = serde_json::from_str(text(1)).map_err(|_| illegible(text(0)))?;
     Ok((text(0).to_owned(), history))
 }
 
 /// The row as a batch. The moment is in it, so that no two are one load to StarRocks.
-pub(crate) fn batch(job: &str, target: &str, history: &History, now: SystemTime) -> Option<Batch> {
+pub(crate) fn batch(job: &str, target: &str, history: &SchemaHistory, now: SystemTime) -> Option<Batch> {
     let id = format!("{:016x}{:016x}", xxh3_64(job.as_bytes()), xxh3_64(target.as_bytes()));
     let moment = now.duration_since(UNIX_EPOCH).unwrap_or_default().as_nanos().to_string();
     let text = serde_json::to_string(history).ok()?;
@@ -147,12 +155,13 @@ fn illegible(target: &str) -> Fault {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{schema_history::Held, starrocks::double};
+    use crate::{schema_history::TargetColumn, starrocks::double};
 
     #[test]
     fn a_history_is_one_row_and_is_read_as_it_was_written() {
         let table = double::table(&[("id", Kind::BigInt), ("größe", Kind::Text)]);
-        let history = History::beginning(&table, vec![Held(1, "id".to_owned(), "BIGINT".to_owned())]);
+        let history =
+            SchemaHistory::beginning(&table, vec![TargetColumn(1, "id".to_owned(), "BIGINT".to_owned())]);
         let batch = batch("shop/orders", "t", &history, SystemTime::UNIX_EPOCH).unwrap();
         let values: Vec<_> = batch.rows().next().unwrap().values.values().collect();
         let [_, _, Value::Text(target), Value::Text(text), _] = values.as_slice() else {

@@ -47,14 +47,14 @@ impl Loader {
     ) -> Result<Loaded, Fault> {
         let (mut loaded, mut answered) = (Loaded::default(), Vec::new());
         while let Some(part) = parts.pop() {
-            if self.parked.is_halved_by(&part) {
+            if self.dead_letters.is_halved_by(&part) {
                 self.divide(&part, halved(table), &mut parts, &mut refused)?;
                 continue;
             }
             match self.load_whole(&part, self.sink.values).await {
                 Ok(more) => {
                     loaded = Loaded { rows: loaded.rows + more.rows, bytes: loaded.bytes + more.bytes };
-                    answered.extend(self.parked.heal(&part));
+                    answered.extend(self.dead_letters.heal(&part));
                 }
                 Err(Failure::Table(fault)) => return Err(fault),
                 Err(Failure::Rows(fault)) => self.divide(&part, fault, &mut parts, &mut refused)?,
@@ -99,7 +99,7 @@ impl Loader {
         // A letter is whole or it is none: the rules for other tables do not hold for it.
         self.load_whole(&letters, Values::default()).await.map_err(|failure| not_parked(table, failure))?;
         let name = table.name.to_string();
-        refused.iter().for_each(|row| self.parked.add(&name, &row.key, row::id(&self.job, table, row)));
+        refused.iter().for_each(|row| self.dead_letters.add(&name, &row.key, row::id(&self.job, table, row)));
         self.progress.rows_parked(&table.name, refused.len() as u64);
         warn!(table = %table.name, rows = refused.len(), "StarRocks refused rows; they are parked as dead letters");
         Ok(())

@@ -19,12 +19,12 @@ use crate::{
 
 /// The letters that stand, by table and key.
 #[derive(Debug, Default)]
-pub(crate) struct Parked(Mutex<HashMap<String, Letters>>);
+pub(crate) struct DeadLetters(Mutex<HashMap<String, Letters>>);
 
 /// Ids of the letters of each key of a table.
 type Letters = HashMap<String, Vec<String>>;
 
-impl Parked {
+impl DeadLetters {
     /// The letters that stand since earlier sessions of the job.
     pub(crate) async fn find(config: &SinkConfig, job: &str) -> Result<Self, SqlError> {
         let mut session = Session::open(config).await?;
@@ -35,19 +35,19 @@ impl Parked {
         );
         let found = session.run(&select, "read the dead letters").await;
         session.close().await;
-        let parked = Self::default();
+        let dead_letters = Self::default();
         for row in found? {
             if let [Some(id), Some(table), Some(key)] = row.as_slice() {
-                parked.add(table, key, id.clone());
+                dead_letters.add(table, key, id.clone());
             }
         }
-        Ok(parked)
+        Ok(dead_letters)
     }
 
     /// A row has a letter now.
     pub(crate) fn add(&self, table: &str, key: &str, id: String) {
-        let mut parked = self.lock();
-        let ids = parked.entry(table.to_owned()).or_default().entry(key.to_owned()).or_default();
+        let mut dead_letters = self.lock();
+        let ids = dead_letters.entry(table.to_owned()).or_default().entry(key.to_owned()).or_default();
         if !ids.contains(&id) {
             ids.push(id);
         }
@@ -55,15 +55,16 @@ impl Parked {
 
     /// Whether any row of the table has a letter.
     pub(crate) fn concerns(&self, table: &TableName) -> bool {
-        let parked = self.lock();
-        !parked.is_empty() && parked.get(&table.to_string()).is_some_and(|letters| !letters.is_empty())
+        let dead_letters = self.lock();
+        !dead_letters.is_empty()
+            && dead_letters.get(&table.to_string()).is_some_and(|letters| !letters.is_empty())
     }
 
     /// Whether the batch would make half a row of one that has a letter.
     pub(crate) fn is_halved_by(&self, batch: &Batch) -> bool {
         let whole = *batch.columns() == ColumnSet::All;
-        let parked = self.lock();
-        let Some(letters) = parked.get(&batch.table().name.to_string()).filter(|_| !whole) else {
+        let dead_letters = self.lock();
+        let Some(letters) = dead_letters.get(&batch.table().name.to_string()).filter(|_| !whole) else {
             return false;
         };
         let mut rows = batch.rows().filter(|row| row.operation != Operation::Delete);
@@ -73,8 +74,8 @@ impl Parked {
     /// Takes out the letters of rows that a loaded batch has made right; gives them, each with its row's version.
     pub(crate) fn heal(&self, batch: &Batch) -> Vec<(String, crate::lsn::Lsn)> {
         let whole = *batch.columns() == ColumnSet::All;
-        let mut parked = self.lock();
-        let Some(letters) = parked.get_mut(&batch.table().name.to_string()) else { return Vec::new() };
+        let mut dead_letters = self.lock();
+        let Some(letters) = dead_letters.get_mut(&batch.table().name.to_string()) else { return Vec::new() };
         let rights = |row: &Row<'_>| whole || row.operation == Operation::Delete;
         let healed = batch.rows().filter(rights).filter_map(|row| {
             let ids = letters.remove(&row::key(batch.table(), row.values))?;
@@ -111,17 +112,17 @@ mod tests {
         inserts(&table, &[vec![Value::Text(b"7.0"), large]])
     }
 
-    fn parked() -> Parked {
-        let parked = Parked::default();
-        parked.add(NAME, "{\"id\":\"7\"}", "a letter".to_owned());
-        parked
+    fn dead_letters() -> DeadLetters {
+        let dead_letters = DeadLetters::default();
+        dead_letters.add(NAME, "{\"id\":\"7\"}", "a letter".to_owned());
+        dead_letters
     }
 
     #[test]
     fn a_part_of_a_parked_row_makes_half_a_row() {
-        assert!(parked().is_halved_by(&batch(Value::Unchanged)));
-        assert!(!parked().is_halved_by(&batch(Value::Null)), "the whole row is there");
-        assert!(!Parked::default().is_halved_by(&batch(Value::Unchanged)));
+        assert!(dead_letters().is_halved_by(&batch(Value::Unchanged)));
+        assert!(!dead_letters().is_halved_by(&batch(Value::Null)), "the whole row is there");
+        assert!(!DeadLetters::default().is_halved_by(&batch(Value::Unchanged)));
     }
 
     #[test]
@@ -129,10 +130,10 @@ mod tests {
         let table = table(&[("id", Kind::Numeric), ("large", Kind::Text)]);
         let delete = deletes(&table, Deletes::Soft, &[Value::Text(b"7"), Value::Null]);
         for (batch, healed) in [(batch(Value::Null), 1), (delete, 1), (batch(Value::Unchanged), 0)] {
-            let parked = parked();
-            assert!(!parked.is_halved_by(&batch) || healed == 0);
-            assert_eq!(parked.heal(&batch).len(), healed);
-            assert_eq!(parked.concerns(&table.name), healed == 0);
+            let dead_letters = dead_letters();
+            assert!(!dead_letters.is_halved_by(&batch) || healed == 0);
+            assert_eq!(dead_letters.heal(&batch).len(), healed);
+            assert_eq!(dead_letters.concerns(&table.name), healed == 0);
         }
     }
 }

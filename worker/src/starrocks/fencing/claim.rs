@@ -15,7 +15,7 @@ use crate::{
     config::{Deletes, SinkConfig},
     lsn::Lsn,
     pipeline::{Batch, batch::Accumulation},
-    prior_run::{End, Past},
+    prior_run::{End, PriorRun},
     starrocks::{
         bookkeeping::owners::Claimed,
         sql::{Rows, Session, SqlError, literal, quoted},
@@ -106,7 +106,7 @@ impl Claim {
     }
 
     /// The claim as the past of a slot of this name; `notes` is the directory of all journals at hand.
-    pub(crate) fn past(&self, key: &str, slot: &str, notes: Option<&Path>) -> Option<Past> {
+    pub(crate) fn prior_run(&self, key: &str, slot: &str, notes: Option<&Path>) -> Option<PriorRun> {
         let (system, name) = key.split_once('-')?;
         if name != slot || self.standing == Standing::Released {
             return None;
@@ -118,7 +118,7 @@ impl Claim {
             Some(left) => End::Cut { told: left.durable },
             None => End::Unknown,
         };
-        Some(Past { system: system.parse().ok()?, timeline: self.timeline, reached: self.durable, end })
+        Some(PriorRun { system: system.parse().ok()?, timeline: self.timeline, reached: self.durable, end })
     }
 
     /// The row as a batch. The moment is in it, so that no two claims are one load to StarRocks.
@@ -252,13 +252,15 @@ mod tests {
         let journal = Journal::open(&notes.path().join("1-s")).unwrap();
         journal.durable(Lsn(9)).unwrap();
         let ours = Claim { journal: journal.name().to_owned(), ..claim(Standing::Loading) };
-        let end = |claim: &Claim, key, slot| claim.past(key, slot, Some(notes.path())).map(|past| past.end);
+        let end = |claim: &Claim, key, slot| {
+            claim.prior_run(key, slot, Some(notes.path())).map(|prior_run| prior_run.end)
+        };
         assert_eq!(end(&ours, "1-s", "s"), Some(End::Cut { told: Lsn(9) }));
         assert_eq!(end(&claim(Standing::Loading), "1-s", "s"), Some(End::Unknown));
         assert_eq!(end(&claim(Standing::Ended), "1-s", "s"), Some(End::Orderly));
         assert_eq!(end(&claim(Standing::Quiet), "1-s", "s"), Some(End::Cut { told: Lsn(7) }));
         assert_eq!(end(&claim(Standing::Released), "1-s", "s"), None);
         assert_eq!(end(&ours, "1-s", "other"), None);
-        assert_eq!(ours.past("1-s", "s", None).map(|past| past.end), Some(End::Unknown));
+        assert_eq!(ours.prior_run("1-s", "s", None).map(|prior_run| prior_run.end), Some(End::Unknown));
     }
 }

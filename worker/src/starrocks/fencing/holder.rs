@@ -9,7 +9,7 @@ use super::{
 };
 
 #[derive(Debug)]
-pub(super) struct Held {
+pub(super) struct ClaimHolder {
     pub(super) slot: SlotIdentity,
     pub(super) journal: Arc<Journal>,
     pub(super) position: Position,
@@ -19,7 +19,7 @@ pub(super) struct Held {
     pub(super) moment: String,
 }
 
-impl Held {
+impl ClaimHolder {
     /// The right is kept, and the stream goes on from there.
     pub(super) fn again(&self, position: Position) -> Self {
         let durable = self.position.durable.max(position.durable);

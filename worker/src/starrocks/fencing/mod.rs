@@ -5,8 +5,8 @@
 //! ```
 
 pub(crate) mod claim;
+pub(crate) mod grant;
 pub(crate) mod holder;
 pub(crate) mod journal;
 pub(crate) mod predecessor;
 pub(crate) mod takeover;
-pub(crate) mod won;

@@ -10,7 +10,7 @@ use super::{
     super::{
         http::frontend::Frontend,
         load::{
-            answer::Trouble, backoff::Patience, label::Label, label_state::LoadState, request::LOAD_TIMEOUT,
+            answer::Retryable, backoff::Backoff, label::Label, label_state::LoadState, request::LOAD_TIMEOUT,
         },
     },
     claim::{self, Claim, SlotIdentity, Standing},
@@ -44,14 +44,14 @@ pub(super) async fn settle(sink: &SinkConfig, journal: &Journal) -> Result<(), F
     let frontend = Frontend::new(sink);
     for label in journal.labels() {
         let ended = bring_to_an_end(&frontend, &label).await;
-        ended.map_err(|trouble| Fault { part: Part::Sink, ..trouble.fault(&claim::table()) })?;
+        ended.map_err(|retryable| Fault { part: Part::Sink, ..retryable.fault(&claim::table()) })?;
         journal.ended(&label);
         info!(%label, "a load of the predecessor has ended");
     }
     Ok(())
 }
 
-async fn bring_to_an_end(frontend: &Frontend, label: &Label) -> Result<(), Trouble> {
+async fn bring_to_an_end(frontend: &Frontend, label: &Label) -> Result<(), Retryable> {
     if label.is_of_step() {
         return frontend.end(label).await.map(drop);
     }
@@ -60,7 +60,7 @@ async fn bring_to_an_end(frontend: &Frontend, label: &Label) -> Result<(), Troub
             break;
         }
         frontend.cancel(label).await?;
-        sleep(Patience::ASKING.wait(attempt, label.as_str())).await;
+        sleep(Backoff::ASKING.wait(attempt, label.as_str())).await;
     }
     Ok(())
 }

@@ -9,8 +9,8 @@ use crate::{
     starrocks::{
         fencing::journal::unusable,
         load::{
-            answer::{Verdict, judge, judge_error},
-            backoff::Patience,
+            answer::{LoadOutcome, judge, judge_error},
+            backoff::Backoff,
             label::Label,
             label_state::LoadState,
             request::{LOAD_TIMEOUT, Order},
@@ -33,18 +33,18 @@ impl Loader {
     pub(crate) async fn settle(&self, order: &Order<'_>, mut reports: Reports<'_>) -> Result<(), Failure> {
         for attempt in 1.. {
             self.permitted(order.label, &mut reports).await;
-            let (trouble, unclear) = match self.attempt(order, reports.table).await {
-                Verdict::Committed => break,
-                Verdict::Refused(fault) => return Err(Failure::Rows(fault)),
-                Verdict::Halt(fault) => return Err(Failure::Table(fault)),
-                Verdict::Again(trouble) => (trouble, false),
-                Verdict::Unclear(trouble) => (trouble, true),
+            let (retryable, unclear) = match self.attempt(order, reports.table).await {
+                LoadOutcome::Committed => break,
+                LoadOutcome::Refused(fault) => return Err(Failure::Rows(fault)),
+                LoadOutcome::Halt(fault) => return Err(Failure::Table(fault)),
+                LoadOutcome::Again(retryable) => (retryable, false),
+                LoadOutcome::Unclear(retryable) => (retryable, true),
             };
-            reports.trouble(&trouble, order.label, attempt);
+            reports.retryable(&retryable, order.label, attempt);
             if unclear && self.became_durable(order.label, &mut reports).await {
                 break;
             }
-            self.wait(Patience::with(trouble.hurdle), attempt, order.label.as_str()).await;
+            self.wait(Backoff::with(retryable.retry_class), attempt, order.label.as_str()).await;
         }
         if reports.take_back() {
             info!(table = %reports.table.name, label = %order.label, "load succeeded after all");
@@ -58,7 +58,7 @@ impl Loader {
         for attempt in 1.. {
             let Err(error) = self.journal.begun(label) else { break };
             reports.raise(unusable(&error, Part::Job), label.as_str(), attempt);
-            self.wait(Patience::PERSON, attempt, label.as_str()).await;
+            self.wait(Backoff::PERSON, attempt, label.as_str()).await;
         }
     }
 
@@ -68,7 +68,7 @@ impl Loader {
         }
     }
 
-    async fn attempt(&self, order: &Order<'_>, table: &Table) -> Verdict {
+    async fn attempt(&self, order: &Order<'_>, table: &Table) -> LoadOutcome {
         match self.frontend.send(order).await {
             Ok(answer) => judge(&answer, table, order.body.rows()),
             Err(error) => judge_error(&error),
@@ -85,14 +85,14 @@ impl Loader {
                 Ok(LoadState::Free) => return false,
                 Ok(LoadState::Running) if begun.elapsed() > LOAD_TIMEOUT => return false,
                 Ok(LoadState::Running) => {}
-                Err(trouble) => reports.trouble(&trouble, label, attempt),
+                Err(retryable) => reports.retryable(&retryable, label, attempt),
             }
-            self.wait(Patience::ASKING, attempt, label.as_str()).await;
+            self.wait(Backoff::ASKING, attempt, label.as_str()).await;
         }
         false
     }
 
-    pub(crate) async fn wait(&self, patience: Patience, attempt: u32, key: &str) {
-        sleep(patience.wait(attempt, key).min(self.longest_wait)).await;
+    pub(crate) async fn wait(&self, backoff: Backoff, attempt: u32, key: &str) {
+        sleep(backoff.wait(attempt, key).min(self.longest_wait)).await;
     }
 }

@@ -4,16 +4,16 @@ use std::time::Duration;
 
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
-use super::answer::Hurdle;
+use super::answer::RetryClass;
 
 /// Waits that double, up to a limit, each a little different.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Patience {
+pub(crate) struct Backoff {
     pub(crate) first: Duration,
     pub(crate) longest: Duration,
 }
 
-impl Patience {
+impl Backoff {
     /// For what usually passes by itself, and soon.
     pub(crate) const USUAL: Self =
         Self { first: Duration::from_millis(200), longest: Duration::from_secs(10) };
@@ -25,11 +25,11 @@ impl Patience {
     /// A person has to act, and no restart is needed when they have.
     pub(crate) const PERSON: Self = Self { first: Duration::from_secs(5), longest: Duration::from_secs(10) };
 
-    pub(crate) fn with(hurdle: Hurdle) -> Self {
-        match hurdle {
-            Hurdle::Unreachable | Hurdle::Strange => Self::USUAL,
-            Hurdle::Busy => Self::BUSY,
-            Hurdle::Authentication | Hurdle::Permission => Self::PERSON,
+    pub(crate) fn with(retry_class: RetryClass) -> Self {
+        match retry_class {
+            RetryClass::Unreachable | RetryClass::Strange => Self::USUAL,
+            RetryClass::Busy => Self::BUSY,
+            RetryClass::Authentication | RetryClass::Permission => Self::PERSON,
         }
     }
 
@@ -48,11 +48,11 @@ mod tests {
     #[test]
     fn waits_double_up_to_a_limit_and_differ_a_little() {
         let waits: Vec<_> =
-            [1, 2, 3, 7, 1000].iter().map(|attempts| Patience::USUAL.wait(*attempts, "a")).collect();
+            [1, 2, 3, 7, 1000].iter().map(|attempts| Backoff::USUAL.wait(*attempts, "a")).collect();
         for (wait, full) in waits.iter().zip([200, 400, 800, 10_000, 10_000]) {
             let full = Duration::from_millis(full);
             assert!(*wait <= full && *wait >= full.mul_f64(0.75), "{wait:?} of {full:?}");
         }
-        assert_ne!(Patience::USUAL.wait(3, "a"), Patience::USUAL.wait(3, "b"));
+        assert_ne!(Backoff::USUAL.wait(3, "a"), Backoff::USUAL.wait(3, "b"));
     }
 }

@@ -5,7 +5,7 @@ use tokio::time::{Instant, sleep};
 use super::loader::Loader;
 use crate::{
     fault::Fault,
-    schema_history::{History, Owner},
+    schema_history::{Owner, SchemaHistory},
     starrocks::{
         bookkeeping::owners::{self, Claimant, LONGEST_WRITE, Rival, SETTLING},
         schema::Targets,
@@ -38,20 +38,21 @@ impl Loader {
     }
 
     /// The same of one table.
-    pub(crate) async fn keep_begun(&self, table: &Table, history: &History) -> Result<(), Fault> {
+    pub(crate) async fn keep_begun(&self, table: &Table, history: &SchemaHistory) -> Result<(), Fault> {
         let Some(owner) = self.keep_owned(table, history).await? else { return Ok(()) };
         let mut shared = self.shared_meanwhile(&[(table, owner)]).await?;
         shared.pop().map_or(Ok(()), |(_, fault)| Err(fault))
     }
 
     /// Keeps the history, with this job as its owner from now on where it has none: then the owner is given.
-    async fn keep_owned(&self, table: &Table, history: &History) -> Result<Option<Owner>, Fault> {
+    async fn keep_owned(&self, table: &Table, history: &SchemaHistory) -> Result<Option<Owner>, Fault> {
         let claimant = self.claimant.as_ref().filter(|_| history.owner.is_none());
         let Some(claimant) = claimant else { return self.keep(&table.target, history).await.map(|()| None) };
         let mut writes = 0;
         loop {
             let (owner, began) = (claimant.beginning_now(), Instant::now());
-            self.keep(&table.target, &History { owner: Some(owner.clone()), ..history.clone() }).await?;
+            self.keep(&table.target, &SchemaHistory { owner: Some(owner.clone()), ..history.clone() })
+                .await?;
             writes += 1;
             if began.elapsed() < LONGEST_WRITE || writes == MOST_WRITES {
                 return Ok(Some(owner));

@@ -7,7 +7,7 @@ use std::fmt;
 
 use xxhash_rust::xxh3::xxh3_64;
 
-use super::sequence::Turn;
+use super::sequence::LoadId;
 use crate::{lsn::Lsn, pipeline::batch::Identity, table::Table};
 
 /// The label of one load: `dbmazz_<job, table and turn>_<table>_<first>_<last>_<digest>`.
@@ -22,7 +22,7 @@ const LONGEST: usize = 128;
 
 impl Label {
     /// The label of a batch of `table`, as `job` sends it.
-    pub(crate) fn new(job: &str, table: &Table, turn: Turn<'_>, identity: Identity) -> Self {
+    pub(crate) fn new(job: &str, table: &Table, turn: LoadId<'_>, identity: Identity) -> Self {
         let Table { name, target, .. } = table;
         let owner = xxh3_64(format!("{job:?} {turn:?} {name:?} {target:?}").as_bytes());
         let legible = |letter: char| if letter.is_ascii_alphanumeric() { letter } else { '_' };
@@ -32,7 +32,7 @@ impl Label {
     }
 
     /// The label of a step of all tables, that goes up to `reached`.
-    pub(crate) fn of_step(job: &str, turn: Turn<'_>, reached: Lsn) -> Self {
+    pub(crate) fn of_step(job: &str, turn: LoadId<'_>, reached: Lsn) -> Self {
         let owner = xxh3_64(format!("{job:?} {turn:?}").as_bytes());
         Self(format!("{STEP}{owner:016x}_{:x}", reached.0))
     }
@@ -67,7 +67,7 @@ mod tests {
     use super::*;
     use crate::{starrocks::double::table, table::Kind};
 
-    const TURN: Turn<'_> = Turn { life: "one", number: 0 };
+    const TURN: LoadId<'_> = LoadId { sequence: "one", number: 0 };
 
     fn label(job: &str, target: &str, identity: Identity) -> Label {
         let table = Table { target: target.to_owned(), ..table(&[("id", Kind::Integer)]) };
@@ -106,14 +106,14 @@ mod tests {
         let load = label("job", "step", Identity { first: Lsn(1), last: Lsn(2), digest: 3 });
         assert!(step.is_of_step() && !load.is_of_step());
         assert_eq!(Label::noted(step.as_str()), Some(step.clone()));
-        assert_ne!(step, Label::of_step("job", Turn { number: 1, ..TURN }, Lsn(u64::MAX)));
+        assert_ne!(step, Label::of_step("job", LoadId { number: 1, ..TURN }, Lsn(u64::MAX)));
     }
 
     #[test]
     fn rule_4_the_same_bytes_in_another_turn_are_another_load() {
         let table = table(&[("id", Kind::Integer)]);
         let identity = Identity { first: Lsn(1), last: Lsn(2), digest: 3 };
-        let of = |life, number| Label::new("job", &table, Turn { life, number }, identity);
+        let of = |sequence, number| Label::new("job", &table, LoadId { sequence, number }, identity);
         assert_eq!(of("one", 1), of("one", 1));
         assert_ne!(of("one", 1), of("one", 2));
         assert_ne!(of("one", 1), of("other", 1));

@@ -8,7 +8,7 @@ use std::time::Duration;
 use serde::Deserialize;
 
 use super::{
-    answer::{Hurdle, Trouble, with_cause},
+    answer::{RetryClass, Retryable, with_cause},
     label::Label,
 };
 use crate::starrocks::http::frontend::{Answer, FRONTEND_TIMEOUT, Frontend, redirect};
@@ -41,7 +41,7 @@ pub(crate) enum LoadState {
 
 impl Frontend {
     /// Asks for the state of a label.
-    pub(crate) async fn state(&self, label: &Label) -> Result<LoadState, Trouble> {
+    pub(crate) async fn state(&self, label: &Label) -> Result<LoadState, Retryable> {
         Ok(match self.said(label).await? {
             Said::Visible | Said::Committed => LoadState::Committed,
             Said::Running => LoadState::Running,
@@ -50,20 +50,20 @@ impl Frontend {
     }
 
     /// Asks what StarRocks knows of a label.
-    pub(crate) async fn said(&self, label: &Label) -> Result<Said, Trouble> {
+    pub(crate) async fn said(&self, label: &Label) -> Result<Said, Retryable> {
         let path = format!("/api/{}/get_load_state?label={label}", self.database);
         let answer = self.request("GET", &path).await?;
         read_state(answer.status, &answer.body)
     }
 
     /// Asks StarRocks to abort a load that is not at its end. The state tells whether it did.
-    pub(crate) async fn cancel(&self, label: &Label) -> Result<(), Trouble> {
+    pub(crate) async fn cancel(&self, label: &Label) -> Result<(), Retryable> {
         let path = format!("/api/{}/dbmazz/_cancel?label={label}", self.database);
         self.request("POST", &path).await.map(|_| ())
     }
 
     /// A request without a body to the leader, who alone knows labels.
-    async fn request(&self, method: &str, path: &str) -> Result<Answer, Trouble> {
+    async fn request(&self, method: &str, path: &str) -> Result<Answer, Retryable> {
         self.request_with(method, path, "", FRONTEND_TIMEOUT).await
     }
 
@@ -74,7 +74,7 @@ impl Frontend {
         path: &str,
         headers: &str,
         limit: Duration,
-    ) -> Result<Answer, Trouble> {
+    ) -> Result<Answer, Retryable> {
         let mut at = self.address();
         for _ in 0..MOST_REDIRECTS {
             let head = format!(
@@ -82,15 +82,15 @@ impl Frontend {
                  Connection: close\r\n\r\n",
                 self.authorization
             );
-            let unreachable = |error| Trouble::new(Hurdle::Unreachable, with_cause(&error));
+            let unreachable = |error| Retryable::new(RetryClass::Unreachable, with_cause(&error));
             let (answer, head) = self.ask_within(&at, &head, limit).await.map_err(unreachable)?;
             match redirect(&head) {
                 Some(location) => at = self.follow(&at, location).map_err(unreachable)?,
                 None => return Ok(answer),
             }
         }
-        Err(Trouble::new(
-            Hurdle::Strange,
+        Err(Retryable::new(
+            RetryClass::Strange,
             "StarRocks redirects in circles when asked for the state of a load",
         ))
     }
@@ -103,7 +103,7 @@ struct Reply {
     reason: Option<String>,
 }
 
-pub(crate) fn read_state(status: u16, body: &[u8]) -> Result<Said, Trouble> {
+pub(crate) fn read_state(status: u16, body: &[u8]) -> Result<Said, Retryable> {
     let Reply { state, reason } = serde_json::from_slice(body).unwrap_or_default();
     match (status, state.unwrap_or_default().as_str()) {
         (200, "VISIBLE") => Ok(Said::Visible),
@@ -112,12 +112,13 @@ pub(crate) fn read_state(status: u16, body: &[u8]) -> Result<Said, Trouble> {
         (200, "ABORTED") => Ok(Said::Aborted(reason.unwrap_or_default())),
         (200, "UNKNOWN") => Ok(Said::Unknown),
         (401 | 403, _) => {
-            Err(Trouble::new(Hurdle::Authentication, "StarRocks refused to tell the state of a load"))
+            Err(Retryable::new(RetryClass::Authentication, "StarRocks refused to tell the state of a load"))
         }
-        (500.., _) => {
-            Err(Trouble::new(Hurdle::Unreachable, format!("StarRocks answered with HTTP status {status}")))
-        }
-        _ => Err(Trouble::new(Hurdle::Strange, "StarRocks did not tell the state of a load")),
+        (500.., _) => Err(Retryable::new(
+            RetryClass::Unreachable,
+            format!("StarRocks answered with HTTP status {status}"),
+        )),
+        _ => Err(Retryable::new(RetryClass::Strange, "StarRocks did not tell the state of a load")),
     }
 }
 
@@ -146,18 +147,18 @@ mod tests {
 
     #[test]
     fn anything_else_tells_nothing() {
-        for (status, body, hurdle) in [
+        for (status, body, retry_class) in [
             (
                 200,
                 r#"{"status":"FAILED","code":"1","msg":"unknown database, database=x","message":""}"#,
-                Hurdle::Strange,
+                RetryClass::Strange,
             ),
-            (200, r#"{"state":"DANCING"}"#, Hurdle::Strange),
-            (200, "<html>", Hurdle::Strange),
-            (401, "", Hurdle::Authentication),
-            (500, r#"{"state":"VISIBLE"}"#, Hurdle::Unreachable),
+            (200, r#"{"state":"DANCING"}"#, RetryClass::Strange),
+            (200, "<html>", RetryClass::Strange),
+            (401, "", RetryClass::Authentication),
+            (500, r#"{"state":"VISIBLE"}"#, RetryClass::Unreachable),
         ] {
-            assert_eq!(read_state(status, body.as_bytes()).unwrap_err().hurdle, hurdle, "{body}");
+            assert_eq!(read_state(status, body.as_bytes()).unwrap_err().retry_class, retry_class, "{body}");
         }
     }
 }

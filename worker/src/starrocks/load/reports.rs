@@ -5,7 +5,7 @@ use tracing::warn;
 use crate::{
     fault::{Fault, Part},
     progress::{Owner, Progress},
-    starrocks::load::{answer::Trouble, label::Label},
+    starrocks::load::{answer::Retryable, label::Label},
     table::Table,
 };
 
@@ -22,9 +22,9 @@ impl<'a> Reports<'a> {
         Self { progress, table, raised: Vec::new() }
     }
 
-    pub(crate) fn trouble(&mut self, trouble: &Trouble, label: &Label, attempt: u32) {
+    pub(crate) fn retryable(&mut self, retryable: &Retryable, label: &Label, attempt: u32) {
         self.progress.load_retried(&self.table.name);
-        self.raise(trouble.fault(self.table), label.as_str(), attempt);
+        self.raise(retryable.fault(self.table), label.as_str(), attempt);
     }
 
     pub(crate) fn raise(&mut self, fault: Fault, label: &str, attempt: u32) {

@@ -18,7 +18,7 @@ use tokio::time::timeout;
 
 use super::{body::Body, label::Label};
 use crate::{
-    slot_lease::Right,
+    slot_lease::LoadPermit,
     starrocks::{
         http::{
             connection::{Connection, Head, WireError},
@@ -47,7 +47,7 @@ pub(crate) struct Order<'a> {
     pub(crate) body: &'a Body<'a>,
     pub(crate) manner: Manner,
     /// Without it nothing holds the load back.
-    pub(crate) right: Option<&'a Right>,
+    pub(crate) right: Option<&'a LoadPermit>,
 }
 
 /// Whether a load is committed by itself, or is one of a transaction over several tables.

@@ -11,25 +11,25 @@ use std::{
 
 /// Of one loader, from its first load to its last.
 #[derive(Debug)]
-pub(crate) struct Life {
+pub(crate) struct LoadSequence {
     name: String,
     loads: AtomicU64,
 }
 
 /// One load of one life, with all its attempts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Turn<'a> {
-    pub(crate) life: &'a str,
+pub(crate) struct LoadId<'a> {
+    pub(crate) sequence: &'a str,
     pub(crate) number: u64,
 }
 
-impl Life {
+impl LoadSequence {
     pub(crate) fn begin() -> Self {
         Self { name: new_name(), loads: AtomicU64::new(0) }
     }
 
-    pub(crate) fn turn(&self) -> Turn<'_> {
-        Turn { life: &self.name, number: self.loads.fetch_add(1, Ordering::Relaxed) }
+    pub(crate) fn turn(&self) -> LoadId<'_> {
+        LoadId { sequence: &self.name, number: self.loads.fetch_add(1, Ordering::Relaxed) }
     }
 }
 
@@ -45,8 +45,8 @@ mod tests {
 
     #[test]
     fn no_turn_comes_twice() {
-        let (one, other) = (Life::begin(), Life::begin());
+        let (one, other) = (LoadSequence::begin(), LoadSequence::begin());
         assert_ne!(one.turn(), one.turn());
-        assert_ne!(one.turn().life, other.turn().life);
+        assert_ne!(one.turn().sequence, other.turn().sequence);
     }
 }

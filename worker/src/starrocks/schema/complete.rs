@@ -18,7 +18,7 @@ use super::{
 use crate::{
     config::SinkConfig,
     fault::{Fault, Part},
-    schema_history::{Held, History},
+    schema_history::{SchemaHistory, TargetColumn},
     starrocks::sql::Session,
     table::Table,
 };
@@ -35,8 +35,8 @@ pub(super) async fn prepare_table(
     session: &mut Session,
     config: &SinkConfig,
     table: &Table,
-    before: Option<&History>,
-) -> Result<History, Fault> {
+    before: Option<&SchemaHistory>,
+) -> Result<SchemaHistory, Fault> {
     if let Some(columns) = newly_left_out(table, before.and_then(|before| before.look.as_ref())) {
         info!(table = %table.name, %columns, "columns that PostgreSQL does not send, generated ones among them, are left out");
     }
@@ -46,9 +46,9 @@ pub(super) async fn prepare_table(
         let target = complete_table(session, config, &with_fills(table, before), columns, held).await?;
         let history = match before {
             Some(before) => before.with_target(target).looked_at(table),
-            None => History::beginning(table, target),
+            None => SchemaHistory::beginning(table, target),
         };
-        return Ok(History { sink: identity.or_else(|| history.sink.clone()), ..history });
+        return Ok(SchemaHistory { sink: identity.or_else(|| history.sink.clone()), ..history });
     }
     let replicas = live_backends(config).await.clamp(1, 3);
     let create = create_table(table, config.values, replicas)?;
@@ -58,7 +58,7 @@ pub(super) async fn prepare_table(
         .map_err(|error| of_table(&error, table))?;
     info!(table = %table.name, target = %table.target, replicas, "target table created");
     let sink = identity(session, table).await.map_err(|error| error.fault())?;
-    Ok(History { sink, ..History::beginning(table, held_now(table, config.values, &[])?) })
+    Ok(SchemaHistory { sink, ..SchemaHistory::beginning(table, held_now(table, config.values, &[])?) })
 }
 
 async fn complete_table(
@@ -66,8 +66,8 @@ async fn complete_table(
     config: &SinkConfig,
     table: &Table,
     mut existing: Vec<Existing>,
-    held: &[Held],
-) -> Result<Vec<Held>, Fault> {
+    held: &[TargetColumn],
+) -> Result<Vec<TargetColumn>, Fault> {
     let (mut look, mut tries) = (SHORTEST_LOOK, 0);
     let held = still_held(table, &existing, held);
     loop {

@@ -10,7 +10,7 @@ use super::{
 use crate::{
     config::Values,
     fault::{Fault, Part, drop_column, send_again, take_anew},
-    schema_history::Held,
+    schema_history::TargetColumn,
     starrocks::{schema::name_check::same_column, target::TargetType},
     table::Table,
 };
@@ -59,7 +59,7 @@ pub(super) fn next_step<'a>(
     table: &'a Table,
     values: Values,
     existing: &'a [Existing],
-    held: &'a [Held],
+    held: &'a [TargetColumn],
 ) -> Result<Option<Step<'a>>, Fault> {
     let needed = needed(table, values)?;
     if let Some((from, to)) = names::next_rename(table, existing, held)? {
@@ -83,8 +83,8 @@ pub(super) fn next_step<'a>(
 }
 
 /// Without what the source has dropped and a person has taken away since.
-pub(super) fn still_held(table: &Table, existing: &[Existing], held: &[Held]) -> Vec<Held> {
-    let is_there = |held: &&Held| {
+pub(super) fn still_held(table: &Table, existing: &[Existing], held: &[TargetColumn]) -> Vec<TargetColumn> {
+    let is_there = |held: &&TargetColumn| {
         table.columns.iter().any(|column| column.number == held.0)
             || existing.iter().any(|existing| same_column(&existing.name, &held.1))
     };
@@ -92,19 +92,30 @@ pub(super) fn still_held(table: &Table, existing: &[Existing], held: &[Held]) ->
 }
 
 /// The columns that a target has that lacks nothing.
-pub(super) fn held_now(table: &Table, values: Values, before: &[Held]) -> Result<Vec<Held>, Fault> {
+pub(super) fn held_now(
+    table: &Table,
+    values: Values,
+    before: &[TargetColumn],
+) -> Result<Vec<TargetColumn>, Fault> {
     let needed = needed(table, values)?;
     let mut held: Vec<_> = needed
         .iter()
-        .filter_map(|column| Some(Held(column.number?, column.name.to_owned(), column.target.to_string())))
+        .filter_map(|column| {
+            Some(TargetColumn(column.number?, column.name.to_owned(), column.target.to_string()))
+        })
         .collect();
-    let is_left = |old: &&Held| !held.iter().any(|new| new.0 == old.0 || same_column(&new.1, &old.1));
+    let is_left = |old: &&TargetColumn| !held.iter().any(|new| new.0 == old.0 || same_column(&new.1, &old.1));
     let left: Vec<_> = before.iter().filter(is_left).cloned().collect();
     held.extend(left);
     Ok(held)
 }
 
-fn added_with(table: &Table, column: &Needed<'_>, values: Values, held: &[Held]) -> Result<Filling, Fault> {
+fn added_with(
+    table: &Table,
+    column: &Needed<'_>,
+    values: Values,
+    held: &[TargetColumn],
+) -> Result<Filling, Fault> {
     // Numbers only grow: a column with a lower one was there before, and was not published.
     let was_there = column.number.is_some_and(|number| held.iter().any(|held| held.0 > number));
     let filling = filling(table, column, values).filter(|_| !was_there);
@@ -128,7 +139,12 @@ fn unfilled(table: &Table, column: &Needed<'_>) -> Fault {
 }
 
 /// Whether the column has to become wider; a fault when it does not do and cannot.
-fn is_widened(table: &Table, needed: &Needed<'_>, existing: &Existing, held: &[Held]) -> Result<bool, Fault> {
+fn is_widened(
+    table: &Table,
+    needed: &Needed<'_>,
+    existing: &Existing,
+    held: &[TargetColumn],
+) -> Result<bool, Fault> {
     let found = TargetType::read(&existing.type_name);
     // A narrower type that somebody chose stays; one that was made for a narrower source does not.
     let was_other =
@@ -212,15 +228,16 @@ mod tests {
     ];
 
     /// The statement that is next.
-    fn next(table: &Table, columns: &[(&str, &str)], held: &[Held]) -> Result<Option<String>, Fault> {
+    fn next(table: &Table, columns: &[(&str, &str)], held: &[TargetColumn]) -> Result<Option<String>, Fault> {
         let existing = existing(columns);
         let step = next_step(table, Values::default(), &existing, held)?;
         Ok(step.map(|step| alter_table(table, &step)))
     }
 
-    fn held(columns: &[(i32, &str, &str)]) -> Vec<Held> {
-        let held =
-            |(number, name, made): &(i32, &str, &str)| Held(*number, (*name).to_owned(), (*made).to_owned());
+    fn held(columns: &[(i32, &str, &str)]) -> Vec<TargetColumn> {
+        let held = |(number, name, made): &(i32, &str, &str)| {
+            TargetColumn(*number, (*name).to_owned(), (*made).to_owned())
+        };
         columns.iter().map(held).collect()
     }
 

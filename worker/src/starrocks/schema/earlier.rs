@@ -8,15 +8,15 @@ use crds::Reason;
 use crate::{
     config::Values,
     fault::{Fault, Part, take_anew},
-    schema_history::{Held, History},
+    schema_history::{SchemaHistory, TargetColumn},
     starrocks::target::{TargetType, target_type},
     table::{Column, Difference, Look, Representation, Table},
 };
 
 /// Fails when rows that were loaded before are no longer as the source has them.
-pub(super) fn check(table: &Table, values: Values, before: &History) -> Result<(), Fault> {
+pub(super) fn check(table: &Table, values: Values, before: &SchemaHistory) -> Result<(), Fault> {
     let Some(look) = &before.look else { return Ok(()) };
-    if let Some(Held(_, name, _)) = before.target.iter().find(|held| is_no_longer_sent(table, held)) {
+    if let Some(TargetColumn(_, name, _)) = before.target.iter().find(|held| is_no_longer_sent(table, held)) {
         return Err(no_longer_sent(table, name));
     }
     for (place, column) in table.columns.iter().enumerate() {
@@ -29,7 +29,7 @@ pub(super) fn check(table: &Table, values: Values, before: &History) -> Result<(
 }
 
 /// The table with what earlier rows hold in columns that its target does not have yet.
-pub(super) fn with_fills(table: &Table, before: Option<&History>) -> Table {
+pub(super) fn with_fills(table: &Table, before: Option<&SchemaHistory>) -> Table {
     let mut table = table.clone();
     let Some(look) = before.and_then(|before| before.look.as_ref()) else { return table };
     let fills: Vec<_> = table.columns.iter().map(|column| look.fill_of(column, &table)).collect();
@@ -45,7 +45,7 @@ pub(super) fn newly_left_out(table: &Table, before: Option<&Look>) -> Option<Str
     (!is_known && !names.is_empty()).then(|| names.join(", "))
 }
 
-fn is_no_longer_sent(table: &Table, Held(number, ..): &Held) -> bool {
+fn is_no_longer_sent(table: &Table, TargetColumn(number, ..): &TargetColumn) -> bool {
     table.facts.left_out.contains_key(number)
 }
 
@@ -105,8 +105,8 @@ mod tests {
         table
     }
 
-    fn history(table: &Table) -> History {
-        History::beginning(table, vec![Held(1, "id".to_owned(), "BIGINT".to_owned())])
+    fn history(table: &Table) -> SchemaHistory {
+        SchemaHistory::beginning(table, vec![TargetColumn(1, "id".to_owned(), "BIGINT".to_owned())])
     }
 
     #[test]
@@ -138,7 +138,7 @@ mod tests {
     fn a_target_of_which_nothing_is_kept_is_taken_as_it_is() {
         let mut now = table(14, 1);
         now.columns[1].fill = Fill::Unknown;
-        let before = History { look: None, ..history(&table(12, 2)) };
+        let before = SchemaHistory { look: None, ..history(&table(12, 2)) };
         assert_eq!(check(&now, Values::default(), &before), Ok(()));
         assert_eq!(with_fills(&now, Some(&before)), now);
     }

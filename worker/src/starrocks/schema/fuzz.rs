@@ -5,14 +5,14 @@ use super::{
     key::primary_key,
     statement::alter_table,
 };
-use crate::{config::Values, fault::Fault, schema_history::Held, starrocks::sql::Rows, table::Table};
+use crate::{config::Values, fault::Fault, schema_history::TargetColumn, starrocks::sql::Rows, table::Table};
 
 /// The next statement on the way to a complete table from one with these columns, of which some are known.
 pub(in crate::starrocks) fn completed(
     table: &Table,
     create: &str,
     columns: Rows,
-    held: &[Held],
+    held: &[TargetColumn],
 ) -> Result<Option<String>, Fault> {
     primary_key(table, create)?;
     let existing: Vec<_> = columns.into_iter().filter_map(Existing::read).collect();

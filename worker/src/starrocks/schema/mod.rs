@@ -21,8 +21,8 @@ mod names;
 mod standing;
 mod start;
 mod statement;
+mod target_check;
 mod truncate;
-mod verdict;
 
 use std::sync::Arc;
 
@@ -37,12 +37,12 @@ use self::{
 };
 pub use self::{
     look::{Shown, show},
-    verdict::{Verdict, look},
+    target_check::{TargetCheck, look},
 };
 use super::{
     bookkeeping::{
         owners::{self, Claimant, Rival},
-        schema_histories::{self, Histories},
+        schema_histories::{self, SchemaHistories},
     },
     dead_letter::row,
     fencing::claim,
@@ -54,8 +54,8 @@ use crate::{
     config::{Consistency, OnRefusedRow, SinkConfig},
     fault::{Course, Fault, Part},
     lsn::Lsn,
-    schema_history::{History, SourceIdentity, TargetIdentity},
-    slot_lease::Right,
+    schema_history::{SchemaHistory, SourceIdentity, TargetIdentity},
+    slot_lease::LoadPermit,
     table::{Table, TableId},
 };
 
@@ -65,13 +65,13 @@ pub struct Targets {
     /// Tables that cannot be loaded, with what a person has to mend.
     pub halted: Vec<(TableId, Fault)>,
     /// Of each of the others.
-    pub histories: Vec<(TableId, History)>,
+    pub histories: Vec<(TableId, SchemaHistory)>,
     /// Targets that were not ready soon: nothing is loaded into them before they are.
     pub unfinished: Vec<(TableId, Arc<Aim>)>,
     /// Tables whose histories are not as they are kept.
     pub(super) unkept: Vec<TableId>,
     /// Targets of tables that the job has no more, with their histories.
-    pub(super) left: Vec<(String, History)>,
+    pub(super) left: Vec<(String, SchemaHistory)>,
 }
 
 impl Targets {
@@ -80,7 +80,7 @@ impl Targets {
         self.unkept.contains(&table)
     }
 
-    pub fn history(&self, table: TableId) -> Option<&History> {
+    pub fn history(&self, table: TableId) -> Option<&SchemaHistory> {
         self.histories.iter().find(|(id, _)| *id == table).map(|(_, history)| history)
     }
 }
@@ -150,7 +150,7 @@ async fn prepare_with(
 
 /// The history with what the table is at the source now. One that was kept by an earlier version of the worker has no
 /// place from which on the table is this one: it always was.
-fn of_source(history: History, before: Option<&History>, now: &SourceIdentity) -> History {
+fn of_source(history: SchemaHistory, before: Option<&SchemaHistory>, now: &SourceIdentity) -> SchemaHistory {
     let source = match before {
         None => now.clone(),
         Some(before) => {
@@ -162,24 +162,32 @@ fn of_source(history: History, before: Option<&History>, now: &SourceIdentity) -
         None => (Some(now.since), now.empty),
         Some(before) => (before.from, before.whole),
     };
-    History { source: Some(source), from, whole, ..history }
+    SchemaHistory { source: Some(source), from, whole, ..history }
 }
 
 impl Targets {
     /// Takes note of tables that have a history and are not the job's any more: what is confirmed from `at` on never
     /// comes again.
-    pub fn leave(&mut self, kept: &Histories, claimant: &Claimant, has: impl Fn(&str) -> bool, at: Lsn) {
-        let is_left = |(target, history): &(&String, &History)| {
+    pub fn leave(
+        &mut self,
+        kept: &SchemaHistories,
+        claimant: &Claimant,
+        has: impl Fn(&str) -> bool,
+        at: Lsn,
+    ) {
+        let is_left = |(target, history): &(&String, &SchemaHistory)| {
             !has(target) && history.left.is_none() && claimant.is_own(history)
         };
         let left = kept.iter().filter(is_left);
         self.left.extend(
-            left.map(|(target, history)| (target.clone(), History { left: Some(at), ..history.clone() })),
+            left.map(|(target, history)| {
+                (target.clone(), SchemaHistory { left: Some(at), ..history.clone() })
+            }),
         );
     }
 
     /// `noted`: what is kept of it, as it stands there.
-    fn add(&mut self, table: &Table, history: History, noted: Option<&History>) {
+    fn add(&mut self, table: &Table, history: SchemaHistory, noted: Option<&SchemaHistory>) {
         if noted.is_none_or(|noted| !noted.is_kept_as(&history)) {
             self.unkept.push(table.id);
         }
@@ -187,8 +195,8 @@ impl Targets {
     }
 
     /// Rows of the table are routed as if its target were ready; its lane waits until it is.
-    fn wait_for(&mut self, table: &Table, before: Option<&History>, source: &SourceIdentity) {
-        let history = before.cloned().unwrap_or_else(|| History::beginning(table, Vec::new()));
+    fn wait_for(&mut self, table: &Table, before: Option<&SchemaHistory>, source: &SourceIdentity) {
+        let history = before.cloned().unwrap_or_else(|| SchemaHistory::beginning(table, Vec::new()));
         let history = of_source(history, before, source);
         let aim = Aim { table: table.clone(), shapes: history.shapes.clone() };
         self.unfinished.push((table.id, Arc::new(aim)));
@@ -201,8 +209,8 @@ pub(super) async fn reshape(
     config: &SinkConfig,
     job: &str,
     aim: &Aim,
-    right: Option<&Right>,
-) -> Result<History, Fault> {
+    right: Option<&LoadPermit>,
+) -> Result<SchemaHistory, Fault> {
     check_usable(config, &aim.table)?;
     let mut session = Session::open(config).await.map_err(|error| error.fault())?.under(right);
     let outcome = reshape_with(&mut session, config, job, aim).await;
@@ -215,19 +223,19 @@ async fn reshape_with(
     config: &SinkConfig,
     job: &str,
     aim: &Aim,
-) -> Result<History, Fault> {
+) -> Result<SchemaHistory, Fault> {
     enter_database(session, &config.database).await.map_err(|error| error.fault())?;
     let kept = schema_histories::find(session, config, job).await?;
     let before = kept.get(&aim.table.target);
     let history = prepare_table(session, config, &aim.table, before).await?;
-    Ok(History { shapes: aim.shapes.clone(), ..history })
+    Ok(SchemaHistory { shapes: aim.shapes.clone(), ..history })
 }
 
 /// Whether the target can be loaded, and by nobody else.
 fn check_ours(
     config: &SinkConfig,
     table: &Table,
-    before: Option<&History>,
+    before: Option<&SchemaHistory>,
     rivals: &[Rival],
 ) -> Result<(), Fault> {
     check_usable(config, table)?;
@@ -254,7 +262,11 @@ async fn check_sink(session: &mut Session, config: &SinkConfig) -> Result<(), Fa
 }
 
 /// What is kept of the target; nothing when that cannot be known, or there is nothing.
-pub(super) async fn kept_of(config: &SinkConfig, job: &str, table: &Table) -> Result<Option<History>, Fault> {
+pub(super) async fn kept_of(
+    config: &SinkConfig,
+    job: &str,
+    table: &Table,
+) -> Result<Option<SchemaHistory>, Fault> {
     let mut session = Session::open(config).await.map_err(|error| error.fault())?;
     let found = schema_histories::find(&mut session, config, job).await;
     session.close().await;

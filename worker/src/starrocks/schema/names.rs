@@ -5,7 +5,7 @@ use crds::Reason;
 use super::difference::Existing;
 use crate::{
     fault::{Fault, Part, drop_column, send_again, take_anew},
-    schema_history::Held,
+    schema_history::TargetColumn,
     starrocks::schema::name_check::same_column,
     table::{Column, Table},
 };
@@ -15,7 +15,7 @@ use crate::{
 pub(super) fn next_rename<'a>(
     table: &'a Table,
     existing: &'a [Existing],
-    held: &'a [Held],
+    held: &'a [TargetColumn],
 ) -> Result<Option<(&'a str, &'a str)>, Fault> {
     let names = Names { table, existing, held };
     let pending: Vec<_> =
@@ -30,7 +30,7 @@ pub(super) fn next_rename<'a>(
 struct Names<'a> {
     table: &'a Table,
     existing: &'a [Existing],
-    held: &'a [Held],
+    held: &'a [TargetColumn],
 }
 
 impl<'a> Names<'a> {
@@ -51,8 +51,8 @@ impl<'a> Names<'a> {
 
     /// Whether the target's column of this name is this column's: no other column of the source filled it.
     fn is_own(&self, column: &Column) -> Result<bool, Fault> {
-        let is_other = |held: &&Held| held.0 != column.number && same_column(&held.1, &column.name);
-        let Some(Held(owner, ..)) = self.held.iter().find(is_other) else { return Ok(true) };
+        let is_other = |held: &&TargetColumn| held.0 != column.number && same_column(&held.1, &column.name);
+        let Some(TargetColumn(owner, ..)) = self.held.iter().find(is_other) else { return Ok(true) };
         match self.table.columns.iter().find(|column| column.number == *owner) {
             // It has got its own new name already, and that is nobody's old one.
             Some(owner) => Ok(self.exists(&owner.name) && !self.was_another_s(owner)),
@@ -98,7 +98,8 @@ mod tests {
             Existing::read(texts.into_iter().chain([None, None]).collect()).unwrap()
         };
         let existing: Vec<_> = existing.iter().map(column).collect();
-        let held = held.iter().map(|(number, name)| Held(*number, (*name).to_owned(), "INT".to_owned()));
+        let held =
+            held.iter().map(|(number, name)| TargetColumn(*number, (*name).to_owned(), "INT".to_owned()));
         let (table, held) = (table(&columns), held.collect::<Vec<_>>());
         let next = next_rename(&table, &existing, &held).map_err(|fault| fault.reason)?;
         Ok(next.map(|(from, to)| format!("{from} to {to}")))

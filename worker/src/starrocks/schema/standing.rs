@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     fault::{Fault, Part, send_again, take_anew},
-    schema_history::{Held, History, TargetIdentity},
+    schema_history::{SchemaHistory, TargetColumn, TargetIdentity},
     starrocks::{
         schema::name_check::same_column,
         sql::{Session, SqlError, literal, quoted},
@@ -31,7 +31,7 @@ pub(super) struct Standing {
 pub(super) async fn standing(
     session: &mut Session,
     table: &Table,
-    before: Option<&History>,
+    before: Option<&SchemaHistory>,
 ) -> Result<Option<Standing>, Fault> {
     if let Some(left) = before.and_then(|before| before.left) {
         return Err(left_out(table, &left.to_string()));
@@ -76,15 +76,15 @@ pub(super) async fn identity(
 
 /// Whether the target has the columns that its rows were loaded into. StarRocks takes a name that a table lacks for one
 /// of a passing column, and its values are lost without a word.
-pub(super) fn proved(table: &Table, existing: &[Existing], before: &History) -> Result<(), Fault> {
+pub(super) fn proved(table: &Table, existing: &[Existing], before: &SchemaHistory) -> Result<(), Fault> {
     let exists = |name: &str| existing.iter().any(|existing| same_column(&existing.name, name));
     let now = |number: i32| table.columns.iter().find(|column| column.number == number);
-    let is_missing = |Held(number, name, _): &&Held| {
+    let is_missing = |TargetColumn(number, name, _): &&TargetColumn| {
         // Dropped at the source: a person may take it away.
         now(*number).is_some_and(|column| !exists(name) && !exists(&column.name))
     };
     match before.target.iter().find(is_missing) {
-        Some(Held(_, name, made)) => Err(taken_away(table, name, made)),
+        Some(TargetColumn(_, name, made)) => Err(taken_away(table, name, made)),
         None => Ok(()),
     }
 }
@@ -127,8 +127,9 @@ mod tests {
             Existing::read(texts.into_iter().chain([None, None]).collect()).unwrap()
         };
         let existing: Vec<_> = existing.iter().map(column).collect();
-        let held = held.iter().map(|(number, name)| Held(*number, (*name).to_owned(), "INT".to_owned()));
-        let history = History { target: held.collect(), ..History::default() };
+        let held =
+            held.iter().map(|(number, name)| TargetColumn(*number, (*name).to_owned(), "INT".to_owned()));
+        let history = SchemaHistory { target: held.collect(), ..SchemaHistory::default() };
         let table = table(&[("id", Kind::BigInt), ("b", Kind::Integer)]);
         proved(&table, &existing, &history).err().map(|fault| fault.reason)
     }

@@ -10,7 +10,7 @@ use super::of_table;
 use crate::{
     config::SinkConfig,
     fault::{Fault, Part},
-    slot_lease::Right,
+    slot_lease::LoadPermit,
     starrocks::sql::{Rows, Session, quoted},
     table::Table,
 };
@@ -19,7 +19,7 @@ use crate::{
 pub(in crate::starrocks) async fn truncate(
     config: &SinkConfig,
     table: &Table,
-    right: Option<&Right>,
+    right: Option<&LoadPermit>,
 ) -> Result<(), Fault> {
     let statement = format!("TRUNCATE TABLE {}.{}", quoted(&config.database), quoted(&table.target));
     let mut session = Session::open(config).await.map_err(|error| error.fault())?.under(right);

@@ -5,7 +5,7 @@ use std::{collections::BTreeSet, time::Duration};
 use futures::{StreamExt, TryStreamExt, stream};
 
 use super::{
-    TogetherLoader,
+    TransactionLoader,
     call::{self, Ended, Operation},
     failed::{Failed, failed, of_sink, refused},
 };
@@ -14,8 +14,8 @@ use crate::{
     lsn::Lsn,
     pipeline::{Batch, Part},
     starrocks::load::{
-        answer::{Hurdle, Trouble, Verdict, judge_error, judge_words, quotable},
-        backoff::Patience,
+        answer::{LoadOutcome, RetryClass, Retryable, judge_error, judge_words, quotable},
+        backoff::Backoff,
         body::Body,
         label::Label,
         loader::Reports,
@@ -28,24 +28,24 @@ use crate::{
 const AT_ONCE: usize = 4;
 
 /// What a part is to StarRocks.
-pub(super) struct Cargo<'a> {
+pub(super) struct MeasuredPart<'a> {
     pub(super) bodies: Vec<Body<'a>>,
     pub(super) part: &'a Part,
 }
 
-impl Cargo<'_> {
+impl MeasuredPart<'_> {
     pub(super) fn tables(&self) -> impl Iterator<Item = TableName> {
         self.part.batches.iter().map(|batch| batch.table().name.clone())
     }
 }
 
-impl TogetherLoader {
-    pub(super) async fn measured<'a>(&self, part: &'a Part) -> Result<Cargo<'a>, Fault> {
+impl TransactionLoader {
+    pub(super) async fn measured<'a>(&self, part: &'a Part) -> Result<MeasuredPart<'a>, Fault> {
         let mut bodies = Vec::with_capacity(part.batches.len());
         for batch in &part.batches {
             bodies.push(Body::measure(batch, self.loader.sink.deletes, self.loader.sink.values).await?);
         }
-        Ok(Cargo { bodies, part })
+        Ok(MeasuredPart { bodies, part })
     }
 
     /// Loads what the part holds, and with the last part commits.
@@ -54,7 +54,7 @@ impl TogetherLoader {
         label: &Label,
         tables: &BTreeSet<TableName>,
         timeout: Duration,
-        cargo: &Cargo<'_>,
+        cargo: &MeasuredPart<'_>,
     ) -> Result<(), Failed> {
         let loads = cargo.bodies.iter().zip(&cargo.part.batches);
         let loads = loads.map(|(body, batch)| self.send(label, timeout, body, batch));
@@ -99,9 +99,9 @@ impl TogetherLoader {
     }
 
     /// What the answer to a call means for a step of which nothing else is known.
-    fn answered(&self, verdict: Verdict) -> Result<(), Failed> {
+    fn answered(&self, verdict: LoadOutcome) -> Result<(), Failed> {
         failed(verdict, self.checkpoint.table()).map_err(|why| match why {
-            Failed::Trouble(fault, hurdle) => Failed::Trouble(of_sink(fault), hurdle),
+            Failed::Retryable(fault, retry_class) => Failed::Retryable(of_sink(fault), retry_class),
             Failed::Halt(fault) => Failed::Halt(of_sink(fault)),
         })
     }
@@ -116,13 +116,14 @@ impl TogetherLoader {
         self.loader.still_permitted().await;
         // Only who could not be asked at all has certainly not committed; and the label tells that as well.
         let said = self.loader.frontend.transaction(Operation::Commit, label, timeout).await;
-        let outcome = self.loader.frontend.outcome(label).await.map_err(|trouble| self.trouble(&trouble))?;
-        let unknown = || Trouble::new(Hurdle::Strange, "StarRocks does not know what it has committed");
+        let outcome =
+            self.loader.frontend.outcome(label).await.map_err(|retryable| self.retryable(&retryable))?;
+        let unknown = || Retryable::new(RetryClass::Strange, "StarRocks does not know what it has committed");
         match (outcome, said) {
             (Some(Ended::Committed), _) => Ok(()),
-            (_, Verdict::Refused(fault)) => Err(Failed::Halt(refused(&fault, tables))),
+            (_, LoadOutcome::Refused(fault)) => Err(Failed::Halt(refused(&fault, tables))),
             (Some(Ended::Aborted(reason)), _) => Err(self.aborted(&reason, tables)),
-            (_, Verdict::Committed) => Err(self.trouble(&unknown())),
+            (_, LoadOutcome::Committed) => Err(self.retryable(&unknown())),
             (_, verdict) => self.answered(verdict),
         }
     }
@@ -130,33 +131,33 @@ impl TogetherLoader {
     fn aborted(&self, reason: &str, tables: &BTreeSet<TableName>) -> Failed {
         let aborted = || {
             let message = format!("StarRocks aborted a step: {}", quotable(reason));
-            self.trouble(&Trouble::new(Hurdle::Strange, message))
+            self.retryable(&Retryable::new(RetryClass::Strange, message))
         };
         match judge_words(reason, self.checkpoint.table(), 0) {
-            Verdict::Refused(fault) => Failed::Halt(refused(&fault, tables)),
-            Verdict::Unclear(trouble) if trouble.hurdle == Hurdle::Strange => aborted(),
+            LoadOutcome::Refused(fault) => Failed::Halt(refused(&fault, tables)),
+            LoadOutcome::Unclear(retryable) if retryable.retry_class == RetryClass::Strange => aborted(),
             verdict => self.answered(verdict).err().unwrap_or_else(aborted),
         }
     }
 
-    fn trouble(&self, trouble: &Trouble) -> Failed {
-        Failed::Trouble(of_sink(trouble.fault(self.checkpoint.table())), trouble.hurdle)
+    fn retryable(&self, retryable: &Retryable) -> Failed {
+        Failed::Retryable(of_sink(retryable.fault(self.checkpoint.table())), retryable.retry_class)
     }
 
     /// Brings a label to its end, however long that takes; says whether it was committed.
     pub(super) async fn ended(&self, label: &Label, reached: Option<Lsn>, reports: &mut Reports<'_>) -> bool {
         for attempt in 1.. {
-            let trouble = match self.loader.frontend.end(label).await {
+            let retryable = match self.loader.frontend.end(label).await {
                 Ok(Ended::Committed) => return true,
                 Ok(Ended::Aborted(_)) => return false,
                 Ok(Ended::Forgotten) => match self.is_reached(reached).await {
                     Ok(is_reached) => return is_reached,
                     Err(fault) => fault,
                 },
-                Err(trouble) => of_sink(trouble.fault(self.checkpoint.table())),
+                Err(retryable) => of_sink(retryable.fault(self.checkpoint.table())),
             };
-            reports.raise(trouble, label.as_str(), attempt);
-            self.loader.wait(Patience::ASKING, attempt, label.as_str()).await;
+            reports.raise(retryable, label.as_str(), attempt);
+            self.loader.wait(Backoff::ASKING, attempt, label.as_str()).await;
         }
         false
     }

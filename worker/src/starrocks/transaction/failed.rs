@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use crate::{
     fault::{Fault, Part},
-    starrocks::load::answer::{Hurdle, Verdict},
+    starrocks::load::answer::{LoadOutcome, RetryClass},
     table::{Table, TableName},
 };
 
@@ -12,16 +12,16 @@ use crate::{
 #[derive(Debug)]
 pub(super) enum Failed {
     /// It may be tried again.
-    Trouble(Fault, Hurdle),
+    Retryable(Fault, RetryClass),
     Halt(Fault),
 }
 
-pub(super) fn failed(verdict: Verdict, table: &Table) -> Result<(), Failed> {
+pub(super) fn failed(verdict: LoadOutcome, table: &Table) -> Result<(), Failed> {
     match verdict {
-        Verdict::Committed => Ok(()),
-        Verdict::Refused(fault) | Verdict::Halt(fault) => Err(Failed::Halt(fault)),
-        Verdict::Again(trouble) | Verdict::Unclear(trouble) => {
-            Err(Failed::Trouble(trouble.fault(table), trouble.hurdle))
+        LoadOutcome::Committed => Ok(()),
+        LoadOutcome::Refused(fault) | LoadOutcome::Halt(fault) => Err(Failed::Halt(fault)),
+        LoadOutcome::Again(retryable) | LoadOutcome::Unclear(retryable) => {
+            Err(Failed::Retryable(retryable.fault(table), retryable.retry_class))
         }
     }
 }

@@ -27,14 +27,14 @@ use tracing::{debug, info};
 
 pub(super) use self::call::place;
 use self::{
-    attempt::Cargo,
+    attempt::MeasuredPart,
     call::Operation,
     checkpoint::Checkpoint,
     failed::{Failed, from_the_start},
     sent::{LEAST_KEYS, Sent},
 };
 use super::load::{
-    backoff::Patience,
+    backoff::Backoff,
     label::Label,
     loader::{Loader, Reports},
     request::LOAD_TIMEOUT,
@@ -42,7 +42,7 @@ use super::load::{
 use crate::{
     change::Aim,
     fault::Fault,
-    pipeline::{Load, LoadTogether, Loaded, Part},
+    pipeline::{Load, LoadTransaction, Loaded, Part},
     table::{Table, TableName},
 };
 
@@ -51,7 +51,7 @@ const LONG: Duration = Duration::from_secs(3600);
 
 /// StarRocks, as the pipeline of all tables together sees it.
 #[derive(Debug)]
-pub struct TogetherLoader {
+pub struct TransactionLoader {
     loader: Loader,
     checkpoint: Checkpoint,
     /// The transaction that has parts of a step and waits for more.
@@ -67,7 +67,7 @@ struct Open {
     sent: Sent,
 }
 
-impl TogetherLoader {
+impl TransactionLoader {
     pub(super) fn new(loader: Loader, checkpoint: Checkpoint) -> Self {
         Self { loader, checkpoint, open: Mutex::default(), most_keys: LEAST_KEYS }
     }
@@ -79,7 +79,7 @@ impl TogetherLoader {
     }
 
     /// A part whose predecessors are in StarRocks and nowhere else: there is one attempt.
-    async fn go_on(&self, mut open: Open, cargo: &Cargo<'_>) -> Result<Option<Open>, Fault> {
+    async fn go_on(&self, mut open: Open, cargo: &MeasuredPart<'_>) -> Result<Option<Open>, Fault> {
         open.tables.extend(cargo.tables());
         let mut reports = self.reports();
         let brought = match open.sent.note(cargo.part, self.most_keys) {
@@ -93,13 +93,13 @@ impl TogetherLoader {
         self.loader.journal.ended(&open.label);
         match brought {
             Err(Failed::Halt(fault)) if !committed => Err(fault),
-            Err(Failed::Trouble(fault, _)) if !committed => Err(from_the_start(&fault)),
+            Err(Failed::Retryable(fault, _)) if !committed => Err(from_the_start(&fault)),
             _ => Ok(None),
         }
     }
 
     /// A part with which a transaction begins: tried until it is taken, or until that is known to be impossible.
-    async fn begin(&self, cargo: &Cargo<'_>) -> Result<Option<Open>, Fault> {
+    async fn begin(&self, cargo: &MeasuredPart<'_>) -> Result<Option<Open>, Fault> {
         let (tables, mut reports) = (cargo.tables().collect::<BTreeSet<_>>(), self.reports());
         let timeout = if cargo.part.reached.is_some() { LOAD_TIMEOUT } else { LONG };
         let mut sent = Sent::default();
@@ -109,7 +109,7 @@ impl TogetherLoader {
         for attempt in 1.. {
             let reached = cargo.part.reached;
             let label =
-                Label::of_step(&self.loader.job, self.loader.life.turn(), reached.unwrap_or_default());
+                Label::of_step(&self.loader.job, self.loader.sequence.turn(), reached.unwrap_or_default());
             self.loader.permitted(&label, &mut reports).await;
             let began = async {
                 self.call(Operation::Begin, &label, timeout).await?;
@@ -126,9 +126,9 @@ impl TogetherLoader {
             self.loader.journal.ended(&label);
             match failed {
                 Failed::Halt(fault) => return Err(fault),
-                Failed::Trouble(fault, hurdle) => {
+                Failed::Retryable(fault, retry_class) => {
                     reports.raise(fault, label.as_str(), attempt);
-                    self.loader.wait(Patience::with(hurdle), attempt, label.as_str()).await;
+                    self.loader.wait(Backoff::with(retry_class), attempt, label.as_str()).await;
                 }
             }
         }
@@ -148,7 +148,7 @@ impl TogetherLoader {
     }
 }
 
-impl LoadTogether for TogetherLoader {
+impl LoadTransaction for TransactionLoader {
     async fn load(&self, part: &Part) -> Result<Vec<Loaded>, Fault> {
         let cargo = self.measured(part).await?;
         let mut open = self.open.lock().await;

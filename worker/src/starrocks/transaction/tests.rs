@@ -12,7 +12,7 @@ use crate::{
     lsn::Lsn,
     mysql::double as sql,
     progress::Progress,
-    slot_lease::{Lease, Moment},
+    slot_lease::{Moment, SlotLease},
     starrocks::{
         double::{Double, Turn, inserts, sink, table, turn::*},
         fencing::journal::Journal,
@@ -27,11 +27,11 @@ const UNKNOWN: &str = r#"{"Status": "FAILED", "Message": "class X: stream load t
 const NO: &str = r#"{"Status": "FAILED", "Message": "the moon is full"}"#;
 const REACHED: Lsn = Lsn(0x22);
 
-fn together(sink: &SinkConfig) -> TogetherLoader {
+fn together(sink: &SinkConfig) -> TransactionLoader {
     let (progress, journal) = (Arc::new(Progress::new(&[])), Arc::new(Journal::in_memory()));
     let mut loader = Loader::new(sink, "job", progress, journal);
     loader.longest_wait = Duration::from_millis(1);
-    TogetherLoader::new(loader, Checkpoint::new("1-s".to_owned(), "job"))
+    TransactionLoader::new(loader, Checkpoint::new("1-s".to_owned(), "job"))
 }
 
 fn part(reached: Option<Lsn>) -> Part {
@@ -44,7 +44,7 @@ fn part_with(key: &str, reached: Option<Lsn>) -> Part {
 }
 
 /// Loads a part, and does not try for ever where a rule is broken.
-async fn load(together: &TogetherLoader, reached: Option<Lsn>) -> Result<Vec<Loaded>, Fault> {
+async fn load(together: &TransactionLoader, reached: Option<Lsn>) -> Result<Vec<Loaded>, Fault> {
     let part = part(reached);
     timeout(Duration::from_secs(20), together.load(&part))
         .await
@@ -253,7 +253,7 @@ async fn rule_10_a_step_is_noted_before_it_begins_and_until_it_has_ended() {
 
 #[tokio::test]
 async fn rule_10_who_lost_the_slot_commits_no_step() {
-    let (lease, right) = Lease::new();
+    let (lease, right) = SlotLease::new();
     let lease = Arc::new(lease);
     let losing = Arc::clone(&lease);
     let lose = turn(move |peer| {
@@ -265,8 +265,8 @@ async fn rule_10_who_lost_the_slot_commits_no_step() {
     });
     let turns = vec![says(OK), redirect(), take(OK), redirect(), lose, says(OK), state("VISIBLE")];
     let double = Double::start(turns);
-    let TogetherLoader { loader, checkpoint, .. } = together(&sink(double.port));
-    let together = TogetherLoader::new(loader.with_right(right), checkpoint);
+    let TransactionLoader { loader, checkpoint, .. } = together(&sink(double.port));
+    let together = TransactionLoader::new(loader.with_right(right), checkpoint);
     lease.renew(Moment::now());
     // Who waits for the right has it twice.
     let waits = async {

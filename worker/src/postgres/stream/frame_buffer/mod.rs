@@ -30,7 +30,7 @@ const LARGE_FRAME: usize = 4 << 20;
 const LEAST_SPACE: usize = 4 << 10;
 
 #[derive(Debug)]
-pub(super) struct Gather {
+pub(super) struct FrameBuffer {
     builder: BlockBuilder,
     /// Bytes that hold something; beyond it the block's bytes are room to read into.
     filled: usize,
@@ -59,7 +59,7 @@ enum Envelope {
 
 /// What the frames told beside changes.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Heard {
+pub(super) struct FrameEvents {
     /// The furthest position that was sent.
     pub(super) received: Lsn,
     /// The server wants a status update now.
@@ -71,7 +71,7 @@ pub(super) struct Heard {
     pub(super) wants_a_look: bool,
 }
 
-impl Heard {
+impl FrameEvents {
     /// What was heard first, and then this.
     pub(super) fn and(self, next: Self) -> Self {
         Self {
@@ -84,7 +84,7 @@ impl Heard {
     }
 }
 
-impl Gather {
+impl FrameBuffer {
     /// `bytes` came before the stream was handed over.
     pub(super) fn starting_with(bytes: Vec<u8>) -> Self {
         let filled = bytes.len();
@@ -174,8 +174,8 @@ impl Gather {
     }
 
     /// Routes every whole frame.
-    pub(super) fn digest(&mut self, router: &mut Router) -> Result<Heard, SourceError> {
-        let mut heard = Heard::default();
+    pub(super) fn digest(&mut self, router: &mut Router) -> Result<FrameEvents, SourceError> {
+        let mut heard = FrameEvents::default();
         loop {
             let unread = self.builder.bytes().get(self.routed..self.filled).unwrap_or_default();
             match split(unread, STREAM_BYTES)? {
@@ -204,7 +204,7 @@ impl Gather {
         tag: u8,
         body: std::ops::Range<usize>,
         router: &mut Router,
-        heard: &mut Heard,
+        heard: &mut FrameEvents,
     ) -> Result<(), SourceError> {
         let start = body.start;
         let bytes = self.builder.bytes().get(body).unwrap_or_default();

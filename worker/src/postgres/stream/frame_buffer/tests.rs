@@ -12,7 +12,7 @@ use crate::{
         },
         visibility::Visibility,
     },
-    schema_history::History,
+    schema_history::SchemaHistory,
     table::{Column, Kind, TableId, TableName},
 };
 
@@ -29,25 +29,29 @@ fn keepalive(lsn: u64, asks: bool) -> Vec<u8> {
     copy_frame(&[&b"k"[..], &lsn.to_be_bytes(), &0u64.to_be_bytes(), &[u8::from(asks)]].concat())
 }
 
-fn feed(gather: &mut Gather, mut bytes: &[u8], step: usize) -> Result<(Heard, Vec<String>), SourceError> {
+fn feed(
+    frames: &mut FrameBuffer,
+    mut bytes: &[u8],
+    step: usize,
+) -> Result<(FrameEvents, Vec<String>), SourceError> {
     let (mut router, mut heard, mut events) =
-        (Router::new([], Visibility::default()), Heard::default(), Vec::new());
+        (Router::new([], Visibility::default()), FrameEvents::default(), Vec::new());
     while !bytes.is_empty() {
-        let space = gather.space();
+        let space = frames.space();
         let count = space.len().min(step).min(bytes.len());
         space[..count].copy_from_slice(&bytes[..count]);
         bytes = &bytes[count..];
-        gather.filled(count);
-        let news = gather.digest(&mut router)?;
+        frames.filled(count);
+        let news = frames.digest(&mut router)?;
         heard = heard.and(news);
-        let block = gather.take();
+        let block = frames.take();
         events.extend(block.iter().flat_map(Block::events).map(|event| format!("{event:?}")));
     }
     Ok((heard, events))
 }
 
-fn gather() -> Gather {
-    Gather::starting_with(Vec::new())
+fn frames() -> FrameBuffer {
+    FrameBuffer::starting_with(Vec::new())
 }
 
 #[test]
@@ -59,10 +63,10 @@ fn frames_are_whole_however_they_are_cut() {
     ]
     .concat();
     for step in 1..transaction.len() {
-        let (heard, events) = feed(&mut gather(), &transaction, step).unwrap();
+        let (heard, events) = feed(&mut frames(), &transaction, step).unwrap();
         assert_eq!(
             heard,
-            Heard {
+            FrameEvents {
                 received: Lsn(40),
                 asked: true,
                 messages: heard.messages,
@@ -77,14 +81,14 @@ fn frames_are_whole_however_they_are_cut() {
 
 #[test]
 fn a_claimed_length_reserves_nothing() {
-    let mut gather = gather();
-    feed(&mut gather, b"d\x3F\xFF\xFF\xFFw", 6).unwrap();
-    assert!(gather.space().len() <= SMALLEST);
+    let mut frames = frames();
+    feed(&mut frames, b"d\x3F\xFF\xFF\xFFw", 6).unwrap();
+    assert!(frames.space().len() <= SMALLEST);
 }
 
 #[test]
 fn a_giant_frame_grows_with_its_bytes_and_no_further() {
-    let mut gather = gather();
+    let mut frames = frames();
     let body = vec![b'x'; 3_000_000];
     let logical =
         [&b"M\0"[..], &0u64.to_be_bytes(), b"p\0", &(body.len() as u32).to_be_bytes(), &body].concat();
@@ -92,30 +96,30 @@ fn a_giant_frame_grows_with_its_bytes_and_no_further() {
     let mut rest = &frame[..];
     let mut router = Router::new([], Visibility::default());
     while !rest.is_empty() {
-        let space = gather.space();
+        let space = frames.space();
         let count = space.len().min(rest.len());
         space[..count].copy_from_slice(&rest[..count]);
         rest = &rest[count..];
-        gather.filled(count);
-        gather.digest(&mut router).unwrap();
-        assert!(gather.builder.bytes().len() <= (2 * gather.filled).max(SMALLEST));
+        frames.filled(count);
+        frames.digest(&mut router).unwrap();
+        assert!(frames.builder.bytes().len() <= (2 * frames.filled).max(SMALLEST));
     }
-    assert!(gather.builder.bytes().len() <= frame.len() + LARGEST);
-    assert!(gather.take().is_none());
+    assert!(frames.builder.bytes().len() <= frame.len() + LARGEST);
+    assert!(frames.take().is_none());
 }
 
 #[test]
 fn a_small_block_holds_little() {
-    let mut gather = gather();
-    let (_, events) = feed(&mut gather, &keepalive(1, false), 100).unwrap();
+    let mut frames = frames();
+    let (_, events) = feed(&mut frames, &keepalive(1, false), 100).unwrap();
     assert_eq!(events.len(), 1);
-    gather.space();
-    gather.filled(0);
+    frames.space();
+    frames.filled(0);
     let frame = keepalive(2, false);
-    gather.space()[..frame.len()].copy_from_slice(&frame);
-    gather.filled(frame.len());
-    gather.digest(&mut Router::new([], Visibility::default())).unwrap();
-    assert!(gather.take().unwrap().held_bytes() < 1024);
+    frames.space()[..frame.len()].copy_from_slice(&frame);
+    frames.filled(frame.len());
+    frames.digest(&mut Router::new([], Visibility::default())).unwrap();
+    assert!(frames.take().unwrap().held_bytes() < 1024);
 }
 
 #[test]
@@ -123,15 +127,15 @@ fn what_is_no_frame_of_a_stream_is_an_error() {
     for bytes in
         [copy_frame(b"x"), copy_frame(b"k1234"), copy_frame(b"w"), copy_frame(b""), b"Q\0\0\0\x04".to_vec()]
     {
-        assert!(feed(&mut gather(), &bytes, 100).is_err(), "{bytes:?}");
+        assert!(feed(&mut frames(), &bytes, 100).is_err(), "{bytes:?}");
     }
 }
 
 proptest! {
     #[test]
     fn any_bytes_never_panic(bytes in proptest::collection::vec(any::<u8>(), 0..200), step in 1usize..50) {
-        let _ = feed(&mut gather(), &bytes, step);
-        let _ = feed(&mut gather(), &copy_frame(&[b"w", &bytes[..]].concat()), step);
+        let _ = feed(&mut frames(), &bytes, step);
+        let _ = feed(&mut frames(), &copy_frame(&[b"w", &bytes[..]].concat()), step);
     }
 }
 
@@ -155,17 +159,17 @@ fn a_chunk_holds_the_same_messages_as_the_stream_however_it_is_cut() {
     let messages = [Written::Begin { commit: Lsn(5), micros: 0, xid: 7 }, Written::Commit { end: Lsn(9) }];
     let bytes = copied(&messages);
     for step in [1, 3, 7, bytes.len()] {
-        let (heard, events) = feed(&mut Gather::copying(Vec::new()), &bytes, step).unwrap();
+        let (heard, events) = feed(&mut FrameBuffer::copying(Vec::new()), &bytes, step).unwrap();
         assert_eq!((heard.messages, heard.ended, events.len()), (2, true, 2));
     }
-    let (heard, _) = feed(&mut Gather::copying(Vec::new()), &copied(&[]), 3).unwrap();
+    let (heard, _) = feed(&mut FrameBuffer::copying(Vec::new()), &copied(&[]), 3).unwrap();
     assert_eq!((heard.messages, heard.ended), (0, true));
 }
 
 #[test]
 fn a_chunk_without_its_header_or_with_a_wrong_length_is_an_error() {
     for body in [&b"\0\x01\0\0\0\0"[..], b"PGCOPY\n\xFF\r\n\0\0\0\0\0\0\0\0\0\0\x01\0\0\0\x09B", b""] {
-        assert!(feed(&mut Gather::copying(Vec::new()), &copy_frame(body), 100).is_err());
+        assert!(feed(&mut FrameBuffer::copying(Vec::new()), &copy_frame(body), 100).is_err());
     }
 }
 
@@ -196,25 +200,25 @@ fn insert(bytes: usize) -> Written {
 }
 
 /// What happens when no large frame has room.
-fn refused(gather: &mut Gather, mut bytes: &[u8], step: usize) -> (Vec<String>, usize) {
-    let shapes = History::beginning(&documents(), Vec::new());
+fn refused(frames: &mut FrameBuffer, mut bytes: &[u8], step: usize) -> (Vec<String>, usize) {
+    let shapes = SchemaHistory::beginning(&documents(), Vec::new());
     let mut router = Router::new([(documents(), shapes)], Visibility::parse("10:10:").unwrap());
     let (mut events, mut most) = (Vec::new(), 0);
     while !bytes.is_empty() {
-        if gather.awaits_room().is_some() {
+        if frames.awaits_room().is_some() {
             let why =
                 |table: &Table| Fault::halt(Part::Table(table.name.clone()), Reason::RowTooLarge, "m", "f");
-            assert!(gather.leave_out(&mut router, why));
+            assert!(frames.leave_out(&mut router, why));
         }
-        let space = gather.space();
+        let space = frames.space();
         let count = space.len().min(step).min(bytes.len());
         space[..count].copy_from_slice(&bytes[..count]);
         bytes = &bytes[count..];
-        gather.filled(count);
-        gather.digest(&mut router).unwrap();
-        most = most.max(gather.builder.bytes().len());
+        frames.filled(count);
+        frames.digest(&mut router).unwrap();
+        most = most.max(frames.builder.bytes().len());
     }
-    for event in gather.take().iter().flat_map(Block::events) {
+    for event in frames.take().iter().flat_map(Block::events) {
         events.push(match event {
             Event::Halt { table, fault } => format!("halt {} {}", table.0, fault.reason),
             Event::Begin { commit, .. } => format!("begin {}", commit.0),
@@ -236,8 +240,10 @@ fn a_large_row_without_room_is_left_out_and_halts_its_table_there() {
     ];
     let stream: Vec<u8> = messages.iter().flat_map(wal).collect();
     for step in [100_000, 65_537, 5001] {
-        for (mut gather, bytes) in [(gather(), &stream), (Gather::copying(Vec::new()), &copied(&messages))] {
-            let (events, most) = refused(&mut gather, bytes, step);
+        for (mut frames, bytes) in
+            [(frames(), &stream), (FrameBuffer::copying(Vec::new()), &copied(&messages))]
+        {
+            let (events, most) = refused(&mut frames, bytes, step);
             assert_eq!(events, ["begin 20", "halt 0 RowTooLarge", "commit 30"]);
             assert!(most <= LARGEST, "{most} bytes for it");
         }

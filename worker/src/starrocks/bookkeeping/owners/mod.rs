@@ -19,7 +19,7 @@ use crds::Reason;
 pub(crate) use self::rivals::{Claimed, Rival, claims, find};
 use crate::{
     fault::{Fault, Part, take_anew},
-    schema_history::{History, Owner},
+    schema_history::{Owner, SchemaHistory},
     starrocks::{fencing::claim::SlotIdentity, sql::quoted},
     table::Table,
 };
@@ -45,16 +45,16 @@ impl Claimant {
     }
 
     /// A history under this job's name, as the job may build on it. One that another slot wrote is of an earlier job.
-    pub(crate) fn own(&self, history: &History) -> History {
+    pub(crate) fn own(&self, history: &SchemaHistory) -> SchemaHistory {
         match &history.owner {
             Some(owner) if owner.slot != self.slot.key() => history.of_an_earlier_job(),
             Some(_) => history.clone(),
-            None => History { owner: Some(Owner::of_old(&self.slot.key())), ..history.clone() },
+            None => SchemaHistory { owner: Some(Owner::of_old(&self.slot.key())), ..history.clone() },
         }
     }
 
     /// Whether a history under this job's name may be another's, that has the same name and loads elsewhere.
-    pub(crate) fn is_own(&self, history: &History) -> bool {
+    pub(crate) fn is_own(&self, history: &SchemaHistory) -> bool {
         history.owner.as_ref().is_none_or(|owner| owner.slot == self.slot.key())
     }
 }
@@ -119,7 +119,8 @@ mod tests {
     fn a_history_of_another_slot_is_of_an_earlier_job() {
         let slot = SlotIdentity { system_identifier: 1, slot: "s".to_owned() };
         let claimant = Claimant { job: "job".to_owned(), slot };
-        let history = |owner: Option<Owner>| History { whole: Some(true), owner, ..History::default() };
+        let history =
+            |owner: Option<Owner>| SchemaHistory { whole: Some(true), owner, ..SchemaHistory::default() };
         assert_eq!(claimant.own(&history(None)), history(Some(Owner::of_old("1-s"))));
         let noted = history(Some(owner(5, "1-s")));
         assert_eq!(claimant.own(&noted), noted);

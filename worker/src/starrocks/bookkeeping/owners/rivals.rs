@@ -7,7 +7,7 @@ use super::{
 use crate::{
     config::SinkConfig,
     fault::Fault,
-    schema_history::{History, Owner},
+    schema_history::{Owner, SchemaHistory},
     starrocks::{
         fencing::claim::{self, CLAIMS, Standing},
         sql::Session,
@@ -66,7 +66,7 @@ fn rival(
     claimant: &Claimant,
     job: &str,
     target: &str,
-    history: &History,
+    history: &SchemaHistory,
     claims: &[Claimed],
 ) -> Option<Rival> {
     if history.left.is_some() {
@@ -100,7 +100,7 @@ mod tests {
         let slot = SlotIdentity { system_identifier: 1, slot: "own".to_owned() };
         let claimant = Claimant { job: "job".to_owned(), slot };
         let owner = owner.map(|slot| Owner { since: 3, slot: slot.to_owned() });
-        let history = History { owner, ..History::default() };
+        let history = SchemaHistory { owner, ..SchemaHistory::default() };
         rival(&claimant, job, "t", &history, claims).map(|rival| rival.owner.slot)
     }
 
@@ -136,7 +136,7 @@ mod tests {
         let slot = SlotIdentity { system_identifier: 1, slot: "own".to_owned() };
         let claimant = Claimant { job: "job".to_owned(), slot };
         let owner = Some(Owner { since: 3, slot: "2-other".to_owned() });
-        let history = History { owner, left: Some(Lsn(9)), ..History::default() };
+        let history = SchemaHistory { owner, left: Some(Lsn(9)), ..SchemaHistory::default() };
         let claims = [claimed("2-other", "other", Standing::Loading)];
         assert_eq!(rival(&claimant, "other", "t", &history, &claims), None);
     }

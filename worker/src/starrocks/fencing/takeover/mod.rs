@@ -25,23 +25,23 @@ use tracing::warn;
 
 use super::{
     claim::{CLAIMS, Claim, SlotIdentity, Standing, new_moment},
-    holder::Held,
+    grant::LoadGrant,
+    holder::ClaimHolder,
     journal::{Journal, in_use, unusable},
     predecessor::{self, Wait},
-    won::Won,
 };
 use crate::{
     config::{Consistency, OnRefusedRow, SinkConfig},
     fault::{Fault, Part},
     lsn::Lsn,
     pipeline::Load,
-    prior_run::Past,
+    prior_run::PriorRun,
     progress::Progress,
-    slot_lease::Right,
+    slot_lease::LoadPermit,
     starrocks::{
         bookkeeping::owners::Claimant,
-        dead_letter::table::Parked,
-        load::{backoff::Patience, loader::Loader},
+        dead_letter::table::DeadLetters,
+        load::{backoff::Backoff, loader::Loader},
         transaction::checkpoint::Checkpoint,
     },
 };
@@ -51,20 +51,20 @@ const FAREWELL: Duration = Duration::from_secs(10);
 
 /// The right to load for a slot, as far as it has been won.
 #[derive(Debug)]
-pub struct Takeover {
+pub struct Fencing {
     sink: SinkConfig,
     job: String,
     /// Under which there is a directory for each slot.
     state_directory: Option<PathBuf>,
     progress: Arc<Progress>,
-    held: Option<Held>,
+    held: Option<ClaimHolder>,
     wins: u64,
     /// The directory of the notes is ours.
     lock: Option<(PathBuf, File)>,
     /// Notes without a directory last as long as the process.
     in_memory: Arc<Journal>,
     /// Under which everything is loaded, claims too.
-    right: Option<Right>,
+    right: Option<LoadPermit>,
 }
 
 /// From one win of the right to load to its end: nobody else loads meanwhile.
@@ -82,7 +82,7 @@ pub struct Position {
     pub durable: Lsn,
 }
 
-impl Takeover {
+impl Fencing {
     pub fn new(
         sink: SinkConfig,
         job: String,
@@ -95,29 +95,29 @@ impl Takeover {
     }
 
     /// Nothing is loaded without this right any more.
-    pub fn load_by(&mut self, right: Right) {
+    pub fn load_by(&mut self, right: LoadPermit) {
         self.right = Some(right);
     }
 
     /// What earlier workers of this job have left behind for slots of this name.
-    pub async fn past(&self, slot: &str) -> Result<Vec<Past>, Fault> {
+    pub async fn prior_runs(&self, slot: &str) -> Result<Vec<PriorRun>, Fault> {
         let claims = Claim::of_job(&self.sink, &self.job).await.map_err(|error| error.of_reading(CLAIMS))?;
         let notes = self.state_directory.as_deref();
-        Ok(claims.iter().filter_map(|(key, claim)| claim.past(key, slot, notes)).collect())
+        Ok(claims.iter().filter_map(|(key, claim)| claim.prior_run(key, slot, notes)).collect())
     }
 
     /// Keys of the claims that workers of this job have laid for slots of this name.
     pub async fn claims(&self, slot: &str) -> Result<Vec<String>, Fault> {
         let claims = Claim::of_job(&self.sink, &self.job).await.map_err(|error| error.of_reading(CLAIMS))?;
-        let of_slot = claims.into_iter().filter(|(key, claim)| claim.past(key, slot, None).is_some());
+        let of_slot = claims.into_iter().filter(|(key, claim)| claim.prior_run(key, slot, None).is_some());
         Ok(of_slot.map(|(key, _)| key).collect())
     }
 
     /// The job is deleted, and its slot dropped: its past counts no more.
     pub async fn release(&self, slot: &str) -> Result<(), Fault> {
         let claims = Claim::of_job(&self.sink, &self.job).await.map_err(|error| error.of_reading(CLAIMS))?;
-        let past = claims.into_iter().filter(|(key, claim)| claim.past(key, slot, None).is_some());
-        for (key, claim) in past {
+        let prior_run = claims.into_iter().filter(|(key, claim)| claim.prior_run(key, slot, None).is_some());
+        for (key, claim) in prior_run {
             let released = Claim { standing: Standing::Released, moment: new_moment(), ..claim };
             self.write(&key, &released, &Arc::new(Journal::in_memory())).await?;
         }
@@ -126,12 +126,12 @@ impl Takeover {
 
     /// Gives the right to load when no load but its own can commit any more. Tries again, however long it takes.
     /// To be left, and begun anew, when the slot is lost meanwhile: somebody else may load then.
-    pub async fn run(&mut self, slot: SlotIdentity, position: Position) -> Won {
+    pub async fn run(&mut self, slot: SlotIdentity, position: Position) -> LoadGrant {
         if self.held.as_ref().is_some_and(|held| held.slot != slot) {
             self.held = None;
         }
         let (mut attempt, mut wait) = (0, Wait::default());
-        let (journal, parked, reached) = loop {
+        let (journal, dead_letters, reached) = loop {
             let fault = match self.try_once(&slot, position, &mut wait).await {
                 Ok(ready) => break ready,
                 Err(fault) => fault,
@@ -140,14 +140,14 @@ impl Takeover {
                 warn!(slot = %slot.slot, reason = %fault.reason, "cannot take over yet: {}", fault.message);
             }
             attempt += 1;
-            sleep(Patience::USUAL.wait(attempt, &slot.slot)).await;
+            sleep(Backoff::USUAL.wait(attempt, &slot.slot)).await;
         };
         if attempt > 0 {
             self.progress.clear(&Part::Sink);
         }
         let claimant = Claimant { job: self.job.clone(), slot: slot.clone() };
-        let loader = self.loader(&journal).with_parked(parked).owning(claimant);
-        Won { loader, checkpoint: Checkpoint::new(slot.key(), &self.job), reached }
+        let loader = self.loader(&journal).with_parked(dead_letters).owning(claimant);
+        LoadGrant { loader, checkpoint: Checkpoint::new(slot.key(), &self.job), reached }
     }
 
     /// PostgreSQL is told `durable` after this: not before a successor would know of it.
@@ -157,7 +157,7 @@ impl Takeover {
         while let Err(error) = held.journal.durable(durable) {
             attempt += 1;
             self.progress.raise(unusable(&error, Part::Job));
-            sleep(Patience::PERSON.wait(attempt, &held.slot.slot)).await;
+            sleep(Backoff::PERSON.wait(attempt, &held.slot.slot)).await;
         }
         if attempt > 0 {
             self.progress.clear(&Part::Job);
@@ -206,7 +206,7 @@ impl Takeover {
     /// that fails costs the successor a wait.
     pub async fn end(&mut self) {
         let Some(held) = &mut self.held else { return };
-        if !held.journal.labels().is_empty() || !self.right.as_ref().is_some_and(Right::is_granted) {
+        if !held.journal.labels().is_empty() || !self.right.as_ref().is_some_and(LoadPermit::is_granted) {
             return;
         }
         let last = std::mem::replace(&mut held.moment, new_moment());
@@ -226,15 +226,15 @@ impl Takeover {
         slot: &SlotIdentity,
         position: Position,
         wait: &mut Wait,
-    ) -> Result<(Arc<Journal>, Parked, Lsn), Fault> {
+    ) -> Result<(Arc<Journal>, DeadLetters, Lsn), Fault> {
         let (journal, reached) = self.take_over(slot, position, wait).await?;
-        let parked = match self.sink.on_refused_row {
+        let dead_letters = match self.sink.on_refused_row {
             OnRefusedRow::DeadLetter => {
-                Parked::find(&self.sink, &self.job).await.map_err(|error| error.fault())?
+                DeadLetters::find(&self.sink, &self.job).await.map_err(|error| error.fault())?
             }
-            OnRefusedRow::Halt => Parked::default(),
+            OnRefusedRow::Halt => DeadLetters::default(),
         };
-        Ok((journal, parked, reached))
+        Ok((journal, dead_letters, reached))
     }
 
     /// With the position up to which everything is in StarRocks.
@@ -255,14 +255,18 @@ impl Takeover {
     }
 
     /// Nobody has written a claim over that of `held`.
-    async fn is_ours(&self, held: &Held) -> Result<bool, Fault> {
+    async fn is_ours(&self, held: &ClaimHolder) -> Result<bool, Fault> {
         let claim = Claim::find(&self.sink, &held.slot).await.map_err(|error| error.of_reading(CLAIMS))?;
         Ok(claim.is_some_and(|claim| claim.moment == held.moment))
     }
 
     /// The right was won before, and by nobody else since. What changed since is known of the claim only when the
     /// claim says it.
-    async fn go_on(&mut self, mut held: Held, position: Position) -> Result<(Arc<Journal>, Lsn), Fault> {
+    async fn go_on(
+        &mut self,
+        mut held: ClaimHolder,
+        position: Position,
+    ) -> Result<(Arc<Journal>, Lsn), Fault> {
         let journal = Arc::clone(&held.journal);
         predecessor::settle(&self.sink, &journal).await?;
         if self.timeline() != Some(held.position.timeline) {
@@ -291,7 +295,7 @@ impl Takeover {
         // Before the claim: from then on the note is believed.
         journal.durable(position.durable).map_err(|error| unusable(&error, Part::Sink))?;
         let (slot, moment) = (slot.clone(), new_moment());
-        let held = Held { slot, journal: Arc::clone(&journal), position, drained: false, moment };
+        let held = ClaimHolder { slot, journal: Arc::clone(&journal), position, drained: false, moment };
         self.claim(&held, Standing::Loading).await?;
         self.held = Some(held);
         self.wins += 1;
@@ -340,7 +344,7 @@ impl Takeover {
         Ok(())
     }
 
-    async fn claim(&self, held: &Held, standing: Standing) -> Result<(), Fault> {
+    async fn claim(&self, held: &ClaimHolder, standing: Standing) -> Result<(), Fault> {
         self.write(&held.slot.key(), &held.claim(standing), &held.journal).await
     }
 

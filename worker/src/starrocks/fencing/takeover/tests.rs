@@ -21,21 +21,21 @@ fn slot() -> SlotIdentity {
 async fn a_promotion_is_said_in_starrocks_even_when_the_first_try_to_go_on_fails() {
     let lost = state("A STATE THAT NOBODY KNOWS");
     let double = Double::start(vec![lost, state("VISIBLE"), redirect(), take(TAKEN)]);
-    let mut takeover = Takeover::new(sink(double.port), "job".to_owned(), None, Arc::new(Progress::new(&[])));
+    let mut fencing = Fencing::new(sink(double.port), "job".to_owned(), None, Arc::new(Progress::new(&[])));
     let journal = Arc::new(Journal::in_memory());
     journal.begun(&Label::noted("dbmazz_job_t_1").unwrap()).unwrap();
-    let held = |position| Held {
+    let held = |position| ClaimHolder {
         slot: slot(),
         journal: Arc::clone(&journal),
         position,
         drained: false,
         moment: "1".to_owned(),
     };
-    takeover.held = Some(held(AT));
+    fencing.held = Some(held(AT));
     let promoted = Position { timeline: 2, ..AT };
-    takeover.go_on(held(promoted), promoted).await.unwrap_err();
-    takeover.go_on(held(promoted), promoted).await.unwrap();
-    assert_eq!(takeover.timeline(), Some(2));
+    fencing.go_on(held(promoted), promoted).await.unwrap_err();
+    fencing.go_on(held(promoted), promoted).await.unwrap();
+    assert_eq!(fencing.timeline(), Some(2));
     let heard = double.heard();
     assert!(heard.last().unwrap().contains(r#""timeline":"2""#), "{heard:?}");
 }
@@ -46,12 +46,11 @@ async fn rule_9_the_checkpoint_counts_unless_it_is_of_an_earlier_slot_of_this_na
         let (listener, SinkConfig { query_port, .. }) = sql::server().await;
         let double = Double::start(turns);
         let sink = SinkConfig { query_port, consistency: Consistency::Transaction, ..sink(double.port) };
-        let takeover = Takeover::new(sink, "job".to_owned(), None, Arc::new(Progress::new(&[])));
+        let fencing = Fencing::new(sink, "job".to_owned(), None, Arc::new(Progress::new(&[])));
         let (row, journal) = (sql::row("0/22"), Arc::new(Journal::in_memory()));
         let (rows, slot) = ([&row[..]], slot());
-        let both = async {
-            tokio::join!(takeover.checkpoint(&slot, AT, anew, &journal), sql::talk(listener, &rows))
-        };
+        let both =
+            async { tokio::join!(fencing.checkpoint(&slot, AT, anew, &journal), sql::talk(listener, &rows)) };
         let (reached, _client) = timeout(Duration::from_secs(20), both).await.expect("the row is read");
         assert_eq!(reached.unwrap().to_string(), expected);
         let heard = double.heard();
@@ -63,11 +62,11 @@ async fn rule_9_the_checkpoint_counts_unless_it_is_of_an_earlier_slot_of_this_na
 async fn rule_9_a_checkpoint_that_holds_no_position_is_a_fault_and_not_none() {
     let (listener, SinkConfig { query_port, .. }) = sql::server().await;
     let sink = SinkConfig { query_port, consistency: Consistency::Transaction, ..sink(1) };
-    let takeover = Takeover::new(sink, "job".to_owned(), None, Arc::new(Progress::new(&[])));
+    let fencing = Fencing::new(sink, "job".to_owned(), None, Arc::new(Progress::new(&[])));
     let (row, journal, slot) = (sql::row("somewhere"), Arc::new(Journal::in_memory()), slot());
     let rows = [&row[..]];
     let both =
-        async { tokio::join!(takeover.checkpoint(&slot, AT, false, &journal), sql::talk(listener, &rows)) };
+        async { tokio::join!(fencing.checkpoint(&slot, AT, false, &journal), sql::talk(listener, &rows)) };
     let (reached, _client) = timeout(Duration::from_secs(20), both).await.expect("the row is read");
     assert_eq!(reached.unwrap_err().reason, crds::Reason::TargetIncompatible);
 }

@@ -2,7 +2,7 @@
 
 use crds::Reason;
 
-use super::{Hurdle, Reply, Trouble, Verdict, halt, quotable};
+use super::{LoadOutcome, Reply, RetryClass, Retryable, halt, quotable};
 use crate::{
     fault::{Fault, Part, take_anew},
     table::Table,
@@ -63,7 +63,7 @@ const FAILURES: [(&str, Failure); 39] = [
     ("imeout", Failure::Timeout),
 ];
 
-pub(crate) fn judge_failure(message: &str, reply: &Reply, table: &Table, sent: u64) -> Verdict {
+pub(crate) fn judge_failure(message: &str, reply: &Reply, table: &Table, sent: u64) -> LoadOutcome {
     let words = quotable(message);
     let failure = FAILURES.iter().find(|(known, _)| message.contains(known)).map(|(_, failure)| failure);
     match failure {
@@ -80,19 +80,23 @@ pub(crate) fn judge_failure(message: &str, reply: &Reply, table: &Table, sent: u
             format!("the target table {} is not there any more: {words}", table.target),
             &take_anew(table),
         ),
-        Some(Failure::Access) => Verdict::Again(refused(message)),
-        Some(Failure::Capacity) => {
-            Verdict::Again(Trouble::new(Hurdle::Busy, format!("StarRocks is out of capacity: {words}")))
-        }
+        Some(Failure::Access) => LoadOutcome::Again(refused(message)),
+        Some(Failure::Capacity) => LoadOutcome::Again(Retryable::new(
+            RetryClass::Busy,
+            format!("StarRocks is out of capacity: {words}"),
+        )),
         Some(Failure::Timeout) => {
-            Verdict::Unclear(Trouble::new(Hurdle::Busy, format!("a load ran out of time: {words}")))
+            LoadOutcome::Unclear(Retryable::new(RetryClass::Busy, format!("a load ran out of time: {words}")))
         }
         Some(Failure::Misuse) => misuse(&words, table),
-        None => Verdict::Unclear(Trouble::new(Hurdle::Strange, format!("StarRocks refused a load: {words}"))),
+        None => LoadOutcome::Unclear(Retryable::new(
+            RetryClass::Strange,
+            format!("StarRocks refused a load: {words}"),
+        )),
     }
 }
 
-fn rows_refused(words: &str, reply: &Reply, table: &Table, sent: u64) -> Verdict {
+fn rows_refused(words: &str, reply: &Reply, table: &Table, sent: u64) -> LoadOutcome {
     let refused =
         reply.filtered.filter(|filtered| *filtered > 0).map_or("some".to_owned(), |count| count.to_string());
     let total = reply.total.filter(|total| *total > 0).map_or(sent.to_string(), |count| count.to_string());
@@ -105,10 +109,10 @@ fn rows_refused(words: &str, reply: &Reply, table: &Table, sent: u64) -> Verdict
         None => "change the rows at the source or the target's columns".to_owned(),
     };
     let message = format!("StarRocks refused {refused} of {total} rows for {}: {words}", table.target);
-    Verdict::Refused(Fault::halt(Part::Table(table.name.clone()), Reason::RowsRefused, message, look))
+    LoadOutcome::Refused(Fault::halt(Part::Table(table.name.clone()), Reason::RowsRefused, message, look))
 }
 
-fn misuse(words: &str, table: &Table) -> Verdict {
+fn misuse(words: &str, table: &Table) -> LoadOutcome {
     halt(
         table,
         Reason::SinkProtocolViolation,
@@ -118,9 +122,9 @@ fn misuse(words: &str, table: &Table) -> Verdict {
 }
 
 /// Wrong credentials or a missing privilege.
-pub(crate) fn refused(message: &str) -> Trouble {
+pub(crate) fn refused(message: &str) -> Retryable {
     let privilege = ["privilege", "permission", "grant"].iter().any(|word| message.contains(word));
     let bare = message.contains("Access denied.") || message.trim_end() == "Access denied";
-    let hurdle = if privilege || bare { Hurdle::Permission } else { Hurdle::Authentication };
-    Trouble::new(hurdle, format!("StarRocks refused a load: {}", quotable(message)))
+    let retry_class = if privilege || bare { RetryClass::Permission } else { RetryClass::Authentication };
+    Retryable::new(retry_class, format!("StarRocks refused a load: {}", quotable(message)))
 }

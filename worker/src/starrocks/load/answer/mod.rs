@@ -6,7 +6,7 @@
 
 mod failure;
 mod quote;
-mod trouble;
+mod retryable;
 
 use crds::Reason;
 use serde::Deserialize;
@@ -14,7 +14,7 @@ use serde::Deserialize;
 use self::failure::{judge_failure, refused};
 pub(crate) use self::{
     quote::{quotable, with_cause},
-    trouble::{Hurdle, Trouble},
+    retryable::{RetryClass, Retryable},
 };
 use crate::{
     fault::{Fault, Part},
@@ -24,13 +24,13 @@ use crate::{
 
 /// What is known of a load after an attempt.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Verdict {
+pub(crate) enum LoadOutcome {
     /// Every row is durable.
     Committed,
     /// Nothing of it is, nor will be: the same load may be sent again.
-    Again(Trouble),
+    Again(Retryable),
     /// Nobody knows: the state of the label decides.
-    Unclear(Trouble),
+    Unclear(Retryable),
     /// Nothing of it is, nor will be, as long as certain rows are among it.
     Refused(Fault),
     /// These rows can never be loaded.
@@ -58,69 +58,70 @@ struct Reply {
 }
 
 /// What an answer to a load of `sent` rows means.
-pub(crate) fn judge(answer: &Answer, table: &Table, sent: u64) -> Verdict {
+pub(crate) fn judge(answer: &Answer, table: &Table, sent: u64) -> LoadOutcome {
     if answer.status == 401 || answer.status == 403 {
-        return Verdict::Again(refused(&text_of(&answer.body)));
+        return LoadOutcome::Again(refused(&text_of(&answer.body)));
     }
-    if let Err(trouble) = judge_access(answer) {
-        return Verdict::Unclear(trouble);
+    if let Err(retryable) = judge_access(answer) {
+        return LoadOutcome::Unclear(retryable);
     }
     match serde_json::from_slice::<Reply>(&answer.body) {
         Ok(reply) => judge_reply(&reply, table, sent),
-        Err(_) => Verdict::Unclear(Trouble::new(
-            Hurdle::Strange,
+        Err(_) => LoadOutcome::Unclear(Retryable::new(
+            RetryClass::Strange,
             "StarRocks' answer to a load is not the JSON expected",
         )),
     }
 }
 
 /// Whether the answer says anything at all.
-pub(crate) fn judge_access(answer: &Answer) -> Result<(), Trouble> {
+pub(crate) fn judge_access(answer: &Answer) -> Result<(), Retryable> {
     match answer.status {
         200 => Ok(()),
         401 | 403 => Err(refused(&text_of(&answer.body))),
         status => {
-            let hurdle = if status >= 500 { Hurdle::Unreachable } else { Hurdle::Strange };
-            Err(Trouble::new(hurdle, format!("StarRocks answered with HTTP status {status}")))
+            let retry_class = if status >= 500 { RetryClass::Unreachable } else { RetryClass::Strange };
+            Err(Retryable::new(retry_class, format!("StarRocks answered with HTTP status {status}")))
         }
     }
 }
 
 /// What the message of a failure means for a load of `sent` rows.
-pub(crate) fn judge_words(message: &str, table: &Table, sent: u64) -> Verdict {
+pub(crate) fn judge_words(message: &str, table: &Table, sent: u64) -> LoadOutcome {
     judge_failure(message, &Reply::default(), table, sent)
 }
 
 /// What a load without an answer means.
-pub(crate) fn judge_error(error: &LoadError) -> Verdict {
-    let trouble = |hurdle| Trouble::new(hurdle, with_cause(error));
+pub(crate) fn judge_error(error: &LoadError) -> LoadOutcome {
+    let retryable = |retry_class| Retryable::new(retry_class, with_cause(error));
     match error {
-        LoadError::NotBegun { .. } => Verdict::Again(trouble(Hurdle::Unreachable)),
-        LoadError::BadRedirect { .. } => Verdict::Again(trouble(Hurdle::Strange)),
-        LoadError::Unanswered { .. } => Verdict::Unclear(trouble(Hurdle::Unreachable)),
+        LoadError::NotBegun { .. } => LoadOutcome::Again(retryable(RetryClass::Unreachable)),
+        LoadError::BadRedirect { .. } => LoadOutcome::Again(retryable(RetryClass::Strange)),
+        LoadError::Unanswered { .. } => LoadOutcome::Unclear(retryable(RetryClass::Unreachable)),
     }
 }
 
-fn judge_reply(reply: &Reply, table: &Table, sent: u64) -> Verdict {
+fn judge_reply(reply: &Reply, table: &Table, sent: u64) -> LoadOutcome {
     let message = reply.message.as_deref().unwrap_or_default();
     match (reply.status.as_deref().unwrap_or_default(), reply.existing.as_deref()) {
         ("Success" | "Publish Timeout", _) => judge_count(reply, table, sent),
-        ("Label Already Exists", Some("FINISHED")) => Verdict::Committed,
-        ("Label Already Exists", _) => {
-            Verdict::Unclear(Trouble::new(Hurdle::Busy, "an earlier attempt of the load is not at its end"))
-        }
+        ("Label Already Exists", Some("FINISHED")) => LoadOutcome::Committed,
+        ("Label Already Exists", _) => LoadOutcome::Unclear(Retryable::new(
+            RetryClass::Busy,
+            "an earlier attempt of the load is not at its end",
+        )),
         ("Fail" | "FAILED", _) => judge_failure(message, reply, table, sent),
-        (status, _) => Verdict::Unclear(Trouble::new(
-            Hurdle::Strange,
+        (status, _) => LoadOutcome::Unclear(Retryable::new(
+            RetryClass::Strange,
             format!("StarRocks answered {:?}", quotable(status)),
         )),
     }
 }
 
 /// A load that is committed with rows missing has lost them.
-fn judge_count(reply: &Reply, table: &Table, sent: u64) -> Verdict {
+fn judge_count(reply: &Reply, table: &Table, sent: u64) -> LoadOutcome {
     match reply.loaded.map(u64::try_from) {
-        Some(Ok(loaded)) if loaded == sent => Verdict::Committed,
+        Some(Ok(loaded)) if loaded == sent => LoadOutcome::Committed,
         Some(Ok(loaded)) => halt(
             table,
             Reason::RowsRefused,
@@ -142,8 +143,8 @@ fn text_of(body: &[u8]) -> String {
     reply.message.unwrap_or_else(|| "access denied".to_owned())
 }
 
-fn halt(table: &Table, reason: Reason, message: String, fix: &str) -> Verdict {
-    Verdict::Halt(Fault::halt(Part::Table(table.name.clone()), reason, message, fix))
+fn halt(table: &Table, reason: Reason, message: String, fix: &str) -> LoadOutcome {
+    LoadOutcome::Halt(Fault::halt(Part::Table(table.name.clone()), reason, message, fix))
 }
 
 #[cfg(test)]

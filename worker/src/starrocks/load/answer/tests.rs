@@ -3,7 +3,7 @@
 use super::*;
 use crate::{starrocks::double::table, table::Kind};
 
-fn judged(status: u16, body: &str) -> Verdict {
+fn judged(status: u16, body: &str) -> LoadOutcome {
     judge(&Answer { status, body: body.as_bytes().to_vec() }, &table(&[("id", Kind::BigInt)]), 3)
 }
 
@@ -32,21 +32,21 @@ fn reply(status: &str, message: &str, loaded: u64, filtered: u64) -> String {
     )
 }
 
-fn fail(message: &str) -> Verdict {
+fn fail(message: &str) -> LoadOutcome {
     judged(200, &reply("Fail", message, 0, 0))
 }
 
-fn reason(verdict: Verdict) -> Reason {
+fn reason(verdict: LoadOutcome) -> Reason {
     match verdict {
-        Verdict::Halt(fault) | Verdict::Refused(fault) => fault.reason,
+        LoadOutcome::Halt(fault) | LoadOutcome::Refused(fault) => fault.reason,
         other => panic!("no halt: {other:?}"),
     }
 }
 
-fn hurdle(verdict: &Verdict) -> (bool, Hurdle) {
+fn retry_class(verdict: &LoadOutcome) -> (bool, RetryClass) {
     match verdict {
-        Verdict::Again(trouble) => (false, trouble.hurdle),
-        Verdict::Unclear(trouble) => (true, trouble.hurdle),
+        LoadOutcome::Again(retryable) => (false, retryable.retry_class),
+        LoadOutcome::Unclear(retryable) => (true, retryable.retry_class),
         other => panic!("no trouble: {other:?}"),
     }
 }
@@ -54,7 +54,7 @@ fn hurdle(verdict: &Verdict) -> (bool, Hurdle) {
 #[test]
 fn success_and_publish_timeout_are_committed() {
     for status in ["Success", "Publish Timeout"] {
-        assert_eq!(judged(200, &reply(status, "OK", 3, 0)), Verdict::Committed);
+        assert_eq!(judged(200, &reply(status, "OK", 3, 0)), LoadOutcome::Committed);
     }
 }
 
@@ -68,7 +68,7 @@ fn rule_6_a_success_with_rows_missing_is_a_failure() {
 
 #[test]
 fn rule_6_a_filtered_row_is_a_failure() {
-    let Verdict::Refused(fault) = judged(200, &reply("Fail", "too many filtered rows", 0, 2)) else {
+    let LoadOutcome::Refused(fault) = judged(200, &reply("Fail", "too many filtered rows", 0, 2)) else {
         panic!()
     };
     assert_eq!(fault.reason, Reason::RowsRefused);
@@ -83,9 +83,9 @@ fn rule_4_a_used_label_is_committed_or_asked_for() {
             r#"{{"TxnId":-1,"Status":"Label Already Exists","ExistingJobStatus":"{state}","Message":"Label [l] has already been used."}}"#
         )
     };
-    assert_eq!(judged(200, &used("FINISHED")), Verdict::Committed);
-    assert_eq!(hurdle(&judged(200, &used("RUNNING"))), (true, Hurdle::Busy));
-    assert_eq!(hurdle(&judged(200, &used("BEGIN"))), (true, Hurdle::Busy));
+    assert_eq!(judged(200, &used("FINISHED")), LoadOutcome::Committed);
+    assert_eq!(retry_class(&judged(200, &used("RUNNING"))), (true, RetryClass::Busy));
+    assert_eq!(retry_class(&judged(200, &used("BEGIN"))), (true, RetryClass::Busy));
 }
 
 #[test]
@@ -135,17 +135,17 @@ fn want_of_capacity_is_waited_out() {
         "Memory of process exceed limit",
         "class com.starrocks.common.DdlException: No backend alive.",
     ] {
-        assert_eq!(hurdle(&fail(message)), (false, Hurdle::Busy), "{message}");
+        assert_eq!(retry_class(&fail(message)), (false, RetryClass::Busy), "{message}");
     }
 }
 
 #[test]
 fn rule_4_a_failure_in_unknown_words_may_be_committed() {
-    assert_eq!(hurdle(&fail("commit: rpc failed")), (true, Hurdle::Strange));
-    assert_eq!(hurdle(&fail("timeout by txn manager")), (true, Hurdle::Busy));
-    assert_eq!(hurdle(&judged(200, "{\"Status\": \"Succ")), (true, Hurdle::Strange));
-    assert_eq!(hurdle(&judged(200, "{}")), (true, Hurdle::Strange));
-    assert_eq!(hurdle(&judged(502, "bad gateway")), (true, Hurdle::Unreachable));
+    assert_eq!(retry_class(&fail("commit: rpc failed")), (true, RetryClass::Strange));
+    assert_eq!(retry_class(&fail("timeout by txn manager")), (true, RetryClass::Busy));
+    assert_eq!(retry_class(&judged(200, "{\"Status\": \"Succ")), (true, RetryClass::Strange));
+    assert_eq!(retry_class(&judged(200, "{}")), (true, RetryClass::Strange));
+    assert_eq!(retry_class(&judged(502, "bad gateway")), (true, RetryClass::Unreachable));
 }
 
 #[test]
@@ -154,21 +154,21 @@ fn wrong_credentials_and_missing_privileges_are_told_apart() {
         format!(r#"{{"status":"FAILED","code":"1","msg":"{message}","message":"{message}"}}"#)
     };
     for (status, body, expected) in [
-        (401, denied("Access denied for root@127.0.0.1"), Hurdle::Authentication),
-        (401, denied("Need auth information."), Hurdle::Authentication),
-        (401, "<html>".to_owned(), Hurdle::Authentication),
+        (401, denied("Access denied for root@127.0.0.1"), RetryClass::Authentication),
+        (401, denied("Need auth information."), RetryClass::Authentication),
+        (401, "<html>".to_owned(), RetryClass::Authentication),
         (
             401,
             denied(
                 "Access denied for user \\u0027u\\u0027@\\u0027%\\u0027. Please ask the admin to grant permission(s)",
             ),
-            Hurdle::Permission,
+            RetryClass::Permission,
         ),
-        (401, denied("Access denied."), Hurdle::Permission),
+        (401, denied("Access denied."), RetryClass::Permission),
         (
             200,
             reply("Fail", "Access denied for user 'root' (using password: YES)", 0, 0),
-            Hurdle::Authentication,
+            RetryClass::Authentication,
         ),
         (
             200,
@@ -178,10 +178,10 @@ fn wrong_credentials_and_missing_privileges_are_told_apart() {
                 0,
                 0,
             ),
-            Hurdle::Permission,
+            RetryClass::Permission,
         ),
     ] {
-        assert_eq!(hurdle(&judged(status, &body)), (false, expected), "{body}");
+        assert_eq!(retry_class(&judged(status, &body)), (false, expected), "{body}");
     }
 }
 
@@ -196,5 +196,5 @@ fn a_frontends_refusal_is_understood() {
         reason(judged(200, &refused("There is no 100-continue header"))),
         Reason::SinkProtocolViolation
     );
-    assert_eq!(hurdle(&judged(200, &refused("No backend alive."))), (false, Hurdle::Busy));
+    assert_eq!(retry_class(&judged(200, &refused("No backend alive."))), (false, RetryClass::Busy));
 }

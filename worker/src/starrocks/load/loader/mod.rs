@@ -20,11 +20,11 @@ use tracing::{debug, info};
 
 pub(crate) use super::{attempts::Failure, reports::Reports};
 use super::{
-    backoff::Patience,
+    backoff::Backoff,
     body::Body,
     label::Label,
     request::{Manner, Order},
-    sequence::Life,
+    sequence::LoadSequence,
 };
 use crate::{
     change::Aim,
@@ -32,11 +32,11 @@ use crate::{
     fault::{Course, Fault, Part, take_anew},
     pipeline::{Batch, Load, Loaded},
     progress::Progress,
-    schema_history::{History, TargetIdentity},
-    slot_lease::Right,
+    schema_history::{SchemaHistory, TargetIdentity},
+    slot_lease::LoadPermit,
     starrocks::{
         bookkeeping::{owners::Claimant, schema_histories},
-        dead_letter::table::Parked,
+        dead_letter::table::DeadLetters,
         fencing::journal::Journal,
         http::frontend::Frontend,
         schema,
@@ -54,11 +54,11 @@ pub struct Loader {
     pub(crate) sink: SinkConfig,
     pub(crate) job: String,
     pub(crate) progress: Arc<Progress>,
-    pub(crate) parked: Parked,
+    pub(crate) dead_letters: DeadLetters,
     pub(crate) journal: Arc<Journal>,
-    pub(crate) life: Life,
+    pub(crate) sequence: LoadSequence,
     /// Without it nothing holds loads back.
-    pub(crate) right: Option<Right>,
+    pub(crate) right: Option<LoadPermit>,
     /// As the owner of targets that are begun.
     pub(crate) claimant: Option<Claimant>,
     /// Waits are cut to this; only tests cut them.
@@ -77,10 +77,10 @@ impl Loader {
             frontend: Frontend::new(config),
             sink: config.clone(),
             job: job.to_owned(),
-            parked: Parked::default(),
+            dead_letters: DeadLetters::default(),
             progress,
             journal,
-            life: Life::begin(),
+            sequence: LoadSequence::begin(),
             right: None,
             claimant: None,
             longest_wait: Duration::MAX,
@@ -89,8 +89,8 @@ impl Loader {
 
     /// Knows of rows that earlier sessions parked.
     #[must_use]
-    pub(crate) fn with_parked(self, parked: Parked) -> Self {
-        Self { parked, ..self }
+    pub(crate) fn with_parked(self, dead_letters: DeadLetters) -> Self {
+        Self { dead_letters, ..self }
     }
 
     /// Notes this job as the owner of targets that it begins.
@@ -101,7 +101,7 @@ impl Loader {
 
     /// Begins no load, nor another attempt at one, without the right to.
     #[must_use]
-    pub fn with_right(self, right: Right) -> Self {
+    pub fn with_right(self, right: LoadPermit) -> Self {
         Self { right: Some(right), ..self }
     }
 
@@ -109,7 +109,7 @@ impl Loader {
     pub(crate) async fn load_whole(&self, batch: &Batch, values: Values) -> Result<Loaded, Failure> {
         let table = batch.table();
         let body = Body::measure(batch, self.sink.deletes, values).await.map_err(Failure::Table)?;
-        let label = Label::new(&self.job, table, self.life.turn(), batch.identity());
+        let label = Label::new(&self.job, table, self.sequence.turn(), batch.identity());
         let right = self.right.as_ref();
         let order = Order { target: &table.target, label: &label, body: &body, manner: Manner::Alone, right };
         let settled = self.settle(&order, Reports::new(&self.progress, table)).await;
@@ -126,7 +126,7 @@ impl Loader {
     async fn keep_sink(&self, table: &Table, now: Option<TargetIdentity>) -> Result<(), Fault> {
         match schema::kept_of(&self.sink, &self.job, table).await? {
             Some(history) if history.sink != now => {
-                self.keep(&table.target, &History { sink: now, ..history }).await
+                self.keep(&table.target, &SchemaHistory { sink: now, ..history }).await
             }
             _ => Ok(()),
         }
@@ -140,7 +140,7 @@ impl Loader {
         self.keep_sink(table, now).await
     }
 
-    pub(crate) async fn keep(&self, target: &str, history: &History) -> Result<(), Fault> {
+    pub(crate) async fn keep(&self, target: &str, history: &SchemaHistory) -> Result<(), Fault> {
         match schema_histories::batch(&self.job, target, history, SystemTime::now()) {
             Some(batch) => self.load(&batch).await.map(|_| ()),
             None => Ok(()),
@@ -153,7 +153,7 @@ impl Load for Loader {
         if batch.row_count() == 0 {
             return Ok(Loaded::default()); // StarRocks takes an empty load for an error
         }
-        if self.parked.concerns(&batch.table().name) {
+        if self.dead_letters.concerns(&batch.table().name) {
             return self.load_beside_parked(batch).await;
         }
         match self.load_whole(batch, self.sink.values).await {
@@ -175,7 +175,7 @@ impl Load for Loader {
                 Err(fault) => reports.raise(fault, target, attempt),
             }
             attempt += 1;
-            self.wait(Patience::USUAL, attempt, target).await;
+            self.wait(Backoff::USUAL, attempt, target).await;
         };
         info!(table = %aim.table.name, %target, "target table has the columns of the source");
         self.keep_begun(&aim.table, &history).await
@@ -193,9 +193,9 @@ impl Load for Loader {
             }
             // A refusal that has no known words may pass: it is none for good before it has come again and again.
             reports.raise(Fault { course: Course::Retry, ..fault }, &table.target, attempt);
-            self.wait(Patience::USUAL, attempt, &table.target).await;
+            self.wait(Backoff::USUAL, attempt, &table.target).await;
         }
-        self.parked.forget(table);
+        self.dead_letters.forget(table);
         info!(table = %table.name, target = %table.target, "target table truncated");
         Ok(())
     }

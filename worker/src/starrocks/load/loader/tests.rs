@@ -4,7 +4,7 @@ use super::*;
 use crate::{
     change::Value,
     config::OnRefusedRow,
-    slot_lease::{Lease, Moment},
+    slot_lease::{Moment, SlotLease},
     starrocks::double::{Double, Turn, inserts, sink, table, turn::*},
     table::Kind,
 };
@@ -269,7 +269,7 @@ async fn an_early_answer_ends_the_body() {
 
 #[tokio::test]
 async fn rule_10_no_body_is_sent_when_the_lease_ended_between_its_head_and_the_answer() {
-    let (lease, right) = Lease::new();
+    let (lease, right) = SlotLease::new();
     let lease = Arc::new(lease);
     let (ending, renewing) = (Arc::clone(&lease), Arc::clone(&lease));
     // As when the process is stopped here, for minutes.

@@ -1,6 +1,6 @@
 //! A door for the fuzzer: an answer, as each call of a transaction over several tables reads it.
 
-use super::{Answer, Ended, Operation, Verdict, accepted, judge_load, read, read_rollback};
+use super::{Answer, Ended, LoadOutcome, Operation, accepted, judge_load, read, read_rollback};
 use crate::table::Table;
 
 /// What an answer was taken for.
@@ -17,23 +17,24 @@ pub struct Step {
 }
 
 pub(in crate::starrocks) fn step(answer: &Answer, table: &Table, sent: u64) -> Step {
-    let accepted = read(answer).map_or_else(Verdict::Unclear, |reply| accepted(Operation::Commit, &reply));
+    let accepted =
+        read(answer).map_or_else(LoadOutcome::Unclear, |reply| accepted(Operation::Commit, &reply));
     let rolled_back = read(answer).and_then(|reply| read_rollback(&reply));
     let loaded = judge_load(answer, table, sent);
-    let refused = rolled_back.as_ref().err().map(|trouble| trouble.message.clone());
+    let refused = rolled_back.as_ref().err().map(|retryable| retryable.message.clone());
     let told = [said(&accepted), refused, said(&loaded)];
     Step {
-        accepted: accepted == Verdict::Committed,
-        loaded: loaded == Verdict::Committed,
+        accepted: accepted == LoadOutcome::Committed,
+        loaded: loaded == LoadOutcome::Committed,
         ended: matches!(rolled_back, Ok(Some(Ended::Aborted(_) | Ended::Forgotten))),
         told: told.into_iter().flatten().collect(),
     }
 }
 
-fn said(verdict: &Verdict) -> Option<String> {
+fn said(verdict: &LoadOutcome) -> Option<String> {
     match verdict {
-        Verdict::Committed => None,
-        Verdict::Again(trouble) | Verdict::Unclear(trouble) => Some(trouble.message.clone()),
-        Verdict::Refused(fault) | Verdict::Halt(fault) => Some(fault.message.clone()),
+        LoadOutcome::Committed => None,
+        LoadOutcome::Again(retryable) | LoadOutcome::Unclear(retryable) => Some(retryable.message.clone()),
+        LoadOutcome::Refused(fault) | LoadOutcome::Halt(fault) => Some(fault.message.clone()),
     }
 }

@@ -15,8 +15,8 @@ use crate::{
     starrocks::{
         http::frontend::{Answer, Frontend},
         load::{
-            answer::{Hurdle, Trouble, Verdict, judge_access, judge_words, quotable},
-            backoff::Patience,
+            answer::{LoadOutcome, RetryClass, Retryable, judge_access, judge_words, quotable},
+            backoff::Backoff,
             label::Label,
             label_state::Said,
             request::LOAD_TIMEOUT,
@@ -70,14 +70,14 @@ impl Frontend {
         operation: Operation,
         label: &Label,
         timeout: Duration,
-    ) -> Verdict {
+    ) -> LoadOutcome {
         match self.call(operation, label, timeout).await {
             Ok(reply) => accepted(operation, &reply),
-            Err(trouble) => Verdict::Unclear(trouble),
+            Err(retryable) => LoadOutcome::Unclear(retryable),
         }
     }
 
-    async fn call(&self, operation: Operation, label: &Label, timeout: Duration) -> Result<Reply, Trouble> {
+    async fn call(&self, operation: Operation, label: &Label, timeout: Duration) -> Result<Reply, Retryable> {
         let (name, limit) = match operation {
             Operation::Begin => ("begin", CALL_TIMEOUT),
             Operation::Commit => ("commit", COMMIT_TIMEOUT),
@@ -90,7 +90,7 @@ impl Frontend {
     }
 
     /// What became of a commit, as the label tells; nothing when it does not tell soon.
-    pub(super) async fn outcome(&self, label: &Label) -> Result<Option<Ended>, Trouble> {
+    pub(super) async fn outcome(&self, label: &Label) -> Result<Option<Ended>, Retryable> {
         let begun = Instant::now();
         for attempt in 1.. {
             match self.said(label).await? {
@@ -98,14 +98,14 @@ impl Frontend {
                 Said::Aborted(reason) => return Ok(Some(Ended::Aborted(reason))),
                 Said::Unknown => return Ok(None),
                 Said::Running if begun.elapsed() > SOON => return Ok(None),
-                Said::Running => sleep(Patience::ASKING.wait(attempt, label.as_str())).await,
+                Said::Running => sleep(Backoff::ASKING.wait(attempt, label.as_str())).await,
             }
         }
         Ok(None)
     }
 
     /// Sees to it that the transaction is at its end, and visible if it was committed.
-    pub(in crate::starrocks) async fn end(&self, label: &Label) -> Result<Ended, Trouble> {
+    pub(in crate::starrocks) async fn end(&self, label: &Label) -> Result<Ended, Retryable> {
         for attempt in 1.. {
             match self.said(label).await? {
                 Said::Visible => return Ok(Ended::Committed),
@@ -117,49 +117,54 @@ impl Frontend {
                     }
                 }
             }
-            sleep(Patience::ASKING.wait(attempt, label.as_str())).await;
+            sleep(Backoff::ASKING.wait(attempt, label.as_str())).await;
         }
         Ok(Ended::Forgotten)
     }
 
     /// Nothing when it is too late: it is being committed, or was.
-    async fn roll_back(&self, label: &Label) -> Result<Option<Ended>, Trouble> {
+    async fn roll_back(&self, label: &Label) -> Result<Option<Ended>, Retryable> {
         let reply = self.call(Operation::Rollback, label, CALL_TIMEOUT).await?;
         read_rollback(&reply)
     }
 }
 
-fn read(answer: &Answer) -> Result<Reply, Trouble> {
+fn read(answer: &Answer) -> Result<Reply, Retryable> {
     judge_access(answer)?;
     serde_json::from_slice(&answer.body).map_err(|_| {
-        Trouble::new(Hurdle::Strange, "StarRocks' answer to a transaction is not the JSON expected")
+        Retryable::new(RetryClass::Strange, "StarRocks' answer to a transaction is not the JSON expected")
     })
 }
 
 /// Begin and commit concern no single table: only that rows were refused counts as more than trouble.
-fn accepted(operation: Operation, reply: &Reply) -> Verdict {
+fn accepted(operation: Operation, reply: &Reply) -> LoadOutcome {
     if reply.status == "OK" {
-        return Verdict::Committed;
+        return LoadOutcome::Committed;
     }
     match judge_step_words(&reply.message, &crate::starrocks::fencing::claim::table(), 0) {
-        refused @ Verdict::Refused(_) => refused,
-        Verdict::Again(trouble) => Verdict::Again(trouble),
-        Verdict::Unclear(trouble) if trouble.hurdle != Hurdle::Strange => Verdict::Unclear(trouble),
-        _ => Verdict::Unclear(Trouble::new(Hurdle::Strange, said(operation, reply))),
+        refused @ LoadOutcome::Refused(_) => refused,
+        LoadOutcome::Again(retryable) => LoadOutcome::Again(retryable),
+        LoadOutcome::Unclear(retryable) if retryable.retry_class != RetryClass::Strange => {
+            LoadOutcome::Unclear(retryable)
+        }
+        _ => LoadOutcome::Unclear(Retryable::new(RetryClass::Strange, said(operation, reply))),
     }
 }
 
 /// What the message of a failed call or load means: transactions over several tables have words of their own.
-fn judge_step_words(message: &str, table: &Table, sent: u64) -> Verdict {
+fn judge_step_words(message: &str, table: &Table, sent: u64) -> LoadOutcome {
     let says = |words: &str| message.contains(words);
     if is_unknown(message) {
-        Verdict::Again(Trouble::new(
-            Hurdle::Unreachable,
+        LoadOutcome::Again(Retryable::new(
+            RetryClass::Unreachable,
             "StarRocks does not know the open step any more (its leading frontend was started again, or another one \
              leads now); it is begun anew",
         ))
     } else if says("CANCELLED transaction") || says("ABORTED transaction") {
-        Verdict::Again(Trouble::new(Hurdle::Busy, "StarRocks has given up the open step; it is begun anew"))
+        LoadOutcome::Again(Retryable::new(
+            RetryClass::Busy,
+            "StarRocks has given up the open step; it is begun anew",
+        ))
     } else {
         judge_words(message, table, sent)
     }
@@ -172,14 +177,14 @@ fn is_unknown(message: &str) -> bool {
     task || says("No transaction found") || says("Can't find the transaction")
 }
 
-fn read_rollback(reply: &Reply) -> Result<Option<Ended>, Trouble> {
+fn read_rollback(reply: &Reply) -> Result<Option<Ended>, Retryable> {
     let says = |words: &str| reply.message.contains(words);
     match reply.status.as_str() {
         "OK" if says("abort is already in progress") || says("rollback pending") => Ok(None),
         "OK" => Ok(Some(Ended::Aborted("rolled back".to_owned()))),
         _ if says("Can not abort") => Ok(None),
         _ if is_unknown(&reply.message) => Ok(Some(Ended::Forgotten)),
-        _ => Err(Trouble::new(Hurdle::Strange, said(Operation::Rollback, reply))),
+        _ => Err(Retryable::new(RetryClass::Strange, said(Operation::Rollback, reply))),
     }
 }
 
@@ -197,15 +202,15 @@ fn said(operation: Operation, reply: &Reply) -> String {
 }
 
 /// What an answer to a load within a transaction means for it.
-pub(super) fn judge_load(answer: &Answer, table: &Table, sent: u64) -> Verdict {
-    if let Err(trouble) = judge_access(answer) {
-        return Verdict::Again(trouble);
+pub(super) fn judge_load(answer: &Answer, table: &Table, sent: u64) -> LoadOutcome {
+    if let Err(retryable) = judge_access(answer) {
+        return LoadOutcome::Again(retryable);
     }
     match serde_json::from_slice::<Reply>(&answer.body) {
-        Ok(reply) if reply.status == "OK" => Verdict::Committed,
+        Ok(reply) if reply.status == "OK" => LoadOutcome::Committed,
         Ok(reply) => judge_step_words(&reply.message, table, sent),
-        Err(_) => Verdict::Unclear(Trouble::new(
-            Hurdle::Strange,
+        Err(_) => LoadOutcome::Unclear(Retryable::new(
+            RetryClass::Strange,
             "StarRocks' answer to a load is not the JSON expected",
         )),
     }
@@ -244,30 +249,33 @@ mod tests {
         for words in
             ["class X: stream load task l does not exist", "class X: stream load task<l>does not exist"]
         {
-            let Verdict::Again(trouble) = accepted(Operation::Commit, &reply("FAILED", words)) else {
+            let LoadOutcome::Again(retryable) = accepted(Operation::Commit, &reply("FAILED", words)) else {
                 panic!("{words}")
             };
-            assert_eq!(trouble.hurdle, Hurdle::Unreachable);
+            assert_eq!(retryable.retry_class, RetryClass::Unreachable);
             let body = format!(r#"{{"Status": "FAILED", "Message": "{words}"}}"#);
             let answer = Answer { status: 200, body: body.into_bytes() };
             let judged = judge_load(&answer, &crate::starrocks::fencing::claim::table(), 1);
-            assert!(matches!(judged, Verdict::Again(_)), "{judged:?}");
+            assert!(matches!(judged, LoadOutcome::Again(_)), "{judged:?}");
         }
         let database = accepted(Operation::Commit, &reply("FAILED", "class X: Database[d] does not exist."));
-        assert!(matches!(database, Verdict::Unclear(_)), "{database:?}");
+        assert!(matches!(database, LoadOutcome::Unclear(_)), "{database:?}");
     }
 
     #[test]
     fn the_error_of_a_commit_is_quoted_without_what_stands_round_it() {
         let words = "class X: STREAM_LOAD_TASK:7, label{l}, error_msg{cancel stream task for exception: disk is full}";
-        let Verdict::Unclear(trouble) = accepted(Operation::Commit, &reply("FAILED", words)) else {
+        let LoadOutcome::Unclear(retryable) = accepted(Operation::Commit, &reply("FAILED", words)) else {
             panic!()
         };
-        assert!(trouble.message.ends_with(": cancel stream task for exception: disk is full"), "{trouble:?}");
+        assert!(
+            retryable.message.ends_with(": cancel stream task for exception: disk is full"),
+            "{retryable:?}"
+        );
         let filtered =
             "class X: STREAM_LOAD_TASK:7, label{l}, error_msg{abnormal data more than max filter rate}";
         let refused = accepted(Operation::Commit, &reply("FAILED", filtered));
-        assert!(matches!(refused, Verdict::Refused(_)), "{refused:?}");
+        assert!(matches!(refused, LoadOutcome::Refused(_)), "{refused:?}");
     }
 
     #[test]
@@ -277,7 +285,7 @@ mod tests {
             let answer = Answer { status, body: body.as_bytes().to_vec() };
             judge_load(&answer, &table, 1)
         };
-        assert_eq!(judged(200, r#"{"Status": "OK", "Message": ""}"#), Verdict::Committed);
+        assert_eq!(judged(200, r#"{"Status": "OK", "Message": ""}"#), LoadOutcome::Committed);
         for (status, body) in [
             (200, r#"{"Status": "TXN_IN_PROCESSING", "Message": "Transaction in processing"}"#),
             (200, r#"{"Message": ""}"#),
@@ -286,9 +294,12 @@ mod tests {
             (500, r#"{"Status": "OK"}"#),
         ] {
             let verdict = judged(status, body);
-            assert!(matches!(verdict, Verdict::Again(_) | Verdict::Unclear(_)), "{body}: {verdict:?}");
+            assert!(
+                matches!(verdict, LoadOutcome::Again(_) | LoadOutcome::Unclear(_)),
+                "{body}: {verdict:?}"
+            );
         }
         let refused = judged(200, r#"{"Status": "ANALYSIS_ERROR", "Message": "too many filtered rows"}"#);
-        assert!(matches!(refused, Verdict::Refused(_)), "{refused:?}");
+        assert!(matches!(refused, LoadOutcome::Refused(_)), "{refused:?}");
     }
 }

@@ -12,18 +12,18 @@ use crate::{
 
 /// When a load began, and the oldest commit in it.
 #[derive(Debug)]
-pub(super) struct Departure {
+pub(super) struct LoadTimer {
     began: Instant,
     oldest_commit: SystemTime,
 }
 
-impl Departure {
+impl LoadTimer {
     pub(super) fn now(oldest_commit: SystemTime) -> Self {
         Self { began: Instant::now(), oldest_commit }
     }
 
     /// What it carries for the table is durable.
-    pub(super) fn arrived(&self, table: &TableName, changes: u64, loaded: Loaded, progress: &Progress) {
+    pub(super) fn completed(&self, table: &TableName, changes: u64, loaded: Loaded, progress: &Progress) {
         let elapsed = self.began.elapsed();
         let lag = SystemTime::now().duration_since(self.oldest_commit).unwrap_or_default();
         let Loaded { rows, bytes } = loaded;

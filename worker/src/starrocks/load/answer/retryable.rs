@@ -9,15 +9,15 @@ use crate::{
 
 /// What stands in the way for now.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Trouble {
-    pub(crate) hurdle: Hurdle,
+pub(crate) struct Retryable {
+    pub(crate) retry_class: RetryClass,
     /// What is wrong, without row values.
     pub(crate) message: String,
 }
 
 /// Kinds of trouble, by how long it takes to pass and who may mend it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Hurdle {
+pub(crate) enum RetryClass {
     Unreachable,
     /// StarRocks is out of capacity.
     Busy,
@@ -27,34 +27,34 @@ pub(crate) enum Hurdle {
     Strange,
 }
 
-impl Trouble {
-    pub(crate) fn new(hurdle: Hurdle, message: impl Into<String>) -> Self {
-        Self { hurdle, message: message.into() }
+impl Retryable {
+    pub(crate) fn new(retry_class: RetryClass, message: impl Into<String>) -> Self {
+        Self { retry_class, message: message.into() }
     }
 
     /// What to report while it lasts.
     pub(crate) fn fault(&self, table: &Table) -> Fault {
         let of_table = || Part::Table(table.name.clone());
-        let (part, reason, fix) = match self.hurdle {
-            Hurdle::Unreachable => (
+        let (part, reason, fix) = match self.retry_class {
+            RetryClass::Unreachable => (
                 Part::Sink,
                 Reason::SinkUnreachable,
                 "see that StarRocks runs and can be reached from the worker, its backends too",
             ),
-            Hurdle::Busy => (
+            RetryClass::Busy => (
                 of_table(),
                 Reason::SinkBusy,
                 "wait; if it lasts, give StarRocks more capacity or enlarge batch.minInterval",
             ),
-            Hurdle::Authentication => (
+            RetryClass::Authentication => (
                 Part::Sink,
                 Reason::SinkAuthenticationFailed,
                 "give the job the right user and password, or mend them in StarRocks",
             ),
-            Hurdle::Permission => {
+            RetryClass::Permission => {
                 (of_table(), Reason::SinkPermissionDenied, "grant the user INSERT on the target table")
             }
-            Hurdle::Strange => (
+            RetryClass::Strange => (
                 of_table(),
                 Reason::SinkProtocolViolation,
                 "look into the logs of StarRocks; the load is tried again meanwhile",

@@ -12,7 +12,7 @@ use super::{
 use crate::{
     config::SinkConfig,
     fault::{Course, Fault},
-    schema_history::History,
+    schema_history::SchemaHistory,
     starrocks::{
         bookkeeping::{
             owners::{self, Claimant},
@@ -26,7 +26,7 @@ use crate::{
 
 /// What a look says of one target.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Verdict {
+pub enum TargetCheck {
     /// It is the table of its history.
     Same,
     /// Nothing is kept of it.
@@ -41,7 +41,7 @@ pub async fn look(
     claimant: &Claimant,
     tables: &[Table],
     stand: impl Fn(&Table) -> bool,
-) -> Result<Vec<Verdict>, Fault> {
+) -> Result<Vec<TargetCheck>, Fault> {
     let mut session = Session::open(config).await.map_err(|error| error.fault())?;
     let verdicts = look_with(&mut session, config, claimant, tables, stand).await;
     session.close().await;
@@ -54,10 +54,10 @@ async fn look_with(
     claimant: &Claimant,
     tables: &[Table],
     stand: impl Fn(&Table) -> bool,
-) -> Result<Vec<Verdict>, Fault> {
+) -> Result<Vec<TargetCheck>, Fault> {
     let kept = schema_histories::kept(session, config, &claimant.job).await?;
     if kept.is_empty() {
-        return Ok(vec![Verdict::Unknown; tables.len()]);
+        return Ok(vec![TargetCheck::Unknown; tables.len()]);
     }
     let usable = format!("USE {}", quoted(&config.database));
     session.run(&usable, "use the database").await.map_err(|error| error.fault())?;
@@ -68,7 +68,7 @@ async fn look_with(
         let before = kept.get(&table.target).filter(|history| claimant.is_own(history));
         let own = before.map(|history| claimant.own(history)).and_then(|history| history.owner);
         verdicts.push(match owners::shared(table, own.as_ref(), &rivals) {
-            Some(fault) => Verdict::Wrong(fault),
+            Some(fault) => TargetCheck::Wrong(fault),
             None => verdict(session, config, table, before, stand(table)).await?,
         });
     }
@@ -79,11 +79,11 @@ async fn verdict(
     session: &mut Session,
     config: &SinkConfig,
     table: &Table,
-    before: Option<&History>,
+    before: Option<&SchemaHistory>,
     stands: bool,
-) -> Result<Verdict, Fault> {
+) -> Result<TargetCheck, Fault> {
     if let Err(unusable) = check_table(table) {
-        return Ok(Verdict::Wrong(unusable));
+        return Ok(TargetCheck::Wrong(unusable));
     }
     let judged = match standing(session, table, before).await {
         Ok(Some(standing)) if stands => could_follow(session, config, table, &standing, before).await,
@@ -91,10 +91,10 @@ async fn verdict(
         judged => judged.map(|_| ()),
     };
     match judged {
-        Err(fault) if fault.course == Course::Halt => Ok(Verdict::Wrong(fault)),
+        Err(fault) if fault.course == Course::Halt => Ok(TargetCheck::Wrong(fault)),
         Err(fault) => Err(fault),
-        Ok(()) if before.is_none() => Ok(Verdict::Unknown),
-        Ok(()) => Ok(Verdict::Same),
+        Ok(()) if before.is_none() => Ok(TargetCheck::Unknown),
+        Ok(()) => Ok(TargetCheck::Same),
     }
 }
 
@@ -104,7 +104,7 @@ async fn could_follow(
     config: &SinkConfig,
     table: &Table,
     standing: &Standing,
-    before: Option<&History>,
+    before: Option<&SchemaHistory>,
 ) -> Result<(), Fault> {
     let held = before.map_or(&[][..], |before| &before.target);
     let held = still_held(table, &standing.columns, held);

@@ -3,7 +3,7 @@
 use super::super::{
     load::loader::Loader,
     schema::Targets,
-    transaction::{TogetherLoader, checkpoint::Checkpoint},
+    transaction::{TransactionLoader, checkpoint::Checkpoint},
 };
 use crate::{
     fault::Fault,
@@ -13,14 +13,14 @@ use crate::{
 
 /// The right to load.
 #[derive(Debug)]
-pub struct Won {
+pub struct LoadGrant {
     pub(crate) loader: Loader,
     pub(crate) checkpoint: Checkpoint,
     /// Everything before this is in StarRocks.
     pub reached: Lsn,
 }
 
-impl Won {
+impl LoadGrant {
     /// Notes what was found of the targets; gives the tables that another job began meanwhile.
     pub async fn keep_all(
         &self,
@@ -36,7 +36,7 @@ impl Won {
     }
 
     /// To load all tables in one step, where so many bytes of changes gather.
-    pub fn together(self, buffer: usize) -> TogetherLoader {
-        TogetherLoader::new(self.loader, self.checkpoint).with_buffer(buffer)
+    pub fn together(self, buffer: usize) -> TransactionLoader {
+        TransactionLoader::new(self.loader, self.checkpoint).with_buffer(buffer)
     }
 }
