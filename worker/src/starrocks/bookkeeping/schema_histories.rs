@@ -5,7 +5,6 @@
 
 use std::{
     collections::HashMap,
-    sync::Arc,
     time::{SystemTime, UNIX_EPOCH},
 };
 
@@ -13,14 +12,16 @@ use crds::Reason;
 use xxhash_rust::xxh3::xxh3_64;
 
 use crate::{
-    change::{Change, Tuple, Value, write_value},
-    config::{Deletes, SinkConfig},
+    config::SinkConfig,
     fault::{Fault, Part, drop_target},
     lsn::Lsn,
-    pipeline::{Batch, batch::Accumulation},
+    pipeline::Batch,
     schema_history::SchemaHistory,
-    starrocks::sql::{Session, SqlError, literal, quoted},
-    table::{Column, Kind, Table, TableId, TableName},
+    starrocks::{
+        bookkeeping::own_table::{OwnRows, is_there, own_table, short_text, text},
+        sql::{Session, SqlError, literal, quoted},
+    },
+    table::Table,
 };
 
 /// The table of histories, in the target database.
@@ -43,18 +44,8 @@ pub(crate) async fn kept(
     config: &SinkConfig,
     job: &str,
 ) -> Result<SchemaHistories, Fault> {
-    let there = async {
-        let database = &config.database;
-        let doing = "look for the histories of the tables";
-        let databases = session.run(&format!("SHOW DATABASES LIKE {}", literal(database)), doing).await?;
-        if databases.is_empty() {
-            return Ok(false);
-        }
-        session.run(&format!("USE {}", quoted(database)), doing).await?;
-        let tables = session.run(&format!("SHOW TABLES LIKE {}", literal(HISTORIES)), doing).await?;
-        Ok::<_, SqlError>(!tables.is_empty())
-    };
-    if there.await.map_err(|error| error.fault())? {
+    let there = is_there(session, &config.database, HISTORIES, "look for the histories of the tables").await;
+    if there.map_err(|error| error.fault())? {
         return find(session, config, job).await;
     }
     Ok(SchemaHistories::new())
@@ -104,39 +95,24 @@ pub(crate) fn entry(row: &[Option<String>]) -> Result<(String, SchemaHistory), F
 pub(crate) fn batch(job: &str, target: &str, history: &SchemaHistory, now: SystemTime) -> Option<Batch> {
     let id = format!("{:016x}{:016x}", xxh3_64(job.as_bytes()), xxh3_64(target.as_bytes()));
     let moment = now.duration_since(UNIX_EPOCH).unwrap_or_default().as_nanos().to_string();
-    let text = serde_json::to_string(history).ok()?;
-    let mut row = Vec::new();
-    for value in [id.as_str(), job, target, &text, &moment] {
-        write_value(Value::Text(value.as_bytes()), &mut row);
-    }
-    let table = Arc::new(table());
-    let mut rows = Accumulation::new(Arc::clone(&table), Deletes::Soft);
-    let new = Tuple::split(&row, table.columns.len()).ok()?.0;
-    rows.push(Change::Insert { new }, Lsn(0)).ok()?;
-    rows.close(now).pop()
+    let history = serde_json::to_string(history).ok()?;
+    let mut rows = OwnRows::of(table());
+    rows.put(&[&id, job, target, &history, &moment], Lsn(0))?;
+    rows.batch(now)
 }
 
 /// The table of histories, in the form of every other.
 pub(crate) fn table() -> Table {
-    let text = |name: &str, kind| Column::new(name, kind, "text");
-    let short = |characters| Kind::ShortText { characters };
-    let columns = vec![
-        text("id", short(32)),
-        text("job", short(512)),
-        text("target", short(1024)),
-        text("history", Kind::Text),
-        text("moment", short(32)),
-    ];
-    let name = TableName { schema: "dbmazz".to_owned(), name: HISTORIES.to_owned() };
-    Table {
-        id: TableId(u32::MAX),
-        name,
-        target: HISTORIES.to_owned(),
-        columns,
-        key: vec![0],
-        last_number: 0,
-        facts: Default::default(),
-    }
+    own_table(
+        HISTORIES,
+        vec![
+            short_text("id", 32),
+            short_text("job", 512),
+            short_text("target", 1024),
+            text("history"),
+            short_text("moment", 32),
+        ],
+    )
 }
 
 fn illegible(target: &str) -> Fault {
@@ -155,7 +131,7 @@ fn illegible(target: &str) -> Fault {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{schema_history::TargetColumn, starrocks::double};
+    use crate::{change::Value, schema_history::TargetColumn, starrocks::double, table::Kind};
 
     #[test]
     fn a_history_is_one_row_and_is_read_as_it_was_written() {

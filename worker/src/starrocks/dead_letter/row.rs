@@ -3,18 +3,21 @@
 //! Pure. A letter's key is a function of the job, the table and the row as it was, so that a row that comes
 //! again after a crash is the same letter. Its time is in `dbmazz_synced_at`, as for every row.
 
-use std::{sync::Arc, time::SystemTime};
+use std::time::SystemTime;
 
 use serde_json::{Map, Value as Json};
 use xxhash_rust::xxh3::xxh3_128;
 
 use crate::{
-    change::{Change, Old, Tuple, Value, write_value},
+    change::{Tuple, Value},
     config::{Deletes, Values},
     lsn::Lsn,
-    pipeline::{Batch, batch::Accumulation},
-    starrocks::encode::{Encoder, Plan},
-    table::{Column, Kind, Table, TableId, TableName},
+    pipeline::Batch,
+    starrocks::{
+        bookkeeping::own_table::{OwnRows, own_table, short_text, text},
+        encode::{Encoder, Plan},
+    },
+    table::Table,
 };
 
 /// The table of dead letters, in the target database beside the tables.
@@ -68,14 +71,11 @@ pub(crate) fn key(table: &Table, row: Tuple<'_>) -> String {
 
 /// The letters of these rows of a table as a batch; none when there is none.
 pub(crate) fn letters(job: &str, of: &Table, refused: &[Refused]) -> Option<Batch> {
-    let table = Arc::new(table());
-    let mut letters = Accumulation::new(Arc::clone(&table), Deletes::Soft);
+    let mut letters = OwnRows::of(table());
     for row in refused {
-        let letter = letter(job, of, row);
-        let new = Tuple::split(&letter, table.columns.len()).ok()?.0;
-        letters.push(Change::Insert { new }, row.version).ok()?;
+        put(&mut letters, job, of, row)?;
     }
-    letters.close(refused.first()?.synced_at).pop()
+    letters.batch(refused.first()?.synced_at)
 }
 
 /// The key of a row's letter.
@@ -86,57 +86,43 @@ pub(crate) fn id(job: &str, of: &Table, refused: &Refused) -> String {
 
 /// The letters that stand no longer, as a batch that marks them; none when there is none.
 pub(crate) fn answered(ids: &[(String, Lsn)], synced_at: SystemTime) -> Option<Batch> {
-    let table = Arc::new(table());
-    let mut letters = Accumulation::new(Arc::clone(&table), Deletes::Soft);
+    let mut letters = OwnRows::of(table());
     for (id, version) in ids {
-        let mut row = Vec::new();
-        write_value(Value::Text(id.as_bytes()), &mut row);
-        table.columns.iter().skip(1).for_each(|_| write_value(Value::Null, &mut row));
-        let old = Old::Key(Tuple::split(&row, table.columns.len()).ok()?.0);
-        letters.push(Change::Delete { old }, *version).ok()?;
+        letters.delete(id, *version)?;
     }
-    letters.close(synced_at).pop()
+    letters.batch(synced_at)
 }
 
-fn letter(job: &str, of: &Table, refused: &Refused) -> Vec<u8> {
-    let (name, lsn) = (of.name.to_string(), refused.version.to_string());
-    let id = id(job, of, refused);
+fn put(letters: &mut OwnRows, job: &str, of: &Table, refused: &Refused) -> Option<()> {
+    let (id, name, lsn) = (id(job, of, refused), of.name.to_string(), refused.version.to_string());
     let values = [&id, job, &name, &of.target, &refused.key, &refused.line, &refused.error, &lsn];
-    let mut row = Vec::new();
-    values.iter().for_each(|value| write_value(Value::Text(value.as_bytes()), &mut row));
-    row
+    letters.put(&values, refused.version)
 }
 
 /// The table of letters, in the form of every other.
 pub(crate) fn table() -> Table {
-    let column = |name: &str, kind| Column::new(name, kind, "text");
-    let short = |name: &str| column(name, Kind::ShortText { characters: 512 });
-    let columns = vec![
-        column("id", Kind::ShortText { characters: 32 }),
-        short("job"),
-        short("source_table"),
-        short("target_table"),
-        column("row_key", Kind::Text),
-        column("row_json", Kind::Text),
-        column("error", Kind::Text),
-        column("lsn", Kind::ShortText { characters: 32 }),
-    ];
-    let name = TableName { schema: "dbmazz".to_owned(), name: LETTERS.to_owned() };
-    Table {
-        id: TableId(u32::MAX),
-        name,
-        target: LETTERS.to_owned(),
-        columns,
-        key: vec![0],
-        last_number: 0,
-        facts: Default::default(),
-    }
+    own_table(
+        LETTERS,
+        vec![
+            short_text("id", 32),
+            short_text("job", 512),
+            short_text("source_table", 512),
+            short_text("target_table", 512),
+            text("row_key"),
+            text("row_json"),
+            text("error"),
+            short_text("lsn", 32),
+        ],
+    )
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::starrocks::double::{inserts, table as source};
+    use crate::{
+        starrocks::double::{inserts, table as source},
+        table::Kind,
+    };
 
     fn refused(values: [&str; 2]) -> Refused {
         let table = source(&[("id", Kind::Numeric), ("name", Kind::Text)]);

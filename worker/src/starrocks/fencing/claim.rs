@@ -5,22 +5,23 @@
 
 use std::{
     path::Path,
-    sync::Arc,
     time::{SystemTime, UNIX_EPOCH},
 };
 
 use super::journal::Journal;
 use crate::{
-    change::{Change, Tuple, Value, write_value},
-    config::{Deletes, SinkConfig},
+    config::SinkConfig,
     lsn::Lsn,
-    pipeline::{Batch, batch::Accumulation},
+    pipeline::Batch,
     prior_run::{End, PriorRun},
     starrocks::{
-        bookkeeping::owners::Claimed,
+        bookkeeping::{
+            own_table::{OwnRows, is_there, own_table, short_text},
+            owners::Claimed,
+        },
         sql::{Rows, Session, SqlError, literal, quoted},
     },
-    table::{Column, Kind, Table, TableId, TableName},
+    table::Table,
 };
 
 /// The table of claims, in the target database beside the tables.
@@ -132,13 +133,9 @@ impl Claim {
         let timeline = self.timeline.map(|timeline| timeline.to_string()).unwrap_or_default();
         let durable = self.durable.to_string();
         let values = [key, job, &self.journal, standing, &durable, &timeline, &self.moment];
-        let mut row = Vec::new();
-        values.iter().for_each(|value| write_value(Value::Text(value.as_bytes()), &mut row));
-        let table = Arc::new(table());
-        let mut claims = Accumulation::new(Arc::clone(&table), Deletes::Soft);
-        let new = Tuple::split(&row, table.columns.len()).ok()?.0;
-        claims.push(Change::Insert { new }, self.durable).ok()?;
-        claims.close(now).pop()
+        let mut claims = OwnRows::of(table());
+        claims.put(&values, self.durable)?;
+        claims.batch(now)
     }
 }
 
@@ -163,12 +160,7 @@ pub(crate) async fn all(session: &mut Session, database: &str) -> Result<Vec<Cla
 
 async fn of_job(session: &mut Session, database: &str, job: &str) -> Result<Rows, SqlError> {
     let doing = "read the claims of the job";
-    let databases = session.run(&format!("SHOW DATABASES LIKE {}", literal(database)), doing).await?;
-    if databases.is_empty() {
-        return Ok(Rows::new());
-    }
-    session.run(&format!("USE {}", quoted(database)), doing).await?;
-    if session.run(&format!("SHOW TABLES LIKE {}", literal(CLAIMS)), doing).await?.is_empty() {
+    if !is_there(session, database, CLAIMS, doing).await? {
         return Ok(Rows::new());
     }
     let (table, job) = (quoted(CLAIMS), literal(job));
@@ -177,26 +169,18 @@ async fn of_job(session: &mut Session, database: &str, job: &str) -> Result<Rows
 
 /// The table of claims, in the form of every other.
 pub(crate) fn table() -> Table {
-    let text = |name: &str, characters| Column::new(name, Kind::ShortText { characters }, "text");
-    let columns = vec![
-        text("slot", 32),
-        text("job", 512),
-        text("journal", 64),
-        text("standing", 16),
-        text("lsn", 32),
-        text("timeline", 16),
-        text("moment", 32),
-    ];
-    let name = TableName { schema: "dbmazz".to_owned(), name: CLAIMS.to_owned() };
-    Table {
-        id: TableId(u32::MAX),
-        name,
-        target: CLAIMS.to_owned(),
-        columns,
-        key: vec![0],
-        last_number: 0,
-        facts: Default::default(),
-    }
+    own_table(
+        CLAIMS,
+        vec![
+            short_text("slot", 32),
+            short_text("job", 512),
+            short_text("journal", 64),
+            short_text("standing", 16),
+            short_text("lsn", 32),
+            short_text("timeline", 16),
+            short_text("moment", 32),
+        ],
+    )
 }
 
 #[cfg(test)]

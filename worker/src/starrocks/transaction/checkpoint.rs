@@ -1,18 +1,20 @@
 //! How far a slot is loaded, in a row that each step writes itself: so what the row says is in the tables, and what
 //! it does not say is not.
 
-use std::{sync::Arc, time::SystemTime};
+use std::time::SystemTime;
 
 use crds::Reason;
 
 use crate::{
-    change::{Change, Tuple, Value, write_value},
-    config::{Deletes, SinkConfig},
+    config::SinkConfig,
     fault::{Fault, Part},
     lsn::Lsn,
-    pipeline::{Batch, batch::Accumulation},
-    starrocks::sql::{Session, SqlError, literal, quoted},
-    table::{Column, Kind, Table, TableId, TableName},
+    pipeline::Batch,
+    starrocks::{
+        bookkeeping::own_table::{OwnRows, own_table, short_text},
+        sql::{Session, SqlError, literal, quoted},
+    },
+    table::Table,
 };
 
 /// The table of checkpoints, in the target database beside the tables.
@@ -23,13 +25,13 @@ pub(in crate::starrocks) const CHECKPOINTS: &str = "dbmazz_checkpoints";
 pub(crate) struct Checkpoint {
     slot: String,
     job: String,
-    table: Arc<Table>,
+    table: Table,
 }
 
 impl Checkpoint {
     /// `slot` as the key of its claim.
     pub(in crate::starrocks) fn new(slot: String, job: &str) -> Self {
-        Self { slot, job: job.to_owned(), table: Arc::new(table()) }
+        Self { slot, job: job.to_owned(), table: table() }
     }
 
     pub(super) fn table(&self) -> &Table {
@@ -38,14 +40,9 @@ impl Checkpoint {
 
     /// The row, to be loaded.
     pub(in crate::starrocks) fn batch(&self, reached: Lsn) -> Option<Batch> {
-        let mut row = Vec::new();
-        for value in [&self.slot, &self.job, &reached.to_string()] {
-            write_value(Value::Text(value.as_bytes()), &mut row);
-        }
-        let mut rows = Accumulation::new(Arc::clone(&self.table), Deletes::Soft);
-        let new = Tuple::split(&row, self.table.columns.len()).ok()?.0;
-        rows.push(Change::Insert { new }, reached).ok()?;
-        rows.close(SystemTime::now()).pop()
+        let mut rows = OwnRows::of(table());
+        rows.put(&[&self.slot, &self.job, &reached.to_string()], reached)?;
+        rows.batch(SystemTime::now())
     }
 
     /// Every transaction of the source before this is in the tables, and none after it; nothing when no step was
@@ -81,23 +78,13 @@ impl Checkpoint {
 
 /// The table of checkpoints, in the form of every other.
 pub(in crate::starrocks) fn table() -> Table {
-    let text = |name: &str, characters| Column::new(name, Kind::ShortText { characters }, "text");
-    let columns = vec![text("slot", 32), text("job", 512), text("lsn", 32)];
-    let name = TableName { schema: "dbmazz".to_owned(), name: CHECKPOINTS.to_owned() };
-    Table {
-        id: TableId(u32::MAX),
-        name,
-        target: CHECKPOINTS.to_owned(),
-        columns,
-        key: vec![0],
-        last_number: 0,
-        facts: Default::default(),
-    }
+    own_table(CHECKPOINTS, vec![short_text("slot", 32), short_text("job", 512), short_text("lsn", 32)])
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::change::Value;
 
     #[test]
     fn a_checkpoint_is_one_row_that_tells_the_position() {
