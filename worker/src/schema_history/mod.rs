@@ -68,9 +68,34 @@ pub struct Shape {
     pub columns: Vec<Known>,
 }
 
-/// A column of the target: its number at the source, its name, and the type that was made for it.
+/// A column of the target. Written as a list, as every version so far.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct TargetColumn(pub i32, pub String, pub String);
+#[serde(from = "(i32, String, String)", into = "(i32, String, String)")]
+pub struct TargetColumn {
+    /// `attnum` at the source.
+    pub number: i32,
+    pub name: String,
+    /// The StarRocks type that was made for it.
+    pub made: String,
+}
+
+impl TargetColumn {
+    pub fn new(number: i32, name: impl Into<String>, made: impl Into<String>) -> Self {
+        Self { number, name: name.into(), made: made.into() }
+    }
+}
+
+impl From<(i32, String, String)> for TargetColumn {
+    fn from((number, name, made): (i32, String, String)) -> Self {
+        Self { number, name, made }
+    }
+}
+
+impl From<TargetColumn> for (i32, String, String) {
+    fn from(TargetColumn { number, name, made }: TargetColumn) -> Self {
+        (number, name, made)
+    }
+}
 
 /// A column that has gone, and of which nothing is known but its name.
 pub const GONE: i32 = 0;
@@ -109,8 +134,8 @@ impl SchemaHistory {
     #[must_use]
     pub fn with_target(&self, target: Vec<TargetColumn>) -> Self {
         let is_replaced = |Known(number, name): &Known| {
-            target.iter().any(|held| held.1 == *name && held.0 != *number)
-                && !target.iter().any(|held| held.0 == *number)
+            target.iter().any(|held| held.name == *name && held.number != *number)
+                && !target.iter().any(|held| held.number == *number)
         };
         let mut shapes = self.shapes.clone();
         let columns = shapes.iter_mut().flat_map(|shape| &mut shape.columns);
@@ -210,7 +235,7 @@ mod tests {
 
     #[test]
     fn a_column_that_a_person_took_away_makes_room_for_another_of_its_name() {
-        let held = |number, name: &str| TargetColumn(number, name.to_owned(), "INT".to_owned());
+        let held = |number, name: &str| TargetColumn::new(number, name, "INT");
         let target = vec![held(1, "id"), held(2, "b")];
         let history = SchemaHistory { target, shapes: shapes(), ..SchemaHistory::default() };
         let next = history.with_target(vec![held(1, "id"), held(4, "b")]);
@@ -222,7 +247,7 @@ mod tests {
 
     #[test]
     fn a_history_is_read_as_it_was_written() {
-        let target = vec![TargetColumn(7, "Größe \"x\"".to_owned(), "INT".to_owned())];
+        let target = vec![TargetColumn::new(7, "Größe \"x\"", "INT")];
         let (left, look) =
             (Some(Lsn(10)), Some(Look { written: [(2, Default::default())].into(), ..Look::default() }));
         let history = SchemaHistory { target, shapes: shapes(), left, look, ..SchemaHistory::default() };
@@ -240,5 +265,13 @@ mod tests {
         assert_eq!((read.source.as_ref(), read.whole, read.shapes.len()), (None, Some(true), 1));
         let written = serde_json::to_value(&read).unwrap();
         assert_eq!(written["colour"], serde_json::json!({"red": [1]}));
+    }
+
+    #[test]
+    fn a_column_of_the_target_is_written_as_every_version_reads_it() {
+        let column = TargetColumn::new(7, "a", "INT");
+        let written = serde_json::to_string(&column).unwrap();
+        assert_eq!(written, r#"[7,"a","INT"]"#);
+        assert_eq!(serde_json::from_str::<TargetColumn>(&written).unwrap(), column);
     }
 }

@@ -93,7 +93,7 @@ pub fn catalogue(table: &Table, create: &str, rows: Rows, notes: &Path) {
     }
     let held = |row: &Vec<Option<String>>| {
         let text = |place: usize| row.get(place).cloned().flatten();
-        Some(TargetColumn(text(2)?.parse().ok()?, text(0)?, text(1)?))
+        Some(TargetColumn::new(text(2)?.parse().ok()?, text(0)?, text(1)?))
     };
     let held: Vec<_> = rows.iter().filter_map(held).collect();
     // A refusal is as good as a statement here.

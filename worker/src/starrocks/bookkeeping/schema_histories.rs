@@ -136,8 +136,7 @@ mod tests {
     #[test]
     fn a_history_is_one_row_and_is_read_as_it_was_written() {
         let table = double::table(&[("id", Kind::BigInt), ("größe", Kind::Text)]);
-        let history =
-            SchemaHistory::beginning(&table, vec![TargetColumn(1, "id".to_owned(), "BIGINT".to_owned())]);
+        let history = SchemaHistory::beginning(&table, vec![TargetColumn::new(1, "id", "BIGINT")]);
         let batch = batch("shop/orders", "t", &history, SystemTime::UNIX_EPOCH).unwrap();
         let values: Vec<_> = batch.rows().next().unwrap().values.values().collect();
         let [_, _, Value::Text(target), Value::Text(text), _] = values.as_slice() else {

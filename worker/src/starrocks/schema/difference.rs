@@ -85,8 +85,8 @@ pub(super) fn next_step<'a>(
 /// Without what the source has dropped and a person has taken away since.
 pub(super) fn still_held(table: &Table, existing: &[Existing], held: &[TargetColumn]) -> Vec<TargetColumn> {
     let is_there = |held: &&TargetColumn| {
-        table.columns.iter().any(|column| column.number == held.0)
-            || existing.iter().any(|existing| same_column(&existing.name, &held.1))
+        table.columns.iter().any(|column| column.number == held.number)
+            || existing.iter().any(|existing| same_column(&existing.name, &held.name))
     };
     held.iter().filter(is_there).cloned().collect()
 }
@@ -100,11 +100,11 @@ pub(super) fn held_now(
     let needed = needed(table, values)?;
     let mut held: Vec<_> = needed
         .iter()
-        .filter_map(|column| {
-            Some(TargetColumn(column.number?, column.name.to_owned(), column.target.to_string()))
-        })
+        .filter_map(|column| Some(TargetColumn::new(column.number?, column.name, column.target.to_string())))
         .collect();
-    let is_left = |old: &&TargetColumn| !held.iter().any(|new| new.0 == old.0 || same_column(&new.1, &old.1));
+    let is_left = |old: &&TargetColumn| {
+        !held.iter().any(|new| new.number == old.number || same_column(&new.name, &old.name))
+    };
     let left: Vec<_> = before.iter().filter(is_left).cloned().collect();
     held.extend(left);
     Ok(held)
@@ -117,7 +117,7 @@ fn added_with(
     held: &[TargetColumn],
 ) -> Result<Filling, Fault> {
     // Numbers only grow: a column with a lower one was there before, and was not published.
-    let was_there = column.number.is_some_and(|number| held.iter().any(|held| held.0 > number));
+    let was_there = column.number.is_some_and(|number| held.iter().any(|held| held.number > number));
     let filling = filling(table, column, values).filter(|_| !was_there);
     filling.ok_or_else(|| unfilled(table, column))
 }
@@ -148,7 +148,7 @@ fn is_widened(
     let found = TargetType::read(&existing.type_name);
     // A narrower type that somebody chose stays; one that was made for a narrower source does not.
     let was_other =
-        held.iter().any(|held| Some(held.0) == needed.number && held.2 != needed.target.to_string());
+        held.iter().any(|held| Some(held.number) == needed.number && held.made != needed.target.to_string());
     if was_other && !needed.key && found.is_some_and(|found| found.widens_to(needed.target)) {
         return Ok(true);
     }
@@ -235,9 +235,7 @@ mod tests {
     }
 
     fn held(columns: &[(i32, &str, &str)]) -> Vec<TargetColumn> {
-        let held = |(number, name, made): &(i32, &str, &str)| {
-            TargetColumn(*number, (*name).to_owned(), (*made).to_owned())
-        };
+        let held = |(number, name, made): &(i32, &str, &str)| TargetColumn::new(*number, *name, *made);
         columns.iter().map(held).collect()
     }
 
@@ -325,7 +323,7 @@ mod tests {
     fn what_a_target_holds_outlives_its_source() {
         let before = held(&[(2, "old name", "INT"), (7, "dropped", "INT"), (8, "PRICE", "INT")]);
         let now = held_now(&source(), Values::default(), &before).unwrap();
-        let names: Vec<_> = now.iter().map(|held| (held.0, held.1.as_str())).collect();
+        let names: Vec<_> = now.iter().map(|held| (held.number, held.name.as_str())).collect();
         assert_eq!(names, [(1, "id"), (2, "name"), (3, "price"), (7, "dropped")]);
     }
 

@@ -16,7 +16,8 @@ use crate::{
 /// Fails when rows that were loaded before are no longer as the source has them.
 pub(super) fn check(table: &Table, values: Values, before: &SchemaHistory) -> Result<(), Fault> {
     let Some(look) = &before.look else { return Ok(()) };
-    if let Some(TargetColumn(_, name, _)) = before.target.iter().find(|held| is_no_longer_sent(table, held)) {
+    if let Some(TargetColumn { name, .. }) = before.target.iter().find(|held| is_no_longer_sent(table, held))
+    {
         return Err(no_longer_sent(table, name));
     }
     for (place, column) in table.columns.iter().enumerate() {
@@ -45,7 +46,7 @@ pub(super) fn newly_left_out(table: &Table, before: Option<&Look>) -> Option<Str
     (!is_known && !names.is_empty()).then(|| names.join(", "))
 }
 
-fn is_no_longer_sent(table: &Table, TargetColumn(number, ..): &TargetColumn) -> bool {
+fn is_no_longer_sent(table: &Table, TargetColumn { number, .. }: &TargetColumn) -> bool {
     table.facts.left_out.contains_key(number)
 }
 
@@ -106,7 +107,7 @@ mod tests {
     }
 
     fn history(table: &Table) -> SchemaHistory {
-        SchemaHistory::beginning(table, vec![TargetColumn(1, "id".to_owned(), "BIGINT".to_owned())])
+        SchemaHistory::beginning(table, vec![TargetColumn::new(1, "id", "BIGINT")])
     }
 
     #[test]

@@ -41,7 +41,7 @@ impl<'a> Names<'a> {
     /// What the column has to be renamed from, if it has.
     fn pending(&self, column: &'a Column) -> Result<Option<(&'a str, &'a str)>, Fault> {
         let name = column.name.as_str();
-        let was = self.held.iter().find(|held| held.0 == column.number).map(|held| held.1.as_str());
+        let was = self.held.iter().find(|held| held.number == column.number).map(|held| held.name.as_str());
         if self.exists(name) && self.is_own(column)? {
             return Ok(None);
         }
@@ -51,8 +51,11 @@ impl<'a> Names<'a> {
 
     /// Whether the target's column of this name is this column's: no other column of the source filled it.
     fn is_own(&self, column: &Column) -> Result<bool, Fault> {
-        let is_other = |held: &&TargetColumn| held.0 != column.number && same_column(&held.1, &column.name);
-        let Some(TargetColumn(owner, ..)) = self.held.iter().find(is_other) else { return Ok(true) };
+        let is_other =
+            |held: &&TargetColumn| held.number != column.number && same_column(&held.name, &column.name);
+        let Some(TargetColumn { number: owner, .. }) = self.held.iter().find(is_other) else {
+            return Ok(true);
+        };
         match self.table.columns.iter().find(|column| column.number == *owner) {
             // It has got its own new name already, and that is nobody's old one.
             Some(owner) => Ok(self.exists(&owner.name) && !self.was_another_s(owner)),
@@ -61,7 +64,7 @@ impl<'a> Names<'a> {
     }
 
     fn was_another_s(&self, column: &Column) -> bool {
-        self.held.iter().any(|held| held.0 != column.number && same_column(&held.1, &column.name))
+        self.held.iter().any(|held| held.number != column.number && same_column(&held.name, &column.name))
     }
 
     fn reused(&self, column: &Column) -> Fault {
@@ -98,8 +101,7 @@ mod tests {
             Existing::read(texts.into_iter().chain([None, None]).collect()).unwrap()
         };
         let existing: Vec<_> = existing.iter().map(column).collect();
-        let held =
-            held.iter().map(|(number, name)| TargetColumn(*number, (*name).to_owned(), "INT".to_owned()));
+        let held = held.iter().map(|(number, name)| TargetColumn::new(*number, *name, "INT"));
         let (table, held) = (table(&columns), held.collect::<Vec<_>>());
         let next = next_rename(&table, &existing, &held).map_err(|fault| fault.reason)?;
         Ok(next.map(|(from, to)| format!("{from} to {to}")))

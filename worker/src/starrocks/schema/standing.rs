@@ -79,12 +79,12 @@ pub(super) async fn identity(
 pub(super) fn proved(table: &Table, existing: &[Existing], before: &SchemaHistory) -> Result<(), Fault> {
     let exists = |name: &str| existing.iter().any(|existing| same_column(&existing.name, name));
     let now = |number: i32| table.columns.iter().find(|column| column.number == number);
-    let is_missing = |TargetColumn(number, name, _): &&TargetColumn| {
+    let is_missing = |TargetColumn { number, name, .. }: &&TargetColumn| {
         // Dropped at the source: a person may take it away.
         now(*number).is_some_and(|column| !exists(name) && !exists(&column.name))
     };
     match before.target.iter().find(is_missing) {
-        Some(TargetColumn(_, name, made)) => Err(taken_away(table, name, made)),
+        Some(TargetColumn { name, made, .. }) => Err(taken_away(table, name, made)),
         None => Ok(()),
     }
 }
@@ -127,8 +127,7 @@ mod tests {
             Existing::read(texts.into_iter().chain([None, None]).collect()).unwrap()
         };
         let existing: Vec<_> = existing.iter().map(column).collect();
-        let held =
-            held.iter().map(|(number, name)| TargetColumn(*number, (*name).to_owned(), "INT".to_owned()));
+        let held = held.iter().map(|(number, name)| TargetColumn::new(*number, *name, "INT"));
         let history = SchemaHistory { target: held.collect(), ..SchemaHistory::default() };
         let table = table(&[("id", Kind::BigInt), ("b", Kind::Integer)]);
         proved(&table, &existing, &history).err().map(|fault| fault.reason)
