@@ -29,6 +29,8 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Action {
+    /// Builds Kubernetes, if that was not done before
+    KubernetesBuild,
     /// Starts the cluster, if it is not running, and leaves it running
     ClusterUp,
     /// Ends the cluster and removes its traces
@@ -94,6 +96,7 @@ fn main() -> ExitCode {
 
 fn act(Arguments { name, action }: Arguments) -> Result<()> {
     match action {
+        Action::KubernetesBuild => Binaries::find_or_build().map(drop),
         Action::ClusterUp => cluster_up(&name),
         Action::ClusterDown => cluster_down(&name),
         Action::ClusterStatus => cluster_status(),

@@ -31,10 +31,12 @@ pub fn install(packages: &[&str]) -> Result<()> {
     progress::step(format!("installing {names}"), || {
         static UPDATED: OnceLock<()> = OnceLock::new();
         if UPDATED.get().is_none() {
-            run::logged(apt_get().arg("update"), &log)?;
+            run::up_to_three_times("apt-get update", || run::logged(apt_get().arg("update"), &log))?;
             UPDATED.get_or_init(|| ());
         }
-        run::logged(apt_get().args(["install", "--yes", "--no-install-recommends"]).args(packages), &log)
+        run::up_to_three_times("apt-get install", || {
+            run::logged(apt_get().args(["install", "--yes", "--no-install-recommends"]).args(packages), &log)
+        })
     })
     .with_context(|| format!("cannot install {names}"))
 }

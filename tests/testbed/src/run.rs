@@ -10,6 +10,8 @@ use std::{
 
 use anyhow::{Context, Result, bail};
 
+use crate::progress;
+
 const LAST_LINES: usize = 15;
 
 /// What the program wrote to its standard output.
@@ -65,6 +67,25 @@ pub fn excerpt(log: &Path) -> String {
     format!("the end of {}:\n{}", log.display(), last_lines(&String::from_utf8_lossy(&text)))
 }
 
+/// Runs what fetches from the network up to three times, a few seconds apart: registries and mirrors fail for a moment.
+/// What an attempt has fetched or built is kept by the program that did it.
+pub fn up_to_three_times(what: &str, attempt: impl FnMut() -> Result<()>) -> Result<()> {
+    again_after(&[Duration::from_secs(5), Duration::from_secs(15)], what, attempt)
+}
+
+fn again_after(pauses: &[Duration], what: &str, mut attempt: impl FnMut() -> Result<()>) -> Result<()> {
+    for pause in pauses {
+        match attempt() {
+            Ok(()) => return Ok(()),
+            Err(error) => {
+                progress::detail(format!("{what} failed and is tried again in {pause:?}: {error:#}"))
+            }
+        }
+        std::thread::sleep(*pause);
+    }
+    attempt().with_context(|| format!("{what} failed {} times", pauses.len() + 1))
+}
+
 /// Asks `condition` again and again until it holds; an error of its own ends the wait.
 pub fn wait_until(what: &str, limit: Duration, mut condition: impl FnMut() -> Result<bool>) -> Result<()> {
     let deadline = Instant::now() + limit;
@@ -100,5 +121,20 @@ mod tests {
     fn a_wait_ends_with_the_error_of_its_condition() {
         let error = wait_until("never", Duration::from_secs(60), || bail!("it has died")).unwrap_err();
         assert_eq!(error.to_string(), "it has died");
+    }
+
+    #[test]
+    fn what_fails_for_a_moment_is_tried_again_and_what_fails_for_good_is_named() {
+        let (mut calls, pauses) = (0, [Duration::ZERO; 2]);
+        let mut failing = |times: u32| {
+            calls = 0;
+            again_after(&pauses, "the download", || {
+                calls += 1;
+                if calls > times { Ok(()) } else { bail!("connection reset") }
+            })
+        };
+        failing(2).unwrap();
+        let error = format!("{:#}", failing(3).unwrap_err());
+        assert_eq!(error, "the download failed 3 times: connection reset");
     }
 }

@@ -104,7 +104,9 @@ fn build(home: &Path) -> Result<()> {
     progress::step(
         format!("building Kubernetes {VERSION} and Helm from source: once, about 8 minutes of two cores"),
         || {
-            compile(&go, &source, ".", &made.join("kubernetes"), &log)?;
+            run::up_to_three_times("building Kubernetes", || {
+                compile(&go, &source, ".", &made.join("kubernetes"), &log)
+            })?;
             compile(&go, &source, "./pause", &made.join("pause"), &log)
         },
     )?;
