@@ -1,4 +1,4 @@
-//! What the workers of this job before this one have left behind: the ground on which a slot is judged.
+//! What earlier workers of this job have recorded: the facts by which the slot's position is checked.
 
 use crate::lsn::Lsn;
 
@@ -6,9 +6,9 @@ use crate::lsn::Lsn;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PriorRun {
     pub system: u64,
-    /// None when the note is of a worker that did not write it.
+    /// None when the worker that wrote the claim was of a version that did not record it.
     pub timeline: Option<u32>,
-    /// Everything before this is in StarRocks; there may be more.
+    /// Everything before this position is in StarRocks; there may be more.
     pub reached: Lsn,
     pub end: End,
 }
@@ -16,16 +16,16 @@ pub struct PriorRun {
 /// How the last worker ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum End {
-    /// In order: nothing beyond what was reached was loaded, or confirmed to PostgreSQL.
+    /// Shut down in order: nothing beyond `reached` was loaded or confirmed to PostgreSQL.
     Orderly,
-    /// Killed. PostgreSQL was told no more than this.
+    /// Killed. No position beyond `told` was confirmed to PostgreSQL.
     Cut { told: Lsn },
-    /// Killed, and its notes are on another machine.
+    /// Killed, and its journal is on another machine.
     Unknown,
 }
 
 impl PriorRun {
-    /// PostgreSQL was told no more than this, if anybody knows.
+    /// The last position that can have been confirmed to PostgreSQL, where that is known.
     pub fn told(&self) -> Option<Lsn> {
         match self.end {
             End::Orderly => Some(self.reached),

@@ -1,12 +1,13 @@
-//! Whether the replication slot is ours, and until when that is certain: who is not certain begins no load.
+//! The slot lease: whether this worker has the replication slot, and until when that is certain. Without that
+//! certainty no load begins.
 //!
-//! The slot is the lock between two workers of one job. A worker that was stopped, or cut off, does not notice that
-//! another has the slot, and may hold changes that the other has overtaken. So the right to load is a lease: it ends
-//! by the clock, unless the server has said since that our session holds the lock of the slot. A successor waits until
-//! no load that was begun within the lease can commit any more:
+//! The slot is the lock between two workers of one job. A worker that was suspended, or cut off from the server, does
+//! not notice that another worker has the slot, and may hold changes older than those the other has loaded. So the
+//! permission to load is a lease: it expires by the clock, unless the server has confirmed since that our session holds
+//! the slot lock. A successor waits until no load that began within the lease can commit any more:
 //!
 //! ```text
-//! the server is asked ──LEASE──► the last body begins ──the load's time-out, and StarRocks' look for it──► it is gone
+//! server asked ──LEASE──► last body begins ──load time-out, and StarRocks' check for timed-out loads──► load aborted
 //! ```
 
 use std::time::Duration;
@@ -14,12 +15,12 @@ use std::time::Duration;
 use rustix::time::{ClockId, clock_gettime};
 use tokio::sync::watch;
 
-/// From the moment at which the server was asked, no load begins later than this.
+/// The lease lasts this long, counted from the moment at which the server was asked.
 pub const LEASE: Duration = Duration::from_secs(30);
-/// The server is asked so often.
+/// Interval at which the server is asked.
 pub const RENEWAL: Duration = Duration::from_secs(5);
 
-/// A moment of the clock that never goes back, and goes on while the machine is suspended.
+/// A moment of the boot-time clock, which never goes back and goes on while the machine is suspended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Moment(Duration);
 
@@ -44,11 +45,11 @@ impl Moment {
 pub struct HeldSlot {
     pub timeline: u32,
     pub session: Session,
-    /// It held the lock then, or later.
+    /// The session held the lock at this moment or later.
     pub since: Moment,
 }
 
-/// What tells one session of a server from every other.
+/// Identifies one session among all sessions of a server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Session {
     pub process: u32,
@@ -56,47 +57,47 @@ pub struct Session {
     pub begun: i64,
 }
 
-/// What is known of the slot.
+/// What is known about the slot.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SlotHold {
     /// No stream has begun yet.
     Sought,
-    /// A session of ours holds the lock of the slot, so no other worker has it.
+    /// A session of ours holds the slot lock, so no other worker has the slot.
     Held(HeldSlot),
     /// The session broke.
     Lost,
 }
 
-/// Grants the right to begin loads, for a while.
+/// The side of the lease that renews it and ends it.
 #[derive(Debug)]
 pub struct SlotLease(watch::Sender<Option<Moment>>);
 
-/// The right to begin loads, for those who do.
+/// The side of the lease that loads check before they begin.
 #[derive(Debug, Clone)]
 pub struct LoadPermit(watch::Receiver<Option<Moment>>);
 
 impl SlotLease {
-    /// Nothing is granted yet.
+    /// A lease that has not been granted yet.
     pub fn new() -> (Self, LoadPermit) {
-        let (lease, right) = watch::channel(None);
-        (Self(lease), LoadPermit(right))
+        let (lease, permit) = watch::channel(None);
+        (Self(lease), LoadPermit(permit))
     }
 
-    /// The slot was ours at that moment, and nobody has loaded for it since.
+    /// Our session held the slot lock at that moment, and no other worker has loaded for the slot since.
     pub fn renew(&self, at: Moment) {
-        self.0.send_if_modified(|heard| {
-            let is_news = heard.is_none_or(|heard| heard < at);
-            *heard = if is_news { Some(at) } else { *heard };
-            is_news
+        self.0.send_if_modified(|confirmed| {
+            let is_later = confirmed.is_none_or(|confirmed| confirmed < at);
+            *confirmed = if is_later { Some(at) } else { *confirmed };
+            is_later
         });
     }
 
-    /// Nothing is granted any more, until it is renewed: another has loaded for the slot.
+    /// Ends the lease until it is renewed: another worker has loaded for the slot.
     pub fn end(&self) {
         self.0.send_replace(None);
     }
 
-    /// How many have the right, or wait for it.
+    /// Number of permits that exist, waiting ones included.
     #[cfg(test)]
     pub(crate) fn holders(&self) -> usize {
         self.0.receiver_count()
@@ -108,10 +109,10 @@ impl SlotLease {
 }
 
 impl LoadPermit {
-    /// Waits until a load may begin; for ever when the slot does not come back.
+    /// Waits until a load may begin; does not return when the lease is dropped.
     pub async fn granted(&self) {
-        let mut heard = self.0.clone();
-        if heard.wait_for(|heard| is_granted(*heard, Moment::now())).await.is_err() {
+        let mut confirmed = self.0.clone();
+        if confirmed.wait_for(|confirmed| is_granted(*confirmed, Moment::now())).await.is_err() {
             std::future::pending::<()>().await;
         }
     }
@@ -122,8 +123,8 @@ impl LoadPermit {
     }
 }
 
-fn is_granted(heard: Option<Moment>, now: Moment) -> bool {
-    heard.is_some_and(|heard| now.since(heard) < LEASE)
+fn is_granted(confirmed: Option<Moment>, now: Moment) -> bool {
+    confirmed.is_some_and(|confirmed| now.since(confirmed) < LEASE)
 }
 
 #[cfg(test)]
@@ -132,11 +133,11 @@ mod tests {
 
     #[test]
     fn rule_10_the_right_to_load_ends_by_the_clock() {
-        let heard = Moment(Duration::from_secs(1000));
-        let after = |passed| is_granted(Some(heard), Moment(heard.0 + passed));
+        let confirmed = Moment(Duration::from_secs(1000));
+        let after = |passed| is_granted(Some(confirmed), Moment(confirmed.0 + passed));
         assert!(after(Duration::ZERO) && after(LEASE - Duration::from_nanos(1)));
         assert!(!after(LEASE) && !after(Duration::from_secs(86_400)));
-        assert!(!is_granted(None, heard), "nobody has the right before the slot was ours");
+        assert!(!is_granted(None, confirmed), "no permit before the slot lock was ours");
     }
 
     #[test]

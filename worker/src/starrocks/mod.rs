@@ -2,14 +2,14 @@
 //!
 //! ```text
 //! prepare: tables ─► target ─► schema ─► sql (MySQL) ═► frontend
-//! fencing: claim, journal ─► what is in flight is brought to its end ─► the permit to load
+//! fencing: claim, journal ─► end what a predecessor has in flight ─► load grant
 //! load:    batch ─► label ─► encode ─► request ═► http: frontend, backend ═► answer ─► label state ─► durable
 //! ```
 //!
-//! In goes a [`Batch`](crate::pipeline::Batch), out comes the certainty that its rows are in StarRocks,
-//! or the fault that says why they can never be. [`transaction`] loads all tables in one step instead, and
-//! [`dead_letter`] parks the rows that StarRocks refuses. Everything that decides is pure; only [`http`], [`sql`]
-//! and what calls them touch a socket, and only [`fencing::journal`] a file.
+//! The input is a [`Batch`](crate::pipeline::Batch); the output is the certainty that its rows are in StarRocks, or the
+//! fault that says why they cannot be loaded. [`transaction`] loads all tables in one StarRocks transaction instead, and
+//! [`dead_letter`] stores the rows that StarRocks refuses. Everything that decides is pure; only [`http`], [`sql`] and
+//! their callers touch a socket, and only [`fencing::journal`] a file.
 
 mod bookkeeping;
 mod dead_letter;
@@ -42,10 +42,10 @@ pub use self::{
     transaction::TransactionLoader,
 };
 
-/// What the names begin with of fields that are in a row and not in the table.
+/// Name prefix of JSON fields that carry hexadecimal text for a `VARBINARY` column and are no columns themselves.
 pub(crate) const HEX_PREFIX: &str = "dbmazz_hex_";
 
-/// Columns that every target table has beside those of its source.
+/// Columns that every target table has in addition to those of its source.
 pub(crate) const AUDIT_COLUMNS: [(&str, target::TargetType); 4] = [
     ("dbmazz_op_type", target::TargetType::TinyInt),
     ("dbmazz_is_deleted", target::TargetType::Boolean),

@@ -1,7 +1,7 @@
-//! The job's row in the target database: who loads for a slot, how far it came, and whether it ended in order.
+//! The claim: the job's row in `dbmazz_jobs`, which records the slot, how far it is loaded, and how the last worker ended.
 //!
-//! A successor reads it before it touches the slot, and again before its first load. The row is a row like any
-//! other, so it is written by a load and needs no privilege that the tables do not need.
+//! A successor reads it before it touches the slot, and again before its first load. The row is written by a load like
+//! any other row, so it needs no privilege that the targets do not need.
 
 use std::{
     path::Path,
@@ -24,10 +24,10 @@ use crate::{
     table::Table,
 };
 
-/// The table of claims, in the target database beside the tables.
+/// The table of claims, in the target database.
 pub(crate) const CLAIMS: &str = "dbmazz_jobs";
 
-/// A slot of a server: there is only one of it, however the server is reached.
+/// Identifies a slot, by whatever address its server is reached.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SlotIdentity {
     pub system_identifier: u64,
@@ -35,46 +35,46 @@ pub struct SlotIdentity {
 }
 
 impl SlotIdentity {
-    /// Fits a key of StarRocks, and the name of a directory.
+    /// Valid as a key in StarRocks and as the name of a directory.
     pub fn key(&self) -> String {
         format!("{}-{}", self.system_identifier, self.slot)
     }
 }
 
-/// Whether the worker of a claim may still have loads in the air.
+/// Whether the worker that wrote a claim may still have loads in flight.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Standing {
     Loading,
-    /// Nothing was loaded beyond what was reached.
+    /// No load is in flight, and nothing was loaded beyond `durable`.
     Ended,
-    /// No load is in the air; more may have been loaded than was reached, for a table stands still, or what was
-    /// received was cut.
+    /// No load is in flight. More may have been loaded than `durable` says, because a table is halted or the worker
+    /// stopped before it had loaded everything it received.
     Quiet,
-    /// The job was deleted, and its slot dropped: whoever comes next begins anew.
+    /// The job was deleted and its slot dropped: a later job with this slot name starts without a prior run.
     Released,
 }
 
-/// Who claimed the slot last.
+/// The last claim of a slot.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Claim {
-    /// The journal in which its loads are noted.
+    /// Name of the journal that records the worker's loads.
     pub(crate) journal: String,
     pub(crate) standing: Standing,
-    /// Of the server, where it is known that no other holds what was loaded.
+    /// The server's timeline, where it is known that everything loaded was on it.
     pub(crate) timeline: Option<u32>,
     /// Everything before this is in StarRocks.
     pub(crate) durable: Lsn,
-    /// When it was written: no two claims have the same.
+    /// When the claim was written, in nanoseconds since 1970: unique for each claim.
     pub(crate) moment: String,
 }
 
-/// A moment that no claim has had before.
+/// A `moment` for a new claim.
 pub(crate) fn new_moment() -> String {
     SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_nanos().to_string()
 }
 
 impl Claim {
-    /// The claim of the last worker; none when nobody ever loaded for the slot.
+    /// The claim of the last worker; none when no worker ever loaded for the slot.
     pub(crate) async fn find(config: &SinkConfig, slot: &SlotIdentity) -> Result<Option<Self>, SqlError> {
         let mut session = Session::open(config).await?;
         let (database, table, key) = (quoted(&config.database), quoted(CLAIMS), literal(&slot.key()));
@@ -84,7 +84,7 @@ impl Claim {
         Ok(found?.into_iter().next().map(|row| Self::read(&row).1))
     }
 
-    /// Every claim that the job has laid, with the key of its slot; none before there is a table of claims.
+    /// Every claim of the job, with the key of its slot; none before the table of claims exists.
     pub(crate) async fn of_job(config: &SinkConfig, job: &str) -> Result<Vec<(String, Self)>, SqlError> {
         let mut session = Session::open(config).await?;
         let found = of_job(&mut session, &config.database, job).await;
@@ -92,7 +92,7 @@ impl Claim {
         Ok(found?.iter().map(|row| Self::read(row)).collect())
     }
 
-    /// What is not known to have ended may be loading.
+    /// Reads a row of `COLUMNS`. An unknown standing counts as `Loading`.
     pub(crate) fn read(row: &[Option<String>]) -> (String, Self) {
         let text = |place: usize| row.get(place).and_then(Option::as_deref).unwrap_or_default();
         let standing = match text(2) {
@@ -106,13 +106,13 @@ impl Claim {
         (text(0).to_owned(), Self { journal, standing, timeline, durable, moment })
     }
 
-    /// The claim as the past of a slot of this name; `notes` is the directory of all journals at hand.
-    pub(crate) fn prior_run(&self, key: &str, slot: &str, notes: Option<&Path>) -> Option<PriorRun> {
+    /// The claim as a prior run of the slot with this name; `journals` is the state directory, with a journal for each slot.
+    pub(crate) fn prior_run(&self, key: &str, slot: &str, journals: Option<&Path>) -> Option<PriorRun> {
         let (system, name) = key.split_once('-')?;
         if name != slot || self.standing == Standing::Released {
             return None;
         }
-        let left = notes.and_then(|notes| Journal::left(&notes.join(key)));
+        let left = journals.and_then(|journals| Journal::left(&journals.join(key)));
         let end = match left.filter(|left| left.name == self.journal) {
             _ if self.standing == Standing::Ended => End::Orderly,
             _ if self.standing == Standing::Quiet => End::Cut { told: self.durable },
@@ -122,7 +122,7 @@ impl Claim {
         Some(PriorRun { system: system.parse().ok()?, timeline: self.timeline, reached: self.durable, end })
     }
 
-    /// The row as a batch. The moment is in it, so that no two claims are one load to StarRocks.
+    /// The row as a batch. It contains `moment`, so that no two claims give the same load.
     pub(crate) fn batch(&self, key: &str, job: &str, now: SystemTime) -> Option<Batch> {
         let standing = match self.standing {
             Standing::Loading => "loading",
@@ -140,13 +140,13 @@ impl Claim {
 }
 
 const ENDED: &str = "ended";
-/// An older worker takes it for loading, and waits.
+/// A worker of an older version reads it as loading, and waits.
 const QUIET: &str = "quiet";
 const RELEASED: &str = "released";
-/// As `read` takes them.
+/// In the order in which [`Claim::read`] expects them.
 const COLUMNS: &str = "`slot`, `journal`, `standing`, `timeline`, `lsn`, `moment`";
 
-/// Every claim in the database, which has a table of claims.
+/// Every claim in the database. The table of claims must exist.
 pub(crate) async fn all(session: &mut Session, database: &str) -> Result<Vec<Claimed>, SqlError> {
     let (database, table) = (quoted(database), quoted(CLAIMS));
     let select = format!("SELECT {COLUMNS}, `job` FROM {database}.{table}");
@@ -167,7 +167,7 @@ async fn of_job(session: &mut Session, database: &str, job: &str) -> Result<Rows
     session.run(&format!("SELECT {COLUMNS} FROM {table} WHERE `job` = {job}"), doing).await
 }
 
-/// The table of claims, in the form of every other.
+/// The definition of the table of claims.
 pub(crate) fn table() -> Table {
     own_table(
         CLAIMS,

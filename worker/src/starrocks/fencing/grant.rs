@@ -1,4 +1,4 @@
-//! The right to load, and what is loaded with.
+//! The load grant: what fencing gives to a worker that may load.
 
 use super::super::{
     load::loader::Loader,
@@ -11,17 +11,17 @@ use crate::{
     table::{Table, TableId},
 };
 
-/// The right to load.
+/// Permission to load for a slot, with the loader that does it.
 #[derive(Debug)]
 pub struct LoadGrant {
     pub(crate) loader: Loader,
     pub(crate) checkpoint: Checkpoint,
-    /// Everything before this is in StarRocks.
+    /// Everything before this position is in StarRocks.
     pub reached: Lsn,
 }
 
 impl LoadGrant {
-    /// Notes what was found of the targets; gives the tables that another job began meanwhile.
+    /// Writes the schema histories of the targets; returns the tables whose target another job has begun meanwhile.
     pub async fn keep_all(
         &self,
         targets: &Targets,
@@ -30,12 +30,12 @@ impl LoadGrant {
         self.loader.keep_all(targets, tables).await
     }
 
-    /// To load each table by itself.
+    /// Loads each table by itself.
     pub fn loader(self) -> Loader {
         self.loader
     }
 
-    /// To load all tables in one step, where so many bytes of changes gather.
+    /// Loads all tables in one transaction; `buffer` is the size in bytes of the pipeline's buffer.
     pub fn together(self, buffer: usize) -> TransactionLoader {
         TransactionLoader::new(self.loader, self.checkpoint).with_buffer(buffer)
     }

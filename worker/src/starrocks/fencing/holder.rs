@@ -1,4 +1,4 @@
-//! What a worker that has the right to load says of itself.
+//! What a worker that may load records of itself in its claim.
 
 use std::sync::Arc;
 
@@ -13,14 +13,14 @@ pub(super) struct ClaimHolder {
     pub(super) slot: SlotIdentity,
     pub(super) journal: Arc<Journal>,
     pub(super) position: Position,
-    /// Whether everything that was loaded is below the position.
+    /// Whether everything that was loaded is before the position.
     pub(super) drained: bool,
-    /// Of the claim that was written last.
+    /// `moment` of the claim that was written last.
     pub(super) moment: String,
 }
 
 impl ClaimHolder {
-    /// The right is kept, and the stream goes on from there.
+    /// The same claim, for a stream that continues from `position`.
     pub(super) fn again(&self, position: Position) -> Self {
         let durable = self.position.durable.max(position.durable);
         let (slot, journal) = (self.slot.clone(), Arc::clone(&self.journal));
@@ -28,7 +28,7 @@ impl ClaimHolder {
         Self { slot, journal, position, drained: false, moment: self.moment.clone() }
     }
 
-    /// What it says of itself at its end.
+    /// What the last claim of an orderly shutdown says.
     pub(super) fn standing_at_the_end(&self) -> Standing {
         if self.drained { Standing::Ended } else { Standing::Quiet }
     }

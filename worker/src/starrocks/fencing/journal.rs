@@ -1,16 +1,16 @@
-//! The loads that were begun and are not known to have ended, noted where a successor finds them.
+//! The journal: loads that were begun and are not known to have ended, recorded in the state directory for a successor.
 //!
 //! ```text
-//! <directory>/name             who notes here: kept as long as the directory, and the machine runs
-//! <directory>/boot             which boot of the machine that was
-//! <directory>/durable          PostgreSQL was told no position beyond this one
+//! <directory>/name             the journal's name: kept as long as the directory exists and the machine is not rebooted
+//! <directory>/boot             the boot id of the machine at that time
+//! <directory>/durable          no position beyond this one was confirmed to PostgreSQL
 //! <directory>/loads/<label>    an empty file for each load that may still commit
 //! ```
 //!
-//! A note is made before the load is sent and taken back when its outcome is known, so what is noted is
-//! all that can be in the air. A file is made and removed whole or not at all, even by a worker that is
-//! killed. Nothing is synced: a machine that goes down may lose notes, so those of another boot count as the notes of
-//! another worker. They are brought to their end like any, and do not prove that there were no more.
+//! An entry is written before the load is sent and removed when its outcome is known, so the entries are all loads that
+//! can be in flight. A file is created and removed atomically, even by a worker that is killed. Nothing is synced: a
+//! machine that goes down may lose entries, so a journal from another boot counts as the journal of another worker. Its
+//! loads are ended like any others, but it does not prove that there were no more.
 
 use std::{
     collections::BTreeSet,
@@ -29,25 +29,25 @@ use crate::{
     starrocks::load::{label::Label, sequence::new_name},
 };
 
-/// Labels and names are short; what is longer is not ours.
+/// Longest name or label in bytes; anything longer was not written by a worker.
 const LONGEST_NAME: usize = 128;
 const DURABLE: &str = "durable";
 const BOOT: &str = "boot";
-/// Another text at each boot of the machine.
+/// Contains another value at each boot of the machine.
 const BOOT_ID: &str = "/proc/sys/kernel/random/boot_id";
 const LSN_DIGITS: usize = 16;
 
-/// Notes of one worker and its predecessors in the same directory.
+/// The entries of one worker and its predecessors in the same directory.
 #[derive(Debug)]
 pub(crate) struct Journal {
     name: String,
-    /// None when the notes end with the process.
+    /// None when the journal is kept in memory only.
     directory: Option<PathBuf>,
     durable: Option<fs::File>,
     open: Mutex<BTreeSet<Label>>,
 }
 
-/// What a journal says to those who only read it.
+/// What a journal contains for a reader that does not write to it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Left {
     pub(crate) name: String,
@@ -55,12 +55,12 @@ pub(crate) struct Left {
 }
 
 impl Journal {
-    /// Notes that a successor will not find.
+    /// A journal in memory, which a successor cannot read.
     pub(crate) fn in_memory() -> Self {
         Self { name: new_name(), directory: None, durable: None, open: Mutex::default() }
     }
 
-    /// Goes on with the notes in `directory`, which is made when it is missing.
+    /// Opens the journal in `directory`, which is created when it is missing.
     pub(crate) fn open(directory: &Path) -> io::Result<Self> {
         let loads = directory.join("loads");
         fs::create_dir_all(&loads)?;
@@ -74,8 +74,8 @@ impl Journal {
         Ok(Self { name, directory: Some(loads), durable: Some(durable), open: Mutex::new(open) })
     }
 
-    /// The right to note in `directory`, as long as the file is open; nothing while another process has it. Notes tell
-    /// what is in the air only when who made them is gone.
+    /// Locks `directory` as long as the returned file is open; none while another process has the lock. The entries are
+    /// complete only when the process that wrote them no longer runs.
     pub(crate) fn lock(directory: &Path) -> io::Result<Option<fs::File>> {
         fs::create_dir_all(directory)?;
         let file =
@@ -83,7 +83,7 @@ impl Journal {
         match file.try_lock() {
             Ok(()) => Ok(Some(file)),
             Err(fs::TryLockError::WouldBlock) => Ok(None),
-            // A directory on a file system without locks is for one worker by its documentation.
+            // On a file system without locks, the documentation allows only one worker for a directory.
             Err(fs::TryLockError::Error(error)) if error.kind() == io::ErrorKind::Unsupported => {
                 Ok(Some(file))
             }
@@ -91,7 +91,7 @@ impl Journal {
         }
     }
 
-    /// What was left in `directory`; nothing when nobody noted anything there.
+    /// What the journal in `directory` contains; none when no worker wrote one during this boot.
     pub(crate) fn left(directory: &Path) -> Option<Left> {
         if !is_of_this_boot(directory) {
             return None;
@@ -103,13 +103,13 @@ impl Journal {
         Some(Left { name, durable: Lsn(durable) })
     }
 
-    /// PostgreSQL may be told `lsn` after this. One write of a fixed length: it is there whole or not at all.
+    /// Records `lsn` before it may be confirmed to PostgreSQL. One write of a fixed length, so it is atomic.
     pub(crate) fn durable(&self, lsn: Lsn) -> io::Result<()> {
         let text = format!("{:0LSN_DIGITS$x}", lsn.0);
         self.durable.as_ref().map_or(Ok(()), |file| file.write_all_at(text.as_bytes(), 0))
     }
 
-    /// The name under which the notes are found again.
+    /// The name by which a claim refers to this journal.
     pub(crate) fn name(&self) -> &str {
         &self.name
     }
@@ -119,7 +119,7 @@ impl Journal {
         self.noted().iter().cloned().collect()
     }
 
-    /// The load is about to be sent.
+    /// Records a load that is about to be sent.
     pub(crate) fn begun(&self, label: &Label) -> io::Result<()> {
         if let Some(loads) = &self.directory {
             fs::File::create(loads.join(label.as_str()))?;
@@ -128,10 +128,10 @@ impl Journal {
         Ok(())
     }
 
-    /// The load's outcome is known.
+    /// Removes a load whose outcome is known.
     pub(crate) fn ended(&self, label: &Label) {
         if let Some(loads) = &self.directory {
-            // A note that stays only makes the successor ask once more.
+            // An entry that remains costs the successor one more request for the label's state.
             let _ = fs::remove_file(loads.join(label.as_str()));
         }
         self.noted().remove(label);
@@ -142,7 +142,7 @@ impl Journal {
     }
 }
 
-/// The name that was kept, or a new one. The boot is noted last: until then the next is new again.
+/// The stored name, or a new one. The boot id is written last: a worker killed before that leaves no valid name.
 fn kept_name(directory: &Path) -> io::Result<String> {
     let file = directory.join("name");
     let known = match short(&file) {
@@ -160,7 +160,7 @@ fn kept_name(directory: &Path) -> io::Result<String> {
     Ok(name)
 }
 
-/// The file is there whole, old or new.
+/// Replaces the file atomically.
 fn replace(file: &Path, text: &str) -> io::Result<()> {
     let beside = file.with_extension("new");
     fs::write(&beside, text)?;
@@ -172,28 +172,28 @@ fn is_of_this_boot(directory: &Path) -> bool {
     !boot.is_empty() && short(&directory.join(BOOT)).is_ok_and(|kept| kept == boot)
 }
 
-/// Empty where the system does not tell: then every start is one after another boot.
+/// Empty where the system does not provide it: then every start counts as one after a reboot.
 fn boot() -> String {
     short(Path::new(BOOT_ID)).unwrap_or_default().trim().to_owned()
 }
 
-/// The text of a small file, whatever is in it: what is longer than a name is not read to its end.
+/// The text of a small file; at most `LONGEST_NAME` + 1 bytes are read.
 fn short(file: &Path) -> io::Result<String> {
     let mut bytes = Vec::new();
     fs::File::open(file)?.take(LONGEST_NAME as u64 + 1).read_to_end(&mut bytes)?;
     Ok(String::from_utf8_lossy(&bytes).into_owned())
 }
 
-/// The directory does not take a note, or cannot be read.
+/// The directory cannot be written to or read.
 pub(crate) fn unusable(error: &io::Error, part: Part) -> Fault {
     let message = format!("the worker's state directory cannot be used ({error})");
     let fix = "make it a directory that the worker may write to, or name another in DBMAZZ_STATE_DIR";
     Fault::retry(part, Reason::BadConfiguration, message, fix)
 }
 
-/// A worker that notes there still runs, and what it may yet load is not known.
+/// Another running worker has locked the directory, so its loads in flight are not known.
 pub(crate) fn in_use(directory: &Path) -> Fault {
-    let message = format!("another worker that still runs notes its loads in {}", directory.display());
+    let message = format!("another running worker uses the state directory {}", directory.display());
     let fix = "stop the other worker, or give each a directory of its own in DBMAZZ_STATE_DIR";
     Fault::retry(Part::Sink, Reason::BadConfiguration, message, fix)
 }

@@ -1,7 +1,7 @@
-//! Two workers of one job never harm each other: who may load for a slot, since when, and what is in flight.
+//! Fencing: at most one worker of a job loads for a slot, and it loads only when no load of a predecessor can still commit.
 //!
 //! ```text
-//! claim (a row at StarRocks) ─► predecessor: its journal, or a wait ─► the grant to load
+//! claim (a row in StarRocks) ─► predecessor: its journal, or a wait ─► load grant
 //! ```
 
 pub(crate) mod claim;

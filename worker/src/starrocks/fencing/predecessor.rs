@@ -1,4 +1,4 @@
-//! Brings what a predecessor left in the air to its end: by its notes, or by waiting.
+//! Ends the loads that a predecessor left in flight: by its journal, or by waiting until they have timed out.
 
 use std::time::Duration;
 
@@ -23,35 +23,35 @@ use crate::{
     slot_lease::LEASE,
 };
 
-/// StarRocks looks for loads that ran out of time so often.
+/// Interval at which StarRocks looks for loads that have timed out.
 const ABORTER: Duration = Duration::from_secs(30);
-/// For clocks that do not go alike, and for what StarRocks takes from the look to the end.
+/// For clocks that differ, and for the time that StarRocks takes to abort a load.
 const SLACK: Duration = Duration::from_secs(10);
-/// After this no load of a lost worker can commit any more. It was asked about before we won the slot; within its lease
-/// it began its last body, and before that body StarRocks had begun the load, whose time-out runs from there. What
-/// comes before a body (the frontend's hop, two connections) counts for nothing: the lease is looked at behind it.
+/// After this time no load of a lost worker can commit any more. Its lease was renewed last before we got the slot; its
+/// last body began within that lease, and StarRocks had begun the load, and its time-out, before that body. The time
+/// before a body (the frontend's hop, two connections) does not count: the lease is checked after it.
 const WAIT: Duration =
     Duration::from_secs(LEASE.as_secs() + LOAD_TIMEOUT.as_secs() + ABORTER.as_secs() + SLACK.as_secs());
-const _: () = assert!(WAIT.as_secs() <= 4 * 60, "people are told that loading begins within four minutes");
+const _: () = assert!(WAIT.as_secs() <= 4 * 60, "the remedy says that loading begins within four minutes");
 
-/// What its notes at hand do not tell of.
+/// Whether the claim's worker may have loads in flight that our journal does not contain.
 pub(super) fn may_be_loading(claim: &Claim, journal: &str) -> bool {
     claim.standing == Standing::Loading && claim.journal != journal
 }
 
-/// Brings every noted load to its end.
+/// Ends every load in the journal.
 pub(super) async fn settle(sink: &SinkConfig, journal: &Journal) -> Result<(), Fault> {
     let frontend = Frontend::new(sink);
     for label in journal.labels() {
-        let ended = bring_to_an_end(&frontend, &label).await;
+        let ended = end_load(&frontend, &label).await;
         ended.map_err(|retryable| Fault { part: Part::Sink, ..retryable.fault(&claim::table()) })?;
         journal.ended(&label);
-        info!(%label, "a load of the predecessor has ended");
+        info!(%label, "load of the previous worker ended");
     }
     Ok(())
 }
 
-async fn bring_to_an_end(frontend: &Frontend, label: &Label) -> Result<(), Retryable> {
+async fn end_load(frontend: &Frontend, label: &Label) -> Result<(), Retryable> {
     if label.is_of_step() {
         return frontend.end(label).await.map(drop);
     }
@@ -65,22 +65,23 @@ async fn bring_to_an_end(frontend: &Frontend, label: &Label) -> Result<(), Retry
     Ok(())
 }
 
-/// For a predecessor whose notes are not at hand. Once is enough while the slot stays ours: it does not come back
-/// before we have lost it.
+/// The wait for a predecessor whose journal is not here. It is done once while this worker has the slot: the
+/// predecessor cannot begin a load before this worker has lost it.
 #[derive(Debug, Default)]
 pub(super) struct Wait {
     until: Option<Instant>,
 }
 
 impl Wait {
-    /// Resolves when none of its loads can commit any more.
+    /// Returns when no load of the predecessor can commit any more.
     pub(super) async fn out(&mut self, slot: &SlotIdentity, progress: &Progress) {
         let until = *self.until.get_or_insert_with(|| Instant::now() + WAIT);
-        warn!(slot = %slot.slot, wait = ?WAIT, "waiting for the last loads of a predecessor that did not end in order");
+        warn!(slot = %slot.slot, wait = ?WAIT, "waiting until no load of the previous worker can commit");
         progress.raise(Fault::retry(
             Part::Sink,
             Reason::PredecessorLoading,
-            "the worker before this one did not end in order, and its notes are not here: its last loads may still commit",
+            "the previous worker did not shut down cleanly and its journal is not in this state directory; its last loads \
+             may still commit",
             "wait: loading begins within four minutes; a state directory that outlives the worker \
              (DBMAZZ_STATE_DIR) spares the wait",
         ));

@@ -1,17 +1,18 @@
-//! Nothing is loaded before every load of a predecessor has come to an end.
+//! Nothing is loaded before every load of a predecessor has ended.
 //!
 //! ```text
 //! claim of the slot ─┬─ none, or ended in order ─────────────────────┐
-//!                    ├─ by a journal that is at hand ─► its labels ───┼─► our claim ─► loads
-//!                    └─ by another ─► wait until none can commit ─────┘
+//!                    ├─ names our journal ─► end its labels ─────────┼─► our claim ─► loads
+//!                    └─ names another ─► wait until none can commit ─┘
 //! ```
 //!
-//! The slot is ours by then: who held it before begins no load when its lease has ended. What it began may still
-//! commit, and would put older rows over newer ones. A noted label is cancelled, or waited for, in
-//! milliseconds. A predecessor whose notes are on another machine is waited out, unless it ended in order.
+//! This worker has the slot by then: a predecessor begins no load when its lease has expired. A load that it began may
+//! still commit, and would overwrite newer rows with older ones. A label in the journal is cancelled, or waited for,
+//! within milliseconds. Where the predecessor's journal is on another machine, the worker waits until its loads have
+//! timed out, unless the claim says that it shut down in order.
 //!
-//! Whenever the slot is won again the claim is read again: another worker may have had the slot in between, and
-//! then it is the predecessor.
+//! Whenever this worker gets the slot again it reads the claim again: another worker may have had the slot in between,
+//! and is then the predecessor.
 
 use std::{
     fs::File,
@@ -46,39 +47,39 @@ use crate::{
     },
 };
 
-/// To say that the job ended in order.
-const FAREWELL: Duration = Duration::from_secs(10);
+/// Time limit for the last claim at shutdown.
+const LAST_CLAIM_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// The right to load for a slot, as far as it has been won.
+/// Grants loading for a slot, and keeps the claim while it is granted.
 #[derive(Debug)]
 pub struct Fencing {
     sink: SinkConfig,
     job: String,
-    /// Under which there is a directory for each slot.
+    /// Contains a journal directory for each slot.
     state_directory: Option<PathBuf>,
     progress: Arc<Progress>,
     held: Option<ClaimHolder>,
     wins: u64,
-    /// The directory of the notes is ours.
+    /// The locked journal directory, and its lock file.
     lock: Option<(PathBuf, File)>,
-    /// Notes without a directory last as long as the process.
+    /// The journal where there is no state directory.
     in_memory: Arc<Journal>,
-    /// Under which everything is loaded, claims too.
+    /// Required for every load, claims included.
     right: Option<LoadPermit>,
 }
 
-/// From one win of the right to load to its end: nobody else loads meanwhile.
+/// A period in which no other worker loads for the slot.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Tenure {
     pub wins: u64,
     pub timeline: Option<u32>,
 }
 
-/// Where the stream of a slot is.
+/// The position of a slot's stream.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Position {
     pub timeline: u32,
-    /// Everything before this is in StarRocks.
+    /// Everything before this position is in StarRocks.
     pub durable: Lsn,
 }
 
@@ -94,26 +95,26 @@ impl Fencing {
         Self { sink, job, state_directory, progress, held, wins, lock, in_memory, right }
     }
 
-    /// Nothing is loaded without this right any more.
+    /// From now on nothing is loaded without this permit.
     pub fn load_by(&mut self, right: LoadPermit) {
         self.right = Some(right);
     }
 
-    /// What earlier workers of this job have left behind for slots of this name.
+    /// Prior runs of this job for slots with this name.
     pub async fn prior_runs(&self, slot: &str) -> Result<Vec<PriorRun>, Fault> {
         let claims = Claim::of_job(&self.sink, &self.job).await.map_err(|error| error.of_reading(CLAIMS))?;
-        let notes = self.state_directory.as_deref();
-        Ok(claims.iter().filter_map(|(key, claim)| claim.prior_run(key, slot, notes)).collect())
+        let journals = self.state_directory.as_deref();
+        Ok(claims.iter().filter_map(|(key, claim)| claim.prior_run(key, slot, journals)).collect())
     }
 
-    /// Keys of the claims that workers of this job have laid for slots of this name.
+    /// Keys of the claims that workers of this job have written for slots with this name.
     pub async fn claims(&self, slot: &str) -> Result<Vec<String>, Fault> {
         let claims = Claim::of_job(&self.sink, &self.job).await.map_err(|error| error.of_reading(CLAIMS))?;
         let of_slot = claims.into_iter().filter(|(key, claim)| claim.prior_run(key, slot, None).is_some());
         Ok(of_slot.map(|(key, _)| key).collect())
     }
 
-    /// The job is deleted, and its slot dropped: its past counts no more.
+    /// Releases the job's claims when it is deleted and its slot dropped: its prior runs no longer count.
     pub async fn release(&self, slot: &str) -> Result<(), Fault> {
         let claims = Claim::of_job(&self.sink, &self.job).await.map_err(|error| error.of_reading(CLAIMS))?;
         let prior_run = claims.into_iter().filter(|(key, claim)| claim.prior_run(key, slot, None).is_some());
@@ -124,8 +125,8 @@ impl Fencing {
         Ok(())
     }
 
-    /// Gives the right to load when no load but its own can commit any more. Tries again, however long it takes.
-    /// To be left, and begun anew, when the slot is lost meanwhile: somebody else may load then.
+    /// Grants loading when no load of another worker can commit any more; retries without limit. The caller drops the
+    /// future and calls again when the slot is lost meanwhile, because another worker may load then.
     pub async fn run(&mut self, slot: SlotIdentity, position: Position) -> LoadGrant {
         if self.held.as_ref().is_some_and(|held| held.slot != slot) {
             self.held = None;
@@ -137,7 +138,7 @@ impl Fencing {
                 Err(fault) => fault,
             };
             if self.progress.raise(fault.clone()) {
-                warn!(slot = %slot.slot, reason = %fault.reason, "cannot take over yet: {}", fault.message);
+                warn!(slot = %slot.slot, reason = %fault.reason, error = %fault.message, "could not claim the slot, retrying");
             }
             attempt += 1;
             sleep(Backoff::USUAL.wait(attempt, &slot.slot)).await;
@@ -150,7 +151,7 @@ impl Fencing {
         LoadGrant { loader, checkpoint: Checkpoint::new(slot.key(), &self.job), reached }
     }
 
-    /// PostgreSQL is told `durable` after this: not before a successor would know of it.
+    /// Records `durable` in the journal. Only then may it be confirmed to PostgreSQL, so that a successor knows of it.
     pub async fn reached(&mut self, durable: Lsn) {
         let Some(held) = &mut self.held else { return };
         let mut attempt = 0;
@@ -165,17 +166,17 @@ impl Fencing {
         held.position.durable = durable;
     }
 
-    /// Another one when somebody else may have loaded in between.
+    /// Changes when another worker may have loaded in between.
     pub fn tenure(&self) -> Tenure {
         Tenure { wins: self.wins, timeline: self.timeline() }
     }
 
-    /// The timeline that the claim speaks of.
+    /// The timeline that the claim records.
     pub fn timeline(&self) -> Option<u32> {
         Some(self.held.as_ref()?.position.timeline)
     }
 
-    /// Whether nobody else has claimed the slot since we did: asked whenever it was won again.
+    /// Whether no other worker has claimed the slot since this one did. Checked whenever the slot lock is acquired again.
     pub async fn is_unchallenged(&self) -> Result<bool, Fault> {
         match &self.held {
             Some(held) => self.is_ours(held).await,
@@ -183,27 +184,28 @@ impl Fencing {
         }
     }
 
-    /// The stream goes on with a server that was promoted. Said in StarRocks before anything of it is confirmed.
+    /// Records the timeline of a promoted server, from which the stream continues. The claim is written before any
+    /// position of the new timeline is confirmed.
     pub async fn promoted(&mut self, timeline: u32) {
         let Some(held) = &mut self.held else { return };
         (held.position.timeline, held.moment) = (timeline, new_moment());
-        // Loading tries as long as it takes, and halts only on what was possible a moment before.
+        // A load retries without limit, and the same load was possible before the promotion, so a failure here is rare.
         if let Some(held) = &self.held
             && let Err(fault) = self.claim(held, Standing::Loading).await
         {
-            warn!(slot = %held.slot.slot, error = %fault, "could not note the server's new timeline");
+            warn!(slot = %held.slot.slot, error = %fault, "could not record the server's new timeline in StarRocks");
         }
     }
 
-    /// Nothing is held any more: what was loaded is what was reached.
+    /// Everything received has been loaded: nothing was loaded beyond the position.
     pub fn drained(&mut self) {
         if let Some(held) = &mut self.held {
             held.drained = true;
         }
     }
 
-    /// Says that nothing is in the air any more, if that is so and nobody else can have claimed the slot. A farewell
-    /// that fails costs the successor a wait.
+    /// Writes the last claim, which says that no load is in flight, if that is so and no other worker can have claimed the
+    /// slot. If this fails, a successor without our journal has to wait.
     pub async fn end(&mut self) {
         let Some(held) = &mut self.held else { return };
         if !held.journal.labels().is_empty() || !self.right.as_ref().is_some_and(LoadPermit::is_granted) {
@@ -211,13 +213,13 @@ impl Fencing {
         }
         let last = std::mem::replace(&mut held.moment, new_moment());
         let Some(held) = &self.held else { return };
-        let farewell = async {
+        let last_claim = async {
             let claim = Claim::find(&self.sink, &held.slot).await.map_err(|error| error.fault())?;
             let is_ours = claim.is_some_and(|claim| claim.moment == last);
             if is_ours { self.claim(held, held.standing_at_the_end()).await } else { Ok(()) }
         };
-        if !matches!(timeout(FAREWELL, farewell).await, Ok(Ok(()))) {
-            warn!(slot = %held.slot.slot, "could not note in StarRocks how the job ended");
+        if !matches!(timeout(LAST_CLAIM_TIMEOUT, last_claim).await, Ok(Ok(()))) {
+            warn!(slot = %held.slot.slot, "could not record the shutdown in StarRocks");
         }
     }
 
@@ -237,7 +239,7 @@ impl Fencing {
         Ok((journal, dead_letters, reached))
     }
 
-    /// With the position up to which everything is in StarRocks.
+    /// Returns the journal, and the position before which everything is in StarRocks.
     async fn take_over(
         &mut self,
         slot: &SlotIdentity,
@@ -254,14 +256,14 @@ impl Fencing {
         }
     }
 
-    /// Nobody has written a claim over that of `held`.
+    /// Whether the claim of `held` is still the last one of its slot.
     async fn is_ours(&self, held: &ClaimHolder) -> Result<bool, Fault> {
         let claim = Claim::find(&self.sink, &held.slot).await.map_err(|error| error.of_reading(CLAIMS))?;
         Ok(claim.is_some_and(|claim| claim.moment == held.moment))
     }
 
-    /// The right was won before, and by nobody else since. What changed since is known of the claim only when the
-    /// claim says it.
+    /// Continues a grant that no other worker has taken over. The claim is written again only when the timeline has
+    /// changed; `held` is stored only after that, so that a failed attempt writes it again.
     async fn go_on(
         &mut self,
         mut held: ClaimHolder,
@@ -292,7 +294,7 @@ impl Fencing {
         }
         let anew = claim.is_none_or(|claim| claim.standing == Standing::Released);
         let reached = self.checkpoint(slot, position, anew, &journal).await?;
-        // Before the claim: from then on the note is believed.
+        // Before the claim, because a successor relies on the journal that the claim names.
         journal.durable(position.durable).map_err(|error| unusable(&error, Part::Sink))?;
         let (slot, moment) = (slot.clone(), new_moment());
         let held = ClaimHolder { slot, journal: Arc::clone(&journal), position, drained: false, moment };
@@ -302,7 +304,8 @@ impl Fencing {
         Ok((journal, reached))
     }
 
-    /// What steps have reached beyond the slot's position. Of an earlier slot of this name it tells nothing.
+    /// How far transactions are committed beyond the slot's position. `anew` means that the checkpoint is of an earlier
+    /// slot with this name and does not count.
     async fn checkpoint(
         &self,
         slot: &SlotIdentity,
@@ -325,7 +328,7 @@ impl Fencing {
         Ok(known.map_or(position.durable, |known| known.max(position.durable)))
     }
 
-    /// Read anew: another worker may have noted in the same directory meanwhile.
+    /// Opens the journal anew, because another worker may have written to the same directory meanwhile.
     fn journal(&mut self, slot: &SlotIdentity) -> Result<Arc<Journal>, Fault> {
         let Some(directory) = &self.state_directory else { return Ok(Arc::clone(&self.in_memory)) };
         let directory = directory.join(slot.key());

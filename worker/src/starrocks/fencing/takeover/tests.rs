@@ -1,4 +1,4 @@
-//! What is said and asked before the first load, against a server that says what it is told to.
+//! What is written and read before the first load, against a server with scripted answers.
 
 use super::*;
 use crate::{
