@@ -21,6 +21,7 @@ mod error;
 mod kind;
 pub mod pgoutput;
 pub(crate) mod query;
+pub(in crate::postgres) mod replaced;
 pub mod route;
 mod server;
 pub mod setup;

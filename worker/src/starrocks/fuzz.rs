@@ -6,19 +6,19 @@ use tokio::net::TcpStream;
 
 pub use super::transaction::call::fuzz::Step;
 use super::{
-    bookkeeping::schema_histories,
-    fencing::{claim::Claim, journal::Journal},
+    bookkeeping::{claim::Claim, schema_histories},
     http::{
         connection::{Connection, Head, WireError},
         frontend::{Answer, Frontend, redirect},
     },
     load::{
         answer::{LoadOutcome, judge},
+        journal::Journal,
         label_state::{Said, read_state},
     },
-    schema,
+    schema::{self, transaction_support},
     sql::{Rows, Session},
-    transaction::{call, sink},
+    transaction::call,
 };
 use crate::{
     config::{Deletes, SinkConfig},
@@ -80,7 +80,7 @@ pub fn step(status: u16, body: Vec<u8>, table: &Table, sent: u64) -> Step {
 
 /// Whether a StarRocks of this version, whose tables show themselves so, takes all tables in one step.
 pub fn takes_steps(version: &str, create: &str) -> bool {
-    sink::check(version, create, Deletes::Hard).is_ok()
+    transaction_support::check(version, create, Deletes::Hard).is_ok()
 }
 
 /// What the catalogue and the table of claims may hold.

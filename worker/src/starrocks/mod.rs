@@ -9,7 +9,7 @@
 //! The input is a [`Batch`](crate::pipeline::Batch); the output is the certainty that its rows are in StarRocks, or the
 //! fault that says why they cannot be loaded. [`transaction`] loads all tables in one StarRocks transaction instead, and
 //! [`dead_letter`] stores the rows that StarRocks refuses. Everything that decides is pure; only [`http`], [`sql`] and
-//! their callers touch a socket, and only [`fencing::journal`] a file.
+//! their callers touch a socket, and only [`load::journal`] a file.
 
 mod bookkeeping;
 mod dead_letter;
@@ -22,6 +22,7 @@ mod fencing;
 pub mod fuzz;
 mod http;
 mod load;
+pub(crate) mod quote;
 mod schema;
 mod sql;
 mod target;
@@ -29,11 +30,11 @@ mod transaction;
 
 pub use self::{
     bookkeeping::{
+        claim::SlotIdentity,
         owners::Claimant,
         schema_histories::{SchemaHistories, known},
     },
     fencing::{
-        claim::SlotIdentity,
         grant::LoadGrant,
         takeover::{Fencing, Position, Tenure},
     },

@@ -217,7 +217,7 @@ fn classify(error: mysql_async::Error, at: &str, doing: &str) -> SqlError {
 
 /// By the words: almost everything has one number.
 fn refused(doing: &str, code: u16, words: &str) -> SqlError {
-    let (doing, message) = (doing.to_owned(), super::load::answer::quotable(words));
+    let (doing, message) = (doing.to_owned(), super::quote::quotable(words));
     match PASSING.iter().find(|(known, _)| words.contains(known)) {
         Some((_, passes)) => SqlError::Passing { doing, code, message, passes: *passes },
         None => SqlError::Refused { doing, code, message },

@@ -19,7 +19,7 @@ use self::{
 };
 use super::{
     pgoutput::{Message, Relation, TypeName},
-    setup::replaced,
+    replaced,
     visibility::Visibility,
 };
 use crate::{

@@ -7,7 +7,7 @@ use super::followed::Followed;
 use crate::{
     fault::{Fault, take_anew},
     lsn::Lsn,
-    postgres::{pgoutput::Relation, setup::replaced},
+    postgres::{pgoutput::Relation, replaced},
     table::TableId,
 };
 

@@ -400,7 +400,7 @@ fn a_change_of_a_partition_under_its_own_name_halts_its_table_and_an_announcemen
 #[test]
 fn a_look_that_finds_another_table_halts_it_before_the_next_message() {
     let reasons = Stream::new().halt_of(|stream| {
-        let fault = crate::postgres::setup::replaced::replaced(&orders().name, None, "fix".into());
+        let fault = crate::postgres::replaced::replaced(&orders().name, None, "fix".into());
         stream.router.learn(vec![Err(fault)], vec![Vec::new()], Visibility::parse("10:10:").unwrap());
     });
     assert_eq!(reasons, [Reason::SourceTableReplaced]);

@@ -2,7 +2,6 @@
 
 use std::collections::HashMap;
 
-use super::replaced;
 use crate::{
     config::SourceConfig,
     fault::Fault,
@@ -10,7 +9,7 @@ use crate::{
     postgres::{
         connection::{Connection, Row},
         error::SourceError,
-        sql,
+        replaced, sql,
     },
     schema_history::{Membership, Noted, Published, SourceIdentity},
     table::{Table, TableName},

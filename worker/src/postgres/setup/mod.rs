@@ -13,7 +13,6 @@ mod emptiness;
 mod identity;
 mod publication;
 mod removal;
-pub(in crate::postgres) mod replaced;
 mod shape;
 
 use crds::Reason;

@@ -1,5 +1,4 @@
 //! Rows that StarRocks refuses: found by halving their load, and parked whole beside the targets.
 
 pub(crate) mod row;
-pub(crate) mod search;
 pub(crate) mod table;

@@ -1,9 +1,8 @@
 //! The load grant: what fencing gives to a worker that may load.
 
 use super::super::{
-    load::loader::Loader,
-    schema::Targets,
-    transaction::{TransactionLoader, checkpoint::Checkpoint},
+    bookkeeping::checkpoint::Checkpoint, load::loader::Loader, schema::Targets,
+    transaction::TransactionLoader,
 };
 use crate::{
     fault::Fault,

@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use super::{
-    claim::{Claim, SlotIdentity, Standing},
-    journal::Journal,
-    takeover::Position,
+use super::takeover::Position;
+use crate::starrocks::{
+    bookkeeping::claim::{Claim, SlotIdentity, Standing},
+    load::journal::Journal,
 };
 
 #[derive(Debug)]

@@ -4,9 +4,8 @@
 //! claim (a row in StarRocks) ─► predecessor: its journal, or a wait ─► load grant
 //! ```
 
-pub(crate) mod claim;
 pub(crate) mod grant;
 pub(crate) mod holder;
-pub(crate) mod journal;
 pub(crate) mod predecessor;
+mod prior_run;
 pub(crate) mod takeover;

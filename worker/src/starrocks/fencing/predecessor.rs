@@ -6,21 +6,21 @@ use crds::Reason;
 use tokio::time::{Instant, sleep, sleep_until};
 use tracing::{info, warn};
 
-use super::{
-    super::{
-        http::frontend::Frontend,
-        load::{
-            answer::Retryable, backoff::Backoff, label::Label, label_state::LoadState, request::LOAD_TIMEOUT,
-        },
+use super::super::{
+    http::frontend::Frontend,
+    load::{
+        answer::Retryable, backoff::Backoff, label::Label, label_state::LoadState, request::LOAD_TIMEOUT,
     },
-    claim::{self, Claim, SlotIdentity, Standing},
-    journal::Journal,
 };
 use crate::{
     config::SinkConfig,
     fault::{Fault, Part},
     progress::Progress,
     slot_lease::LEASE,
+    starrocks::{
+        bookkeeping::claim::{self, Claim, SlotIdentity, Standing},
+        load::journal::Journal,
+    },
 };
 
 /// Interval at which StarRocks looks for loads that have timed out.

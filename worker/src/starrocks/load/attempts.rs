@@ -6,15 +6,13 @@ use tracing::info;
 use super::{loader::Loader, reports::Reports};
 use crate::{
     fault::{Fault, Part},
-    starrocks::{
-        fencing::journal::unusable,
-        load::{
-            answer::{LoadOutcome, judge, judge_error},
-            backoff::Backoff,
-            label::Label,
-            label_state::LoadState,
-            request::{LOAD_TIMEOUT, Order},
-        },
+    starrocks::load::{
+        answer::{LoadOutcome, judge, judge_error},
+        backoff::Backoff,
+        journal::unusable,
+        label::Label,
+        label_state::LoadState,
+        request::{LOAD_TIMEOUT, Order},
     },
     table::Table,
 };

@@ -10,6 +10,8 @@ pub(crate) mod attempts;
 pub(crate) mod backoff;
 pub(crate) mod begin;
 pub(crate) mod body;
+pub(crate) mod halving;
+pub(crate) mod journal;
 pub(crate) mod label;
 pub(crate) mod label_state;
 pub(crate) mod loader;

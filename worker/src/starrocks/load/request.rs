@@ -19,12 +19,9 @@ use tokio::time::timeout;
 use super::{body::Body, label::Label};
 use crate::{
     slot_lease::LoadPermit,
-    starrocks::{
-        http::{
-            connection::{Connection, Head, WireError},
-            frontend::{Address, Answer, Frontend, LoadError, redirect},
-        },
-        transaction,
+    starrocks::http::{
+        connection::{Connection, Head, WireError},
+        frontend::{Address, Answer, Frontend, LoadError, redirect},
     },
 };
 
@@ -109,7 +106,7 @@ impl Frontend {
         let (path, place) = match order.manner {
             Manner::Alone => (format!("/api/{database}/{target}/_stream_load"), String::new()),
             Manner::Within(_) => {
-                ("/api/transaction/load".to_owned(), transaction::place(database, Some(target)))
+                ("/api/transaction/load".to_owned(), transaction_headers(database, Some(target)))
             }
         };
         format!(
@@ -176,4 +173,10 @@ async fn final_head(connection: &mut Connection) -> Result<Head, WireError> {
             return Ok(head);
         }
     }
+}
+
+/// The headers that tell where a call belongs.
+pub(crate) fn transaction_headers(database: &str, target: Option<&str>) -> String {
+    let table = target.map_or_else(String::new, |target| format!("table: {target}\r\n"));
+    format!("db: {database}\r\n{table}transaction_type: multi\r\n")
 }

@@ -54,8 +54,11 @@ fn is_default(filling: &Filling, target: TargetType) -> bool {
 
 /// The text as a load would write it, by the same rules.
 fn literal(column: &Column, text: &str, values: Values) -> Option<Filling> {
-    let alone =
-        Table { columns: vec![column.clone()], key: Vec::new(), ..crate::starrocks::fencing::claim::table() };
+    let alone = Table {
+        columns: vec![column.clone()],
+        key: Vec::new(),
+        ..crate::starrocks::bookkeeping::claim::table()
+    };
     let plan = Plan::new(&alone, &ColumnSet::All, Deletes::Soft, values, SystemTime::UNIX_EPOCH);
     let mut bytes = Vec::new();
     write_value(Value::Text(text.as_bytes()), &mut bytes);

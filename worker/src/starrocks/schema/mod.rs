@@ -14,6 +14,7 @@ mod earlier;
 mod fill;
 #[cfg(feature = "fuzz")]
 pub(super) mod fuzz;
+pub(super) mod header_room;
 mod key;
 mod look;
 pub(crate) mod name_check;
@@ -22,6 +23,7 @@ mod standing;
 mod start;
 mod statement;
 mod target_check;
+pub(super) mod transaction_support;
 mod truncate;
 
 use std::sync::Arc;
@@ -41,13 +43,12 @@ pub use self::{
 };
 use super::{
     bookkeeping::{
+        checkpoint, claim,
         owners::{self, Claimant, Rival},
         schema_histories::{self, SchemaHistories},
     },
     dead_letter::row,
-    fencing::claim,
     sql::{Session, SqlError, literal, quoted},
-    transaction::{checkpoint, room, sink},
 };
 use crate::{
     change::Aim,
@@ -247,7 +248,7 @@ fn check_ours(
 fn check_usable(config: &SinkConfig, table: &Table) -> Result<(), Fault> {
     check_table(table)?;
     match config.consistency {
-        Consistency::Transaction => room::check(config, table),
+        Consistency::Transaction => header_room::check(config, table),
         Consistency::Row => Ok(()),
     }
 }
@@ -258,7 +259,7 @@ async fn check_sink(session: &mut Session, config: &SinkConfig) -> Result<(), Fa
     let version =
         rows.into_iter().next().and_then(|row| row.into_iter().next()).flatten().unwrap_or_default();
     let create = show_create(session, &checkpoint::table()).await?;
-    sink::check(&version, &create, config.deletes)
+    transaction_support::check(&version, &create, config.deletes)
 }
 
 /// What is kept of the target; nothing when that cannot be known, or there is nothing.

@@ -9,8 +9,9 @@ use crds::Reason;
 use crate::{
     fault::{Fault, Part},
     starrocks::{
-        AUDIT_COLUMNS, HEX_PREFIX, bookkeeping::schema_histories::HISTORIES, dead_letter::row::LETTERS,
-        fencing::claim::CLAIMS, transaction::checkpoint::CHECKPOINTS,
+        AUDIT_COLUMNS, HEX_PREFIX,
+        bookkeeping::{checkpoint::CHECKPOINTS, claim::CLAIMS, schema_histories::HISTORIES},
+        dead_letter::row::LETTERS,
     },
     table::Table,
 };
@@ -135,10 +136,10 @@ mod tests {
     #[test]
     fn every_table_of_the_workers_own_is_a_reserved_name() {
         let own = [
-            crate::starrocks::fencing::claim::table(),
+            crate::starrocks::bookkeeping::claim::table(),
             crate::starrocks::bookkeeping::schema_histories::table(),
             crate::starrocks::dead_letter::row::table(),
-            crate::starrocks::transaction::checkpoint::table(),
+            crate::starrocks::bookkeeping::checkpoint::table(),
         ];
         for own in own {
             let upper = own.target.to_uppercase();

@@ -14,30 +14,28 @@
 //! are gone from memory when a later one fails; then the job begins again from the checkpoint.
 
 pub(super) mod call;
-pub(super) mod checkpoint;
 mod failed;
-pub(super) mod room;
 mod sent;
-pub(super) mod sink;
 
 use std::{collections::BTreeSet, time::Duration};
 
 use tokio::sync::Mutex;
 use tracing::{debug, info};
 
-pub(super) use self::call::place;
 use self::{
     attempt::MeasuredPart,
     call::Operation,
-    checkpoint::Checkpoint,
     failed::{Failed, from_the_start},
     sent::{LEAST_KEYS, Sent},
 };
-use super::load::{
-    backoff::Backoff,
-    label::Label,
-    loader::{Loader, Reports},
-    request::LOAD_TIMEOUT,
+use super::{
+    bookkeeping::checkpoint::Checkpoint,
+    load::{
+        backoff::Backoff,
+        label::Label,
+        loader::{Loader, Reports},
+        request::LOAD_TIMEOUT,
+    },
 };
 use crate::{
     change::Aim,

@@ -15,7 +15,7 @@ use crate::{
     slot_lease::{Moment, SlotLease},
     starrocks::{
         double::{Double, Turn, inserts, sink, table, turn::*},
-        fencing::journal::Journal,
+        load::journal::Journal,
     },
     table::Kind,
 };

@@ -20,7 +20,7 @@ pub(crate) use self::rivals::{Claimed, Rival, claims, find};
 use crate::{
     fault::{Fault, Part, take_anew},
     schema_history::{Owner, SchemaHistory},
-    starrocks::{fencing::claim::SlotIdentity, sql::quoted},
+    starrocks::{bookkeeping::claim::SlotIdentity, sql::quoted},
     table::Table,
 };
 

@@ -9,7 +9,7 @@ use crate::{
     fault::Fault,
     schema_history::{Owner, SchemaHistory},
     starrocks::{
-        fencing::claim::{self, CLAIMS, Standing},
+        bookkeeping::claim::{self, CLAIMS, Standing},
         sql::Session,
     },
 };
@@ -89,7 +89,7 @@ fn rival(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{lsn::Lsn, starrocks::fencing::claim::SlotIdentity};
+    use crate::{lsn::Lsn, starrocks::bookkeeping::claim::SlotIdentity};
 
     fn claimed(slot: &str, job: &str, standing: Standing) -> Claimed {
         Claimed { slot: slot.to_owned(), job: job.to_owned(), standing }

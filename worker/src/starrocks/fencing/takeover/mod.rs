@@ -25,10 +25,8 @@ use tokio::time::{sleep, timeout};
 use tracing::warn;
 
 use super::{
-    claim::{CLAIMS, Claim, SlotIdentity, Standing, new_moment},
     grant::LoadGrant,
     holder::ClaimHolder,
-    journal::{Journal, in_use, unusable},
     predecessor::{self, Wait},
 };
 use crate::{
@@ -40,10 +38,17 @@ use crate::{
     progress::Progress,
     slot_lease::LoadPermit,
     starrocks::{
-        bookkeeping::owners::Claimant,
+        bookkeeping::{
+            checkpoint::Checkpoint,
+            claim::{CLAIMS, Claim, SlotIdentity, Standing, new_moment},
+            owners::Claimant,
+        },
         dead_letter::table::DeadLetters,
-        load::{backoff::Backoff, loader::Loader},
-        transaction::checkpoint::Checkpoint,
+        load::{
+            backoff::Backoff,
+            journal::{Journal, in_use, unusable},
+            loader::Loader,
+        },
     },
 };
 

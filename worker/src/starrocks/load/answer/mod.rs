@@ -5,17 +5,14 @@
 //! StarRocks' own words are quoted up to where a row's values could begin.
 
 mod failure;
-mod quote;
 mod retryable;
 
 use crds::Reason;
 use serde::Deserialize;
 
 use self::failure::{judge_failure, refused};
-pub(crate) use self::{
-    quote::{quotable, with_cause},
-    retryable::{RetryClass, Retryable},
-};
+pub(crate) use self::retryable::{RetryClass, Retryable};
+pub(crate) use crate::starrocks::quote::{quotable, with_cause};
 use crate::{
     fault::{Fault, Part},
     starrocks::http::frontend::{Answer, LoadError},

@@ -37,8 +37,8 @@ use crate::{
     starrocks::{
         bookkeeping::{owners::Claimant, schema_histories},
         dead_letter::table::DeadLetters,
-        fencing::journal::Journal,
         http::frontend::Frontend,
+        load::journal::Journal,
         schema,
     },
     table::Table,

@@ -11,6 +11,7 @@ use std::time::Duration;
 use serde::Deserialize;
 use tokio::time::{Instant, sleep};
 
+use crate::starrocks::load::request::transaction_headers;
 use crate::{
     starrocks::{
         http::frontend::{Answer, Frontend},
@@ -57,12 +58,6 @@ struct Reply {
     message: String,
 }
 
-/// The headers that tell where a call belongs.
-pub(in crate::starrocks) fn place(database: &str, target: Option<&str>) -> String {
-    let table = target.map_or_else(String::new, |target| format!("table: {target}\r\n"));
-    format!("db: {database}\r\n{table}transaction_type: multi\r\n")
-}
-
 impl Frontend {
     /// Committed means `OK` here, whatever was asked for.
     pub(super) async fn transaction(
@@ -83,7 +78,7 @@ impl Frontend {
             Operation::Commit => ("commit", COMMIT_TIMEOUT),
             Operation::Rollback => ("rollback", CALL_TIMEOUT),
         };
-        let place = place(&self.database, None);
+        let place = transaction_headers(&self.database, None);
         let headers = format!("{place}label: {label}\r\ntimeout: {}\r\n", timeout.as_secs());
         let answer = self.request_with("POST", &format!("/api/transaction/{name}"), &headers, limit).await?;
         read(&answer)
@@ -141,7 +136,7 @@ fn accepted(operation: Operation, reply: &Reply) -> LoadOutcome {
     if reply.status == "OK" {
         return LoadOutcome::Committed;
     }
-    match judge_step_words(&reply.message, &crate::starrocks::fencing::claim::table(), 0) {
+    match judge_step_words(&reply.message, &crate::starrocks::bookkeeping::claim::table(), 0) {
         refused @ LoadOutcome::Refused(_) => refused,
         LoadOutcome::Again(retryable) => LoadOutcome::Again(retryable),
         LoadOutcome::Unclear(retryable) if retryable.retry_class != RetryClass::Strange => {
@@ -255,7 +250,7 @@ mod tests {
             assert_eq!(retryable.retry_class, RetryClass::Unreachable);
             let body = format!(r#"{{"Status": "FAILED", "Message": "{words}"}}"#);
             let answer = Answer { status: 200, body: body.into_bytes() };
-            let judged = judge_load(&answer, &crate::starrocks::fencing::claim::table(), 1);
+            let judged = judge_load(&answer, &crate::starrocks::bookkeeping::claim::table(), 1);
             assert!(matches!(judged, LoadOutcome::Again(_)), "{judged:?}");
         }
         let database = accepted(Operation::Commit, &reply("FAILED", "class X: Database[d] does not exist."));
@@ -280,7 +275,7 @@ mod tests {
 
     #[test]
     fn a_load_is_taken_only_when_starrocks_says_so() {
-        let table = crate::starrocks::fencing::claim::table();
+        let table = crate::starrocks::bookkeeping::claim::table();
         let judged = |status, body: &str| {
             let answer = Answer { status, body: body.as_bytes().to_vec() };
             judge_load(&answer, &table, 1)

@@ -3,17 +3,12 @@
 //! A successor reads it before it touches the slot, and again before its first load. The row is written by a load like
 //! any other row, so it needs no privilege that the targets do not need.
 
-use std::{
-    path::Path,
-    time::{SystemTime, UNIX_EPOCH},
-};
+use std::time::{SystemTime, UNIX_EPOCH};
 
-use super::journal::Journal;
 use crate::{
     config::SinkConfig,
     lsn::Lsn,
     pipeline::Batch,
-    prior_run::{End, PriorRun},
     starrocks::{
         bookkeeping::{
             own_table::{OwnRows, is_there, own_table, short_text},
@@ -104,22 +99,6 @@ impl Claim {
         let (timeline, durable) = (text(3).parse().ok(), text(4).parse().unwrap_or_default());
         let (journal, moment) = (text(1).to_owned(), text(5).to_owned());
         (text(0).to_owned(), Self { journal, standing, timeline, durable, moment })
-    }
-
-    /// The claim as a prior run of the slot with this name; `journals` is the state directory, with a journal for each slot.
-    pub(crate) fn prior_run(&self, key: &str, slot: &str, journals: Option<&Path>) -> Option<PriorRun> {
-        let (system, name) = key.split_once('-')?;
-        if name != slot || self.standing == Standing::Released {
-            return None;
-        }
-        let left = journals.and_then(|journals| Journal::left(&journals.join(key)));
-        let end = match left.filter(|left| left.name == self.journal) {
-            _ if self.standing == Standing::Ended => End::Orderly,
-            _ if self.standing == Standing::Quiet => End::Cut { told: self.durable },
-            Some(left) => End::Cut { told: left.durable },
-            None => End::Unknown,
-        };
-        Some(PriorRun { system: system.parse().ok()?, timeline: self.timeline, reached: self.durable, end })
     }
 
     /// The row as a batch. It contains `moment`, so that no two claims give the same load.
@@ -228,23 +207,5 @@ mod tests {
     fn a_claim_is_read_as_it_was_written() {
         let row = ["1-s", "j", "ended", "3", "0/7", "1"].map(|text| Some(text.to_owned()));
         assert_eq!(Claim::read(&row), ("1-s".to_owned(), claim(Standing::Ended)));
-    }
-
-    #[test]
-    fn the_past_of_a_slot_is_told_by_its_claim_and_the_notes_at_hand() {
-        let notes = tempfile::tempdir().unwrap();
-        let journal = Journal::open(&notes.path().join("1-s")).unwrap();
-        journal.durable(Lsn(9)).unwrap();
-        let ours = Claim { journal: journal.name().to_owned(), ..claim(Standing::Loading) };
-        let end = |claim: &Claim, key, slot| {
-            claim.prior_run(key, slot, Some(notes.path())).map(|prior_run| prior_run.end)
-        };
-        assert_eq!(end(&ours, "1-s", "s"), Some(End::Cut { told: Lsn(9) }));
-        assert_eq!(end(&claim(Standing::Loading), "1-s", "s"), Some(End::Unknown));
-        assert_eq!(end(&claim(Standing::Ended), "1-s", "s"), Some(End::Orderly));
-        assert_eq!(end(&claim(Standing::Quiet), "1-s", "s"), Some(End::Cut { told: Lsn(7) }));
-        assert_eq!(end(&claim(Standing::Released), "1-s", "s"), None);
-        assert_eq!(end(&ours, "1-s", "other"), None);
-        assert_eq!(ours.prior_run("1-s", "s", None).map(|prior_run| prior_run.end), Some(End::Unknown));
     }
 }

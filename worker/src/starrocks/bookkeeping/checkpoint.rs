@@ -34,7 +34,7 @@ impl Checkpoint {
         Self { slot, job: job.to_owned(), table: table() }
     }
 
-    pub(super) fn table(&self) -> &Table {
+    pub(crate) fn table(&self) -> &Table {
         &self.table
     }
 

@@ -13,13 +13,15 @@ use std::time::SystemTime;
 use crds::Reason;
 use tracing::{info, warn};
 
-use super::row::{self, Refused, letters};
 use crate::{
     config::{OnRefusedRow, Values},
     fault::{Fault, Part},
     lsn::Lsn,
     pipeline::{Batch, Loaded},
-    starrocks::load::loader::{Failure, Loader},
+    starrocks::{
+        dead_letter::row::{self, Refused, letters},
+        load::loader::{Failure, Loader},
+    },
     table::Table,
 };
 

@@ -1,0 +1,58 @@
+//! What a claim and the journal at hand say of the run before.
+
+use std::path::Path;
+
+use crate::{
+    prior_run::{End, PriorRun},
+    starrocks::{
+        bookkeeping::claim::{Claim, Standing},
+        load::journal::Journal,
+    },
+};
+
+impl Claim {
+    /// The claim as a prior run of the slot with this name; `journals` is the state directory, with a journal for each slot.
+    pub(crate) fn prior_run(&self, key: &str, slot: &str, journals: Option<&Path>) -> Option<PriorRun> {
+        let (system, name) = key.split_once('-')?;
+        if name != slot || self.standing == Standing::Released {
+            return None;
+        }
+        let left = journals.and_then(|journals| Journal::left(&journals.join(key)));
+        let end = match left.filter(|left| left.name == self.journal) {
+            _ if self.standing == Standing::Ended => End::Orderly,
+            _ if self.standing == Standing::Quiet => End::Cut { told: self.durable },
+            Some(left) => End::Cut { told: left.durable },
+            None => End::Unknown,
+        };
+        Some(PriorRun { system: system.parse().ok()?, timeline: self.timeline, reached: self.durable, end })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::lsn::Lsn;
+
+    fn claim(standing: Standing) -> Claim {
+        let (journal, moment) = ("j".to_owned(), "1".to_owned());
+        Claim { journal, standing, timeline: Some(3), durable: Lsn(7), moment }
+    }
+
+    #[test]
+    fn the_past_of_a_slot_is_told_by_its_claim_and_the_notes_at_hand() {
+        let notes = tempfile::tempdir().unwrap();
+        let journal = Journal::open(&notes.path().join("1-s")).unwrap();
+        journal.durable(Lsn(9)).unwrap();
+        let ours = Claim { journal: journal.name().to_owned(), ..claim(Standing::Loading) };
+        let end = |claim: &Claim, key, slot| {
+            claim.prior_run(key, slot, Some(notes.path())).map(|prior_run| prior_run.end)
+        };
+        assert_eq!(end(&ours, "1-s", "s"), Some(End::Cut { told: Lsn(9) }));
+        assert_eq!(end(&claim(Standing::Loading), "1-s", "s"), Some(End::Unknown));
+        assert_eq!(end(&claim(Standing::Ended), "1-s", "s"), Some(End::Orderly));
+        assert_eq!(end(&claim(Standing::Quiet), "1-s", "s"), Some(End::Cut { told: Lsn(7) }));
+        assert_eq!(end(&claim(Standing::Released), "1-s", "s"), None);
+        assert_eq!(end(&ours, "1-s", "other"), None);
+        assert_eq!(ours.prior_run("1-s", "s", None).map(|prior_run| prior_run.end), Some(End::Unknown));
+    }
+}
