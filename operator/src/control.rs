@@ -1,7 +1,7 @@
 //! The operator's end of a worker's control interface: gRPC, to the address of its pod.
 //!
-//! Every command carries the job's token, without which a worker takes none. Every call has a time limit,
-//! and no answer is an answer of its own ([`ControlError`]), never an assumption.
+//! Every command carries the job's token; a worker refuses commands without it. Every call has a time limit, and a
+//! missing answer is an error of its own ([`ControlError`]), never an assumption about the worker's state.
 
 use std::{net::IpAddr, time::Duration};
 
@@ -39,15 +39,15 @@ pub enum ControlError {
     },
     #[error("worker gave no answer")]
     Unanswered(#[source] Box<tonic::Status>),
-    /// It answers, and does not take commands with this token, or with none.
+    /// The worker answers, and refuses the command because of its token or because it has none.
     #[error("{0}")]
-    Stranger(String),
+    Unauthorized(String),
 }
 
 impl From<tonic::Status> for ControlError {
     fn from(status: tonic::Status) -> Self {
         match status.code() {
-            Code::Unauthenticated | Code::PermissionDenied => Self::Stranger(status.message().to_owned()),
+            Code::Unauthenticated | Code::PermissionDenied => Self::Unauthorized(status.message().to_owned()),
             _ => Self::Unanswered(Box::new(status)),
         }
     }
@@ -78,7 +78,7 @@ impl Control {
             .map_err(|source| ControlError::Unreachable { address, source })
     }
 
-    /// What the worker says of itself.
+    /// Asks the worker for its status.
     pub async fn status(&self) -> Result<StatusResponse, ControlError> {
         let mut client = CdcStatusServiceClient::new(self.channel.clone());
         Ok(client.get_status(StatusRequest {}).await?.into_inner())
@@ -89,12 +89,12 @@ impl Control {
         Ok(self.control().pause(self.command(PauseRequest {})).await?.into_inner())
     }
 
-    /// Asks the worker to read on.
+    /// Asks the worker to resume reading.
     pub async fn resume(&self) -> Result<ControlResponse, ControlError> {
         Ok(self.control().resume(self.command(ResumeRequest {})).await?.into_inner())
     }
 
-    /// Asks the worker for these sizes of loads, and these tables.
+    /// Asks the worker to load with these batch sizes, and these tables.
     pub async fn reload(
         &self,
         sizes: BatchSizes,
@@ -107,7 +107,7 @@ impl Control {
         Ok(self.control().reload_config(self.command(request)).await?.into_inner())
     }
 
-    /// Asks the worker of a deleted job to drain, to stop, and to drop what is not to be kept.
+    /// Asks the worker of a deleted job to drain, to stop, and to drop slot and publication unless they are kept.
     pub async fn stop(
         &self,
         keep_slot: bool,
@@ -121,11 +121,11 @@ impl Control {
         Ok(self.control().stop(self.command(request)).await?.into_inner())
     }
 
-    /// With the token, for a worker that asks for it. One of an earlier version does not look.
+    /// The request with the token. A worker of an earlier version ignores it.
     fn command<T>(&self, message: T) -> Request<T> {
         let mut request = Request::new(message);
         let authorization = self.token.as_ref().map(Token::authorization);
-        // A token of ours is of letters and digits, so it can be said.
+        // Our tokens consist of letters and digits, so they are valid in a header.
         if let Some(mut value) = authorization.and_then(|text| AsciiMetadataValue::try_from(text).ok()) {
             value.set_sensitive(true);
             request.metadata_mut().insert("authorization", value);

@@ -1,6 +1,6 @@
-//! The operator's own HTTP: `/livez`, `/readyz`, `/metrics`.
+//! The operator's own HTTP endpoint: `/livez`, `/readyz`, `/metrics`.
 //!
-//! Live as soon as it serves; ready once every watch has been filled, from when on it acts.
+//! Live as soon as it serves; ready once every watch has its first list, which is when reconciles begin.
 
 use std::sync::{
     Arc,
@@ -12,17 +12,17 @@ use tokio::net::TcpListener;
 
 use crate::metrics::Metrics;
 
-/// How many scopes are not watched yet.
+/// The number of scopes (namespaces, or the cluster) that are not watched yet.
 #[derive(Debug, Clone)]
 pub struct Readiness(Arc<AtomicUsize>);
 
 impl Readiness {
-    /// So many scopes are to be watched.
+    /// Waits for this many scopes.
     pub fn waiting_for(scopes: usize) -> Self {
         Self(Arc::new(AtomicUsize::new(scopes)))
     }
 
-    /// One more scope is watched.
+    /// Counts one more scope as watched.
     pub fn one_more(&self) {
         self.0.fetch_sub(1, Ordering::Relaxed);
     }
@@ -48,7 +48,7 @@ pub async fn serve(
 async fn ready(State(readiness): State<Readiness>) -> impl IntoResponse {
     match readiness.is_complete() {
         true => (StatusCode::OK, "ok\n"),
-        false => (StatusCode::SERVICE_UNAVAILABLE, "the watches are being filled\n"),
+        false => (StatusCode::SERVICE_UNAVAILABLE, "waiting for the first list of every watch\n"),
     }
 }
 

@@ -1,4 +1,4 @@
-//! A job that cannot be wrong: what `validate` makes of a resource, and everybody after it relies on.
+//! A valid job: what `validate` makes of a resource, and what all later steps rely on.
 
 use std::time::Duration;
 
@@ -23,13 +23,13 @@ pub struct Identity {
 #[derive(Debug, Clone, PartialEq)]
 pub struct Job {
     pub identity: Identity,
-    /// What the worker is given.
+    /// The job description that the worker reads.
     pub description: JobDescription,
     pub drain_timeout: Duration,
     pub deletion: Deletion,
 }
 
-/// What happens at the source in the end.
+/// What a deletion does at the source.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Deletion {
     pub keep_slot: bool,
@@ -38,12 +38,12 @@ pub struct Deletion {
 }
 
 impl Job {
-    /// What the user wishes.
+    /// The state that the user asks for.
     pub fn state(&self) -> DesiredState {
         self.description.spec.state
     }
 
-    /// The resource as it was when it could be read.
+    /// The resource, rebuilt from the last description that could be read.
     pub fn resource(&self, metadata: &ObjectMeta, status: ReplicationJobStatus) -> ReplicationJob {
         let (metadata, spec) = (metadata.clone(), self.description.spec.clone());
         ReplicationJob { metadata, spec, status: Some(status) }
@@ -61,7 +61,7 @@ impl Job {
         }
     }
 
-    /// What a person must run at the source when nobody else could.
+    /// The statements that a person must run at the source when neither worker nor cleanup Job could.
     pub fn remedy(&self) -> String {
         let postgres = &self.description.spec.source.postgres;
         let place = format!("in database {} at {}:{} run", postgres.database, postgres.host, postgres.port);
@@ -75,7 +75,7 @@ impl Job {
     }
 }
 
-/// A statement that also works where the slot is gone already; a name of ours needs no quoting.
+/// A statement that also succeeds where the slot does not exist; our names need no quoting.
 pub fn drop_slot(name: &str) -> String {
     format!(
         "SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots WHERE slot_name = '{name}';"
@@ -88,7 +88,7 @@ impl Deletion {
         self.keep_slot && self.keep_publication
     }
 
-    /// From the words of the spec.
+    /// From the policies in the spec.
     pub fn new(slot: DeletionPolicy, publication: DeletionPolicy, timeout: Duration) -> Self {
         Self {
             keep_slot: slot == DeletionPolicy::Retain,

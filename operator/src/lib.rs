@@ -7,22 +7,30 @@
 //!         named Secrets                  objects    worker              and the events
 //! ```
 //!
-//! | step | room | the rule it keeps |
+//! | step | module | the rule it keeps |
 //! |---|---|---|
-//! | watch | [`watch`] | one poison object never stops the rest |
-//! | resolve | [`resolve`] | the named Secrets only, by `get`; what leaves is a fingerprint, never a value |
-//! | validate | [`validate`] | pure; a [`job::Job`] cannot be wrong, nobody checks again |
+//! | watch | [`watch`] | an unreadable resource does not stop the others |
+//! | resolve | [`resolve`] | the named Secrets only, by `get`; gives out a fingerprint, never a value |
+//! | validate | [`validate`] | pure; a [`job::Job`] is valid, no later step checks again |
 //! | plan | [`plan`] | pure; same job, same bytes; a template in use is kept until the job itself changes |
-//! | apply | [`apply`] | sends only what differs, and never touches what is not the job's |
-//! | observe | [`observe`] | asks the worker, and steers it to the wished state |
-//! | status | [`status`] | pure; never a stale True, a transition time only for a transition |
+//! | apply | [`apply`] | sends only what differs, never touches an object that the job does not own |
+//! | observe | [`observe`] | asks the worker for its status, and sends the commands that lead to the desired state |
+//! | status | [`status`] | pure; never a stale True, a new transition time only for a transition |
 //! | patch | [`patch`] | writes only what changed; events on transitions only |
 //!
-//! [`reconcile`] is that line, in one function. A deleted job leaves it for [`deletion`], which asks the
-//! worker to stop and drop, or runs a short Job, and never holds a resource for ever.
+//! [`reconcile`] runs these steps, in one function. A deleted job goes to [`deletion`] instead:
 //!
-//! Only [`apply`], [`deletion`], [`patch`] and [`token`] write to the cluster. Only [`observe`] and [`deletion`] speak
-//! to workers, both through [`control`]. A failure at any step still reaches the status.
+//! ```text
+//! evidence (pure) ─► turn ─► deadline (pure) ─► Stop to the worker, or a cleanup Job ─► finalizer removed
+//! ```
+//!
+//! It asks the worker to stop and to drop slot and publication, or runs a short Job that does; after
+//! `deletion.timeout` it releases the resource in any case, and reports the leak.
+//!
+//! [`cadence`] holds every duration. [`patch`] has three parts: the status, the events, the finalizer.
+//!
+//! Only [`apply`], [`deletion`], [`patch`] and [`token`] write to the cluster. Only [`observe`] and [`deletion`] call
+//! workers, both through [`control`]. A failure at any step still reaches the status.
 
 pub mod apply;
 pub mod cadence;

@@ -1,4 +1,4 @@
-//! What the cluster holds for one job at this moment: the objects as they are, read from the watches.
+//! The objects of one job in the cluster, as the watches show them.
 
 use serde_json::Value;
 

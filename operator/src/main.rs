@@ -1,4 +1,4 @@
-//! `dbmazz-operator`: one process, which watches ReplicationJobs and serves its own metrics.
+//! `dbmazz-operator`: one process that watches ReplicationJobs and serves its own metrics.
 
 use std::sync::Arc;
 
@@ -23,26 +23,26 @@ use tracing_subscriber::EnvFilter;
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
-    // Its spans would repeat in every line what our own fields say.
+    // The spans of `kube_runtime` repeat in every line what our own fields say.
     let filter = filter.add_directive("kube_runtime=warn".parse()?);
     tracing_subscriber::fmt().with_env_filter(filter).with_ansi(false).init();
     let settings = Settings::parse();
     let mut terminate = unix::signal(unix::SignalKind::terminate())?;
     let mut interrupt = unix::signal(unix::SignalKind::interrupt())?;
     let mut tasks = start(&settings).await?;
-    // Nothing needs an end in order: what is half done is read from the cluster by the next operator.
+    // No orderly shutdown is needed: the next operator reads unfinished work from the cluster.
     tokio::select! {
-        _ = terminate.recv() => tracing::info!("asked to end"),
-        _ = interrupt.recv() => tracing::info!("asked to end"),
-        ended = tasks.join_next() => ended.context("no task was started")??.context("a task ended by itself")?,
+        _ = terminate.recv() => tracing::info!("shutting down: signal received"),
+        _ = interrupt.recv() => tracing::info!("shutting down: signal received"),
+        ended = tasks.join_next() => ended.context("no task was started")??.context("a task ended unexpectedly")?,
     }
     Ok(())
 }
 
 async fn start(settings: &Settings) -> anyhow::Result<JoinSet<anyhow::Result<()>>> {
-    let config = Config::infer().await.context("no way to the api server")?;
-    let watching = Client::try_from(config.clone()).context("no way to the api server")?;
-    let client = Client::try_from(answered(config)).context("no way to the api server")?;
+    let config = Config::infer().await.context("the api server cannot be reached")?;
+    let watching = Client::try_from(config.clone()).context("the api server cannot be reached")?;
+    let client = Client::try_from(answered(config)).context("the api server cannot be reached")?;
     let metrics = Metrics::new();
     let operator = Arc::new(Operator {
         events: Events::new(client.clone()),
@@ -74,8 +74,8 @@ async fn start(settings: &Settings) -> anyhow::Result<JoinSet<anyhow::Result<()>
     Ok(tasks)
 }
 
-/// A request that gets no answer would leave its job with an old status. Watches are silent for minutes, and have a
-/// client of their own.
+/// Gives requests a time limit: one without an answer would leave its job with an old status. Watches receive nothing
+/// for minutes at a time, and use a client without this limit.
 fn answered(mut config: Config) -> Config {
     config.read_timeout = Some(REQUEST_TIMEOUT);
     config.reset_reader_on_write = true;

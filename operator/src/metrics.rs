@@ -1,4 +1,4 @@
-//! What the operator counts about itself. Labels come from small closed sets; jobs have their own metrics.
+//! The operator's own metrics. Labels come from small closed sets; each worker serves the metrics of its job.
 
 use std::{
     collections::HashMap,
@@ -36,7 +36,7 @@ struct InStage {
 }
 
 impl Metrics {
-    /// All at zero.
+    /// All counters at zero.
     pub fn new() -> Arc<Self> {
         let mut metrics = Self {
             registry: Registry::with_prefix("dbmazz_operator"),
@@ -65,24 +65,24 @@ impl Metrics {
         }
     }
 
-    /// One reconcile came to its end.
+    /// Counts and times one reconcile.
     pub fn reconciled(&self, success: bool, took: Duration) {
         let outcome = if success { "success" } else { "error" };
         self.reconciles.get_or_create(&Outcome { outcome }).inc();
         self.duration.observe(took.as_secs_f64());
     }
 
-    /// A status was written.
+    /// Counts a written status.
     pub fn status_written(&self) {
         self.writes.inc();
     }
 
-    /// Something stays behind at a source.
+    /// Counts a job that was released with a slot or publication left at the source.
     pub fn leaked(&self) {
         self.leaks.inc();
     }
 
-    /// A job is in this stage, or gone.
+    /// Records the stage of a job; `None` when the job is gone.
     pub fn staged(&self, uid: &str, stage: Option<Stage>) {
         let mut stages = self.stages.lock().unwrap_or_else(PoisonError::into_inner);
         let before = match stage {
@@ -109,7 +109,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn docs_tell_every_metric() {
+    fn docs_list_every_metric() {
         let metrics = Metrics::new();
         metrics.reconciled(true, Duration::ZERO);
         let table = testbed::docs::metrics(&metrics.render().unwrap());

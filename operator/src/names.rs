@@ -1,24 +1,24 @@
 //! The names of everything that belongs to a job, derived and never stored.
 //!
-//! They must not change from one version of the operator to the next: the slot's name is where the
-//! position in the source's WAL is kept.
+//! They must not change from one version of the operator to the next: a slot under another name has lost the
+//! position in the source's WAL.
 
 use std::collections::BTreeMap;
 
 use xxhash_rust::xxh3::xxh3_64;
 
-/// Who writes, as Kubernetes records it.
+/// The field manager that Kubernetes records for our writes.
 pub const FIELD_MANAGER: &str = "dbmazz-operator";
-/// Holds a resource until its objects at the source are dropped.
+/// The finalizer that keeps a resource until its objects at the source are dropped.
 pub const FINALIZER: &str = "dbmazz.dev/cleanup";
 /// The label that names the job.
 pub const JOB_LABEL: &str = "dbmazz.dev/job";
-/// What the operator watches among everybody's objects.
+/// The label selector of the objects that the operator watches.
 pub const MANAGED: &str = "app.kubernetes.io/managed-by=dbmazz-operator";
 /// The container of the worker.
 pub const CONTAINER: &str = "dbmazz";
 
-/// PostgreSQL cuts names after this many bytes.
+/// PostgreSQL truncates names to this many bytes (`NAMEDATALEN` - 1).
 const LONGEST_AT_THE_SOURCE: usize = 63;
 
 /// The Deployment, ConfigMap, Service and ServiceAccount of a job.
@@ -31,17 +31,17 @@ pub fn control(job: &str) -> String {
     format!("dbmazz-{job}-control")
 }
 
-/// The Job that cleans up when the worker cannot.
+/// The Job that drops slot and publication when the worker cannot.
 pub fn cleanup(job: &str) -> String {
     format!("dbmazz-{job}-cleanup")
 }
 
-/// Its name where somebody else's Job has that one: unique to this very resource.
+/// The name of that Job where a foreign Job already has the first one: unique to this resource.
 pub fn cleanup_otherwise(uid: &str) -> String {
     format!("dbmazz-cleanup-{:016x}", xxh3_64(uid.as_bytes()))
 }
 
-/// The replication slot and the publication: readable, unique to this very resource, `[a-z0-9_]` only.
+/// The replication slot and the publication: readable, unique to this resource, `[a-z0-9_]` only.
 pub fn at_the_source(namespace: &str, job: &str, uid: &str) -> String {
     let hash = format!("{:08x}", xxh3_64(uid.as_bytes()) as u32);
     let room = LONGEST_AT_THE_SOURCE - "dbmazz_".len() - 1 - hash.len();

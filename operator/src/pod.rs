@@ -1,4 +1,4 @@
-//! What a pod says about the worker in it. Pure.
+//! What a pod's status says about its worker. Pure.
 
 use std::{collections::BTreeMap, net::IpAddr};
 
@@ -8,20 +8,20 @@ use k8s_openapi::api::core::v1::{ContainerState, ContainerStateTerminated, Conta
 
 use crate::{cadence::POD_REMOVAL, names, problem::Problem};
 
-/// The exit code of a worker whose description cannot be used, and how it begins to say so.
+/// The exit code of a worker whose job description is invalid, and the prefix of the log line that says why.
 const UNUSABLE_DESCRIPTION: i32 = 2;
 const CANNOT_START: &str = "dbmazz cannot start: ";
 
-/// A worker's pod, reduced to what the operator decides by.
+/// A worker's pod, reduced to the facts that decisions need.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct PodFacts {
     pub name: String,
     pub address: Option<IpAddr>,
-    /// The container runs; whether the worker in it is well, only the worker knows.
+    /// The container runs. The state of the worker in it comes from the worker's own report.
     pub running: bool,
-    /// The pod has been told to end, or will be, because the job has changed since.
+    /// The pod is being deleted, or will be, because the job has changed since.
     pub ending: bool,
-    /// When it should be gone, if it was told to end: its grace is over then.
+    /// The end of its grace period, if it is being deleted.
     pub gone_by: Option<Timestamp>,
     pub annotations: BTreeMap<String, String>,
     pub created: Option<Timestamp>,
@@ -32,12 +32,13 @@ pub struct PodFacts {
 }
 
 impl PodFacts {
-    /// Whether there is somebody to talk to.
+    /// The address of a running worker.
     pub fn reachable_at(&self) -> Option<IpAddr> {
         self.address.filter(|_| self.running)
     }
 
-    /// Nobody ends it any more: most likely its node is dead, and the record stays until somebody removes it.
+    /// The pod is past its grace period and still there: most likely its node is dead, and the object stays until a
+    /// person removes it.
     pub fn is_stuck(&self, now: Timestamp) -> bool {
         self.gone_by.is_some_and(|gone_by| now.duration_since(gone_by) > POD_REMOVAL)
     }
@@ -62,12 +63,12 @@ pub fn facts(pod: &Pod) -> PodFacts {
     }
 }
 
-/// The pod that matters: the newest of those that stay, else the newest of those that end.
+/// The newest of the pods that stay, else the newest of those that are ending.
 pub fn newest(pods: Vec<PodFacts>) -> Option<PodFacts> {
     pods.into_iter().max_by_key(|pod| (!pod.ending, pod.created))
 }
 
-/// Whether a pod has run to its end and only its record is left.
+/// Whether a pod has terminated and only its object is left.
 pub fn is_over(pod: &Pod) -> bool {
     let phase = pod.status.as_ref().and_then(|status| status.phase.as_deref());
     matches!(phase, Some("Succeeded" | "Failed"))
@@ -109,7 +110,7 @@ fn waiting(container: &ContainerStatus) -> Option<Problem> {
     let why = waiting.message.clone().unwrap_or_default();
     match waiting.reason.as_deref()? {
         "ErrImagePull" | "ImagePullBackOff" | "InvalidImageName" | "ErrImageNeverPull" => {
-            let what = format!("image {} cannot be had: {why}", container.image);
+            let what = format!("image {} cannot be pulled: {why}", container.image);
             Some(Problem::new(
                 Reason::ImageUnavailable,
                 &what,
@@ -118,7 +119,7 @@ fn waiting(container: &ContainerStatus) -> Option<Problem> {
         }
         "CrashLoopBackOff" => Some(crashed(container)),
         "CreateContainerConfigError" | "CreateContainerError" | "RunContainerError" => {
-            let what = format!("the container cannot be made: {why}");
+            let what = format!("the container cannot be created: {why}");
             Some(Problem::new(Reason::ContainerRefused, &what, "see the events of the pod"))
         }
         _ => None,
@@ -132,9 +133,10 @@ fn crashed(container: &ContainerStatus) -> Problem {
     }
 }
 
-/// The worker's last line says which field is wrong.
+/// Takes the invalid field from the last lines of the worker's log.
 fn misconfigured(said: Option<&str>) -> Problem {
-    let sentence = said.and_then(|said| said.lines().rev().find_map(|line| line.split_once(CANNOT_START)));
+    let sentence =
+        said.and_then(|said| said.lines().rev().find_map(|log_line| log_line.split_once(CANNOT_START)));
     let what = sentence.map_or("see the log of its pod with --previous", |(_, sentence)| sentence);
     Problem::new(Reason::BadConfiguration, &format!("the worker cannot start: {what}"), "")
 }
@@ -148,7 +150,7 @@ fn ended(container: &ContainerStatus) -> Problem {
     Problem::new(
         Reason::WorkerCrashed,
         &times,
-        "see the log of the pod with --previous; it is started again by itself",
+        "see the log of the pod with --previous; Kubernetes restarts it",
     )
 }
 

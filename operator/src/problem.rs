@@ -1,8 +1,8 @@
-//! What stands in the way of a job: a reason of the closed list, and a sentence that says what to do.
+//! What prevents a job from running: a reason of the closed list, and a message with a remedy.
 
 use crds::Reason;
 
-/// Something that a person, or time, must put right. Its message ends up in a condition.
+/// A problem that a person must solve, or that passes by itself. Its message becomes that of a condition.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{reason}: {message}")]
 pub struct Problem {
@@ -12,19 +12,19 @@ pub struct Problem {
 }
 
 impl Problem {
-    /// `what` and `fix` are phrases; here they become sentences.
+    /// Joins the phrases `what` and `fix` into sentences.
     pub fn new(reason: Reason, what: &str, fix: &str) -> Self {
         Self { reason, message: sentences(&[what, fix]) }
     }
 }
 
-/// Joins phrases into sentences: a capital first, a full stop last.
+/// Joins phrases into sentences: a capital letter first, a full stop last.
 pub fn sentences(phrases: &[&str]) -> String {
     let phrases = phrases.iter().map(|phrase| phrase.trim()).filter(|phrase| !phrase.is_empty());
     phrases.map(sentence).collect::<Vec<_>>().join(" ")
 }
 
-/// What the API server said, in its words; without the rest of its answer.
+/// The API server's own message, without the rest of its answer.
 pub(crate) fn why(error: &kube::Error) -> String {
     match error {
         kube::Error::Api(status) => status.message.clone(),

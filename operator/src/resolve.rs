@@ -1,7 +1,7 @@
-//! Reads the Secrets that a job names: these only, by `get`, and nothing of them leaves but a fingerprint.
+//! Reads the Secrets that a job names, and only these, by `get`. Out goes a fingerprint, never a value.
 //!
-//! Secrets are not watched, so that the operator needs no right to list them and holds none in memory.
-//! A fingerprint is trusted for a while; a missing Secret is asked for again every time.
+//! Secrets are not watched, so the operator needs no permission to list them and keeps none in memory.
+//! A fingerprint is cached for a while; a missing Secret is read again every time.
 
 use std::{
     collections::HashMap,
@@ -20,7 +20,7 @@ use crate::{
     problem::{Problem, why},
 };
 
-/// The way to the Secrets, and what was found lately.
+/// A client for the Secrets, and the cached fingerprints.
 #[allow(missing_debug_implementations, reason = "a client has no such form")]
 pub struct Secrets {
     client: Client,
@@ -39,7 +39,7 @@ impl Secrets {
         Self { client, known: Mutex::default() }
     }
 
-    /// The fingerprint of everything the job takes from Secrets, or what is missing.
+    /// The fingerprint of all keys that the job uses from Secrets, or what is missing.
     pub async fn resolve(&self, resource: &ReplicationJob) -> Result<Fingerprint, Problem> {
         let uid = resource.uid().unwrap_or_default();
         let trusted_for = if is_ready(resource) { SECRET_FRESH } else { SECRET_FRESH_IN_TROUBLE };
@@ -94,7 +94,7 @@ fn is_ready(resource: &ReplicationJob) -> bool {
     conditions.into_iter().any(|condition| condition.type_ == "Ready" && condition.status == "True")
 }
 
-/// With its length, so that two values cannot be mistaken for two others.
+/// Hashes the length too, so that two adjacent values cannot be confused with two others.
 fn absorb(hash: &mut Sha256, value: &[u8]) {
     hash.update((value.len() as u64).to_be_bytes());
     hash.update(value);
@@ -131,7 +131,7 @@ fn certificate(secret: &Secret, key: &str) -> Result<Vec<u8>, Problem> {
     if String::from_utf8_lossy(&certificate).contains("-----BEGIN CERTIFICATE-----") {
         return Ok(certificate);
     }
-    Err(unusable(secret, key, "holds no certificate in PEM", "put the authority's certificate there"))
+    Err(unusable(secret, key, "has no certificate in PEM", "put the authority's certificate there"))
 }
 
 fn value(secret: &Secret, key: &str) -> Result<Vec<u8>, Problem> {

@@ -1,4 +1,4 @@
-//! What the chart tells the operator: one struct, from flags or the environment, read once.
+//! The operator's settings: one struct, from flags or the environment, read once.
 
 use std::net::SocketAddr;
 
@@ -21,7 +21,7 @@ pub struct Settings {
 }
 
 impl Settings {
-    /// The namespaces to serve, one by one; a single `None` for the whole cluster.
+    /// The namespaces to serve; a single `None` for the whole cluster.
     pub fn scopes(&self) -> Vec<Option<String>> {
         let named = self.watch_namespaces.iter().filter(|name| !name.is_empty());
         let named: Vec<_> = named.cloned().map(Some).collect();

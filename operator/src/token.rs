@@ -1,7 +1,7 @@
-//! The token of a job's control port: one Secret a job, random, made once and never changed by us.
+//! The token of a job's control port: one Secret per job, random, created once and never changed by the operator.
 //!
-//! The operator may read and create Secrets, not change them. A Secret that somebody deleted is made again with the
-//! token that is remembered, which the worker's pod still has.
+//! The operator may read and create Secrets, not change them. A Secret that was deleted is created again with the
+//! remembered token, which the worker's pod still has.
 
 use std::{
     collections::HashMap,
@@ -36,7 +36,7 @@ impl Token {
         Ok(Self(bytes.iter().map(|byte| format!("{byte:02x}")).collect()))
     }
 
-    /// As a command carries it.
+    /// The token as the value of the `authorization` header.
     pub(crate) fn authorization(&self) -> String {
         format!("Bearer {}", self.0)
     }
@@ -48,7 +48,7 @@ impl fmt::Debug for Token {
     }
 }
 
-/// The way to the Secrets, and the tokens that are known, by the uid of the job.
+/// A client for the Secrets, and the cached tokens by the uid of the job.
 #[allow(missing_debug_implementations, reason = "a client has no such form")]
 pub struct Tokens {
     client: Client,
@@ -61,7 +61,7 @@ impl Tokens {
         Self { client, known: Mutex::default() }
     }
 
-    /// The job's token; its Secret is made where there is none.
+    /// The job's token; its Secret is created where there is none.
     pub async fn ensure(&self, job: &Job) -> Result<Token, Problem> {
         let known = self.known(&job.identity.uid);
         if let Some((token, _)) = known.as_ref().filter(|(_, read_at)| read_at.elapsed() < TOKEN_FRESH) {
@@ -75,7 +75,7 @@ impl Tokens {
         Ok(token)
     }
 
-    /// The job's token, if it has one: for a job that needs none any more once it is gone.
+    /// The job's token, if it has one. Creates no Secret, because the job is being deleted.
     pub async fn existing(&self, job: &Job) -> Option<Token> {
         match self.known(&job.identity.uid) {
             Some((token, _)) => Some(token),
@@ -86,7 +86,7 @@ impl Tokens {
         }
     }
 
-    /// Reads it again next time: a worker did not know it, or the job is gone.
+    /// Drops the cached token: a worker refused it, or the job is gone.
     pub fn forget(&self, uid: &str) {
         self.lock().remove(uid);
     }
@@ -101,11 +101,11 @@ impl Tokens {
 
     async fn make(&self, job: &Job, known: Option<Token>) -> Result<Token, Problem> {
         let random =
-            |error| unusable(job, &format!("cannot be made: {error}"), "it is tried again by itself");
+            |error| unusable(job, &format!("cannot be created: {error}"), "the operator tries again");
         let token = known.map_or_else(Token::random, Ok).map_err(random)?;
         let created = self.api(job).create(&PostParams::default(), &secret_of(job, &token)).await;
-        created.map_err(|error| unusable(job, &format!("cannot be made: {}", why(&error)), RIGHTS))?;
-        tracing::info!(job = %job.description.job, "control token made");
+        created.map_err(|error| unusable(job, &format!("cannot be created: {}", why(&error)), RIGHTS))?;
+        tracing::info!(job = %job.description.job, "control token created");
         Ok(token)
     }
 
@@ -121,14 +121,14 @@ impl Tokens {
         self.lock().insert(job.identity.uid.clone(), (token.clone(), Instant::now()));
     }
 
-    // A map is whole between two calls, whoever panicked.
+    // The map is consistent between two calls, so a poisoned lock is usable.
     fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<String, (Token, Instant)>> {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 const RIGHTS: &str =
-    "it is tried again by itself; if this stays, check that the operator's role may get and create secrets";
+    "the operator tries again; if this persists, check that the operator's role may get and create secrets";
 
 fn secret_of(job: &Job, token: &Token) -> Secret {
     let labels = names::labels(&job.identity.name);
@@ -147,7 +147,7 @@ fn secret_of(job: &Job, token: &Token) -> Secret {
     }
 }
 
-/// A Secret of somebody else is never taken for ours: who made it knows what is in it.
+/// Never uses a foreign Secret as the job's token: its creator knows the value.
 fn of_secret(secret: &Secret, uid: &str) -> Result<Token, Problem> {
     let name = secret.name_any();
     if !secret.owner_references().iter().any(|owner| owner.uid == uid) {
@@ -156,12 +156,12 @@ fn of_secret(secret: &Secret, uid: &str) -> Result<Token, Problem> {
     }
     let value = secret.data.as_ref().and_then(|data| data.get(TOKEN_KEY));
     let text = value.and_then(|value| String::from_utf8(value.0.clone()).ok());
-    // As the worker reads it: a line end that an editor added is none of the token's.
+    // As the worker reads it: without a line end that an editor added.
     let text = text.map(|text| text.strip_suffix('\n').map(str::to_owned).unwrap_or(text));
     let usable = text.filter(|text| text.len() >= BYTES && text.bytes().all(|byte| byte.is_ascii_graphic()));
     usable.map(Token).ok_or_else(|| {
-        let what = format!("key {TOKEN_KEY} of secret {name} is missing or no token");
-        Problem::new(Reason::SecretKeyMissing, &what, "delete that secret; the operator makes it anew")
+        let what = format!("key {TOKEN_KEY} of secret {name} is missing or not a valid token");
+        Problem::new(Reason::SecretKeyMissing, &what, "delete that secret; the operator creates it again")
     })
 }
 

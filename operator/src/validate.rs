@@ -1,7 +1,7 @@
-//! From a resource to a [`Job`], or to the reason why not. Pure.
+//! From a resource to a [`Job`], or to the problem with it. Pure.
 //!
-//! The API server has checked nearly everything. What arrives here wrong was stored under an older
-//! schema, or slipped past a rule; it must end in a condition, never in a worker that guesses.
+//! The API server has checked nearly everything. A resource that is invalid here was stored under an older schema, or
+//! passed a rule that CEL cannot express; it becomes a condition and never reaches a worker.
 
 use std::time::Duration;
 
@@ -14,24 +14,24 @@ use crate::{
     problem::Problem,
 };
 
-/// Checks a resource once, so that nobody has to do it again.
+/// Checks a resource; no later step checks it again.
 pub fn validate(resource: &ReplicationJob) -> Result<Job, Problem> {
     let identity = identity(resource)?;
     let description = description(&identity, resource);
     checked(identity, description)
 }
 
-/// The job as its worker was told last: what goes on while the resource is one that cannot be read.
+/// The job of the last applied job description: used while the resource cannot be read.
 pub fn last_known(identity: Identity, live: &Live) -> Option<Job> {
     let config_map = live.get(Kind::ConfigMap, &names::object(&identity.name))?;
-    let told = config_map.body["data"]["job.json"].as_str()?;
-    let description = serde_json::from_str(told).ok().filter(|_| config_map.is_owned_by(&identity.uid))?;
+    let applied = config_map.body["data"]["job.json"].as_str()?;
+    let description = serde_json::from_str(applied).ok().filter(|_| config_map.is_owned_by(&identity.uid))?;
     checked(identity, description).ok()
 }
 
 fn checked(identity: Identity, description: JobDescription) -> Result<Job, Problem> {
     let spec = &description.spec;
-    // What the worker would refuse is refused here, before it is asked for.
+    // The rules that the worker applies to its job description, before it gets one.
     check(spec).map_err(|Wrong { field, problem }| wrong(&field, &problem, "correct it"))?;
     let drain_timeout = time("spec.worker.drainTimeout", &spec.worker.drain_timeout)?;
     let timeout = time("spec.deletion.timeout", &spec.deletion.timeout)?;
@@ -69,7 +69,7 @@ fn time(field: &str, text: &str) -> Result<Duration, Problem> {
     measure::duration(text).ok_or_else(|| wrong(field, &format!("is {text:?}"), fix))
 }
 
-/// A bare name, which a worker without Kubernetes takes as one of `public`, is no table of a resource.
+/// A name without a schema is not valid in a resource; a standalone worker reads it as a table of `public`.
 fn tables(tables: &[String]) -> Result<(), Problem> {
     match tables.iter().find(|table| table.split('.').filter(|part| !part.is_empty()).count() != 2) {
         Some(table) => {
@@ -83,7 +83,7 @@ fn tables(tables: &[String]) -> Result<(), Problem> {
 fn wrong(field: &str, what: &str, fix: &str) -> Problem {
     Problem {
         reason: Reason::BadConfiguration,
-        // A field's path keeps its spelling, so it does not begin a sentence.
+        // A field's path keeps its spelling, so it cannot be the first word of a sentence.
         message: format!("Field {field} {what}. {}", crate::problem::sentences(&[fix])),
     }
 }
@@ -131,13 +131,14 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn a_job_is_known_by_what_its_worker_was_told_last() {
+    fn the_last_known_job_is_read_from_the_config_map() {
         let job = job();
-        let told = json!({
+        let config_map = json!({
             "metadata": { "name": "dbmazz-orders", "ownerReferences": [{ "uid": job.identity.uid }] },
             "data": { "job.json": json!(job.description).to_string() },
         });
-        let live = Live { objects: vec![crate::live::LiveObject { kind: Kind::ConfigMap, body: told }] };
+        let live =
+            Live { objects: vec![crate::live::LiveObject { kind: Kind::ConfigMap, body: config_map }] };
         assert_eq!(last_known(job.identity.clone(), &live), Some(job.clone()));
         let another = Identity { uid: "another".into(), ..job.identity };
         assert_eq!(last_known(another, &live), None);

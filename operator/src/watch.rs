@@ -1,8 +1,8 @@
-//! The watches of one scope (a namespace, or the cluster), and the loop that they drive.
+//! The watches of one scope (a namespace, or the cluster), and the controller loop that they drive.
 //!
-//! A resource is read behind a guard: one that cannot be read is a poison object with a status of its own,
-//! never the end of the list. Nothing is reconciled before every watch has been filled once, because what
-//! is not seen would be made again.
+//! A resource is read through [`DeserializeGuard`]: one that cannot be read gets a status of its own and does not fail
+//! the list. No job is reconciled before every watch has its first list, because an object that is not seen would be
+//! created again.
 
 use std::{fmt::Debug, sync::Arc};
 
@@ -35,16 +35,16 @@ use crate::{
 type Guarded = DeserializeGuard<ReplicationJob>;
 type Failure = controller::Error<ReconcileError, watcher::Error>;
 
-/// Jobs that are looked at in one moment: it bounds memory and requests, however many there are. More than there are
-/// turns for deletions, which may wait long for a worker, so that those hold up nobody.
+/// Concurrent reconciles: bounds memory and requests for any number of jobs. Larger than the number of concurrent
+/// deletions (20), which may wait long for a worker, so that deletions do not delay other jobs.
 const AT_A_TIME: u16 = 64;
 
-/// What one scope sees, and who acts on it.
+/// The watches of one scope, and the operator that acts on them.
 struct Scope {
     operator: Arc<Operator>,
     objects: Vec<(Kind, Store<DynamicObject>)>,
     pods: Store<Pod>,
-    /// Whether every watch has been filled once.
+    /// Whether every watch has its first list.
     filled: watch::Sender<bool>,
 }
 
@@ -52,7 +52,8 @@ struct Scope {
 pub async fn watch_jobs(operator: Arc<Operator>, namespace: Option<String>, readiness: Readiness) {
     let (controller, scope) = prepare(operator, namespace.as_deref());
     let again = |_, _: &ReconcileError, _| Action::requeue(RETRY_AFTER_ERROR);
-    let turns = controller.run(reconcile, again, Arc::clone(&scope)).for_each(async |turn| told(turn));
+    let reconciles =
+        controller.run(reconcile, again, Arc::clone(&scope)).for_each(async |result| log(result));
     let filled = async {
         if scope.fill().await {
             tracing::info!(namespace = namespace.as_deref().unwrap_or("*"), "watching");
@@ -61,8 +62,8 @@ pub async fn watch_jobs(operator: Arc<Operator>, namespace: Option<String>, read
         }
         std::future::pending::<()>().await;
     };
-    // The turns drive the watches, which `filled` waits for.
-    futures::future::select(std::pin::pin!(filled), std::pin::pin!(turns)).await;
+    // The controller polls the watches, which `filled` waits for.
+    futures::future::select(std::pin::pin!(filled), std::pin::pin!(reconciles)).await;
 }
 
 fn prepare(operator: Arc<Operator>, namespace: Option<&str>) -> (Controller<Guarded>, Arc<Scope>) {
@@ -80,9 +81,9 @@ fn prepare(operator: Arc<Operator>, namespace: Option<&str>) -> (Controller<Guar
     (controller, Arc::new(Scope { operator, objects, pods, filled: watch::Sender::new(false) }))
 }
 
-fn told(turn: Result<(ObjectRef<Guarded>, Action), Failure>) {
-    match turn {
-        // A child outlives its job for a moment.
+fn log(result: Result<(ObjectRef<Guarded>, Action), Failure>) {
+    match result {
+        // An owned object outlives its job for a moment.
         Ok(_) | Err(Failure::ObjectNotFound(_)) => {}
         Err(error) => {
             tracing::warn!(error = &error as &dyn std::error::Error, "reconcile failed, trying again");
@@ -104,7 +105,7 @@ async fn reconcile(resource: Arc<Guarded>, scope: Arc<Scope>) -> Result<Action, 
 }
 
 impl Scope {
-    /// To be awaited once only: a store wakes the last of those who wait for it, and forgets the others.
+    /// Must be awaited only once: a store wakes only the last of its waiters.
     async fn fill(&self) -> bool {
         for (_, store) in &self.objects {
             if store.wait_until_ready().await.is_err() {
@@ -114,7 +115,7 @@ impl Scope {
         self.pods.wait_until_ready().await.is_ok()
     }
 
-    /// Everything with the job's label.
+    /// All objects with the job's label.
     fn view(&self, namespace: &str, job: &str) -> View {
         let objects = self.objects.iter().flat_map(|(kind, store)| {
             let found = store.state_filter(|object: &DynamicObject| belongs(object, namespace, job));
@@ -129,7 +130,7 @@ impl Scope {
 
 fn live_object(kind: Kind, object: &DynamicObject) -> Option<LiveObject> {
     let mut body = serde_json::to_value(object).ok()?;
-    // The items of a list do not say what they are, and would seem to differ from what is planned.
+    // Items of a list carry neither apiVersion nor kind, and would differ from the plan.
     let resource = resource(kind);
     body["apiVersion"] = resource.api_version.into();
     body["kind"] = resource.kind.into();
@@ -141,7 +142,7 @@ fn belongs(object: &impl ResourceExt, namespace: &str, job: &str) -> bool {
         && object.labels().get(names::JOB_LABEL).is_some_and(|label| label == job)
 }
 
-/// A pod of the job's Deployment; a pod that only wears its labels is not asked anything.
+/// A pod of the job's Deployment; a pod that only has its labels is never called.
 fn is_worker(pod: &Pod, namespace: &str, job: &str) -> bool {
     let of_the_deployment = format!("{}-", names::object(job));
     let made_by = |owner: &k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference| {
@@ -155,7 +156,7 @@ fn job_of(pod: &Pod) -> Option<ObjectRef<Guarded>> {
     Some(ObjectRef::new(job).within(pod.metadata.namespace.as_deref()?))
 }
 
-/// A watch of the operator's own objects: what they are, and that they changed.
+/// A watch of the operator's own objects: a store of them, and a stream of changes.
 fn managed<K>(
     api: Api<K>,
     type_: K::DynamicType,

@@ -1,17 +1,17 @@
-//! What of a plan an object in the cluster does not hold. Pure.
+//! The differences between a planned object and the object in the cluster. Pure.
 //!
-//! The API server adds defaults and writes quantities its own way (`1000m` becomes `1`), so equality would send the
-//! same object for ever. What others add beside the plan (a label, a container, a port) is theirs, as it is to the API
-//! server; what they change of the plan is a difference.
+//! The API server adds defaults and normalizes quantities (`1000m` becomes `1`), so a test for equality would send the
+//! same object for ever. A field that others add (a label, a container, a port) is not a difference, as it is not for
+//! server-side apply; a planned field with another value is one.
 
 use serde_json::Value;
 
-/// Maps that the API server treats as one value: an entry that somebody adds changes what they mean.
+/// Maps that the API server treats as one value: an added entry changes their meaning.
 const WHOLE_MAPS: [&str; 2] = ["selector", "matchLabels"];
-/// What tells the entries of a list apart, where they are told apart at all.
+/// The fields that identify the entries of a list, where any does.
 const KEYS: [&str; 2] = ["name", "uid"];
 
-/// Every planned field that has another value, or is not there: its path, and the value as it is.
+/// Every planned field that is missing or has another value: its path, and the value in the cluster.
 pub(super) fn differences(planned: &Value, live: &Value) -> Vec<String> {
     let mut found = Vec::new();
     compare("", planned, live, &mut found);
@@ -55,7 +55,7 @@ fn lists(path: &str, planned: &[Value], live: &[Value], found: &mut Vec<String>)
     }
 }
 
-/// The API server forgets empty maps and lists.
+/// The API server drops empty maps and lists.
 fn is_nothing(planned: &Value) -> bool {
     match planned {
         Value::Object(fields) => fields.is_empty(),

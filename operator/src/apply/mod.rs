@@ -1,7 +1,7 @@
-//! Makes the cluster hold the plan: sends what differs, removes what is no longer planned.
+//! Applies the plan to the cluster: sends objects that differ, deletes objects that are no longer planned.
 //!
-//! An object that fits is not sent at all, so an unchanged job writes nothing. An object that belongs to
-//! somebody else is never touched, whatever its name.
+//! An object without differences is not sent, so an unchanged job writes nothing. An object that the job does not own
+//! is never touched, whatever its name.
 
 mod fit;
 mod sent;
@@ -30,7 +30,7 @@ use crate::{
     problem::{Problem, why},
 };
 
-/// The way to the cluster, and what became of what was sent there.
+/// A client, and the record of what was sent.
 #[derive(Clone, Copy)]
 #[allow(missing_debug_implementations, reason = "a client has no such form")]
 pub struct Applier<'a> {
@@ -38,7 +38,7 @@ pub struct Applier<'a> {
     pub sent: &'a Sent,
 }
 
-/// Applies the objects in their order, then prunes. Says what others have made of them.
+/// Applies the objects in their order, then prunes. Returns the first difference that others have made.
 pub async fn apply(
     applier: Applier<'_>,
     job: &Job,
@@ -54,7 +54,7 @@ pub async fn apply(
     Ok(altered)
 }
 
-/// Applies one object, if it differs, unless that would be in vain; gives what it does not hold of the plan.
+/// Applies one object if it differs, unless applying has no lasting effect; returns the remaining differences.
 pub(crate) async fn apply_one(
     applier: Applier<'_>,
     job: &Job,
@@ -65,7 +65,7 @@ pub(crate) async fn apply_one(
     match live.get(kind, name(planned)) {
         Some(object) if !object.is_owned_by(&job.identity.uid) => Err(taken(kind, planned)),
         Some(object) => correct(applier, job, planned, object).await,
-        // Not among the watched objects: it may still be somebody's.
+        // Not among the watched objects; a foreign object may still have its name.
         None => create(applier, job, kind, planned).await,
     }
 }
@@ -139,7 +139,7 @@ fn api(client: &Client, job: &Job, kind: Kind) -> Api<DynamicObject> {
     Api::namespaced_with(client.clone(), &job.identity.namespace, &resource(kind))
 }
 
-/// How the API server calls a kind.
+/// The API server's name for a kind.
 pub(crate) fn resource(kind: Kind) -> ApiResource {
     match kind {
         Kind::ServiceAccount => ApiResource::erase::<ServiceAccount>(&()),
@@ -160,8 +160,8 @@ fn taken(kind: Kind, planned: &Value) -> Problem {
 
 fn altered(kind: Kind, planned: &Value, difference: &str) -> Problem {
     let what = format!("the {kind:?} {} is not as planned: {difference}", name(planned));
-    let fix = "an admission policy or another controller changes it; it is left like that, or put back at most every five \
-               minutes. If that is not meant, exempt the objects of this operator from the policy";
+    let fix = "an admission policy or another controller changes it; it is left as it is, or applied again at most every five \
+               minutes. If that is not intended, exempt the objects of this operator from the policy";
     Problem::new(Reason::ObjectAltered, &what, fix)
 }
 
@@ -170,6 +170,6 @@ fn refused(kind: Kind, planned: &Value, error: &kube::Error) -> Problem {
     Problem::new(
         Reason::ObjectRefused,
         &what,
-        "it is tried again by itself; if this stays, check quotas, policies and the operator's rights",
+        "the operator tries again; if this persists, check quotas, policies and the operator's permissions",
     )
 }

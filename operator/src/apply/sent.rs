@@ -1,7 +1,7 @@
-//! What became of objects that were sent, so that nobody who changes them keeps the operator writing.
+//! Remembers sent objects and the API server's answers, so that another writer cannot keep the operator writing.
 //!
-//! An admission policy changes an object while it is written: the answer shows it, and the same again would come of
-//! sending it again. Another controller changes it afterwards: it is put back, more and more seldom.
+//! An admission policy changes an object while it is written: the answer shows it, and sending it again has the same
+//! result. Another controller changes it afterwards: it is applied again, with growing pauses.
 
 use std::{
     collections::HashMap,
@@ -21,20 +21,20 @@ pub struct Sent(Mutex<HashMap<(String, Kind), Echo>>);
 #[derive(Debug)]
 struct Echo {
     plan: String,
-    /// What the answer did not hold of the plan.
+    /// The differences between the plan and the answer.
     altered: Vec<String>,
     /// How often the same plan was sent.
     times: u32,
     at: Instant,
 }
 
-/// What is to be done about an object that differs from its plan.
+/// What to do with an object that differs from its plan.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Next {
     Send,
-    /// Others made it so: as the answer showed it, or again after it was put back.
+    /// Another writer changed it: while it was written, or again after it was applied.
     Leave,
-    /// It was sent a moment ago, and the watch may not show that yet.
+    /// It was sent a moment ago, and the watch may not show that write yet.
     Wait,
 }
 
@@ -54,7 +54,7 @@ impl Sent {
         }
     }
 
-    /// The plan was sent, and this of it is not in the answer.
+    /// Records that the plan was sent, and how the answer differs from it.
     pub(super) fn sent(&self, uid: &str, kind: Kind, plan: &str, altered: Vec<String>, now: Instant) {
         let mut echoes = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let before = echoes.get(&(uid.to_owned(), kind)).filter(|echo| echo.plan == plan);
@@ -85,7 +85,7 @@ impl Echo {
         doubled.min(LONGEST_RESEND_PAUSE)
     }
 
-    /// A quarrel that ended long ago does not slow the next one down.
+    /// A conflict that ended long ago does not lengthen the pauses of the next one.
     fn is_recent(&self, now: Instant) -> bool {
         now.saturating_duration_since(self.at) < 2 * LONGEST_RESEND_PAUSE
     }

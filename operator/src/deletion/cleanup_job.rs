@@ -1,4 +1,4 @@
-//! The short Job that drops slot and publication when no worker can be asked.
+//! The short Job that drops slot and publication when there is no worker that can.
 
 use serde_json::{Value, json};
 
@@ -8,12 +8,12 @@ use crate::{
     plan::{Plan, object::object, template},
 };
 
-/// The same image and the same mounts as the worker, for one command, tried until it succeeds.
+/// The image and the mounts of the worker, for one command, repeated until it succeeds.
 pub fn cleanup_job(job: &Job, plan: &Plan, name: &str) -> Value {
     let mut pod = plan.objects.deployment["spec"]["template"]["spec"].clone();
     pod["restartPolicy"] = json!("OnFailure");
     pod["terminationGracePeriodSeconds"] = json!(5);
-    // For people: the last lines of a failed attempt stand in the pod's status.
+    // Shows the last log lines of a failed attempt in the pod's status.
     pod["containers"][0]["terminationMessagePolicy"] = json!("FallbackToLogsOnError");
     pod["containers"][0]["args"] = json!(arguments(job));
     template::without_token(&mut pod);
@@ -34,7 +34,7 @@ fn arguments(job: &Job) -> Vec<&'static str> {
     arguments
 }
 
-/// Not the worker's name: neither its Service nor its Deployment may take this pod for a worker.
+/// Not the worker's name, so that neither its Service nor its Deployment selects this pod.
 fn labels(job: &Job) -> Value {
     let mut labels = names::labels(&job.identity.name);
     labels.insert("app.kubernetes.io/name", "dbmazz-cleanup".to_owned());

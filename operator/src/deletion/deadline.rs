@@ -1,4 +1,4 @@
-//! How much time a deletion has left. Pure.
+//! The time that a deletion has left. Pure.
 
 use std::time::Duration;
 
@@ -6,25 +6,25 @@ use jiff::Timestamp;
 
 use crate::cadence::{DELETION_AT_LEAST, DELETION_WITHOUT_CAUSE};
 
-/// What a deletion's time is counted from.
+/// The inputs of a deletion's deadline.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Deadline {
     /// By the API server's clock.
     pub(super) deleted_at: Timestamp,
     /// `deletion.timeout`.
     pub(super) timeout: Duration,
-    /// For so long this operator has been trying.
+    /// How long this operator has been trying.
     pub(super) trying: Duration,
-    /// Nothing was ever seen at the source.
+    /// No worker was ever seen to reach the source.
     pub(super) reached_nothing: bool,
 }
 
 impl Deadline {
-    /// `now` by the API server's clock too.
+    /// The time left at `now`, which is by the API server's clock too.
     pub(super) fn left(&self, now: Timestamp) -> Duration {
         let timeout =
             if self.reached_nothing { self.timeout.min(DELETION_WITHOUT_CAUSE) } else { self.timeout };
-        // A moment before the deletion is none: the clocks differ by less than a second.
+        // Negative for clocks that differ by less than a second; counts as zero.
         let gone = Duration::try_from(now.duration_since(self.deleted_at)).unwrap_or_default();
         let tried = timeout.min(DELETION_AT_LEAST).saturating_sub(self.trying);
         timeout.saturating_sub(gone).max(tried)

@@ -1,7 +1,7 @@
-//! What is known of the past of a deleted job: whether anything can be left at the source. Pure.
+//! Whether a deleted job can have left anything at the source, judged from what the cluster still shows. Pure.
 //!
-//! A slot that stays fills the source's disk, so only proof counts. A status proves little by itself, because
-//! somebody may have wiped it.
+//! A slot that stays fills the source's disk, so only proof counts. A status alone proves little, because it may have
+//! been wiped.
 
 use crds::{Reason, ReplicationJobStatus, spec::DesiredState};
 use jiff::Timestamp;
@@ -11,9 +11,9 @@ use crate::{
     status::verdict::SOURCE_HEALTHY,
 };
 
-/// A deleted job, as it stands in the cluster. None of its pods is left.
+/// What the cluster still shows of a deleted job. None of its pods is left.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Past<'a> {
+pub(super) struct Evidence<'a> {
     pub(super) job: &'a Job,
     pub(super) status: &'a ReplicationJobStatus,
     pub(super) deployment: Option<&'a LiveObject>,
@@ -21,7 +21,7 @@ pub(super) struct Past<'a> {
     pub(super) deleted_at: Timestamp,
 }
 
-impl Past<'_> {
+impl Evidence<'_> {
     /// No worker ever ran, so there is neither slot nor publication.
     pub(super) fn has_made_nothing(&self) -> bool {
         match self.deployment {
@@ -30,31 +30,31 @@ impl Past<'_> {
         }
     }
 
-    /// The deletion is a generation of its own.
+    /// The deletion increments the generation.
     fn was_always_stopped(&self, deployment: &LiveObject) -> bool {
         let is_now = self.job.state() == DesiredState::Stopped && deployment.body["spec"]["replicas"] == 0;
         is_now && stopped_until(deployment).is_some_and(|seen| self.job.identity.generation - seen <= 1)
     }
 
-    /// A worker's image stands in the status from the first plan on.
+    /// The status names the worker's image from the first plan on.
     fn was_never_planned(&self) -> bool {
         let ReplicationJobStatus { slot, worker, conditions, .. } = self.status;
         let lived = self.created_at.map(|created_at| self.deleted_at.duration_since(created_at));
-        // An empty status was wiped, or there was no time to write it.
+        // An empty status was wiped, or was not written yet.
         let is_known = !conditions.is_empty() || lived.is_some_and(|lived| lived < EVIDENCE_WINDOW);
         slot.is_none() && worker.is_none() && is_known
     }
 }
 
-/// A worker ran, was never seen to reach the source, and said last that it cannot.
+/// Whether a worker ran, was never seen to reach the source, and last reported that it cannot.
 pub fn has_reached_nothing(status: &ReplicationJobStatus) -> bool {
     let source = status.conditions.iter().find(|condition| condition.type_ == SOURCE_HEALTHY);
     let reason =
         source.filter(|source| source.status == "False").and_then(|source| source.reason.parse().ok());
-    status.slot.is_none() && reason.is_some_and(is_no_way)
+    status.slot.is_none() && reason.is_some_and(is_unreachable)
 }
 
-fn is_no_way(reason: Reason) -> bool {
+fn is_unreachable(reason: Reason) -> bool {
     use Reason::{SourceAuthenticationFailed, SourceDatabaseMissing, SourceTlsFailed, SourceUnreachable};
     matches!(reason, SourceUnreachable | SourceAuthenticationFailed | SourceTlsFailed | SourceDatabaseMissing)
 }
@@ -104,8 +104,9 @@ mod tests {
         resource.metadata.generation = Some(3);
         resource.spec.state = serde_json::from_value(json!(state)).unwrap();
         let job = validate(&resource).unwrap();
-        let past = Past { job: &job, status, deployment, created_at: Some(at(0)), deleted_at: at(lived) };
-        past.has_made_nothing()
+        let evidence =
+            Evidence { job: &job, status, deployment, created_at: Some(at(0)), deleted_at: at(lived) };
+        evidence.has_made_nothing()
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! The way out of a deleted job: cleanup, one step at a time, and then the finalizer goes.
+//! The reconcile of a deleted job: cleanup, one step per call, and then the finalizer is removed.
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use crate::{
     job::{Identity, Job, drop_slot},
     names,
     observe::{Observation, look},
-    patch::{set_finalizer, tell_of_deletion, warn_of_leak},
+    patch::{publish_deletion, set_finalizer, warn_of_leak},
     problem::{Problem, sentences},
     reconcile::{Operator, Reconcile, ReconcileError, identity, nothing_known},
     status::Facts,
@@ -19,16 +19,16 @@ use crate::{
 };
 
 impl Reconcile<'_> {
-    /// Takes one step on the way out.
+    /// Takes one step of the deletion.
     pub(crate) async fn leave(&self, deleted_at: Timestamp) -> Result<Duration, ReconcileError> {
         if self.operator.memory.is_forgotten(&identity(&self.resource.metadata).uid) {
-            // The watch still shows it, and it must not be reported twice.
+            // The watch still shows the released resource; it must not be reported twice.
             return Ok(RESTING);
         }
         let identity = identity(&self.resource.metadata);
         match validate(self.resource).or_else(|problem| self.as_it_ran().ok_or(problem)) {
             Ok(job) => self.clean_up(&job, deleted_at).await,
-            // Wrong from the beginning: nothing was ever made of it.
+            // Invalid from the beginning: no object was ever created for it.
             Err(_)
                 if self.live.objects.is_empty() && self.pods.is_empty() && self.stored().slot.is_none() =>
             {
@@ -38,7 +38,7 @@ impl Reconcile<'_> {
         }
     }
 
-    /// A job that is wrong now, as it was when its worker got it: there lies its slot.
+    /// The job as last applied, where the resource is invalid now: the slot is at that source.
     fn as_it_ran(&self) -> Option<Job> {
         let metadata = &self.resource.metadata;
         let mut resource = last_known(identity(metadata), self.live)?.resource(metadata, self.stored());
@@ -61,7 +61,7 @@ impl Reconcile<'_> {
             if has_reached_nothing(&shown) {
                 operator.memory.note_unreached(&identity.uid);
             }
-            // Before the first step: a worker may take its time to drain, and people see what is going on.
+            // Before the first step, because a drain may take long and the status has to show what is happening.
             let deleting = Some("The worker loads what it holds; then slot and publication are dropped.");
             operator.report(identity, &shown, &Facts { deleting, ..facts.clone() }).await?;
         }
@@ -115,7 +115,7 @@ impl Reconcile<'_> {
 }
 
 impl Operator {
-    /// A resource that is no job cannot be cleaned up after, and must not stay for ever either.
+    /// Releases a resource that is not a valid job and reports the leak: it cannot be cleaned up, and must not stay.
     pub(crate) async fn give_up(
         &self,
         identity: &Identity,
@@ -128,23 +128,23 @@ impl Operator {
         self.release(identity).await
     }
 
-    /// Tells everybody who may care: the log, the events, the metrics.
+    /// Reports a leak in the log, an event and the metrics.
     async fn report_leak(&self, identity: &Identity, phrases: &[&str]) {
         let message = format!("Slot and publication may remain at the source. {}", sentences(phrases));
-        tracing::error!(job = %identity.name, namespace = %identity.namespace, message, "job left something at the source");
+        tracing::error!(job = %identity.name, namespace = %identity.namespace, message, "slot or publication leaked at the source");
         warn_of_leak(&self.events, identity, &message).await;
         self.metrics.leaked();
     }
 
-    /// Nothing was seen that could be left; to be sure of it, people are told where to look.
+    /// Reports that most likely nothing is left at the source, with the statements that make sure of it.
     async fn report_nothing_reached(&self, identity: &Identity, remedy: &str) {
         let what = "no worker of the job was seen to reach the source, so there is most likely nothing to drop there";
-        let message = sentences(&[what, "to be sure of it", remedy]);
+        let message = sentences(&[what, "to make sure", remedy]);
         tracing::info!(job = %identity.name, namespace = %identity.namespace, message, "job never reached its source");
-        tell_of_deletion(&self.events, identity, &message).await;
+        publish_deletion(&self.events, identity, &message).await;
     }
 
-    /// The time of the API server: asked for now and then, counted on in between.
+    /// The time of the API server: read every few minutes, advanced by the local clock in between.
     async fn server_now(&self, namespace: &str) -> Timestamp {
         if let Some(now) = self.clock.now() {
             return now;
@@ -154,7 +154,7 @@ impl Operator {
         now
     }
 
-    /// Lets the resource go.
+    /// Removes the finalizer.
     async fn release(&self, identity: &Identity) -> Result<Duration, ReconcileError> {
         if !set_finalizer(&self.client, identity, false).await? {
             return Ok(MOVING);

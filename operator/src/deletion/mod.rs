@@ -1,4 +1,4 @@
-//! What happens when a job is deleted: its objects at the source go too, by policy, and then the resource.
+//! Deletes a job: drops its objects at the source, by policy, and then releases the resource.
 //!
 //! ```text
 //! no worker ever ran ───────────────────────────────────────────────────────────► released
@@ -7,11 +7,11 @@
 //!        ▼                                                                       │
 //! scale to 0 ─► no pods left ─► a Job runs `dbmazz cleanup` until it succeeds ───┘
 //!
-//! after deletion.timeout, or when the namespace goes too: released, and the leak is reported
+//! after deletion.timeout, or when the namespace is deleted too: released, and the leak is reported
 //! ```
 //!
-//! One step per call; what is done is read from the cluster, so a restart of the operator loses nothing. A few
-//! deletions go on at a time ([`turn`]); their time counts from the API server's word ([`deadline`]).
+//! One step per call; progress is read from the cluster, so a restart of the operator loses nothing. A limited number
+//! of deletions run at a time ([`turn`]); the deadline counts from the API server's deletion timestamp ([`deadline`]).
 
 pub mod cleanup_job;
 mod deadline;
@@ -33,7 +33,7 @@ use kube::{
 };
 use serde_json::{Value, json};
 
-use self::{cleanup_job::cleanup_job, deadline::Deadline, evidence::Past};
+use self::{cleanup_job::cleanup_job, deadline::Deadline, evidence::Evidence};
 pub use self::{evidence::has_reached_nothing, turn::Turns};
 use crate::{
     apply,
@@ -49,21 +49,21 @@ use crate::{
     token::Tokens,
 };
 
-/// The worker has dropped what was to be dropped.
+/// Annotation: the worker has dropped slot and publication, as far as the policy asks.
 const CLEAN: &str = "dbmazz.dev/clean";
 
-/// How far a cleanup is.
+/// The result of one step.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Progress {
-    /// Nothing is left at the source that was not to stay.
+    /// Everything that was not to be kept is dropped at the source.
     Done,
-    /// For what.
+    /// What the deletion waits for.
     Waiting(String),
-    /// It will not happen any more; why.
+    /// The cleanup cannot complete; why.
     GivenUp(String),
 }
 
-/// Everything a cleanup needs to know.
+/// The inputs of a cleanup.
 #[allow(missing_debug_implementations, reason = "a client has no such form")]
 pub struct Cleanup<'a> {
     pub client: &'a Client,
@@ -74,38 +74,36 @@ pub struct Cleanup<'a> {
     pub plan: Option<&'a Plan>,
     pub live: &'a Live,
     pub observation: &'a Observation,
-    /// What was said of the job last.
+    /// The last written status.
     pub status: &'a ReplicationJobStatus,
-    /// No worker was ever seen to reach the source, and the last one said that it cannot.
+    /// No worker was ever seen to reach the source, and the last one reported that it cannot.
     pub reached_nothing: bool,
     pub created_at: Option<Timestamp>,
     pub deleted_at: Timestamp,
 }
 
 impl Cleanup<'_> {
-    /// Whether nothing is to be dropped. Asks for the Deployment itself where the watch shows none: it may have been
-    /// made a moment ago.
+    /// Whether nothing is to be dropped. Reads the Deployment from the API server where the watch shows none: it may
+    /// have been created a moment ago.
     pub async fn is_needless(&self) -> bool {
         if self.job.deletion.drops_nothing() {
             return true;
         }
-        let nothing = self.observation.pods.is_empty() && self.past().has_made_nothing();
+        let nothing = self.observation.pods.is_empty() && self.evidence().has_made_nothing();
         nothing && (self.deployment().is_some() || self.has_no_deployment().await)
     }
 
-    /// Takes the next step. `now` by the API server's clock.
+    /// Takes the next step. `now` is by the API server's clock.
     pub async fn step(&self, now: Timestamp) -> Progress {
         let Some(trying) = self.turns.take(&self.job.identity.uid, Instant::now()) else {
-            return Progress::Waiting(
-                "Other deletions go on; this one has its turn when one of them ends.".to_owned(),
-            );
+            return Progress::Waiting("Waits for other deletions: at most 20 run at a time.".to_owned());
         };
         let left = self.deadline(trying).left(now);
         if left.is_zero() {
             return Progress::GivenUp("the time that deletion.timeout allows is over".to_owned());
         }
         match self.deployment() {
-            Some(deployment) if deployment.annotation(CLEAN).is_some() => self.wait_for_the_end(now),
+            Some(deployment) if deployment.annotation(CLEAN).is_some() => self.wait_for_pods(now),
             Some(deployment) if deployment.body["spec"]["replicas"] != 0 => self.stop(left, now).await,
             None if self.reachable(now).is_some() => self.ask_the_last_worker(left, now).await,
             _ if !self.has_ended(now) => Progress::Waiting("The worker is ending.".to_owned()),
@@ -118,9 +116,9 @@ impl Cleanup<'_> {
         Deadline { deleted_at, timeout, trying, reached_nothing: self.reached_nothing }
     }
 
-    fn past(&self) -> Past<'_> {
+    fn evidence(&self) -> Evidence<'_> {
         let Self { job, status, created_at, deleted_at, .. } = *self;
-        Past { job, status, deployment: self.deployment(), created_at, deleted_at }
+        Evidence { job, status, deployment: self.deployment(), created_at, deleted_at }
     }
 
     async fn has_no_deployment(&self) -> bool {
@@ -128,8 +126,8 @@ impl Cleanup<'_> {
         matches!(api.get_metadata_opt(&names::object(&self.job.identity.name)).await, Ok(None))
     }
 
-    /// A pod that nobody ends any more is not waited for: the slot of its worker, if it lives, is in use, and the
-    /// cleanup tries until it is not.
+    /// Does not wait for a pod that is stuck: the slot of its worker, if it still runs, is in use, and the cleanup Job
+    /// tries until it is not.
     fn has_ended(&self, now: Timestamp) -> bool {
         self.observation.pods.iter().all(|pod| pod.is_stuck(now))
     }
@@ -139,29 +137,32 @@ impl Cleanup<'_> {
         self.live.get(Kind::Deployment, &name).filter(|object| object.is_owned_by(&self.job.identity.uid))
     }
 
-    fn wait_for_the_end(&self, now: Timestamp) -> Progress {
+    fn wait_for_pods(&self, now: Timestamp) -> Progress {
         match self.has_ended(now) {
             true => Progress::Done,
             false => Progress::Waiting("Slot and publication are dropped. The worker is ending.".to_owned()),
         }
     }
 
-    /// Asks the live worker to drop; then, whatever it said, lets no worker run any more.
+    /// Asks the live worker to drop slot and publication; then, whatever it answered, scales the Deployment to zero.
     async fn stop(&self, left: Duration, now: Timestamp) -> Progress {
         let dropped = match self.ask_the_worker(left, now).await {
             Some(Ok(answer)) if answer.success => true,
             Some(Ok(answer)) => self.failed(&answer.message),
-            Some(Err(silence)) => self.failed(&silence.to_string()),
+            Some(Err(error)) => self.failed(&error.to_string()),
             None => false,
         };
         match self.scale_to_zero(dropped).await {
             Ok(()) => Progress::Waiting("The worker is ending.".to_owned()),
-            Err(error) => Progress::Waiting(format!("The worker could not be ended: {}.", why(&error))),
+            Err(error) => Progress::Waiting(format!(
+                "The worker's Deployment could not be scaled to zero: {}.",
+                why(&error)
+            )),
         }
     }
 
     fn failed(&self, why: &str) -> bool {
-        tracing::warn!(job = %self.job.description.job, error = why, "worker did not drop, a job will");
+        tracing::warn!(job = %self.job.description.job, error = why, "worker could not drop slot and publication; starting a cleanup Job");
         false
     }
 
@@ -176,7 +177,7 @@ impl Cleanup<'_> {
         let token = self.tokens.existing(self.job).await;
         Some(match Control::dial(address, longest, token).await {
             Ok(control) => control.stop(deletion.keep_slot, deletion.keep_publication).await,
-            Err(silence) => Err(silence),
+            Err(error) => Err(error),
         })
     }
 
@@ -186,7 +187,7 @@ impl Cleanup<'_> {
         pod::newest(alive)?.reachable_at()
     }
 
-    /// Somebody deleted the Deployment, or the whole namespace: this worker has no successor.
+    /// For a worker whose Deployment was deleted, perhaps with its namespace: no other pod follows it.
     async fn ask_the_last_worker(&self, left: Duration, now: Timestamp) -> Progress {
         match self.ask_the_worker(left, now).await {
             Some(Ok(answer)) if answer.success => Progress::Done,
@@ -204,7 +205,7 @@ impl Cleanup<'_> {
         api.patch(&name, &PatchParams::default(), &Patch::Merge(patch)).await.map(|_| ())
     }
 
-    /// A Job of somebody else is never taken for ours, whatever its name: then ours has another.
+    /// Never uses a foreign Job of the same name; then ours gets the other name.
     async fn run_the_job(&self) -> Progress {
         let api = Api::<BatchJob>::namespaced(self.client.clone(), &self.job.identity.namespace);
         let identity = &self.job.identity;
@@ -215,19 +216,21 @@ impl Cleanup<'_> {
                 Ok(Some(found)) => return self.judge(&api, &found).await,
                 Ok(None) => return self.start_the_job(&api, name).await,
                 Err(error) => {
-                    return Progress::Waiting(format!("The cleanup job cannot be seen: {}.", why(&error)));
+                    return Progress::Waiting(format!("The cleanup Job cannot be read: {}.", why(&error)));
                 }
             }
         }
         let [one, other] = names;
-        Progress::Waiting(format!("Jobs of somebody else are named {one} and {other}. Remove one of them."))
+        Progress::Waiting(format!(
+            "Jobs that this job does not own are named {one} and {other}. Remove one of them."
+        ))
     }
 
     fn is_ours(&self, found: &BatchJob) -> bool {
         found.owner_references().iter().any(|owner| owner.uid == self.job.identity.uid)
     }
 
-    /// One that failed, or that was made from what the job said before, is made anew.
+    /// Judges the cleanup Job; one that failed, or that was created from an earlier state of the job, is replaced.
     async fn judge(&self, api: &Api<BatchJob>, found: &BatchJob) -> Progress {
         let status = found.status.as_ref();
         if status.is_some_and(|status| status.succeeded > Some(0)) {
@@ -238,7 +241,7 @@ impl Cleanup<'_> {
         if has_failed || self.is_outdated(found) {
             return self.start_anew(api, &found.name_any()).await;
         }
-        Progress::Waiting("The cleanup job is dropping slot and publication.".to_owned())
+        Progress::Waiting("The cleanup Job is dropping slot and publication.".to_owned())
     }
 
     fn is_outdated(&self, found: &BatchJob) -> bool {
@@ -250,7 +253,7 @@ impl Cleanup<'_> {
     async fn start_anew(&self, api: &Api<BatchJob>, name: &str) -> Progress {
         match api.delete(name, &DeleteParams::background()).await {
             Ok(_) => Progress::Waiting(
-                "The cleanup job failed, or the job has changed: it is made anew.".to_owned(),
+                "The cleanup Job failed, or the job has changed: it is created again.".to_owned(),
             ),
             Err(error) => undone(&why(&error)),
         }
@@ -267,12 +270,12 @@ impl Cleanup<'_> {
             }
         }
         match self.send(api, name, &cleanup_job(self.job, plan, name)).await {
-            Ok(()) => Progress::Waiting("The cleanup job is starting.".to_owned()),
+            Ok(()) => Progress::Waiting("The cleanup Job is starting.".to_owned()),
             Err(error) => undone(&why(&error)),
         }
     }
 
-    /// In a namespace that goes they will not come back.
+    /// In a namespace that is being deleted the credentials do not come back.
     async fn without_credentials(&self) -> Progress {
         match probe(self.client, &self.job.identity.namespace).await {
             Err(error) if is_terminating(&why(&error)) => undone(&why(&error)),
@@ -285,17 +288,17 @@ impl Cleanup<'_> {
     async fn send(&self, api: &Api<BatchJob>, name: &str, job: &Value) -> Result<(), kube::Error> {
         let parameters = PatchParams::apply(names::FIELD_MANAGER).force();
         let sent = api.patch(name, &parameters, &Patch::Apply(job)).await;
-        sent.map(|_| tracing::info!(job = %self.job.description.job, "cleanup job started"))
+        sent.map(|_| tracing::info!(job = %self.job.description.job, "cleanup Job started"))
     }
 }
 
-/// The time of the API server, which dates deletions; where it cannot be had, ours.
+/// The time of the API server, which sets deletion timestamps; the local time where it cannot be read.
 pub async fn server_time(client: &Client, namespace: &str) -> Timestamp {
     let created = probe(client, namespace).await.ok().and_then(|probe| probe.metadata.creation_timestamp);
     created.map_or_else(Timestamp::now, |created| created.0)
 }
 
-/// An object that is never made, only asked for.
+/// A dry run: creates nothing; its answer has the API server's time.
 async fn probe(client: &Client, namespace: &str) -> Result<ConfigMap, kube::Error> {
     const NAME: &str = "dbmazz-operator-probe";
     let probe = json!({ "apiVersion": "v1", "kind": "ConfigMap", "metadata": { "name": NAME } });
@@ -308,10 +311,10 @@ fn is_terminating(why: &str) -> bool {
     why.contains("is being terminated")
 }
 
-/// A namespace that goes takes no new object: there is nothing to wait for.
+/// A namespace that is being deleted accepts no new object, so there is nothing to wait for.
 fn undone(why: &str) -> Progress {
     match is_terminating(why) {
         true => Progress::GivenUp("the namespace is being deleted".to_owned()),
-        false => Progress::Waiting(format!("The cleanup job could not be started: {why}")),
+        false => Progress::Waiting(format!("The cleanup Job could not be started: {why}")),
     }
 }

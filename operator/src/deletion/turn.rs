@@ -1,7 +1,7 @@
-//! How many deletions go on at a time, and since when each of them does.
+//! Limits how many deletions run at a time, and records since when each of them does.
 //!
-//! Five hundred jobs that are deleted together must be neither five hundred pods nor as many requests at once. The
-//! time that a deletion waits for its turn is not taken from the time that it may take.
+//! Five hundred jobs that are deleted together must not become five hundred pods or as many requests at once. The wait
+//! for a turn does not count against a deletion's own minimum time.
 
 use std::{
     collections::HashMap,
@@ -11,7 +11,7 @@ use std::{
 
 use crate::cadence::TURN_ABANDONED;
 
-/// Deletions that drain a worker or have a pod, at a time.
+/// Concurrent deletions that drain a worker or have a pod.
 const AT_A_TIME: usize = 20;
 
 /// By the uid of a job.
@@ -25,7 +25,7 @@ struct Turn {
 }
 
 impl Turns {
-    /// How long the turn of this job has lasted; none while others have theirs.
+    /// How long this job has had its turn; `None` while all turns are taken.
     pub(super) fn take(&self, uid: &str, now: Instant) -> Option<Duration> {
         let mut turns = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         turns.retain(|_, turn| now.duration_since(turn.last_seen) < TURN_ABANDONED);
@@ -37,7 +37,7 @@ impl Turns {
         Some(now.duration_since(turn.began))
     }
 
-    /// The job is gone.
+    /// Frees the turn of a job that is gone.
     pub fn give_back(&self, uid: &str) {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(uid);
     }

@@ -1,7 +1,7 @@
-//! Looks at a job's worker: its pod, and what it says of itself. Steers it to the wished state.
+//! Observes a job's worker: its pod and its status report. Sends the commands that lead to the desired state.
 //!
-//! Level-triggered: what is wished is compared with what the worker reports, every time, so a worker that
-//! was restarted, or that missed a command, is put right by the next look.
+//! Level-triggered: every observation compares the desired state with the report, so a worker that was restarted, or
+//! that missed a command, gets it at the next one.
 
 mod steer;
 
@@ -11,7 +11,7 @@ use crds::Reason;
 use k8s_openapi::api::core::v1::Pod;
 use proto::{ControlResponse, StatusResponse};
 
-use self::steer::{Command, Desired, commands, refusal, stranger};
+use self::steer::{Command, Desired, commands, refusal, unauthorized};
 use crate::{
     control::{Control, ControlError},
     job::Job,
@@ -23,37 +23,37 @@ use crate::{
     token::Token,
 };
 
-/// What was seen in one look.
+/// The result of one observation.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Observation {
-    /// Pods that have not come to their end.
+    /// Pods that have not terminated.
     pub pods: Vec<PodFacts>,
     pub report: Report,
-    /// Why no pod could be made.
+    /// Why no pod could be created.
     pub pod_refused: Option<Problem>,
-    /// Why the worker did not do what it was asked.
+    /// Why the worker did not carry out a command.
     pub command_refused: Option<Problem>,
 }
 
-/// What the worker said.
+/// The worker's answer.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub enum Report {
-    /// There was nobody to ask.
+    /// There was no worker to ask.
     #[default]
     None,
-    /// The container runs and gave no answer; why.
+    /// The container runs and did not answer; why.
     Silent(String),
     Answered(Box<StatusResponse>),
 }
 
 impl Observation {
-    /// The pod that matters.
+    /// The pod that decides: see [`pod::newest`].
     pub fn pod(&self) -> Option<PodFacts> {
         pod::newest(self.pods.clone())
     }
 }
 
-/// Takes one look.
+/// Observes once, and sends commands where the worker's state is not the desired one.
 pub async fn observe(
     job: &Job,
     plan: Option<&Plan>,
@@ -63,7 +63,7 @@ pub async fn observe(
 ) -> Observation {
     let mut observation = look(pods, live, &job.identity.name);
     if let Some(plan) = plan {
-        // What the worker before the change says is no answer to the job after it.
+        // A pod of an earlier template reports on the job before the change.
         observation.pods.iter_mut().for_each(|pod| pod.ending |= !plan.made(&pod.annotations));
     }
     let staying = observation.pod().filter(|pod| !pod.ending);
@@ -73,13 +73,13 @@ pub async fn observe(
                 observation.report = Report::Answered(Box::new(status));
                 observation.command_refused = refused;
             }
-            Err(silence) => observation.report = Report::Silent(chain(&silence)),
+            Err(error) => observation.report = Report::Silent(chain(&error)),
         }
     }
     observation
 }
 
-/// What can be seen without asking anybody. Pure.
+/// What pods and objects show, without calling the worker. Pure.
 pub fn look(pods: &[Pod], live: &Live, job: &str) -> Observation {
     Observation {
         pods: pods.iter().filter(|pod| !pod::is_over(pod)).map(pod::facts).collect(),
@@ -95,7 +95,7 @@ fn pod_refused(deployment: &serde_json::Value) -> Option<Problem> {
     let failure = conditions.iter().find(|c| c["type"] == "ReplicaFailure" && c["status"] == "True")?;
     let why = failure["message"].as_str().unwrap_or_default();
     let fix = "the namespace's quota or policy must allow the worker's pod";
-    Some(Problem::new(Reason::PodRefused, &format!("no pod could be made: {why}"), fix))
+    Some(Problem::new(Reason::PodRefused, &format!("no pod could be created: {why}"), fix))
 }
 
 async fn ask(
@@ -117,8 +117,8 @@ async fn ask(
                 refused = refused.or(refusal(&command, &answer));
                 status = control.status().await?;
             }
-            Err(ControlError::Stranger(why)) => refused = refused.or(Some(stranger(&command, &why))),
-            Err(silence) => return Err(silence),
+            Err(ControlError::Unauthorized(why)) => refused = refused.or(Some(unauthorized(&command, &why))),
+            Err(error) => return Err(error),
         }
     }
     Ok((status, refused))

@@ -1,4 +1,4 @@
-//! Which commands bring a worker to the wished state. Pure.
+//! The commands that bring a worker to the desired state. Pure.
 
 use std::collections::BTreeSet;
 
@@ -10,13 +10,13 @@ use crate::{
     problem::{Problem, sentences},
 };
 
-/// What a worker can be steered to while it runs.
+/// The desired state, tables and sizes: what a running worker can change to.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Desired {
     state: DesiredState,
-    /// In the form in which a worker tells them.
+    /// In the form in which a worker reports them.
     tables: BTreeSet<String>,
-    /// None where the resource has sizes that nobody can read: `validate` refuses them.
+    /// `None` where the sizes in the resource are invalid; `validate` refuses such a resource.
     sizes: Option<BatchSizes>,
 }
 
@@ -39,7 +39,7 @@ impl Desired {
 pub(super) enum Command {
     Pause,
     Resume,
-    /// Load in these sizes, and these tables.
+    /// Load with these sizes, and these tables.
     Reload(BatchSizes, Vec<String>),
 }
 
@@ -51,30 +51,30 @@ fn state_command(desired: DesiredState, reported: CdcState) -> Option<Command> {
     match (desired, reported) {
         (DesiredState::Running, CdcState::Paused | CdcState::Stopped) => Some(Command::Resume),
         (DesiredState::Paused, CdcState::Running) => Some(Command::Pause),
-        // A stop is the Deployment's affair; a drain comes to its end by itself.
+        // Stopped is reached by scaling the Deployment; a drain ends by itself.
         _ => None,
     }
 }
 
-/// A worker that does not tell its sizes can change neither them nor its tables.
+/// A worker that does not report its sizes supports changing neither sizes nor tables.
 fn reload(desired: &Desired, reported: &StatusResponse) -> Option<Command> {
-    let (wished, known) = desired.sizes.zip(reported.batch)?;
+    let (sizes, known) = desired.sizes.zip(reported.batch)?;
     let same_tables = reported.tables.iter().cloned().collect::<BTreeSet<_>>() == desired.tables;
-    let is_other = wished != known || !same_tables;
-    is_other.then(|| Command::Reload(wished, desired.tables.iter().cloned().collect()))
+    let is_other = sizes != known || !same_tables;
+    is_other.then(|| Command::Reload(sizes, desired.tables.iter().cloned().collect()))
 }
 
-/// The worker took the command and did not do it.
+/// The worker received the command and refused it.
 pub(super) fn refusal(command: &Command, answer: &ControlResponse) -> Option<Problem> {
-    let fix = "delete its pod to start it anew: it loads what it holds first, and the next one goes on from \
-               the slot, or says SlotLost where that is gone";
+    let fix = "delete its pod to restart it: it loads what it holds first, and the next one continues from \
+               the slot, or reports SlotLost where that is gone";
     (!answer.success).then(|| refused(command, &answer.message, fix))
 }
 
-/// The worker did not take the command, because of the token.
-pub(super) fn stranger(command: &Command, why: &str) -> Problem {
-    let fix = "a token that was changed reaches the pod within two minutes; if this stays, delete the pod: the next \
-               one has the token of now, and goes on from the slot, or says SlotLost where that is gone";
+/// The worker rejected the command because of the token.
+pub(super) fn unauthorized(command: &Command, why: &str) -> Problem {
+    let fix = "a changed token reaches the pod within two minutes; if this persists, delete the pod: the next \
+               one has the current token, and continues from the slot, or reports SlotLost where that is gone";
     refused(command, why, fix)
 }
 
@@ -93,7 +93,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_worker_is_steered_only_where_it_differs_from_the_wish() {
+    fn a_worker_is_steered_only_where_it_differs_from_the_desired_state() {
         use CdcState as Reported;
         use DesiredState as Desired;
         let cases = [
@@ -111,7 +111,7 @@ mod tests {
     }
 
     #[test]
-    fn a_worker_with_other_sizes_is_told_the_wished_ones() {
+    fn a_worker_with_other_sizes_is_sent_the_desired_ones() {
         let sizes = |max_rows| BatchSizes { max_rows, max_bytes: 1 << 20, min_interval_ms: 1000 };
         let tables = vec!["public.t".to_owned()];
         let desired = Desired {
@@ -132,7 +132,7 @@ mod tests {
     }
 
     #[test]
-    fn the_wished_sizes_are_those_of_the_resource() {
+    fn the_desired_sizes_are_those_of_the_resource() {
         let desired = Desired::of(&crate::validate::tests::job());
         let expected = BatchSizes { max_rows: 100_000, max_bytes: 16 << 20, min_interval_ms: 1000 };
         assert_eq!((desired.state, desired.sizes), (DesiredState::Running, Some(expected)));

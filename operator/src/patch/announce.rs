@@ -1,4 +1,4 @@
-//! What is told of a resource: each transition of a condition, and what a deletion leaves behind.
+//! The events of a resource: each transition of a condition, and what a deletion leaves at the source.
 
 use crds::{Reason, ReplicationJobStatus};
 use k8s_openapi::api::core::v1::ObjectReference;
@@ -10,13 +10,13 @@ use crate::{
     status::transition::{Transition, transitions},
 };
 
-/// Bytes; an event's note holds a kilobyte.
+/// Bytes. The API server accepts notes of up to 1 kB.
 const LONGEST_NOTE: usize = 1000;
-/// The actions that events name.
+/// The values of an event's `action`.
 const RECONCILE: &str = "Reconcile";
 const CLEANUP: &str = "Cleanup";
 
-/// Tells of every transition between the two.
+/// Publishes an event for every transition between the two statuses.
 pub async fn publish_events(
     events: &Events,
     identity: &Identity,
@@ -28,15 +28,15 @@ pub async fn publish_events(
     }
 }
 
-/// Warns that something stays behind at the source.
+/// Publishes a warning: slot or publication may remain at the source.
 pub async fn warn_of_leak(events: &Events, identity: &Identity, message: &str) {
     let reason = Reason::CleanupFailed.to_string();
     publish(events, identity, CLEANUP, Transition { warning: true, reason, message: message.to_owned() })
         .await;
 }
 
-/// Tells of a deletion what nobody needs to worry about.
-pub async fn tell_of_deletion(events: &Events, identity: &Identity, message: &str) {
+/// Publishes a normal event about a deletion.
+pub async fn publish_deletion(events: &Events, identity: &Identity, message: &str) {
     let reason = Reason::Deleting.to_string();
     publish(events, identity, CLEANUP, Transition { warning: false, reason, message: message.to_owned() })
         .await;

@@ -1,7 +1,7 @@
 //! Events: what people see with `kubectl describe` and `kubectl get events`.
 //!
-//! The same sentence again within some minutes is counted on its event. Another sentence is an event of its own, also
-//! under the same reason: a person must be able to read each of them.
+//! The same message again within six minutes increments the count of its event. Another message is an event of its
+//! own, also under the same reason: a person must be able to read each of them.
 
 use std::{
     collections::HashMap,
@@ -25,7 +25,7 @@ use serde_json::json;
 
 use crate::{cadence::EVENT_COUNTED_FOR, names};
 
-/// What is to be told of an object.
+/// The content of an event.
 #[derive(Debug, Clone, Hash)]
 pub struct Announcement {
     pub warning: bool,
@@ -34,16 +34,15 @@ pub struct Announcement {
     pub note: String,
 }
 
-/// Tells, and remembers for some minutes what it has told.
+/// Writes events, and remembers them for six minutes.
 #[allow(missing_debug_implementations, reason = "a client has no such form")]
 pub struct Events {
     client: Client,
-    told: Mutex<HashMap<u64, Told>>,
+    published: Mutex<HashMap<u64, Published>>,
 }
 
-/// An event that was written.
 #[derive(Debug, Clone, PartialEq)]
-struct Told {
+struct Published {
     name: String,
     count: i32,
     last: Timestamp,
@@ -51,7 +50,7 @@ struct Told {
 
 impl Events {
     pub fn new(client: Client) -> Self {
-        Self { client, told: Mutex::default() }
+        Self { client, published: Mutex::default() }
     }
 
     pub async fn publish(
@@ -65,7 +64,7 @@ impl Events {
         if let Some(again) = self.again(key, now) {
             let patch = json!({ "series": series(&again) });
             match api.patch(&again.name, &PatchParams::default(), &Patch::Merge(patch)).await {
-                // The API server keeps events for an hour only.
+                // The API server keeps events for one hour by default, so the event may be gone.
                 Err(kube::Error::Api(status)) if status.code == 404 => {}
                 result => {
                     self.remember(key, again);
@@ -73,25 +72,25 @@ impl Events {
                 }
             }
         }
-        let told = Told { name: name(object, now), count: 1, last: now };
-        api.create(&PostParams::default(), &event(announcement, object, &told)).await?;
-        self.remember(key, told);
+        let published = Published { name: name(object, now), count: 1, last: now };
+        api.create(&PostParams::default(), &event(announcement, object, &published)).await?;
+        self.remember(key, published);
         Ok(())
     }
 
-    /// The event of the same sentence, counted once more.
-    fn again(&self, key: u64, now: Timestamp) -> Option<Told> {
-        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
-        told.retain(|_, told| now.duration_since(told.last) < EVENT_COUNTED_FOR);
-        told.get(&key).map(|before| Told {
+    /// The event of the same message, with its count incremented.
+    fn again(&self, key: u64, now: Timestamp) -> Option<Published> {
+        let mut published = self.published.lock().unwrap_or_else(PoisonError::into_inner);
+        published.retain(|_, event| now.duration_since(event.last) < EVENT_COUNTED_FOR);
+        published.get(&key).map(|before| Published {
             count: before.count.saturating_add(1),
             last: now,
             ..before.clone()
         })
     }
 
-    fn remember(&self, key: u64, told: Told) {
-        self.told.lock().unwrap_or_else(PoisonError::into_inner).insert(key, told);
+    fn remember(&self, key: u64, event: Published) {
+        self.published.lock().unwrap_or_else(PoisonError::into_inner).insert(key, event);
     }
 }
 
@@ -101,20 +100,20 @@ fn key(announcement: &Announcement, object: &ObjectReference) -> u64 {
     hasher.finish()
 }
 
-/// Unique for an object: no two of its events are written in one nanosecond.
+/// Unique for an object: no two of its events are written in the same nanosecond.
 fn name(object: &ObjectReference, now: Timestamp) -> String {
     format!("{}.{:x}", object.name.as_deref().unwrap_or(names::FIELD_MANAGER), now.as_nanosecond())
 }
 
-fn series(told: &Told) -> EventSeries {
-    EventSeries { count: told.count, last_observed_time: MicroTime(told.last) }
+fn series(published: &Published) -> EventSeries {
+    EventSeries { count: published.count, last_observed_time: MicroTime(published.last) }
 }
 
-fn event(announcement: &Announcement, object: &ObjectReference, told: &Told) -> Event {
+fn event(announcement: &Announcement, object: &ObjectReference, published: &Published) -> Event {
     let Announcement { warning, reason, action, note } = announcement;
     Event {
         metadata: ObjectMeta {
-            name: Some(told.name.clone()),
+            name: Some(published.name.clone()),
             namespace: object.namespace.clone(),
             ..ObjectMeta::default()
         },
@@ -123,7 +122,7 @@ fn event(announcement: &Announcement, object: &ObjectReference, told: &Told) -> 
         action: Some((*action).to_owned()),
         note: Some(note.clone()),
         regarding: Some(object.clone()),
-        event_time: Some(MicroTime(told.last)),
+        event_time: Some(MicroTime(published.last)),
         reporting_controller: Some(names::FIELD_MANAGER.to_owned()),
         reporting_instance: Some(names::FIELD_MANAGER.to_owned()),
         ..Event::default()

@@ -1,4 +1,4 @@
-//! The finalizer, by which the resource waits for what its job left at the source.
+//! The finalizer: keeps the resource until its job's objects at the source are dropped.
 
 use crds::ReplicationJob;
 use kube::{
@@ -9,11 +9,10 @@ use serde_json::json;
 
 use crate::{job::Identity, names};
 
-/// Puts the finalizer on the resource, or takes it off. False if somebody else was faster with another
-/// change, and it is to be tried again.
+/// Adds or removes the finalizer. False after a conflict with another change: the caller tries again.
 pub async fn set_finalizer(client: &Client, identity: &Identity, present: bool) -> Result<bool, kube::Error> {
     let api = Api::<ReplicationJob>::namespaced(client.clone(), &identity.namespace);
-    // Asked for anew: what the watch shows may be older than our own last change.
+    // Read from the API server: the watch may be older than our own last change.
     let Some(now) = api.get_metadata_opt(&identity.name).await? else { return Ok(true) };
     if now.metadata.uid.as_ref() != Some(&identity.uid) {
         return Ok(true);

@@ -1,5 +1,4 @@
-//! Writes what changed of a resource: its status, the events of the change, and its finalizer. Nothing
-//! changed: nothing is written.
+//! Writes to a resource: its status, the events of a change, and its finalizer. Without a change nothing is written.
 
 mod announce;
 mod events;
@@ -7,7 +6,7 @@ mod finalizer;
 mod status;
 
 pub use self::{
-    announce::{publish_events, tell_of_deletion, warn_of_leak},
+    announce::{publish_deletion, publish_events, warn_of_leak},
     events::Events,
     finalizer::set_finalizer,
     status::patch,

@@ -10,7 +10,7 @@ use serde_json::json;
 
 use crate::{job::Identity, names};
 
-/// Replaces the status, if it differs from what is stored, and gives the version of the resource with it.
+/// Replaces the status if it differs from the stored one; returns the resource version of the write.
 pub async fn patch(
     client: &Client,
     identity: &Identity,
@@ -20,10 +20,10 @@ pub async fn patch(
     if before == now {
         return Ok(None);
     }
-    // The answer holds the whole resource, which may be one that cannot be read.
+    // Untyped, because the answer contains the whole resource, which may be one that our type cannot read.
     let resource = ApiResource::erase::<ReplicationJob>(&());
     let api = Api::<DynamicObject>::namespaced_with(client.clone(), &identity.namespace, &resource);
-    // With the UID, so that the status of a resource that is gone never lands on its successor.
+    // With the UID, so that the status of a deleted resource is never written to another one of the same name.
     let body = json!({
         "apiVersion": "dbmazz.dev/v1alpha1",
         "kind": "ReplicationJob",

@@ -6,7 +6,7 @@ use super::{object::object, template};
 use crate::job::Job;
 
 pub(super) fn config_map(job: &Job, mut description: Value, template: &Value) -> Value {
-    // A worker that starts again by itself starts in the state, with the tables and the sizes, that are wished for.
+    // A worker that restarts by itself starts with the desired state, tables and batch sizes.
     description["spec"]["state"] = json!(job.state());
     description["spec"]["source"]["postgres"]["tables"] = json!(job.description.spec.source.postgres.tables);
     description["spec"]["sink"]["starrocks"]["batch"] = json!(job.description.spec.sink.starrocks.batch);

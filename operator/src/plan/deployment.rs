@@ -10,7 +10,7 @@ pub(super) fn deployment(job: &Job, template: &Value, live: &Live) -> Value {
     let replicas = if job.state() == DesiredState::Stopped { 0 } else { 1 };
     let spec = json!({
         "replicas": replicas,
-        // Two workers of one job cannot share a slot: the old one drains and goes before the new one comes.
+        // Two workers of one job cannot share a slot: the old one drains and ends before the new one starts.
         "strategy": { "type": "Recreate" },
         "revisionHistoryLimit": 1,
         "selector": { "matchLabels": names::selector(&job.identity.name) },

@@ -1,7 +1,7 @@
 //! From a job to the objects that make it run. Pure: same job, same bytes.
 //!
-//! A pod template in use is kept, byte for byte, until the job itself or its credentials change
-//! ([`pin`]): so a new operator, which would write the template otherwise, restarts no worker.
+//! A pod template in use is kept, byte for byte, until the job itself or its credentials change ([`pin`]), so that a
+//! new operator version with another template restarts no worker.
 
 mod config_map;
 mod deployment;
@@ -25,21 +25,21 @@ use crate::{
 
 /// The pod template as it was planned, kept beside the Deployment.
 const TEMPLATE: &str = "dbmazz.dev/pod-template";
-/// What was planned, in short: a plan that drops a field must be sent although every other field fits.
+/// A hash of the plan: a plan that drops a field must be sent although every other field is equal.
 pub(crate) const PLAN: &str = "dbmazz.dev/plan";
 
-/// On the Deployment of a job that was never anything but Stopped: the latest generation that was seen so. It is the
-/// proof that no worker ever ran.
+/// On the Deployment of a job that was always Stopped: the latest generation that was seen Stopped. It proves that no
+/// worker ever ran.
 pub(crate) const STOPPED_SO_FAR: &str = "dbmazz.dev/stopped-so-far";
 
-/// What the operator decides where a job decides nothing.
+/// The operator's values for what a job leaves open.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Defaults {
     pub image: String,
     pub image_pull_policy: String,
 }
 
-/// The used keys of the job's Secrets, in short. It changes when, and only when, their content does.
+/// A hash of the used keys of the job's Secrets. It changes if and only if their content does.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Fingerprint(pub String);
 
@@ -53,7 +53,7 @@ pub struct Objects {
 }
 
 impl Objects {
-    /// The objects in the order in which they are needed.
+    /// The objects in the order in which they are applied.
     pub fn in_order(&self) -> [(Kind, &Value); 4] {
         let Self { service_account, config_map, service, deployment } = self;
         [
@@ -65,20 +65,20 @@ impl Objects {
     }
 }
 
-/// What is to be in the cluster.
+/// What the cluster should contain for a job.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Plan {
     pub objects: Objects,
     /// The image of the worker.
     pub image: String,
-    /// Whether the worker is given a token, without which it takes no command.
+    /// Whether the worker gets a token, without which it accepts no command.
     pub has_token: bool,
-    /// How the worker compares with one that this operator would start now.
+    /// Whether this operator would start the worker in the same way.
     pub freshness: Freshness,
 }
 
 impl Plan {
-    /// Whether a pod with these annotations was made from this plan's template.
+    /// Whether a pod with these annotations was created from this plan's template.
     pub fn made(&self, annotations: &BTreeMap<String, String>) -> bool {
         let template = &self.objects.deployment["spec"]["template"]["metadata"]["annotations"];
         let mut planned = template.as_object().into_iter().flatten();
@@ -86,18 +86,18 @@ impl Plan {
     }
 }
 
-/// Whether a running worker is what this operator would start.
+/// How a running worker differs from one that this operator would start.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Freshness {
     Fresh,
-    /// It would get this image.
+    /// A new worker would get this image.
     OtherImage(String),
-    /// It would get the same image in another pod.
+    /// A new worker would get the same image and another pod template.
     OtherTemplate,
 }
 
-/// Plans a job. Without a fingerprint, because a Secret cannot be read now, a job that already runs is
-/// planned with what it was given, and one that does not is not planned at all.
+/// Plans a job. Without a fingerprint, because a Secret cannot be read now, a running job is planned with the
+/// fingerprint in use, and one that does not run is not planned.
 pub fn plan(job: &Job, fingerprint: Option<&Fingerprint>, live: &Live, defaults: &Defaults) -> Option<Plan> {
     let pinned = pin::pinned(job, fingerprint, live).filter(|_| pin::is_running(job, live));
     let fingerprint = fingerprint.cloned().or_else(|| pin::fingerprint_in_use(job, live))?;
@@ -132,11 +132,11 @@ fn image(template: &Value) -> &str {
     template["spec"]["containers"][0]["image"].as_str().unwrap_or_default()
 }
 
-/// What is asked of a running worker over gRPC, or is the operator's own affair: a change restarts nobody.
+/// Fields that are sent to a running worker over gRPC, or that only the operator uses: a change restarts no worker.
 const RELOADED: &[&str] =
     &["/spec/state", "/spec/deletion", "/spec/source/postgres/tables", "/spec/sink/starrocks/batch"];
 
-/// What of a description matters to a running worker's process.
+/// The part of a description whose change restarts the worker.
 fn inputs(description: &Value) -> Value {
     without(description, RELOADED)
 }
@@ -152,7 +152,7 @@ fn without(description: &Value, pointers: &[&str]) -> Value {
 }
 
 fn short_hash(value: &Value) -> String {
-    // In one order of fields, however this program was built: another hash would restart every worker.
+    // Sorted, because the order of fields depends on build features, and another hash would restart every worker.
     let mut sorted = value.clone();
     sorted.sort_all_objects();
     format!("{:016x}", xxh3_64(sorted.to_string().as_bytes()))

@@ -1,4 +1,4 @@
-//! What every object of a job has: name, labels, owner, and the hash of its plan.
+//! The common part of every object of a job: name, labels, owner, and the hash of its plan.
 
 use serde_json::{Map, Value, json};
 

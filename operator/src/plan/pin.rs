@@ -1,7 +1,7 @@
-//! What a running worker was started with, as long as it still says the same.
+//! The pod template and job description in use, kept as long as they mean the same as the job.
 //!
-//! Compared is what the job *means*, read with today's types and defaults, not how an operator writes
-//! it down: a field that a new version adds, with a default, changes nothing for a job that runs.
+//! The *meaning* of the description is compared, read with today's types and defaults, not its bytes: a field that a
+//! new version adds, with a default, changes nothing for a running job.
 
 use crds::{JobDescription, spec::DesiredState};
 use serde_json::{Value, json};
@@ -19,20 +19,20 @@ pub(super) struct Pinned {
     pub(super) description: Value,
 }
 
-/// What is in use, if the job and its credentials have not changed since.
+/// The template and description in use, if the job and its credentials have not changed since.
 pub(super) fn pinned(job: &Job, fingerprint: Option<&Fingerprint>, live: &Live) -> Option<Pinned> {
     let template = template_in_use(job, live)?;
     let description = description_in_use(job, live)?;
     let same_job = means(&description)? == inputs(&json!(job.description));
     let same_secrets = fingerprint.is_none_or(|now| Some(now) == fingerprint_of(&template).as_ref());
-    // The two objects are watched apart: one may be newer than the other for a moment.
+    // The two objects are watched separately: one may be newer than the other for a moment.
     let one_pair =
         template["metadata"]["annotations"][template::CONFIGURATION] == pair(job, &description, live)?;
     (same_job && same_secrets && one_pair).then_some(Pinned { template, description })
 }
 
-/// Of which template the description in use is one half. It says so by itself: what another version of the operator
-/// makes of the same description may be another hash. The first version did not write it down.
+/// The hash that pairs the description in use with its template, as stored: another version of the operator may compute
+/// another hash of the same description. Version 0.1.0 did not store it.
 fn pair(job: &Job, description: &Value, live: &Live) -> Option<String> {
     const RELOADED_AT_FIRST: &[&str] =
         &["/spec/state", "/spec/deletion", "/spec/source/postgres/tables", "/spec/sink/starrocks/batch"];
@@ -40,13 +40,13 @@ fn pair(job: &Job, description: &Value, live: &Live) -> Option<String> {
     Some(written.map_or_else(|| short_hash(&without(description, RELOADED_AT_FIRST)), str::to_owned))
 }
 
-/// Whether a worker is wanted by what was applied last: a stopped one has nothing to keep.
+/// Whether the last applied Deployment asks for a worker; a stopped job has no template to keep.
 pub(super) fn is_running(job: &Job, live: &Live) -> bool {
     own(job, live, Kind::Deployment).is_some_and(|deployment| deployment.body["spec"]["replicas"] != 0)
 }
 
-/// Whether no generation of the job, up to this one, wanted a worker. What the watch shows may be old, so the one
-/// before must have been seen: a generation that came in between may have had a worker.
+/// Whether no generation of the job, up to this one, asked for a worker. The watch may be behind, so the generation
+/// directly before must have been seen: one in between may have had a worker.
 pub(super) fn is_stopped_so_far(job: &Job, live: &Live) -> bool {
     let generation = job.identity.generation;
     let so_far = match own(job, live, Kind::Deployment) {
@@ -63,7 +63,7 @@ pub(crate) fn stopped_until(deployment: &LiveObject) -> Option<i64> {
     deployment.annotation(STOPPED_SO_FAR)?.parse().ok()
 }
 
-/// The description read with today's types, every default filled in.
+/// The description as today's types read it, every default filled in.
 fn means(description: &Value) -> Option<Value> {
     let description: JobDescription = serde_json::from_value(description.clone()).ok()?;
     Some(inputs(&json!(description)))

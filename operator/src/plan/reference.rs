@@ -8,7 +8,7 @@ use testbed::docs::{is_current, row};
 use super::RELOADED;
 
 #[test]
-fn docs_tell_every_field() {
+fn docs_list_every_field() {
     let crd = crds::manifest::crd().unwrap();
     let schema = &crd["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"];
     let mut fields = [row(&["Field", "Type", "Default", "A change", "Meaning"]), row(&["---"; 5])].concat();
@@ -19,7 +19,7 @@ fn docs_tell_every_field() {
     is_current("reference.md", "status", &fields).unwrap();
 }
 
-/// The fields below `path`, each with its own behind it.
+/// The fields below `path`, each followed by its own fields.
 fn list(rows: &mut String, path: &str, schema: &Value, of_spec: bool) {
     let required: Vec<_> =
         schema["required"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
@@ -61,7 +61,7 @@ fn bounds(field: &Value) -> String {
     }
 }
 
-/// Of an object, its fields have the defaults.
+/// The default of a field; that of an object is in its fields.
 fn default(field: &Value, required: bool) -> String {
     match &field["default"] {
         _ if required => "required".to_owned(),
@@ -72,7 +72,7 @@ fn default(field: &Value, required: bool) -> String {
     }
 }
 
-/// What the API server and the plan make of a change; nothing for what only holds other fields.
+/// The effect of a change to a field; empty for a field that only contains others.
 fn change(path: &str, field: &Value) -> &'static str {
     let pointer = format!("/{}", path.replace('.', "/"));
     let rules = field["x-kubernetes-validations"].to_string();
@@ -85,15 +85,15 @@ fn change(path: &str, field: &Value) -> &'static str {
     }
 }
 
-/// One line: the description, and what the API server asks of the value.
+/// One line: the description, and the API server's rules for the value.
 fn meaning(field: &Value) -> String {
     let described =
         field["description"].as_str().unwrap_or_default().split_whitespace().collect::<Vec<_>>().join(" ");
     let rules = [&field["x-kubernetes-validations"], &field["items"]["x-kubernetes-validations"]];
     let rules = rules.into_iter().filter_map(Value::as_array).flatten();
-    let asked =
+    let required =
         rules.filter_map(|rule| rule["message"].as_str()).filter(|message| message.starts_with("must "));
-    asked.fold(described, |mut text, message| {
+    required.fold(described, |mut text, message| {
         let _ = write!(text, " It {message}.");
         text
     })

@@ -11,7 +11,7 @@ pub(super) fn service(job: &Job) -> Value {
         "publishNotReadyAddresses": true,
         "selector": names::selector(&job.identity.name),
         "ports": [
-            // Probes, status and metrics. Commands are the operator's: it asks the pod itself, by gRPC.
+            // Probes, status and metrics. The operator sends commands to the pod's address, by gRPC.
             { "name": "http", "port": template::HTTP_PORT, "targetPort": "http", "protocol": "TCP" },
         ],
     });

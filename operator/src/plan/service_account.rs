@@ -1,4 +1,4 @@
-//! The worker's ServiceAccount: a name without rights.
+//! The worker's ServiceAccount, without permissions.
 
 use serde_json::{Value, json};
 

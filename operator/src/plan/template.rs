@@ -1,4 +1,5 @@
-//! The pod of a worker: one container under the restricted standard, two volumes, no token.
+//! The pod of a worker: one container under the restricted pod security standard, two volumes, no service account
+//! token.
 
 use crds::{
     description,
@@ -9,9 +10,9 @@ use serde_json::{Value, json};
 use super::{Defaults, Fingerprint, inputs, short_hash};
 use crate::{job::Job, names};
 
-/// Where the worker answers the operator.
+/// The port of the worker's control interface.
 pub(crate) const GRPC_PORT: u16 = 50051;
-/// Where the worker answers probes and Prometheus.
+/// The port for probes, status and metrics.
 pub(crate) const HTTP_PORT: u16 = 8080;
 /// The annotation that restarts a worker when its credentials change.
 pub(super) const FINGERPRINT: &str = "dbmazz.dev/secrets";
@@ -20,12 +21,12 @@ pub(super) const CONFIGURATION: &str = "dbmazz.dev/job-description";
 
 /// The key of the control Secret.
 pub(crate) const TOKEN_KEY: &str = "token";
-/// Where the worker finds the token of its control port.
+/// The variable with the path of the control token.
 const TOKEN_VARIABLE: &str = "DBMAZZ_CONTROL_TOKEN_FILE";
 
-/// After the drain the worker still confirms and closes its connections.
+/// Added to the drain timeout: after the drain the worker still confirms and closes its connections.
 const AFTER_THE_DRAIN: u64 = 15;
-/// Where the worker keeps what its successor in the same pod needs.
+/// The worker's state directory, which the next container of the same pod reads.
 const STATE_DIRECTORY: &str = "/var/lib/dbmazz";
 const USER: u32 = 65_532;
 
@@ -54,7 +55,7 @@ fn pod(job: &Job, defaults: &Defaults) -> Value {
         "containers": [container(job, defaults)],
         "volumes": [
             { "name": "job", "projected": { "defaultMode": 0o440, "sources": sources(job) } },
-            // Notes of loads under way outlive the container, and are a few empty files.
+            // The journal of loads in flight outlives the container; it consists of a few empty files.
             { "name": "state", "emptyDir": { "sizeLimit": "16Mi" } },
         ],
     })
@@ -68,7 +69,7 @@ fn container(job: &Job, defaults: &Defaults) -> Value {
         "image": image,
         "imagePullPolicy": defaults.image_pull_policy,
         "env": environment(worker.log_level),
-        // How it ended, in its own words, stands in the pod's status then.
+        // Puts the last log lines of an ended worker into the pod's status.
         "terminationMessagePolicy": "FallbackToLogsOnError",
         "ports": [
             { "name": "http", "containerPort": HTTP_PORT, "protocol": "TCP" },
@@ -105,7 +106,7 @@ fn log_filter(level: LogLevel) -> &'static str {
         LogLevel::Error => "error",
         LogLevel::Warn => "warn",
         LogLevel::Info => "info",
-        // The libraries below say far too much at this level.
+        // The libraries log far too much at this level.
         LogLevel::Debug => "info,worker=debug,dbmazz=debug",
     }
 }
@@ -117,7 +118,7 @@ fn probe(path: &str, every_seconds: u32) -> Value {
     })
 }
 
-/// Only what is asked for: the API server forgets an empty map, and would seem to have changed it.
+/// Without empty maps: the API server drops them, which would look like a change.
 fn resources(asked: &Resources) -> Value {
     let mut resources = json!({});
     for (name, amounts) in [("requests", &asked.requests), ("limits", &asked.limits)] {
@@ -128,14 +129,14 @@ fn resources(asked: &Resources) -> Value {
     resources
 }
 
-/// Whether a worker with this template is given the token of its control port: an earlier version gave none.
+/// Whether a worker with this template gets the token of its control port: an earlier version gave none.
 pub(super) fn has_token(template: &Value) -> bool {
     let volumes = template["spec"]["volumes"].as_array().into_iter().flatten();
     let mut sources = volumes.filter_map(|volume| volume["projected"]["sources"].as_array()).flatten();
     sources.any(is_token)
 }
 
-/// A pod that takes no commands needs no token, and must not wait for one.
+/// The cleanup pod accepts no commands, so it needs no token and must not wait for one.
 pub(crate) fn without_token(pod: &mut Value) {
     for volume in pod["volumes"].as_array_mut().into_iter().flatten() {
         if let Some(sources) = volume.pointer_mut("/projected/sources").and_then(Value::as_array_mut) {

@@ -1,4 +1,4 @@
-//! What is planned, byte for byte, and what a running worker keeps.
+//! The plan, byte for byte, and the parts that a running worker keeps.
 
 use serde_json::{Value, json};
 
@@ -144,7 +144,7 @@ fn a_stopped_job_takes_the_new_image_before_it_starts_again() {
 fn an_operator_that_writes_templates_otherwise_restarts_nobody() {
     let running = planned(&job());
     let mut live = applied(&running);
-    // As an older operator, without one of today's fields, left it.
+    // As written by an older operator, without one of today's fields.
     let old = running.objects.deployment.to_string().replace("enableServiceLinks", "olderField");
     live.objects[3].body = serde_json::from_str(&old).unwrap();
     let next = plan(&job(), Some(&secrets()), &live, &defaults()).unwrap();
@@ -154,7 +154,7 @@ fn an_operator_that_writes_templates_otherwise_restarts_nobody() {
 
 #[test]
 fn a_description_of_another_moment_is_not_mixed_with_a_template() {
-    // The watch shows the new ConfigMap and still the old Deployment: the old template must not come back.
+    // The watch shows the new ConfigMap and still the old Deployment: the old template must not be applied again.
     let mut resource = resource();
     resource.spec.worker.log_level = crds::spec::LogLevel::Debug;
     let changed = validate(&resource).unwrap();
@@ -249,7 +249,7 @@ fn a_pod_from_before_a_change_is_told_from_one_after_it() {
     assert!(!after.made(&annotations(&before)));
 }
 
-/// What the operator of each released version had applied for the job of these tests, as `planned.json` was then.
+/// The objects that each released version applied for the job of these tests: its `planned.json`.
 const RELEASED: [(&str, &str); 1] = [("0.1.0", include_str!("released/0.1.0.json"))];
 
 fn released(text: &str) -> Live {
@@ -273,7 +273,7 @@ fn an_upgrade_from_any_released_version_restarts_no_worker() {
     }
 }
 
-/// A later version may know more fields, ask for more of them without a restart, and set up its pods otherwise.
+/// A later version may have more fields, reload more of them without a restart, and use another pod template.
 #[test]
 fn a_rollback_restarts_no_worker_whatever_the_later_version_made_of_the_same_job() {
     let mut live = applied(&planned(&job()));
@@ -281,10 +281,10 @@ fn a_rollback_restarts_no_worker_whatever_the_later_version_made_of_the_same_job
     let annotation = "dbmazz.dev/job-description";
     for object in &mut live.objects {
         if object.kind == Kind::ConfigMap {
-            let mut told: Value =
+            let mut stored: Value =
                 serde_json::from_str(object.body["data"]["job.json"].as_str().unwrap()).unwrap();
-            told["spec"]["sink"]["starrocks"]["novelty"] = json!("on");
-            object.body["data"]["job.json"] = json!(told.to_string());
+            stored["spec"]["sink"]["starrocks"]["novelty"] = json!("on");
+            object.body["data"]["job.json"] = json!(stored.to_string());
             object.body["metadata"]["annotations"][annotation] = hash.clone();
         }
         if object.kind == Kind::Deployment {

@@ -1,4 +1,4 @@
-//! The API server's time, as it was told last and counted on since.
+//! The API server's time: last read from it, advanced by the local clock since.
 
 use std::{
     sync::{Mutex, PoisonError},
@@ -13,10 +13,10 @@ use crate::cadence::CLOCK_FRESH;
 pub struct Clock(Mutex<Option<(Instant, Timestamp)>>);
 
 impl Clock {
-    /// None when it was told too long ago, or never.
+    /// `None` when it was never read, or too long ago.
     pub(crate) fn now(&self) -> Option<Timestamp> {
-        let told = *self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let (at, then) = told.filter(|(at, _)| at.elapsed() < CLOCK_FRESH)?;
+        let reading = *self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let (at, then) = reading.filter(|(at, _)| at.elapsed() < CLOCK_FRESH)?;
         then.checked_add(at.elapsed()).ok()
     }
 

@@ -1,4 +1,4 @@
-//! What the operator remembers of jobs, because a watch may still show them as they were.
+//! What the operator remembers of jobs, because a watch may still show an older state.
 
 use std::{
     collections::{HashMap, HashSet},
@@ -13,15 +13,15 @@ use crate::cadence::RESTING;
 /// By the uid of a job.
 #[derive(Debug, Default)]
 pub struct Memory {
-    /// The statuses written last.
+    /// The last written statuses.
     written: Mutex<HashMap<String, Written>>,
-    /// The jobs that were let go lately.
+    /// The jobs that were released a short time ago.
     forgotten: Mutex<HashMap<String, Instant>>,
-    /// The deleted jobs that never reached their source. Their status says so no more, once they are being deleted.
+    /// The deleted jobs that never reached their source: their status no longer shows it once it says Deleting.
     unreached: Mutex<HashSet<String>>,
 }
 
-/// A status, and the version that the resource got with it.
+/// A status, and the resource version of its write.
 #[derive(Debug)]
 struct Written {
     status: ReplicationJobStatus,
@@ -29,8 +29,8 @@ struct Written {
 }
 
 impl Memory {
-    /// The status as it is stored: what was written last, until the watch shows that write or a later one. What it
-    /// shows then counts, whoever wrote it: a status that was wiped or restored has to be written again.
+    /// The stored status: the one written last, until the watch shows that write or a later one. From then on the watch
+    /// counts, also after a write by another client: a status that was wiped or restored has to be written again.
     pub(crate) fn stored(
         &self,
         uid: &str,
@@ -53,7 +53,7 @@ impl Memory {
         lock(&self.written).insert(uid.to_owned(), Written { status: status.clone(), version });
     }
 
-    /// The job was let go.
+    /// Records that the job was released.
     pub(crate) fn forget(&self, uid: &str) {
         lock(&self.written).remove(uid);
         lock(&self.unreached).remove(uid);
@@ -75,14 +75,14 @@ impl Memory {
     }
 }
 
-/// Versions of one resource are numbers that grow (Kubernetes 1.35 promises it); what is none is never old.
+/// Resource versions are increasing numbers (Kubernetes 1.35 guarantees it); one that is no number is never older.
 fn is_before(shown: Option<&str>, written: &str) -> bool {
     let number = |version: &str| version.parse::<u64>().ok();
     let shown = shown.and_then(number);
     shown.zip(number(written)).is_some_and(|(shown, written)| shown < written)
 }
 
-// A map is whole between two calls, whoever panicked.
+// The map is consistent between two calls, so a poisoned lock is usable.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
@@ -104,7 +104,7 @@ mod tests {
         assert_eq!(stored(Some("7")), Stage::Pending);
         memory.write("u", &at(Stage::Streaming), "10".to_owned());
         assert_eq!(stored(Some("9")), Stage::Streaming);
-        // What the watch shows now was stored after it: somebody has wiped the status.
+        // The watch shows a later write: the status was wiped.
         for version in [Some("10"), Some("11"), Some("a word"), None] {
             assert_eq!(stored(version), Stage::Pending, "{version:?}");
         }

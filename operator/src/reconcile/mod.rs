@@ -1,4 +1,4 @@
-//! The straight line of one job, from the resource to its status; [`leave`] is the way out of a deleted one.
+//! The reconcile of one job, from the resource to its status. A deleted job is handled in [`crate::deletion`].
 
 mod clock;
 mod memory;
@@ -30,12 +30,12 @@ use crate::{
     validate::{last_known, validate},
 };
 
-/// What every reconcile uses.
+/// The state that every reconcile uses.
 #[allow(missing_debug_implementations, reason = "a client has no such form")]
 pub struct Operator {
-    /// For requests, each of which is answered in time or fails.
+    /// For requests: each has a time limit.
     pub client: Client,
-    /// For watches, which wait.
+    /// For watches: without a time limit.
     pub watching: Client,
     pub events: Events,
     pub secrets: Secrets,
@@ -44,12 +44,12 @@ pub struct Operator {
     pub metrics: std::sync::Arc<Metrics>,
     pub memory: Memory,
     pub sent: Sent,
-    /// Of deletions.
+    /// The turns of deletions.
     pub turns: Turns,
     pub clock: Clock,
 }
 
-/// The cluster's view of one job.
+/// The objects of one job, as the watches show them.
 #[derive(Debug)]
 pub struct View {
     pub live: Live,
@@ -62,31 +62,31 @@ impl View {
     }
 }
 
-/// What went wrong with the API server itself; it is tried again.
+/// A failed reconcile, which is tried again.
 #[derive(Debug, thiserror::Error)]
 pub enum ReconcileError {
     #[error("the api server refused a change")]
     Refused(#[from] kube::Error),
     #[error("the watches have ended")]
     Blind,
-    #[error("a look at the job took longer than {LONGEST_RECONCILE:?}")]
+    #[error("the reconcile took longer than {LONGEST_RECONCILE:?}")]
     TooLong,
 }
 
 impl Operator {
-    /// Brings one job one step on. Returns when to look again.
+    /// Reconciles one job. Returns the delay until the next reconcile.
     pub async fn reconcile(&self, resource: &ReplicationJob, view: View) -> Result<Duration, ReconcileError> {
         let pods = view.pods();
-        let line = Reconcile { operator: self, resource, live: &view.live, pods: &pods };
+        let reconcile = Reconcile { operator: self, resource, live: &view.live, pods: &pods };
         match &resource.metadata.deletion_timestamp {
-            Some(deleted_at) if has_finalizer(&resource.metadata) => line.leave(deleted_at.0).await,
+            Some(deleted_at) if has_finalizer(&resource.metadata) => reconcile.leave(deleted_at.0).await,
             Some(_) => Ok(RESTING),
-            None => timeout(LONGEST_RECONCILE, line.run()).await.map_err(|_| ReconcileError::TooLong)?,
+            None => timeout(LONGEST_RECONCILE, reconcile.run()).await.map_err(|_| ReconcileError::TooLong)?,
         }
     }
 
-    /// A resource that cannot be read: its worker goes on as it was told last, its status says so, and it can be
-    /// deleted like any other. It stops nobody else.
+    /// A resource that cannot be read: its worker keeps its last job description, its status says so, and it can be
+    /// deleted like any other. Other resources are not affected.
     pub async fn reconcile_poison(
         &self,
         poison: &InvalidObject,
@@ -95,7 +95,7 @@ impl Operator {
         let identity = identity(&poison.metadata);
         let problem = unreadable(&poison.error);
         let known = last_known(identity.clone(), &view.live);
-        // The guard keeps the metadata of such a resource and nothing else.
+        // [`kube::core::DeserializeGuard`] keeps only the metadata of such a resource.
         let before = self.memory.last(&identity.uid);
         if poison.metadata.deletion_timestamp.is_some() {
             return match known {
@@ -105,7 +105,7 @@ impl Operator {
             };
         }
         let pods = view.pods();
-        let observation = as_told_last(known.as_ref(), &identity, &pods, &view.live).await;
+        let observation = as_last_known(known.as_ref(), &identity, &pods, &view.live).await;
         let facts = Facts { job: Err(&problem), ..nothing_known(&identity, &observation) };
         let stage = self.report(&identity, &before, &facts).await?;
         Ok(next_look(stage, &facts))
@@ -125,7 +125,7 @@ impl Operator {
         self.turns.give_back(uid);
     }
 
-    /// Status and events. `before` is the status as it is stored.
+    /// Writes status and events. `before` is the stored status.
     pub(crate) async fn report(
         &self,
         identity: &Identity,
@@ -176,7 +176,7 @@ impl Reconcile<'_> {
             Err(_) => look(self.pods, self.live, &identity.name),
         };
         if observation.command_refused.is_some() {
-            // Perhaps for the token, which somebody may have changed.
+            // The token may have been changed.
             self.operator.tokens.forget(&identity.uid);
         }
         let facts = Facts {
@@ -195,8 +195,8 @@ impl Reconcile<'_> {
         plan(job, fingerprint, self.live, &self.operator.defaults)
     }
 
-    /// Before the pod that waits for it. A worker that an earlier version set up has none, and one that is not
-    /// wanted needs none.
+    /// Creates the token before the pod, which waits for it. A worker that an earlier version started has none, and a
+    /// stopped job needs none.
     async fn token(&self, job: &Job, plan: &Plan) -> Result<Option<Token>, Problem> {
         if !plan.has_token || job.state() == DesiredState::Stopped {
             return Ok(None);
@@ -204,7 +204,7 @@ impl Reconcile<'_> {
         self.operator.tokens.ensure(job).await.map(Some)
     }
 
-    /// The status as it is stored, which the watch may not show yet.
+    /// The stored status, which the watch may not show yet.
     pub(crate) fn stored(&self) -> ReplicationJobStatus {
         let metadata = &self.resource.metadata;
         let (uid, version) =
@@ -218,12 +218,12 @@ fn unreadable(error: &str) -> Problem {
         Reason::BadConfiguration,
         &format!("the resource cannot be read: {error}"),
         "correct the resource, or upgrade the operator if it was written for a newer one; \
-         until then a worker that runs goes on as it was told last",
+         until then a running worker keeps its last job description",
     )
 }
 
-/// A worker is asked, and kept, as it was told last.
-async fn as_told_last(known: Option<&Job>, identity: &Identity, pods: &[Pod], live: &Live) -> Observation {
+/// Observes the worker by its last known job.
+async fn as_last_known(known: Option<&Job>, identity: &Identity, pods: &[Pod], live: &Live) -> Observation {
     match known {
         Some(job) => observe(job, None, pods, live, None).await,
         None => look(pods, live, &identity.name),

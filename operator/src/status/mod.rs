@@ -1,8 +1,8 @@
-//! From what was seen to the status. Pure: the clock is passed in.
+//! From the observed facts to the status. Pure: the time is passed in.
 //!
-//! - [`verdict`]: each condition's answer, from the facts alone.
+//! - [`verdict`]: the status, reason and message of each condition, from the facts alone.
 //! - [`progress`]: how far replication is, and when a new figure is worth a write.
-//! - [`transition`]: which changes people are told of in events.
+//! - [`transition`]: which changes become events.
 
 pub mod progress;
 pub mod transition;
@@ -28,19 +28,19 @@ use crate::{
 /// Failed tables named in a status, at most.
 const NAMED_TABLES: usize = 10;
 
-/// Everything a status is made of.
+/// The inputs of a status.
 #[derive(Debug, Clone)]
 pub struct Facts<'a> {
     pub generation: i64,
-    /// The job, or why the resource is none.
+    /// The job, or why the resource is not a valid one.
     pub job: Result<&'a Job, &'a Problem>,
-    /// What is wrong with its Secrets.
+    /// The problem with its Secrets.
     pub secrets: Option<&'a Problem>,
-    /// What was planned.
+    /// The plan, where there is one.
     pub plan: Option<&'a Plan>,
-    /// What kept the plan from being applied.
+    /// Why the plan could not be applied.
     pub apply: Option<&'a Problem>,
-    /// What others have made of an object of the job.
+    /// How an object of the job differs from the plan because others changed it.
     pub altered: Option<&'a Problem>,
     pub observation: &'a Observation,
     /// What a deletion waits for.
@@ -56,19 +56,19 @@ impl Facts<'_> {
         }
     }
 
-    /// What the user wishes; a resource that is no job wishes nothing.
-    pub(crate) fn wish(&self) -> Option<DesiredState> {
+    /// The state that the user asks for; `None` for a resource that is not a valid job.
+    pub(crate) fn desired_state(&self) -> Option<DesiredState> {
         self.job.ok().map(Job::state)
     }
 }
 
-/// The status that follows from the facts and what was said before.
+/// The status that follows from the facts and the previous status.
 pub fn status(previous: &ReplicationJobStatus, facts: &Facts<'_>, now: Timestamp) -> ReplicationJobStatus {
     let conditions = conditions(&previous.conditions, facts, now);
     let stage = stage(previous.stage, facts);
     let urgent = stage != previous.stage || transition::any(&previous.conditions, &conditions);
     let replication = progress::progress(previous.replication.as_ref(), facts.report(), now, urgent);
-    // The slot's figure moves all the time: it is written when the other figures are.
+    // The slot's figure changes all the time: it is written together with the other figures.
     let fresh = urgent || replication != previous.replication;
     ReplicationJobStatus {
         observed_generation: Some(facts.generation),
@@ -109,7 +109,7 @@ fn condition(
     }
 }
 
-/// Kubernetes keeps whole seconds; more would seem changed when read back.
+/// Kubernetes stores whole seconds; a fraction would look like a change when read back.
 fn whole_seconds(now: Timestamp) -> Timestamp {
     Timestamp::from_second(now.as_second()).unwrap_or(now)
 }
@@ -118,10 +118,10 @@ fn stage(previous: Stage, facts: &Facts<'_>) -> Stage {
     if facts.deleting.is_some() {
         return Stage::Deleting;
     }
-    match (facts.wish(), facts.report()) {
+    match (facts.desired_state(), facts.report()) {
         (None, None) => Stage::Failed,
         (Some(DesiredState::Stopped), _) if facts.observation.pods.is_empty() => Stage::Stopped,
-        // Draining: it is still what it was.
+        // Draining: the stage stays.
         (Some(DesiredState::Stopped), _) => previous,
         (_, Some(report)) => stage_of(report, previous),
         (_, None) if matches!(facts.observation.report, Report::Silent(_)) => previous,
@@ -143,7 +143,7 @@ fn stage_of(report: &StatusResponse, previous: Stage) -> Stage {
     }
 }
 
-/// Each of its tables waits for a person.
+/// Whether every table is halted.
 fn has_nothing_to_follow(report: &StatusResponse) -> bool {
     let is_halted = |table: &String| {
         report.faults.iter().any(|fault| fault.halted && fault.part() == Part::Table && fault.table == *table)
@@ -158,15 +158,15 @@ fn slot(shown: Option<&Slot>, report: Option<&StatusResponse>, fresh: bool) -> O
     let safe_wal_bytes = health.safe_wal_bytes.map(|bytes| i64::try_from(bytes).unwrap_or(i64::MAX));
     let seen = Slot { name: report.slot_name.clone(), wal_status: health.wal_status, safe_wal_bytes };
     match shown {
-        // Nobody could look: what was seen last is better than nothing.
+        // The worker could not read the slot: keep the figures seen last.
         Some(shown) if report.slot.is_none() => Some(shown.clone()),
         Some(shown) if !fresh && shown.wal_status == seen.wal_status => Some(shown.clone()),
         _ => Some(seen),
     }
 }
 
-/// Whether the worker has seen the slot. Its name alone says only how it would be called: a deletion asks the status
-/// whether there can be one.
+/// Whether the worker has seen the slot. The name alone does not show that it exists, and a deletion decides by this
+/// status whether there can be one.
 fn has_slot(report: &StatusResponse) -> bool {
     let is_read = report.current_lsn > 0 || report.confirmed_lsn > 0;
     !report.slot_name.is_empty() && (report.slot.is_some() || is_read)

@@ -1,8 +1,8 @@
 //! How far replication is, and when a new figure is worth a write. Pure.
 //!
-//! Exact figures are the worker's metrics. Here a figure is written at once when there was none, when the job's
-//! state changed, or when the lag has begun or doubled; otherwise only when it moved enough, at most once a minute.
-//! Where nobody knows there is no figure: an old one would be taken for a new one.
+//! The worker's metrics have the exact figures. In the status a figure is written at once when there was none, when the
+//! job's state changed, or when the lag has begun or doubled; otherwise only when it moved enough, at most once a
+//! minute. An unknown figure is left out: an old one would be taken for a new one.
 
 use crds::status::Replication;
 use jiff::Timestamp;
@@ -11,13 +11,13 @@ use proto::StatusResponse;
 
 use crate::cadence::FIGURES_AT_MOST_EVERY;
 
-/// A megabyte of WAL.
+/// 1 MiB of WAL.
 const ENOUGH_BYTES: u64 = 1 << 20;
 const ENOUGH_SECONDS: i64 = 10;
-/// A lag that is shown at once.
+/// A lag from this on is shown at once.
 const MUCH_SECONDS: i64 = 3;
 
-/// The figures to show: the new ones if they are worth it, else those shown already.
+/// The figures to show: the new ones if they are worth a write, else those shown already.
 pub(super) fn progress(
     shown: Option<&Replication>,
     report: Option<&StatusResponse>,
@@ -31,7 +31,7 @@ pub(super) fn progress(
     Some(if at_once || due { seen } else { shown.clone() })
 }
 
-/// From little to much, or to twice as much: a figure that stands beside it would be a lie.
+/// Whether the lag has begun or doubled, so that the figure shown is misleading.
 fn has_grown(shown: &Replication, seen: &Replication) -> bool {
     let seconds = seen.lag_seconds >= MUCH_SECONDS.max(shown.lag_seconds.saturating_mul(2));
     let enough = i64::try_from(ENOUGH_BYTES).unwrap_or(i64::MAX);
@@ -39,7 +39,7 @@ fn has_grown(shown: &Replication, seen: &Replication) -> bool {
 }
 
 fn seen(report: &StatusResponse, now: Timestamp) -> Option<Replication> {
-    // Zero: the worker has not read the slot yet, so it does not know.
+    // Zero means that the worker has not read the slot yet.
     (report.confirmed_lsn > 0).then(|| Replication {
         confirmed_lsn: format_lsn(report.confirmed_lsn),
         lag_seconds: (report.lag_ms / 1000) as i64,
@@ -55,10 +55,10 @@ fn differs(shown: &Replication, seen: &Replication) -> bool {
 fn moved_enough(shown: &Replication, seen: &Replication) -> bool {
     let confirmed = parse_lsn(&seen.confirmed_lsn).abs_diff(parse_lsn(&shown.confirmed_lsn));
     let seconds = (seen.lag_seconds - shown.lag_seconds).abs();
-    // A lag that has gone must not stay on show because it was small.
+    // A small lag that has ended must not stay in the status.
     let lag_ended =
         seen.lag_seconds == 0 && shown.lag_seconds > 0 || seen.lag_bytes == 0 && shown.lag_bytes > 0;
-    // Of a lag of hours a minute more is no news.
+    // The thresholds grow with the lag: one minute more is not significant for a lag of hours.
     confirmed >= ENOUGH_BYTES
         || seconds >= ENOUGH_SECONDS.max(shown.lag_seconds / 4)
         || lag_ended
@@ -70,7 +70,7 @@ fn format_lsn(lsn: u64) -> String {
     format!("{:X}/{:X}", lsn >> 32, lsn & 0xFFFF_FFFF)
 }
 
-/// What cannot be read counts as the beginning: then everything is a movement.
+/// An unreadable position counts as 0, so that every new one has moved enough.
 fn parse_lsn(text: &str) -> u64 {
     let halves = text.split_once('/').and_then(|(high, low)| {
         Some((u64::from_str_radix(high, 16).ok()?, u64::from_str_radix(low, 16).ok()?))

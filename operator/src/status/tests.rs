@@ -1,4 +1,4 @@
-//! What people read, for what was seen.
+//! The status for given observations.
 
 use crds::{Reason, ReplicationJobStatus, spec::DesiredState, status::Stage};
 use jiff::Timestamp;
@@ -70,7 +70,7 @@ fn facts<'a>(job: &'a Job, plan: &'a Plan, observation: &'a Observation) -> Fact
     }
 }
 
-/// `stage Type=Status/Reason …`, which is what the cases below are about.
+/// `stage Type=Status/Reason …`, the form of the cases below.
 fn brief(status: &ReplicationJobStatus, types: &[&str]) -> String {
     let shown = status.conditions.iter().filter(|condition| types.contains(&condition.type_.as_str()));
     let shown: Vec<_> = shown.map(|c| format!("{}={}/{}", c.type_, c.status, c.reason)).collect();
@@ -173,12 +173,12 @@ fn a_missing_secret_stalls_a_job_that_never_ran_and_only_marks_one_that_runs() {
 
 #[test]
 fn states_by_request_are_told_from_faults() {
-    let wish = |state| {
+    let desired = |state| {
         let mut job = job();
         job.description.spec.state = state;
         job
     };
-    let (paused, stopped, plan) = (wish(DesiredState::Paused), wish(DesiredState::Stopped), planned());
+    let (paused, stopped, plan) = (desired(DesiredState::Paused), desired(DesiredState::Stopped), planned());
     let pausing = answered(StatusResponse { state: CdcState::Paused.into(), ..healthy() });
     let (draining, gone) = (answered(healthy()), Observation::default());
     let cases = [
@@ -237,12 +237,12 @@ fn events_tell_of_transitions_only() {
     let (well, ill) = (answered(healthy()), answered(faulty(Part::Sink, "SinkUnreachable", false)));
     let first = status(&ReplicationJobStatus::default(), &facts(&job, &plan, &well), at(0));
     let second = status(&first, &facts(&job, &plan, &ill), at(9));
-    let told = |before: &ReplicationJobStatus, now: &ReplicationJobStatus| -> Vec<_> {
+    let events = |before: &ReplicationJobStatus, now: &ReplicationJobStatus| -> Vec<_> {
         transitions(&before.conditions, &now.conditions).into_iter().map(|t| (t.warning, t.reason)).collect()
     };
-    assert_eq!(told(&Default::default(), &first), [(false, "Replicating".to_owned())]);
-    assert_eq!(told(&first, &second), [(true, "SinkUnreachable".to_owned())]);
-    assert_eq!(told(&second, &second), []);
+    assert_eq!(events(&Default::default(), &first), [(false, "Replicating".to_owned())]);
+    assert_eq!(events(&first, &second), [(true, "SinkUnreachable".to_owned())]);
+    assert_eq!(events(&second, &second), []);
 }
 
 fn with_slot(wal_status: &str, safe_wal_bytes: u64, at_risk: bool) -> StatusResponse {
@@ -268,9 +268,9 @@ fn a_slot_at_risk_is_told_while_the_job_is_ready() {
         (condition("SourceHealthy").status.as_str(), condition("SourceHealthy").reason.as_str()),
         ("False", "SlotAtRisk")
     );
-    let told: Vec<_> = transitions(&first.conditions, &second.conditions);
+    let events: Vec<_> = transitions(&first.conditions, &second.conditions);
     assert_eq!(
-        told.iter().map(|t| (t.warning, t.reason.as_str())).collect::<Vec<_>>(),
+        events.iter().map(|t| (t.warning, t.reason.as_str())).collect::<Vec<_>>(),
         [(true, "SlotAtRisk")]
     );
     let slot = second.slot.unwrap();

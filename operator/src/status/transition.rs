@@ -1,4 +1,4 @@
-//! Which changes of a status people are told of, in events. Pure.
+//! Which changes of a status become events. Pure.
 
 use crds::Reason;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
@@ -18,15 +18,15 @@ pub(super) fn any(before: &[Condition], now: &[Condition]) -> bool {
     now.iter().any(|condition| changed(before, condition))
 }
 
-/// The events between two statuses: of readiness, of a slot at risk, and of what runs not being what was asked for.
+/// The events between two statuses: of readiness, of a slot at risk, and of a worker that is not up to date.
 pub fn transitions(before: &[Condition], now: &[Condition]) -> Vec<Transition> {
-    let told = now.iter().filter(|condition| match condition.type_.as_str() {
+    let relevant = now.iter().filter(|condition| match condition.type_.as_str() {
         READY => true,
         SOURCE_HEALTHY => condition.reason == Reason::SlotAtRisk.as_str(),
         UP_TO_DATE => condition.status == "False" && !repeats_readiness(condition, now),
         _ => false,
     });
-    told.filter(|condition| changed(before, condition)).map(transition).collect()
+    relevant.filter(|condition| changed(before, condition)).map(transition).collect()
 }
 
 fn changed(before: &[Condition], now: &Condition) -> bool {
@@ -39,7 +39,7 @@ fn repeats_readiness(condition: &Condition, now: &[Condition]) -> bool {
     now.iter().any(|other| other.type_ == READY && other.reason == condition.reason)
 }
 
-/// Asked for, or on its way: nothing to warn of.
+/// Requested, or in progress: not a warning.
 fn by_request(reason: Reason) -> bool {
     use Reason::{
         Deleting, Draining, NewWorkerImageAvailable, NewWorkerTemplateAvailable, Stopped, WorkerStarting,

@@ -1,4 +1,4 @@
-//! Source and sink, as the worker finds them.
+//! The health of source and sink, as the worker reports it.
 
 use crds::Reason;
 use proto::{StatusResponse, fault::Part};
@@ -6,10 +6,14 @@ use proto::{StatusResponse, fault::Part};
 use super::{super::Facts, ConditionStatus, Verdict, problem};
 use crate::problem::sentences;
 
-/// A fault of that part; or no fault, and a sign of life of it.
+/// The first fault of that part; healthy without one once the worker has reached the part.
 pub(super) fn part_healthy(facts: &Facts<'_>, part: Part) -> Verdict {
     let Some(report) = facts.report() else {
-        return Verdict::new(ConditionStatus::Unknown, Reason::NotObserved, "No worker is there to tell.");
+        return Verdict::new(
+            ConditionStatus::Unknown,
+            Reason::NotObserved,
+            "There is no report of a worker.",
+        );
     };
     let (position, name) = match part {
         Part::Source => (report.current_lsn, "PostgreSQL"),
@@ -21,7 +25,7 @@ pub(super) fn part_healthy(facts: &Facts<'_>, part: Part) -> Verdict {
         None if report.ready || position > 0 || has_judged(report) => Verdict::new(
             ConditionStatus::True,
             Reason::Healthy,
-            &format!("The worker reports no trouble with {name}."),
+            &format!("The worker reports no fault of {name}."),
         ),
         None => Verdict::new(
             ConditionStatus::Unknown,
@@ -31,7 +35,7 @@ pub(super) fn part_healthy(facts: &Facts<'_>, part: Part) -> Verdict {
     }
 }
 
-/// A table's fault is found after both ends were reached.
+/// A table's fault is found only after both ends were reached.
 fn has_judged(report: &StatusResponse) -> bool {
     report.faults.iter().any(|fault| fault.part() == Part::Table)
 }
@@ -40,7 +44,7 @@ fn is_at_risk(report: &StatusResponse) -> bool {
     report.slot.as_ref().is_some_and(|slot| slot.at_risk)
 }
 
-/// Replication goes on, and may soon be over.
+/// Replication continues, and the slot may soon be lost.
 fn at_risk(report: &StatusResponse) -> Verdict {
     let what = format!("PostgreSQL may soon remove WAL that replication slot {} needs", report.slot_name);
     let fix = "See what keeps the worker from catching up, or raise max_slot_wal_keep_size and reload PostgreSQL: \

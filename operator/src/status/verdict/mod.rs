@@ -1,7 +1,7 @@
-//! The answer to each condition, from the facts of one look. Pure.
+//! The status, reason and message of each condition, from the facts of one observation. Pure.
 //!
-//! `Ready` is what the worker says of itself. Without a report it is never True: False where something
-//! explains it, Unknown where the worker runs and says nothing.
+//! `Ready` is the worker's own report. Without a report it is never True: False where a known problem explains it,
+//! Unknown where the worker runs and does not answer.
 
 mod health;
 mod ready;
@@ -27,7 +27,7 @@ pub const READY: &str = "Ready";
 const WORKER_AVAILABLE: &str = "WorkerAvailable";
 pub const SOURCE_HEALTHY: &str = "SourceHealthy";
 const SINK_HEALTHY: &str = "SinkHealthy";
-/// Everything runs as specified, and as a worker would be started now.
+/// Everything runs as specified, and as this operator would start it now.
 pub const UP_TO_DATE: &str = "UpToDate";
 const STALLED: &str = "Stalled";
 
@@ -40,7 +40,7 @@ pub enum ConditionStatus {
 }
 
 impl ConditionStatus {
-    /// The word that Kubernetes uses.
+    /// The value in Kubernetes.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::True => "True",
@@ -50,7 +50,7 @@ impl ConditionStatus {
     }
 }
 
-/// One condition's answer.
+/// The content of one condition.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Verdict {
     pub status: ConditionStatus,
@@ -99,13 +99,13 @@ fn freshness(freshness: &Freshness) -> Verdict {
             Verdict::new(ConditionStatus::False, Reason::NewWorkerImageAvailable, &message)
         }
         Freshness::OtherTemplate => {
-            let message = format!("This operator would set up the worker's pod otherwise. {when}");
+            let message = format!("This operator has another pod template for the worker. {when}");
             Verdict::new(ConditionStatus::False, Reason::NewWorkerTemplateAvailable, &message)
         }
     }
 }
 
-/// The reason of a fault; a word of a newer worker counts as a fault all the same.
+/// The reason of a fault; `WorkerFault` for a reason of a newer worker that is unknown here.
 pub(super) fn reason_of(fault: &Fault) -> Reason {
     fault.reason.parse().unwrap_or(Reason::WorkerFault)
 }

@@ -1,4 +1,4 @@
-//! Whether changes flow: what the worker says of itself, or what explains that it says nothing.
+//! Whether changes flow: the worker's report, or the reason why there is none.
 
 use crds::{Reason, spec::DesiredState};
 use proto::{CdcState, StatusResponse};
@@ -11,10 +11,10 @@ pub(super) fn ready(facts: &Facts<'_>) -> Verdict {
         return Verdict::new(ConditionStatus::False, Reason::Deleting, waiting_for);
     }
     match (facts.job, facts.apply) {
-        // The worker goes on as it was told last; that it is not what is asked for now is UpToDate's to say.
+        // The worker keeps its last job description; UpToDate shows that it is not the current one.
         (Err(_), _) if facts.report().is_some() => {}
         (Err(problem), _) | (_, Some(problem)) => return Verdict::no(problem),
-        _ if facts.wish() == Some(DesiredState::Stopped) => return stopped(facts),
+        _ if facts.desired_state() == Some(DesiredState::Stopped) => return stopped(facts),
         _ => {}
     }
     match facts.report() {
@@ -25,7 +25,7 @@ pub(super) fn ready(facts: &Facts<'_>) -> Verdict {
 
 fn stopped(facts: &Facts<'_>) -> Verdict {
     if facts.observation.pods.is_empty() {
-        let message = "Stopped by request. A slot that was made stays, and PostgreSQL keeps WAL for it, as much as \
+        let message = "Stopped by request. An existing slot stays, and PostgreSQL keeps WAL for it, as much as \
                        max_slot_wal_keep_size allows.";
         return Verdict::new(ConditionStatus::False, Reason::Stopped, message);
     }
@@ -41,7 +41,7 @@ fn reported(report: &StatusResponse, facts: &Facts<'_>) -> Verdict {
         return Verdict::no(problem);
     }
     match (report.state(), report.ready, report.faults.first()) {
-        (CdcState::Stopped, ..) => stopped_by_somebody(),
+        (CdcState::Stopped, ..) => stopped_by_command(),
         (CdcState::Paused, true, _) => {
             let message = "Connected, and paused by request. PostgreSQL keeps the WAL meanwhile, as much as \
                            max_slot_wal_keep_size allows.";
@@ -55,14 +55,14 @@ fn reported(report: &StatusResponse, facts: &Facts<'_>) -> Verdict {
     }
 }
 
-fn stopped_by_somebody() -> Verdict {
-    let message = "The worker was stopped over its control interface. Delete its pod to start it anew: it goes on from \
-                   the replication slot, and says SlotLost where that was dropped along with the stop.";
+fn stopped_by_command() -> Verdict {
+    let message = "The worker was stopped over its control interface. Delete its pod to restart it: it continues from \
+                   the replication slot, or reports SlotLost where the stop dropped it.";
     Verdict::new(ConditionStatus::False, Reason::WorkerStopped, message)
 }
 
 fn flowing(facts: &Facts<'_>) -> String {
-    let Ok(job) = facts.job else { return "Changes flow as the worker was told last.".to_owned() };
+    let Ok(job) = facts.job else { return "Changes flow by the worker's last job description.".to_owned() };
     let tables = job.description.spec.source.postgres.tables.len();
     let plural = if tables == 1 { "" } else { "s" };
     format!("Changes of {tables} table{plural} flow.")
@@ -79,21 +79,19 @@ pub(super) fn unreported(facts: &Facts<'_>) -> Verdict {
         None if observation.pods.iter().any(|pod| pod.ending) => Verdict::new(
             ConditionStatus::False,
             Reason::WorkerStarting,
-            "The worker drains, and is then started anew.",
+            "The worker drains, and is then restarted.",
         ),
-        None => {
-            Verdict::new(ConditionStatus::False, Reason::WorkerStarting, "The worker's pod is on its way.")
-        }
+        None => Verdict::new(ConditionStatus::False, Reason::WorkerStarting, "The worker's pod is starting."),
     }
 }
 
 fn unreachable(why: &str) -> String {
     let what = format!("the worker runs and does not answer the operator: {why}");
-    sentences(&[&what, "it may well be replicating; check network policies and the log of its pod"])
+    sentences(&[&what, "it may still be replicating; check network policies and the log of its pod"])
 }
 
 pub(super) fn worker_available(facts: &Facts<'_>) -> Verdict {
-    match (&facts.observation.report, facts.wish()) {
+    match (&facts.observation.report, facts.desired_state()) {
         (Report::Answered(_), _) => {
             Verdict::new(ConditionStatus::True, Reason::Healthy, "The worker answers.")
         }
@@ -102,7 +100,7 @@ pub(super) fn worker_available(facts: &Facts<'_>) -> Verdict {
         }
         (Report::None, Some(DesiredState::Stopped)) => stopped(facts),
         (Report::None, None) => {
-            Verdict::new(ConditionStatus::False, Reason::NotObserved, "There is no job to run.")
+            Verdict::new(ConditionStatus::False, Reason::NotObserved, "There is no valid job to run.")
         }
         (Report::None, Some(_)) => unreported(facts),
     }

@@ -1,4 +1,4 @@
-//! Whether somebody has to act before anything goes on.
+//! Whether a person has to act before replication continues.
 
 use crds::Reason;
 
@@ -18,10 +18,10 @@ pub(super) fn stalled(facts: &Facts<'_>) -> Verdict {
             None => Verdict { status: ConditionStatus::True, ..why },
         };
     }
-    Verdict::new(ConditionStatus::False, Reason::Healthy, "Nothing waits for a person.")
+    Verdict::new(ConditionStatus::False, Reason::Healthy, "Nothing requires a person to act.")
 }
 
-/// Whether nothing goes on before somebody acts; what heals by waiting does not count.
+/// Whether a person has to act; a problem that passes by itself does not count.
 pub(crate) fn needs_a_person(facts: &Facts<'_>) -> bool {
     if facts.deleting.is_some() {
         return false;
