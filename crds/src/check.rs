@@ -1,8 +1,7 @@
-//! Whether a spec can be run: what the operator asks of a resource before it makes anything of it, and the worker of
-//! the description that it is given.
+//! Validates a whole spec: the operator calls it before it creates any object, the worker for its job description.
 //!
-//! The schema cannot say everything (two tables with one target, names in bytes), and what is stored may be older
-//! than it. A spec that passes here is refused by no worker of this version.
+//! The schema cannot express every rule (two tables with one target, names in bytes), and a stored resource may be
+//! older than the schema. A spec that passes here is accepted by every worker of this version.
 
 use crate::{
     limits::{self, Wrong},
@@ -12,7 +11,7 @@ use crate::{
 const SOURCE: &str = "spec.source.postgres";
 const SINK: &str = "spec.sink.starrocks";
 
-/// The first field that is wrong.
+/// Returns the first invalid field as an error.
 pub fn check(spec: &ReplicationJobSpec) -> Result<(), Wrong> {
     source(&spec.source.postgres)?;
     sink(&spec.sink.starrocks)?;

@@ -1,4 +1,4 @@
-//! The job description: what the operator mounts into a worker, resolved, without secrets.
+//! The job description: the resolved job without secrets, which the operator mounts into a worker.
 //!
 //! The worker reads it from `/etc/dbmazz/job/job.json`. Secrets are files beside it, under names that
 //! do not depend on the keys of the user's Secrets.
@@ -21,7 +21,7 @@ pub const SOURCE_CA: &str = "source-ca/ca.crt";
 pub const SINK_USERNAME: &str = "sink/username";
 /// The sink user's password.
 pub const SINK_PASSWORD: &str = "sink/password";
-/// The token that every command to the worker has to come with.
+/// The token that every command to the worker must carry.
 pub const CONTROL_TOKEN: &str = "control/token";
 
 /// One job, resolved: the spec of a `ReplicationJob` and the names derived from the resource.
@@ -34,6 +34,6 @@ pub struct JobDescription {
     pub slot: String,
     /// The publication, derived like the slot.
     pub publication: String,
-    /// What the user asked for.
+    /// The spec of the resource.
     pub spec: ReplicationJobSpec,
 }

@@ -1,14 +1,14 @@
-//! What a user tells the operator: the `ReplicationJob` resource (`dbmazz.dev/v1alpha1`).
+//! The `ReplicationJob` resource (`dbmazz.dev/v1alpha1`), by which a user asks for replication.
 //!
-//! - [`spec`]: what is wanted, with every default and every bound beside its field.
-//! - [`status`]: what is, and nothing in it that cannot be rebuilt.
+//! - [`spec`]: the desired state, with every default and every bound beside its field.
+//! - [`status`]: the observed state; all of it can be rebuilt.
 //! - [`reason`]: the closed list of reasons that conditions, events and faults use.
 //! - [`description`]: the resolved job that the operator mounts into a worker.
-//! - [`limits`]: what a value may be, for the operator and the worker alike; [`check`] asks it of a whole spec.
-//! - [`measure`]: how `30s` and `16Mi` are read, by everybody.
+//! - [`limits`]: the valid values, for the operator and the worker alike; [`check`] applies them to a whole spec.
+//! - [`measure`]: parses `30s` and `16Mi`.
 //! - `manifest`: the CRD, generated from the types above.
 //!
-//! Without the feature `kube` this crate knows nothing of Kubernetes: that is how the worker uses it.
+//! The worker uses this crate without the feature `kube`, and so without any Kubernetes types.
 
 pub mod check;
 pub mod description;

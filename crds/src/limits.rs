@@ -1,5 +1,5 @@
-//! What a value may be: one rule for the operator, which refuses a resource, and for the worker, which refuses a
-//! description or a variable. The schema says the same to `kubectl apply` as far as a schema can.
+//! The valid values of fields: the same rules for the operator, which refuses a resource, and for the worker, which
+//! refuses a job description or a variable. The schema has them too, as far as a schema can express them.
 
 use std::{
     collections::HashSet, fmt, fmt::Display, net::Ipv6Addr, ops::RangeInclusive, str::FromStr, time::Duration,
@@ -12,16 +12,16 @@ use crate::{
 
 /// Rows of one load.
 pub const ROWS: RangeInclusive<usize> = 1..=10_000_000;
-/// A port that something listens on.
+/// A valid port number.
 pub const PORT: RangeInclusive<u16> = 1..=u16::MAX;
 
 const TABLES: usize = 1000;
-/// PostgreSQL cuts longer names off without a word (`NAMEDATALEN`).
+/// PostgreSQL truncates longer names silently (`NAMEDATALEN`).
 const IDENTIFIER: usize = 63;
 const NAME: usize = 256;
 const HOST: usize = 253;
 
-/// Which field or variable is wrong, and what it should be.
+/// An invalid field or variable, and what it must be.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Wrong {
     pub field: String,
@@ -63,7 +63,7 @@ pub fn bytes(field: &str, text: &str, low: &str, high: &str) -> Result<usize, Wr
     })
 }
 
-/// A backlog in bytes, or none for `Never`.
+/// A backlog in bytes; `None` for `Never`.
 pub fn catch_up(field: &str, text: &str) -> Result<Option<u64>, Wrong> {
     if text == "Never" {
         return Ok(None);
@@ -89,7 +89,7 @@ pub fn host(field: &str, text: &str) -> Result<String, Wrong> {
     valid.then(|| text.to_owned()).ok_or_else(|| Wrong::new(field, "must hold one host name or address"))
 }
 
-/// A name that the other end will judge: only what can be no name at all is refused here.
+/// A name whose validity the other system decides: only what cannot be a name at all is refused here.
 pub fn name(field: &str, text: &str) -> Result<String, Wrong> {
     let valid = !text.is_empty() && text.len() <= NAME && !text.chars().any(char::is_control);
     let problem = format!("must be a name of 1 to {NAME} bytes without control characters");
@@ -106,7 +106,7 @@ fn is_identifier(text: &str) -> bool {
     !text.is_empty() && text.len() <= IDENTIFIER && !text.chars().any(char::is_control)
 }
 
-/// A replication slot: PostgreSQL takes fewer characters here than in other names.
+/// A replication slot: PostgreSQL allows fewer characters here than in other names.
 pub fn slot(field: &str, text: &str) -> Result<String, Wrong> {
     let valid =
         is_identifier(text) && text.bytes().all(|byte| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'_'));
@@ -114,18 +114,19 @@ pub fn slot(field: &str, text: &str) -> Result<String, Wrong> {
     valid.then(|| text.to_owned()).ok_or_else(|| Wrong::new(field, problem))
 }
 
-/// A row that is parked would be missing from its transaction.
+/// With `consistency: Transaction` a dead letter would be missing from its transaction.
 pub fn fits_together(
     field: &str,
     consistency: Consistency,
     on_refused_row: OnRefusedRow,
 ) -> Result<(), Wrong> {
     let torn = consistency == Consistency::Transaction && on_refused_row == OnRefusedRow::DeadLetter;
-    let problem = "must be Halt with consistency Transaction: a row that is parked would be missing from its transaction";
+    let problem =
+        "must be Halt with consistency Transaction: a dead letter would be missing from its transaction";
     if torn { Err(Wrong::new(field, problem)) } else { Ok(()) }
 }
 
-/// The selected tables, as schema and name: each once, and no two of them with one target.
+/// The selected tables, as schema and name: no duplicates, and no two with the same target.
 pub fn tables<'a>(
     field: &str,
     names: impl IntoIterator<Item = &'a str>,
@@ -157,7 +158,7 @@ fn table<'a>(field: &str, text: &'a str) -> Result<(&'a str, &'a str), Wrong> {
     Ok((schema, name))
 }
 
-/// The name of the target table: two schemas never merge.
+/// The name of the target table, which contains the schema unless it is `public`, so that schemas do not collide.
 pub fn target(schema: &str, name: &str) -> String {
     if schema == "public" { name.to_owned() } else { format!("{schema}__{name}") }
 }

@@ -1,19 +1,19 @@
-//! The CRD as it is installed: generated from the types, plus what types cannot say.
+//! The CRD as it is installed: generated from the types, plus the rules that types cannot express.
 //!
-//! The chart carries the result as a file and installs it from a template: Helm's own `crds/` folder
-//! would leave it alone too, but would never upgrade it, and the API server silently drops fields of
-//! a newer version. `helm.sh/resource-policy: keep` is what lets it, and every job, outlive the release.
+//! The chart contains the result as a file and installs it from a template: Helm never upgrades a CRD of its own
+//! `crds/` folder, and the API server silently drops fields that an old CRD does not have. With
+//! `helm.sh/resource-policy: keep` the CRD, and so every job, outlives the release.
 
 use kube::CustomResourceExt as _;
 use serde_json::{Value, json};
 
 use crate::ReplicationJob;
 
-/// The file of the chart in this checkout.
+/// The path of the chart's file in this checkout.
 pub const IN_THE_CHART: &str =
     concat!(env!("CARGO_MANIFEST_DIR"), "/../charts/dbmazz-operator/files/crd.yaml");
 
-/// Objects are named `dbmazz-NAME-cleanup` at the longest, and a label holds 63 characters.
+/// The longest object name is `dbmazz-NAME-cleanup`, and a label value holds 63 characters.
 const LONGEST_NAME: usize = 48;
 
 /// The CustomResourceDefinition.
@@ -27,7 +27,7 @@ pub fn crd() -> Result<Value, serde_json::Error> {
     Ok(crd)
 }
 
-/// The CustomResourceDefinition in YAML, as the chart carries it.
+/// The CustomResourceDefinition in YAML, as the chart contains it.
 pub fn yaml() -> Result<String, ManifestError> {
     let crd = serde_saphyr::to_string(&crd()?)?;
     Ok(format!("# Generated from crds/src by `make crd`. Do not edit.\n{crd}"))
@@ -49,7 +49,7 @@ fn name_rule() -> Value {
     }])
 }
 
-/// `uint16` and the like mean nothing to the API server, which warns of each at every apply.
+/// Removes formats such as `uint16`: the API server does not know them and warns at every apply.
 fn forget_rust_formats(schema: &mut Value) {
     match schema {
         Value::Object(fields) => {

@@ -1,6 +1,6 @@
-//! How amounts of bytes and of time are written in a spec: `16Mi`, `1s`. One reading for everybody.
+//! Parses amounts of bytes and durations of a spec: `16Mi`, `1s`.
 //!
-//! The schema refuses what these functions refuse.
+//! The schema and these functions accept the same values.
 
 use std::time::Duration;
 

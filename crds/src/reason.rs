@@ -1,4 +1,4 @@
-//! The closed list of reasons: one word for one fact, from the worker's report to `kubectl get`.
+//! The closed list of reasons: one word for one fact, the same in the worker's report and in `kubectl get`.
 
 use std::fmt;
 
@@ -12,17 +12,17 @@ macro_rules! reasons {
             /// Every reason there is, in the order of the documentation.
             pub const ALL: &[Self] = &[$($(Self::$name),+),+];
 
-            /// The word itself, in CamelCase.
+            /// The reason in CamelCase.
             pub fn as_str(self) -> &'static str {
                 match self { $($(Self::$name => stringify!($name)),+),+ }
             }
 
-            /// Who reports it.
+            /// Whether worker or operator reports it.
             pub fn origin(self) -> Origin {
                 match self { $($(Self::$name)|+ => Origin::$origin),+ }
             }
 
-            /// What it means, what a person does about it, and what the job does by itself: `docs/reasons.md`.
+            /// Its meaning, the remedy, and what the job does by itself: the text of `docs/reasons.md`.
             pub fn guide(self) -> Guide {
                 match self {
                     $($(Self::$name => Guide {
@@ -36,16 +36,16 @@ macro_rules! reasons {
     };
 }
 
-/// Who reports a reason.
+/// The part of the system that reports a reason.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Origin {
     /// The worker, as a fault; the operator shows it in the conditions.
     Worker,
-    /// The operator, by what it sees in the cluster.
+    /// The operator, from what it observes in the cluster.
     Operator,
 }
 
-/// What is said of a reason in the documentation.
+/// The documentation of a reason.
 #[derive(Debug, Clone, Copy)]
 pub struct Guide {
     pub meaning: &'static str,
@@ -53,39 +53,39 @@ pub struct Guide {
     pub by_itself: &'static str,
 }
 
-/// A fault of the whole job: the reader connects again, or `job::engine` begins a session again.
+/// A fault of the whole job: the reader reconnects, or `job::session_loop` begins a new session.
 const SESSION: &str =
     "Changes wait in the WAL meanwhile. The worker tries again with pauses of up to 5 s, until it succeeds.";
-/// A fault of one table that a look at both ends judges: `job::look`.
-const LOOK: &str = "The table is halted and the others go on. The worker looks at both ends every 5 s (more with many \
+/// A fault of one table that is found by comparing both ends: `job::look`.
+const LOOK: &str = "The table is halted and the others continue. The worker checks both ends every 5 s (longer with many \
     tables), and takes the table up again when the cause is gone.";
-/// The same where the target's rows are in question: `dbmazz_tables` keeps the halt.
-const LOOK_KEPT: &str = "The table is halted, also after a restart, and the others go on. The worker looks at both ends every \
-    5 s (more with many tables), and begins the table anew when the remedy was followed.";
-/// A fault of one table that was found in the stream: it is tried again when something changed.
-const STREAM: &str = "The table is halted and the others go on. The worker reads its changes again from the WAL when the \
-    table changes at either end, and whenever it begins again.";
-/// A load that is sent again: `starrocks::loader`, with the waits of its back-off.
+/// The same where rows of the target may be wrong: `dbmazz_tables` keeps the halt.
+const LOOK_KEPT: &str = "The table is halted, also after a restart, and the others continue. The worker checks both ends every \
+    5 s (longer with many tables), and begins the table anew when the remedy was followed.";
+/// A fault of one table that was found in the stream: it is retried when the table changed at either end.
+const STREAM: &str = "The table is halted and the others continue. The worker reads its changes again from the WAL when the \
+    table changes at either end, and after every restart of the worker.";
+/// A load that is sent again: `starrocks::load::loader`, with the pauses of its back-off.
 const LOAD: &str = "Loads are sent again under the same label after 0.2 s to 10 s; other work at StarRocks begins again after \
     0.5 s to 5 s.";
 const NOTHING: &str = "Nothing is needed.";
-const GOES_ON: &str = "The job goes on by itself when the cause is gone.";
+const GOES_ON: &str = "The job continues by itself when the cause is gone.";
 
 reasons! {
 Worker {
-    /// The worker itself is at fault.
+    /// A defect of the worker.
     InternalDefect {
         remedy: "Report it with the worker's log. If a table stays halted, restart the worker by deleting its pod.",
-        by_itself: "A table whose load was hit is halted until the worker restarts; everything else is tried again after 0.5 s to 5 s.",
+        by_itself: "A table whose load was hit is halted until the worker restarts; everything else is retried after 0.5 s to 5 s.",
     },
-    /// The job description or the environment holds something that cannot be used.
+    /// The job description or the environment contains an invalid value.
     BadConfiguration {
         remedy: "Correct the field, variable or object that the message names.",
-        by_itself: "A worker that runs goes on as it was told last. What the worker finds wrong at the source or in its state directory is looked at again every few seconds.",
+        by_itself: "A running worker keeps its last job description. What is wrong at the source or in the state directory is checked again every few seconds.",
     },
     /// PostgreSQL cannot be reached, or the connection was lost.
     SourceUnreachable {
-        remedy: "Check host and port, that the server runs, and that firewalls and network policies let the worker through; if it says more, see the server's log.",
+        remedy: "Check host and port, that the server runs, and that firewalls and network policies allow the connection; see the server's log.",
         by_itself: SESSION,
     },
     /// PostgreSQL refused the user or the password.
@@ -93,7 +93,7 @@ Worker {
         remedy: "Check user and password, that the role may log in, and that `pg_hba.conf` lets it reach the database.",
         by_itself: SESSION,
     },
-    /// TLS to PostgreSQL could not be agreed, or its certificate is not trusted.
+    /// The TLS handshake with PostgreSQL failed, or its certificate is not trusted.
     SourceTlsFailed {
         remedy: "Name the authority that signed the server's certificate (`tls.caSecretRef`; standalone `sslrootcert`), or choose another TLS mode.",
         by_itself: SESSION,
@@ -105,17 +105,17 @@ Worker {
     },
     /// PostgreSQL cannot send a text of the source in UTF-8.
     SourceEncodingInvalid {
-        remedy: "Correct the text at the source. The change that is in the WAL already can only be left out: copy the tables anew and begin again with the statements that the message gives.",
-        by_itself: "The worker reads again from the same position, after pauses of up to 30 s; what follows in the WAL waits.",
+        remedy: "Correct the text at the source. The change that is already in the WAL can only be skipped: copy the tables anew and begin again with the statements that the message gives.",
+        by_itself: "The worker reads again from the same position, with pauses of up to 30 s; later changes wait in the WAL.",
     },
-    /// PostgreSQL fails while it decodes the WAL, and would fail there again.
+    /// PostgreSQL fails to decode the WAL at a position, and fails there on every attempt.
     SourceDecodingFailed {
-        remedy: "Mend what the server's log names. What cannot be decoded at all can only be left out: copy the tables anew and begin again with the statements that the message gives.",
-        by_itself: "The worker reads again from the same position, after pauses of up to 30 s; what follows in the WAL waits.",
+        remedy: "Correct what the server's log names. A change that cannot be decoded can only be skipped: copy the tables anew and begin again with the statements that the message gives.",
+        by_itself: "The worker reads again from the same position, with pauses of up to 30 s; later changes wait in the WAL.",
     },
-    /// Sessions at the source do not have the settings that they asked for: something stands in between.
+    /// Sessions at the source do not have the requested settings: a pooler or a login trigger changes them.
     SourceSettingsIgnored {
-        remedy: "Give the address of the PostgreSQL server itself: a connection pooler, or a trigger at login, changes the settings.",
+        remedy: "Give the address of the PostgreSQL server itself, not of a connection pooler; or change the login trigger that alters settings.",
         by_itself: SESSION,
     },
     /// The database does not exist at the source.
@@ -133,17 +133,17 @@ Worker {
         remedy: "Check the name, which is exact also in upper and lower case, and the database; or create the table.",
         by_itself: LOOK,
     },
-    /// Another table has the name of one whose rows are in the target, or the one that had it is called otherwise.
+    /// The source table was renamed, or another table has its name, while the target has the rows of the first.
     SourceTableReplaced {
         remedy: "Give the table its name back; or take the table anew with the statements that the message gives.",
         by_itself: LOOK_KEPT,
     },
-    /// The publication left out changes of a table, or may have.
+    /// The publication has left out changes of a table, or may have.
     PublicationChanged {
         remedy: "Set the publication as the message says, and take the table anew: setting it back alone does not bring the changes that were left out.",
         by_itself: LOOK_KEPT,
     },
-    /// The job did not have the table for a while, and what changed meanwhile is not in the target.
+    /// The table was not part of the job for a while, and its changes of that time are not in the target.
     TableLeftOut {
         remedy: "Take the table anew with the statements that the message gives.",
         by_itself: LOOK_KEPT,
@@ -153,7 +153,7 @@ Worker {
         remedy: "Add a primary key, or set `REPLICA IDENTITY USING INDEX` with a unique index over columns that are NOT NULL; or take the table out of the job.",
         by_itself: LOOK,
     },
-    /// The key of a table has a type or a width that StarRocks cannot hold as a key.
+    /// The key of a table has a type or a width that StarRocks does not allow in a key.
     UnsupportedColumnType {
         remedy: "Give the table another primary key, or take it out of the job.",
         by_itself: LOOK,
@@ -163,44 +163,44 @@ Worker {
         remedy: "Rename the table or column at the source, or take the table out of the job. A column name beyond ASCII is refused only with `consistency: Transaction`.",
         by_itself: LOOK,
     },
-    /// All replication slots or walsenders of the source are taken.
+    /// All replication slots, walsenders or connections of the source are in use.
     SlotsExhausted {
-        remedy: "Drop slots that nobody uses, end sessions that nobody uses, or raise `max_replication_slots`, `max_wal_senders` or the connection limit that the message names.",
+        remedy: "Drop unused slots, end unused sessions, or raise `max_replication_slots`, `max_wal_senders` or the connection limit that the message names.",
         by_itself: SESSION,
     },
-    /// Another session holds the replication slot.
+    /// Another session uses the replication slot.
     SlotInUse {
-        remedy: "Stop the other consumer, or give the job a slot of its own. The session of a worker that is gone ends by itself within minutes.",
+        remedy: "Stop the other consumer, or give the job a slot of its own. The session of a lost worker ends by itself within minutes.",
         by_itself: SESSION,
     },
-    /// The replication slot is gone, or its WAL is.
+    /// The replication slot does not exist any more, or the WAL that it needs does not.
     SlotLost {
         remedy: "Changes are missing: copy the tables anew, and begin again by deleting and recreating the job, or with the statements that the message gives.",
-        by_itself: "Nothing is loaded, and the slot is never made again over the gap. The worker looks every 5 s whether the remedy was followed.",
+        by_itself: "Nothing is loaded, and the slot is never created again over the gap. The worker checks every 5 s whether the remedy was followed.",
     },
-    /// The publication does not exist, and cannot be made from here or read past.
+    /// The publication does not exist, and the worker can neither create it nor read on without it.
     PublicationMissing {
         remedy: "On a standby, create or complete it on the primary. Where it was dropped: nothing, if no row was written meanwhile; else copy the tables anew and begin again with the statements that the message gives.",
-        by_itself: "The worker makes a publication that was dropped again, and begins again after 0.5 s to 5 s.",
+        by_itself: "The worker creates a dropped publication again, and retries after 0.5 s to 5 s.",
     },
-    /// Slot and server are there, and nobody can prove that no change is missing between them and the target.
+    /// Slot and server exist, and it cannot be proven that no change is missing between them and the target.
     ReplicationGap {
-        remedy: "Compare the tables (`dbmazz verify`), or copy them anew; then let the job go on from where the slot is with the statement that the message gives.",
-        by_itself: "Nothing is loaded. The worker looks every 5 s whether the remedy was followed; a standby that is behind is waited for.",
+        remedy: "Compare the tables (`dbmazz verify`), or copy them anew; then let the job continue from the slot's position with the statement that the message gives.",
+        by_itself: "Nothing is loaded. The worker checks every 5 s whether the remedy was followed; it waits for a standby that is behind.",
     },
-    /// The source sent something that this version does not understand.
+    /// The source sent a message that this version does not understand.
     SourceProtocolViolation {
         remedy: "Check that host and port are those of the PostgreSQL server itself, not of a pooler or proxy.",
         by_itself: SESSION,
     },
     /// StarRocks cannot be reached, or no backend is alive.
     SinkUnreachable {
-        remedy: "See that StarRocks runs, and that frontends and backends can be reached from the worker.",
+        remedy: "Check that StarRocks runs, and that the worker can reach frontends and backends.",
         by_itself: LOAD,
     },
     /// StarRocks refused the user or the password.
     SinkAuthenticationFailed {
-        remedy: "Give the job the right user and password, or mend them in StarRocks.",
+        remedy: "Give the job the right user and password, or correct them in StarRocks.",
         by_itself: "Loads are sent again under the same label after 5 s to 10 s; other work at StarRocks begins again after 0.5 s to 5 s.",
     },
     /// The user lacks a privilege in StarRocks.
@@ -208,81 +208,81 @@ Worker {
         remedy: "Grant the privilege that the message names, such as INSERT on the target table.",
         by_itself: "Loads are sent again under the same label after 5 s to 10 s; other work at StarRocks begins again after 0.5 s to 5 s.",
     },
-    /// The worker before this one did not end in order, and its last loads may still commit.
+    /// The previous worker did not shut down in order, and its last loads may still commit.
     PredecessorLoading {
-        remedy: "Wait. A state directory that outlives the worker (`DBMAZZ_STATE_DIR`) spares the wait.",
+        remedy: "Wait. A state directory that outlives the worker (`DBMAZZ_STATE_DIR`) avoids the wait.",
         by_itself: "Loading begins within four minutes.",
     },
     /// StarRocks is out of capacity for now (too many versions, running transactions, memory).
     SinkBusy {
-        remedy: "Wait; if it lasts, give StarRocks more capacity, or enlarge `batch.minInterval`.",
+        remedy: "Wait; if it persists, give StarRocks more capacity, or increase `batch.minInterval`.",
         by_itself: "Loads are sent again under the same label after 1 s to 30 s.",
     },
-    /// What is under way into a table does not come to an end; its changes wait in the WAL, and the others go on.
+    /// A load or a schema change of a table does not end; the table's changes wait in the WAL, and the others continue.
     TableBehind {
         remedy: "See why StarRocks does not finish it: `SHOW ALTER TABLE COLUMN`, the versions and replicas of the target's tablets.",
         by_itself: "The table catches up when its load has ended.",
     },
-    /// A target table that was filled is gone, was made anew, or was emptied by somebody.
+    /// A target table with rows was dropped, created again, or emptied from outside.
     TargetLost {
         remedy: "Take the table anew with the statements that the message gives.",
         by_itself: LOOK_KEPT,
     },
     /// Another job loads into the same target table.
     TargetShared {
-        remedy: "Leave the table out of one of the two jobs; to have it in this one, take it anew then, with the statements that the message gives.",
+        remedy: "Remove the table from one of the two jobs; to keep it in this one, then take it anew with the statements that the message gives.",
         by_itself: LOOK_KEPT,
     },
-    /// A target table exists and does not fit the source table.
+    /// A target table exists and does not match the source table.
     TargetIncompatible {
         remedy: "Change the target as the message says, or take the table anew. Where StarRocks is too old for `consistency: Transaction`, upgrade it or set `Row`.",
         by_itself: LOOK,
     },
     /// StarRocks refused rows of a load.
     RowsRefused {
-        remedy: "Read why at the address that the message gives, and change the rows at the source or the columns of the target; or set `onRefusedRow: DeadLetter`.",
+        remedy: "Read the reason at the address that the message gives, and change the rows at the source or the columns of the target; or set `onRefusedRow: DeadLetter`.",
         by_itself: STREAM,
     },
-    /// StarRocks' answer is one that this version does not understand.
+    /// StarRocks sent an answer that this version does not understand.
     SinkProtocolViolation {
-        remedy: "See the logs of StarRocks, and that no proxy between the worker and StarRocks alters requests or answers.",
-        by_itself: "The state of the load's label is asked and the load is sent again after 0.2 s to 10 s. Where the answer leaves open whether rows are missing, the table is halted.",
+        remedy: "See the logs of StarRocks, and check that no proxy between the worker and StarRocks alters requests or answers.",
+        by_itself: "The worker asks for the state of the load's label, and sends the load again after 0.2 s to 10 s. Where rows may be missing, the table is halted.",
     },
-    /// A value has no loss-free form in the target column.
+    /// A value cannot be stored in the target column without loss.
     ValueNotRepresentable {
         remedy: "Set a rule for such values in `sink.starrocks.values`; a value of a key can only be corrected at the source.",
         by_itself: STREAM,
     },
-    /// A row is larger than the memory that the worker may take.
+    /// A row needs more memory than the worker may use.
     RowTooLarge {
         remedy: "Give the worker the memory limit that the message names (`worker.resources.limits.memory`).",
-        by_itself: "The table is halted and the others go on. The worker that starts with the new limit reads the row again from the WAL.",
+        by_itself: "The table is halted and the others continue. The worker that starts with the new limit reads the row again from the WAL.",
     },
-    /// A source table changed in a way that cannot be followed.
+    /// A source table changed in a way that the worker cannot apply to the target.
     SourceSchemaChanged {
         remedy: "Alter the target, or take the table anew, with the statements that the message gives.",
         by_itself: LOOK,
     },
-    /// A change does not bring what is needed to find or to write its row.
+    /// A change does not contain the columns that are needed to find or to write its row.
     ReplicaIdentityInsufficient {
         remedy: "Run the `ALTER TABLE … REPLICA IDENTITY` that the message gives; where it says so, take the table anew.",
         by_itself: LOOK,
     },
 }
 Operator {
-    /// All is well: changes flow.
+    /// Changes are being replicated.
     Replicating {
         remedy: NOTHING,
         by_itself: "Ready is True.",
     },
     /// Paused by request.
     Paused {
-        remedy: "Set `spec.state: Running` to go on.",
+        remedy: "Set `spec.state: Running` to continue.",
         by_itself: "PostgreSQL keeps the WAL meanwhile, as much as `max_slot_wal_keep_size` allows.",
     },
     /// Stopped by request; the slot stays.
     Stopped {
-        remedy: "Set `spec.state: Running` to go on.",
+        remedy: "Set `spec.state: Running` to continue.",
         by_itself: "PostgreSQL keeps the WAL meanwhile, as much as `max_slot_wal_keep_size` allows.",
     },
     /// Stopped by request, and still draining.
@@ -293,11 +293,11 @@ Operator {
     /// The resource is being deleted, and its objects at the source are being dropped.
     Deleting {
         remedy: NOTHING,
-        by_itself: "Dropping is tried until `deletion.timeout`; then the resource goes, and what is left is reported (`CleanupFailed`).",
+        by_itself: "Dropping is tried until `deletion.timeout`; then the resource is released, and what is left is reported (`CleanupFailed`).",
     },
-    /// The resource is gone, and an object of it remains at the source.
+    /// The resource was released, and its slot or publication may remain at the source.
     CleanupFailed {
-        remedy: "Run the SQL that the event gives: a slot that is left keeps WAL for ever.",
+        remedy: "Run the SQL that the event gives: a slot that remains keeps WAL for ever.",
         by_itself: "Nothing. `dbmazz_operator_leaks_total` counts it.",
     },
     /// There is nothing to report.
@@ -307,10 +307,10 @@ Operator {
     },
     /// PostgreSQL may soon remove WAL that the replication slot needs.
     SlotAtRisk {
-        remedy: "See what keeps the worker from catching up, or raise `max_slot_wal_keep_size` and reload PostgreSQL: once the WAL is gone the tables have to be copied anew.",
-        by_itself: "Replication goes on.",
+        remedy: "Find out what keeps the worker from catching up, or raise `max_slot_wal_keep_size` and reload PostgreSQL: once the WAL is gone the tables have to be copied anew.",
+        by_itself: "Replication continues.",
     },
-    /// Nobody can tell yet, or any more.
+    /// Not known yet, or not any more.
     NotObserved {
         remedy: NOTHING,
         by_itself: "The condition is Unknown until a worker answers.",
@@ -323,92 +323,92 @@ Operator {
     /// The operator's default image has changed; the worker gets it with its next restart.
     NewWorkerImageAvailable {
         remedy: "To have it now, stop and start the job with `spec.state`.",
-        by_itself: "The worker goes on with the image that it has.",
+        by_itself: "The worker keeps its image.",
     },
-    /// The operator would set up the worker's pod otherwise; the worker gets it with its next restart.
+    /// The operator has another pod template for the worker; the worker gets it with its next restart.
     NewWorkerTemplateAvailable {
         remedy: "To have it now, stop and start the job with `spec.state`.",
-        by_itself: "The worker goes on in the pod that it has.",
+        by_itself: "The worker keeps its pod.",
     },
     /// A Secret that the job names does not exist.
     SecretMissing {
         remedy: "Create it.",
         by_itself: GOES_ON,
     },
-    /// A Secret that the job names lacks a key, or its value cannot be used.
+    /// A Secret that the job names has no such key, or an unusable value under it.
     SecretKeyMissing {
-        remedy: "Add the key, or name another key in `secretRef`; a control Secret without a usable token is deleted, and the operator makes it anew.",
+        remedy: "Add the key, or name another key in `secretRef`; delete a control Secret without a usable token: the operator creates it again.",
         by_itself: GOES_ON,
     },
-    /// The operator may not read a Secret, or could not ask.
+    /// The operator may not read a Secret, or the request failed.
     SecretUnreadable {
-        remedy: "Check the rights of the operator's service account.",
+        remedy: "Check the permissions of the operator's service account.",
         by_itself: GOES_ON,
     },
-    /// An object of that name exists, and does not belong to the job.
+    /// An object with that name exists and is not owned by the job.
     NameTaken {
         remedy: "Remove it, or give the job another name.",
         by_itself: GOES_ON,
     },
     /// The API server refused an object of the job.
     ObjectRefused {
-        remedy: "If it stays, check quotas, policies and the operator's rights.",
-        by_itself: "It is tried again.",
+        remedy: "If it persists, check quotas, policies and the operator's permissions.",
+        by_itself: "The operator tries again.",
     },
-    /// An admission policy or another controller changes an object of the job; it is left like that.
+    /// An admission policy or another controller changes an object of the job.
     ObjectAltered {
-        remedy: "If that is not meant, exempt the operator's objects from the policy.",
-        by_itself: "What a policy changes while it is written is left; what is changed later is put back, at most every five minutes.",
+        remedy: "If that is not intended, exempt the operator's objects from the policy.",
+        by_itself: "A change that a policy makes at every write is left; a later change is reverted, with pauses that grow to five minutes.",
     },
-    /// The worker is on its way.
+    /// The worker is starting.
     WorkerStarting {
         remedy: NOTHING,
-        by_itself: "The worker starts, connects, or drains before it is started anew.",
+        by_itself: "The worker starts, connects, or drains before a restart.",
     },
-    /// No pod can be made: a quota, a policy.
+    /// No pod can be created, because of a quota or a policy.
     PodRefused {
         remedy: "Let the namespace's quota or policy allow the worker's pod.",
         by_itself: GOES_ON,
     },
-    /// No node takes the pod.
+    /// No node accepts the pod.
     PodUnschedulable {
         remedy: "Make room in the cluster, or ask for less in `spec.worker.resources`.",
         by_itself: GOES_ON,
     },
-    /// The worker's image cannot be had.
+    /// The worker's image cannot be pulled.
     ImageUnavailable {
         remedy: "Correct `spec.worker.image`, or the access to its registry.",
         by_itself: GOES_ON,
     },
-    /// The container cannot be made.
+    /// The container cannot be created.
     ContainerRefused {
         remedy: "See the events of the pod.",
         by_itself: GOES_ON,
     },
-    /// The worker ended and is started again, later and later.
+    /// The worker exited and is restarted with growing pauses.
     WorkerCrashed {
         remedy: "See the log of the pod with `--previous`.",
-        by_itself: "Kubernetes starts it again, and it goes on from the replication slot.",
+        by_itself: "Kubernetes restarts it, and it continues from the replication slot.",
     },
     /// The worker runs and does not answer.
     WorkerUnreachable {
         remedy: "Check network policies and the log of its pod.",
-        by_itself: "It may well be replicating; the operator asks again.",
+        by_itself: "It may still be replicating; the operator asks again.",
     },
-    /// The worker was stopped by somebody else.
+    /// The worker was stopped over its control interface, not by the operator.
     WorkerStopped {
-        remedy: "Delete its pod to start it anew: it goes on from the replication slot, and says `SlotLost` where that was dropped along with the stop.",
+        remedy: "Delete its pod to restart it: it continues from the replication slot, or reports `SlotLost` where the stop dropped it.",
         by_itself: "Nothing.",
     },
-    /// The worker did not do what it was asked.
+    /// The worker refused a command.
     CommandRefused {
-        remedy: "Delete its pod to start it anew: it loads what it holds first, and the next one goes on from the slot. A token that was changed reaches the pod within two minutes.",
+        remedy: "Delete its pod to restart it: it loads what it holds first, and the next one continues from the slot. A changed token reaches the pod within two minutes.",
         by_itself: "The operator asks again.",
     },
-    /// A fault with a word that this operator does not know: the worker is newer.
+    /// A fault with a reason that this operator does not know: the worker is newer.
     WorkerFault {
-        remedy: "Do what its message says, and upgrade the operator.",
-        by_itself: "As the worker does it.",
+        remedy: "Follow the message, and upgrade the operator.",
+        by_itself: "Depends on the fault.",
     },
 }
 }
@@ -427,13 +427,13 @@ impl std::str::FromStr for Reason {
     }
 }
 
-/// The word is on no list: the worker is newer than the operator.
+/// The reason is unknown: the worker is newer than the operator.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct UnknownReason;
 
 impl fmt::Display for UnknownReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("the reason is on no list")
+        f.write_str("the reason is unknown")
     }
 }
 
@@ -444,7 +444,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn docs_tell_every_reason() {
+    fn docs_list_every_reason() {
         for (origin, part) in [(Origin::Worker, "worker"), (Origin::Operator, "operator")] {
             let reasons = Reason::ALL.iter().filter(|reason| reason.origin() == origin);
             testbed::docs::is_current("reasons.md", part, &reasons.map(section).collect::<String>()).unwrap();

@@ -1,6 +1,6 @@
-//! The CEL rules of the schema: what the API server checks beyond types, with messages for people.
+//! The CEL rules of the schema: what the API server checks beyond types, with their messages.
 //!
-//! The API server puts the path of the field before every message, so a message starts with its verb.
+//! The API server prints the path of the field before the message, so a message starts with its verb.
 
 use serde_json::{Value, json};
 
@@ -9,12 +9,12 @@ pub(crate) fn rule(rule: &str, message: &str) -> Value {
     json!([{ "rule": rule, "message": message }])
 }
 
-/// The value may not change during the life of the resource.
+/// The value cannot change after the resource is created.
 pub(crate) fn fixed(why: &str) -> Value {
     rule("self == oldSelf", &format!("is fixed: {why}"))
 }
 
-/// The value may not change to or from `Text`, which decides how columns are created.
+/// The value cannot change to or from `Text`, which decides the types of columns when they are created.
 pub(crate) fn column_types() -> Value {
     rule(
         "self == oldSelf || (self != 'Text' && oldSelf != 'Text')",
@@ -32,7 +32,7 @@ pub(crate) fn host() -> Value {
     )
 }
 
-/// Every item of this list is a table of the source, as a user writes it.
+/// Every item of this list is a source table as `schema.table`.
 pub(crate) fn each_a_table(list: &mut schemars::Schema) {
     if let Some(Value::Object(item)) = list.get_mut("items") {
         item.insert("x-kubernetes-validations".into(), table());
@@ -40,7 +40,7 @@ pub(crate) fn each_a_table(list: &mut schemars::Schema) {
 }
 
 fn table() -> Value {
-    // Written in hexadecimal, because CEL and YAML have views of their own on quotes.
+    // In hexadecimal, because CEL and YAML treat quotes in different ways.
     let part = r"[^.\\s\\x22\\x27]{1,63}";
     json!([
         { "rule": format!(r"self.matches('^{part}\\.{part}$')"), "message": "must be written as schema.table, without quotes" },
@@ -60,7 +60,7 @@ pub(crate) fn bytes(least: &str, most: &str) -> Value {
     )
 }
 
-/// A backlog in bytes, or none at all.
+/// A backlog in bytes, or `Never`.
 pub(crate) fn catch_up() -> Value {
     let bytes = "self.matches('^[0-9]+(Ki|Mi|Gi)?$') && quantity(self).compareTo(quantity('1024Gi')) <= 0";
     rule(

@@ -1,7 +1,7 @@
-//! What a user wants: the `spec` of a `ReplicationJob`.
+//! The desired state: the `spec` of a `ReplicationJob`.
 //!
-//! Defaults and bounds stand beside their fields and are enforced by the API server, so that a wrong
-//! manifest is refused by `kubectl apply`. The worker reads the same type, already checked.
+//! Defaults and bounds are declared beside their fields and enforced by the API server, so that `kubectl apply` refuses
+//! an invalid manifest. The worker reads the same type from its job description.
 
 #![allow(clippy::duplicated_attributes, reason = "two printer columns may have one type")]
 
@@ -59,14 +59,14 @@ pub struct ReplicationJobSpec {
     /// Running; Paused (the worker stays, reading stops); or Stopped (drained, no worker; the slot stays).
     #[serde(default)]
     pub state: DesiredState,
-    /// Where changes come from.
+    /// The database to replicate from.
     pub source: Source,
-    /// Where they go.
+    /// The database to replicate into.
     pub sink: Sink,
-    /// What happens to the job's objects in PostgreSQL when the resource is deleted.
+    /// What happens to the job's slot and publication in PostgreSQL when the resource is deleted.
     #[serde(default)]
     pub deletion: Deletion,
-    /// The worker's process.
+    /// The worker's process and its pod.
     #[serde(default)]
     pub worker: Worker,
 }
@@ -84,7 +84,7 @@ pub enum DesiredState {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Source {
-    /// The only kind of source there is.
+    /// PostgreSQL, the only supported source.
     pub postgres: Postgres,
 }
 
@@ -92,6 +92,6 @@ pub struct Source {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Sink {
-    /// The only kind of sink there is.
+    /// StarRocks, the only supported sink.
     pub starrocks: Starrocks,
 }

@@ -1,17 +1,17 @@
-//! What is: the `status` of a `ReplicationJob`. Nothing in it that cannot be rebuilt.
+//! The observed state: the `status` of a `ReplicationJob`. All of it can be rebuilt.
 //!
-//! Every field is optional or has a default, and one that cannot be read is as if it were not there: another version
-//! of the operator may have written it, and none of it is needed to run the job.
+//! Every field is optional or has a default, and an unreadable one counts as absent: another version of the operator
+//! may have written it, and none is needed to run the job.
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize, de::DeserializeOwned};
 
-/// What the operator last saw. Coarse: for exact figures ask the worker's metrics.
+/// What the operator last observed. Coarse: the worker's metrics have the exact figures.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct ReplicationJobStatus {
-    /// The generation of the spec that this status speaks of.
+    /// The generation of the spec that this status describes.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[serde(deserialize_with = "readable")]
     pub observed_generation: Option<i64>,
@@ -30,7 +30,7 @@ pub struct ReplicationJobStatus {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[serde(deserialize_with = "readable")]
     pub slot: Option<Slot>,
-    /// The tables, in numbers.
+    /// The number of tables.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[serde(deserialize_with = "readable")]
     pub tables: Option<Tables>,
@@ -40,13 +40,13 @@ pub struct ReplicationJobStatus {
     pub worker: Option<WorkerStatus>,
 }
 
-/// What another version wrote in its own way counts as absent.
+/// Reads a field that another version may have written; an unreadable one counts as absent.
 fn readable<'de, D: Deserializer<'de>, T: DeserializeOwned + Default>(field: D) -> Result<T, D::Error> {
     let written = serde_json::Value::deserialize(field)?;
     Ok(serde_json::from_value(written).unwrap_or_default())
 }
 
-/// The entries of a list that can be read.
+/// Reads the entries of a list, without those that are unreadable.
 fn readable_ones<'de, D: Deserializer<'de>, T: DeserializeOwned>(field: D) -> Result<Vec<T>, D::Error> {
     let written = serde_json::Value::deserialize(field)?;
     let entries = written.as_array().into_iter().flatten();
@@ -56,7 +56,7 @@ fn readable_ones<'de, D: Deserializer<'de>, T: DeserializeOwned>(field: D) -> Re
 /// What a job is doing.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 pub enum Stage {
-    /// Not replicating yet, or not any more, and trying.
+    /// Not replicating yet, or not any more, and retrying.
     #[default]
     Pending,
     /// Reading changes from the source.
@@ -76,7 +76,7 @@ impl Stage {
     pub const ALL: [Self; 6] =
         [Self::Pending, Self::Streaming, Self::Paused, Self::Stopped, Self::Failed, Self::Deleting];
 
-    /// The word itself.
+    /// The stage as written in the status.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Pending => "Pending",
@@ -89,18 +89,18 @@ impl Stage {
     }
 }
 
-/// How far replication is. Written when it moved enough, and at most once a minute.
+/// How far replication is. Updated when it moved enough, and at most once a minute.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Replication {
-    /// PostgreSQL was told that everything up to here is in StarRocks; as PostgreSQL writes it.
+    /// The position confirmed to PostgreSQL: everything before it is in StarRocks. In PostgreSQL's notation.
     #[serde(rename = "confirmedLSN")]
     pub confirmed_lsn: String,
     /// Age of the oldest commit that is not in StarRocks yet.
     pub lag_seconds: i64,
     /// Bytes of WAL received and not yet in StarRocks.
     pub lag_bytes: i64,
-    /// When the worker said so.
+    /// When the worker reported these figures.
     pub observed_at: Time,
 }
 
@@ -109,7 +109,7 @@ pub struct Replication {
 #[serde(rename_all = "camelCase")]
 pub struct Slot {
     pub name: String,
-    /// What PostgreSQL says of the WAL that the slot needs: reserved, extended, unreserved or lost.
+    /// `wal_status` of the slot in PostgreSQL: reserved, extended, unreserved or lost.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub wal_status: String,
     /// WAL that can still be written before PostgreSQL may remove what the slot needs; absent without a limit.
@@ -117,7 +117,7 @@ pub struct Slot {
     pub safe_wal_bytes: Option<i64>,
 }
 
-/// The tables, in numbers.
+/// The number of tables.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Tables {
@@ -145,7 +145,7 @@ pub struct WorkerStatus {
     /// The version that the worker reports.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub version: String,
-    /// The pod's name; empty while there is none.
+    /// The name of the pod; empty while there is none.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub pod: String,
     /// Restarts of the container within this pod.
@@ -154,12 +154,12 @@ pub struct WorkerStatus {
     pub last_exit: Option<LastExit>,
 }
 
-/// How the worker's container ended the last time.
+/// How the worker's container last terminated.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct LastExit {
     pub code: i32,
-    /// Kubernetes' word for it, such as `Error` or `OOMKilled`.
+    /// Kubernetes' reason, such as `Error` or `OOMKilled`.
     pub reason: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub at: Option<Time>,

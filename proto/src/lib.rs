@@ -1,6 +1,6 @@
-//! The control interface of a worker: what the operator asks, and what a worker answers.
+//! The control interface of a worker: requests of the operator, and the worker's answers.
 //!
-//! Everything here is generated from `proto/dbmazz.proto`; the words are explained there.
+//! Everything here is generated from `proto/dbmazz.proto`, which documents the messages.
 
 #![allow(missing_debug_implementations, unreachable_pub, reason = "generated code")]
 

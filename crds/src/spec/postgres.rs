@@ -1,4 +1,4 @@
-//! The source: where PostgreSQL is, and what is read there.
+//! The source: the PostgreSQL server, and the tables to replicate.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -6,11 +6,11 @@ use serde::{Deserialize, Serialize};
 use super::{secret::Credentials, tls::Tls};
 use crate::rules;
 
-/// Where PostgreSQL is, and what is read there.
+/// The PostgreSQL server, and the tables to replicate.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Postgres {
-    /// Host name or address. A direct connection: not a pooler.
+    /// Host name or address of the server itself, not of a connection pooler.
     #[schemars(length(min = 1, max = 253), extend("x-kubernetes-validations" = rules::host()))]
     pub host: String,
     /// The port of PostgreSQL.
@@ -21,19 +21,19 @@ pub struct Postgres {
     #[schemars(length(min = 1, max = 63))]
     #[schemars(extend("x-kubernetes-validations" = rules::fixed("a slot belongs to one database; create another ReplicationJob")))]
     pub database: String,
-    /// A role that may log in, replicate, and read the tables.
+    /// A role with LOGIN and REPLICATION that may read the tables.
     pub credentials: Credentials,
-    /// How the connection is protected.
+    /// TLS of the connection.
     #[serde(default)]
     pub tls: Tls,
     /// The replication slot of the job.
     #[serde(default)]
     pub slot: Slot,
-    /// A longer backlog than this is read in chunks, faster than it can be streamed; `Never`: always streamed.
+    /// A backlog of more than this is read in chunks, which is faster than streaming; `Never`: always stream.
     #[serde(default = "catch_up")]
     #[schemars(length(max = 20), extend("x-kubernetes-validations" = rules::catch_up()))]
     pub catch_up: String,
-    /// The tables, each as `schema.name`, each with a primary key. A change restarts no worker.
+    /// The tables, as `schema.name`; each needs a primary key. A change restarts no worker.
     #[schemars(length(min = 1, max = 1000), extend("x-kubernetes-list-type" = "set"))]
     #[schemars(inner(length(max = 127)), transform = rules::each_a_table)]
     pub tables: Vec<String>,
@@ -43,8 +43,8 @@ pub struct Postgres {
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Slot {
-    /// What happens when the slot, or WAL that it needs, is lost. Fail: the job halts with the reason SlotLost and
-    /// keeps what StarRocks has; it is never made again over a gap.
+    /// What happens when the slot, or WAL that it needs, is lost. Fail: the job halts with the reason SlotLost, and
+    /// StarRocks keeps its rows; a slot is never created again over a gap.
     #[serde(default)]
     pub on_lost: OnLost,
 }

@@ -1,4 +1,4 @@
-//! What is kept in Secrets of the job's namespace, and which keys hold it.
+//! References to Secrets in the job's namespace.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -21,11 +21,11 @@ pub struct CredentialsSecret {
     /// Name of the Secret.
     #[schemars(length(min = 1, max = 253), regex(pattern = SECRET_NAME))]
     pub name: String,
-    /// The key that holds the user name.
+    /// The key of the user name.
     #[serde(default = "username_key")]
     #[schemars(length(min = 1, max = 253), regex(pattern = SECRET_KEY))]
     pub username_key: String,
-    /// The key that holds the password.
+    /// The key of the password.
     #[serde(default = "password_key")]
     #[schemars(length(min = 1, max = 253), regex(pattern = SECRET_KEY))]
     pub password_key: String,
@@ -46,7 +46,7 @@ pub struct CaSecret {
     /// Name of the Secret.
     #[schemars(length(min = 1, max = 253), regex(pattern = SECRET_NAME))]
     pub name: String,
-    /// The key that holds the certificate.
+    /// The key of the certificate.
     #[serde(default = "ca_key")]
     #[schemars(length(min = 1, max = 253), regex(pattern = SECRET_KEY))]
     pub key: String,

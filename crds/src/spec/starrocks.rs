@@ -1,4 +1,4 @@
-//! The sink: where StarRocks is, and how rows get there.
+//! The sink: the StarRocks cluster, and how rows are loaded.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -6,12 +6,12 @@ use serde::{Deserialize, Serialize};
 use super::{batch::Batch, secret::Credentials, values::Values};
 use crate::rules;
 
-/// Where StarRocks is, and how rows get there.
+/// The StarRocks cluster, and how rows are loaded.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 #[schemars(extend("x-kubernetes-validations" = rules::rule(
     "self.consistency != 'Transaction' || self.onRefusedRow == 'Halt'",
-    "consistency Transaction needs onRefusedRow Halt: a row that is parked would be missing from its transaction",
+    "consistency Transaction needs onRefusedRow Halt: a dead letter would be missing from its transaction",
 )))]
 pub struct Starrocks {
     /// Host name or address of a frontend.
@@ -25,28 +25,28 @@ pub struct Starrocks {
     #[serde(default = "query_port")]
     #[schemars(range(min = 1, max = 65535))]
     pub query_port: u16,
-    /// Created when missing. Fixed: what was loaded does not move.
+    /// Created if it does not exist. Fixed: loaded rows are not moved to another database.
     #[schemars(length(min = 1, max = 256), regex(pattern = r"^[A-Za-z0-9_][A-Za-z0-9_-]*$"))]
-    #[schemars(extend("x-kubernetes-validations" = rules::fixed("what was loaded does not move; create another ReplicationJob")))]
+    #[schemars(extend("x-kubernetes-validations" = rules::fixed("loaded rows are not moved; create another ReplicationJob")))]
     pub database: String,
     /// A user that may create, alter and load tables.
     pub credentials: Credentials,
-    /// Soft: a deleted row stays, with `dbmazz_is_deleted` true. Hard: it goes. Fixed.
+    /// Soft: a deleted row stays, with `dbmazz_is_deleted` true. Hard: it is deleted. Fixed.
     #[serde(default)]
     #[schemars(extend("x-kubernetes-validations" = rules::fixed("rows deleted so far were treated the other way; create another ReplicationJob")))]
     pub deletes: Deletes,
-    /// Row: each table is loaded by itself. Transaction (StarRocks 4.0.7 and later; every table with REPLICA
-    /// IDENTITY FULL): all tables in one step, so that readers never see half a transaction of the source.
+    /// Row: each table is loaded on its own. Transaction (StarRocks 4.0.7 and later; every table with REPLICA
+    /// IDENTITY FULL): all tables in one StarRocks transaction, so that readers never see part of a source transaction.
     #[serde(default)]
     pub consistency: Consistency,
-    /// How much one load carries.
+    /// The size of a load, and how often a table is loaded.
     #[serde(default)]
     pub batch: Batch,
-    /// What becomes of values that StarRocks cannot hold. A key is never altered: there, every one halts its table.
+    /// What happens to values that StarRocks cannot represent. Values of a key are never altered: they halt the table.
     #[serde(default)]
     pub values: Values,
-    /// What becomes of a row that StarRocks refuses all the same: Halt the table; or DeadLetter, park it in the
-    /// table dbmazz_dead_letters of the sink's database and go on.
+    /// What happens to a row that StarRocks refuses although its values fit: Halt the table; or DeadLetter: store the
+    /// row in the table dbmazz_dead_letters of the sink's database and continue.
     #[serde(default)]
     pub on_refused_row: OnRefusedRow,
 }
@@ -67,22 +67,22 @@ pub enum Deletes {
     Hard,
 }
 
-/// What readers of StarRocks see at once.
+/// What becomes visible to readers of StarRocks atomically.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum Consistency {
-    /// Every row whole; tables one after the other.
+    /// Each table on its own.
     #[default]
     Row,
-    /// Every transaction of the source whole, in all of its tables.
+    /// Each transaction of the source, in all of its tables.
     Transaction,
 }
 
-/// What becomes of a row that StarRocks refuses.
+/// What happens to a row that StarRocks refuses.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum OnRefusedRow {
-    /// The table stops, with the reason, until a person acts.
+    /// The table is halted, with the reason, until a person acts.
     #[default]
     Halt,
-    /// The row is parked, whole, in a table of its own, and the others flow.
+    /// The whole row is stored in a table of its own, and the other rows are loaded.
     DeadLetter,
 }

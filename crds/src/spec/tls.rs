@@ -1,4 +1,4 @@
-//! How a connection is protected.
+//! TLS of a connection.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use super::secret::CaSecret;
 use crate::rules;
 
-/// How the connection to PostgreSQL is protected.
+/// TLS of the connection to PostgreSQL.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 #[schemars(extend("x-kubernetes-validations" = rules::rule(
@@ -14,15 +14,15 @@ use crate::rules;
     "caSecretRef needs mode VerifyCA or VerifyFull: the other modes check no certificate",
 )))]
 pub struct Tls {
-    /// Disable; Require (encrypted, certificate not checked); VerifyCA; or VerifyFull (the host's name too).
+    /// Disable; Require (encrypted, certificate not checked); VerifyCA; or VerifyFull (VerifyCA, and the host name).
     #[serde(default)]
     pub mode: TlsMode,
-    /// The certificate authority to trust; without it, those of the worker's image.
+    /// The certificate authority to trust; if absent, those of the worker's image.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ca_secret_ref: Option<CaSecret>,
 }
 
-/// What is checked of the other side's certificate.
+/// What is checked of the server's certificate.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum TlsMode {
     /// No TLS.

@@ -1,4 +1,4 @@
-//! The worker's process, and what it may use.
+//! The worker's process and its resources.
 
 use std::collections::BTreeMap;
 
@@ -15,22 +15,22 @@ use crate::rules;
     "resources.limits.memory must exceed buffer by at least 16Mi, or the worker is killed under load",
 )))]
 pub struct Worker {
-    /// Empty: the operator's default, kept until the next restart for another reason.
+    /// The worker's image. Empty: the operator's default, kept until the next restart for another reason.
     #[serde(default)]
     #[schemars(length(max = 512), regex(pattern = r"^\S*$"))]
     pub image: String,
-    /// Everything held between source and sink, all tables together.
+    /// Maximum bytes held between source and sink, for all tables together.
     #[serde(default = "buffer")]
     #[schemars(length(max = 20), extend("x-kubernetes-validations" = rules::bytes("4Mi", "4Gi")))]
     pub buffer: String,
-    /// How long a worker may take to load what it holds before it is ended.
+    /// How long a worker may take to load the changes that it holds before it is killed.
     #[serde(default = "drain_timeout")]
     #[schemars(length(max = 20), extend("x-kubernetes-validations" = rules::duration("1s", "1h")))]
     pub drain_timeout: String,
-    /// How much the worker says.
+    /// The log level of the worker.
     #[serde(default)]
     pub log_level: LogLevel,
-    /// What the container asks for, and what it may use.
+    /// Resource requests and limits of the container.
     #[serde(default)]
     pub resources: Resources,
 }
@@ -55,7 +55,7 @@ fn drain_timeout() -> String {
     "60s".into()
 }
 
-/// How much the worker says.
+/// The log level of the worker.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum LogLevel {
     Error,
@@ -69,11 +69,11 @@ pub enum LogLevel {
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Resources {
-    /// What the scheduler sets aside.
+    /// Resources that the scheduler reserves.
     #[serde(default)]
     #[schemars(transform = rules::quantities)]
     pub requests: BTreeMap<String, String>,
-    /// What the container may use.
+    /// Resources that the container may use.
     #[serde(default)]
     #[schemars(transform = rules::quantities)]
     pub limits: BTreeMap<String, String>,
