@@ -1,4 +1,4 @@
-//! The token that a command has to come with.
+//! The token that every command must carry.
 
 use std::path::PathBuf;
 
@@ -6,10 +6,10 @@ use super::{ConfigError, Secret, file};
 
 const VALUE: &str = "DBMAZZ_CONTROL_TOKEN";
 const FILE: &str = "DBMAZZ_CONTROL_TOKEN_FILE";
-/// A shorter one could be guessed.
+/// Minimum length: a shorter token could be guessed.
 const SHORTEST: usize = 16;
 
-/// Where the token is: in the environment, or in a file that may be written anew at any time.
+/// The source of the token: the environment, or a file that may change at any time.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ControlToken {
     Value(Secret),
@@ -17,7 +17,7 @@ pub enum ControlToken {
 }
 
 impl ControlToken {
-    /// As one of two variables names it.
+    /// Reads the two variables, of which at most one may be set.
     pub(super) fn named(vars: &impl Fn(&str) -> Option<String>) -> Result<Option<Self>, ConfigError> {
         let text = |name: &str| vars(name).filter(|text| !text.is_empty());
         match (text(VALUE), text(FILE)) {
@@ -28,7 +28,7 @@ impl ControlToken {
         }
     }
 
-    /// The token as it is now: a file is read each time, so that a token that was changed needs no restart.
+    /// The current token: a file is read on every call, so that a changed token needs no restart.
     pub fn current(&self) -> Result<Secret, ConfigError> {
         match self {
             Self::Value(token) => Ok(token.clone()),

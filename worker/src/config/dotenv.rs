@@ -1,16 +1,16 @@
 //! The file `.env`: lines `NAME=value`, as docker compose and shells write them.
 //!
-//! A value may stand in single or double quotes; nothing is substituted in it, so a password keeps
-//! its dollar signs. The environment itself goes before the file.
+//! A value may be in single or double quotes; nothing is substituted in it, so a password keeps its dollar signs. The
+//! environment takes precedence over the file.
 
 use std::{collections::BTreeMap, io, path::Path};
 
 use super::{ConfigError, file};
 
-/// No description is longer.
+/// Maximum length of the file.
 const LONGEST: u64 = 1 << 20;
 
-/// Reads the file, if there is one.
+/// Reads the file if it exists.
 pub fn load(path: &Path) -> Result<BTreeMap<String, String>, ConfigError> {
     match path.metadata() {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(BTreeMap::new()),
@@ -18,7 +18,7 @@ pub fn load(path: &Path) -> Result<BTreeMap<String, String>, ConfigError> {
     }
 }
 
-/// Reads the text of a `.env` file. Refusals name the line and do not quote it.
+/// Parses the text of a `.env` file. Errors name the line and do not quote it.
 pub fn read(text: &str) -> Result<BTreeMap<String, String>, ConfigError> {
     let lines = text.lines().map(str::trim).enumerate();
     lines.filter(|(_, line)| !line.is_empty() && !line.starts_with('#')).map(variable).collect()

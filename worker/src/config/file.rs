@@ -1,7 +1,7 @@
 //! Small files: secrets, and the job description.
 //!
-//! Exactly one line end is cut off a secret, because editors and `echo` add one; a password that
-//! ends in a line end of its own is written with two.
+//! Exactly one trailing line end is removed from a secret, because editors and `echo` add one; a password that ends in
+//! a line end is written with two.
 
 use std::{
     fs::File,
@@ -11,10 +11,10 @@ use std::{
 
 use super::ConfigError;
 
-/// No secret is longer.
+/// Maximum length of a secret.
 pub(super) const SECRET: u64 = 64 << 10;
 
-/// A secret's value, without the line end that closes the file.
+/// A secret's value, without the trailing line end of the file.
 pub(super) fn secret(field: &str, path: &Path) -> Result<String, ConfigError> {
     let text = text(field, path, SECRET)?;
     if text.contains('\0') {

@@ -1,6 +1,6 @@
-//! What a value may be, whichever way it came in: by the rules of [`crds::limits`], which the operator asks too.
+//! Validates values of every origin by the rules of [`crds::limits`], which the operator uses too.
 //!
-//! Everything that is read ends here once, so that no later room checks it again.
+//! Every value is validated here once; no later module checks it again.
 
 use std::{fmt::Display, ops::RangeInclusive, str::FromStr, time::Duration};
 
@@ -35,7 +35,7 @@ pub(super) fn bytes(field: &str, text: &str, low: &str, high: &str) -> Result<us
     Ok(limits::bytes(field, text, low, high)?)
 }
 
-/// A backlog in bytes, or none for `Never`.
+/// A backlog in bytes; `None` for `Never`.
 pub(super) fn catch_up(field: &str, text: &str) -> Result<Option<u64>, ConfigError> {
     Ok(limits::catch_up(field, text)?)
 }
@@ -50,7 +50,7 @@ pub(super) fn host(field: &str, text: &str) -> Result<String, ConfigError> {
     Ok(limits::host(field, text)?)
 }
 
-/// A name that the other end will judge: only what can be no name at all is refused here.
+/// A name whose validity the other system decides: only what cannot be a name at all is refused here.
 pub(super) fn name(field: &str, text: &str) -> Result<String, ConfigError> {
     Ok(limits::name(field, text)?)
 }
@@ -60,12 +60,12 @@ pub(super) fn identifier(field: &str, text: &str) -> Result<String, ConfigError>
     Ok(limits::identifier(field, text)?)
 }
 
-/// A replication slot: PostgreSQL takes fewer characters here than in other names.
+/// A replication slot: PostgreSQL allows fewer characters here than in other names.
 pub(super) fn slot(field: &str, text: &str) -> Result<String, ConfigError> {
     Ok(limits::slot(field, text)?)
 }
 
-/// A row that is parked would be missing from its transaction.
+/// With `consistency: Transaction` a dead letter would be missing from its transaction.
 pub(super) fn fits_together(
     field: &str,
     consistency: Consistency,
@@ -74,7 +74,7 @@ pub(super) fn fits_together(
     Ok(limits::fits_together(field, consistency, on_refused_row)?)
 }
 
-/// The selected tables: each once, and no two of them with one target.
+/// The selected tables: no duplicates, and no two with the same target.
 pub(super) fn tables<'a>(
     field: &str,
     names: impl IntoIterator<Item = &'a str>,

@@ -1,4 +1,4 @@
-//! Where the control servers listen: four variables, the same in every mode.
+//! The addresses of the control servers: the same variables in every mode.
 //!
 //! | variable | default |
 //! |---|---|
@@ -8,16 +8,16 @@
 //! | `HTTP_API_HOST` | 127.0.0.1; in a pod every address |
 //! | `DBMAZZ_CONTROL_TOKEN`, or `DBMAZZ_CONTROL_TOKEN_FILE` | none; in a pod a file that the operator mounts |
 //!
-//! A command can end the job and drop its slot. So standalone both servers are on loopback until
-//! somebody widens them, each by itself: metrics can be public while control is not. With a token every
-//! command needs it, wherever it comes from; without one a widened address tells and takes no command.
-//! In a pod probes come from outside, and HTTP only tells: commands come over gRPC, with the token.
+//! A command can end the job and drop its slot. A standalone worker therefore listens on loopback unless a variable
+//! says otherwise, for each server by itself: metrics can be public while control is not. With a token every command
+//! needs it; without one a server on any other address is read only. In a pod probes come from outside, and HTTP is
+//! read only: commands come over gRPC, with the token.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use super::{ConfigError, ControlToken, ListenConfig, limits};
 
-/// On loopback unless a variable widens it; commands over HTTP too.
+/// On loopback unless a variable names another address; commands over HTTP too.
 pub(super) fn standalone(vars: &impl Fn(&str) -> Option<String>) -> Result<ListenConfig, ConfigError> {
     read(vars, Ipv4Addr::LOCALHOST.into(), true)
 }

@@ -1,18 +1,18 @@
-//! How much memory the process may take: what its cgroup says, of either version.
+//! The memory limit of the process: that of its cgroup, version 1 or 2.
 
 use std::{fs, path::PathBuf};
 
 const ROOT: &str = "/sys/fs/cgroup";
-/// What version 1 writes for no limit lies beyond this.
+/// Version 1 writes a value beyond this for "no limit".
 const NO_LIMIT: u64 = 1 << 50;
 
-/// The least limit of the groups that the process is in; none when nothing limits it.
+/// The smallest limit of the groups that the process is in; `None` without a limit.
 pub(super) fn limit() -> Option<u64> {
     let groups = fs::read_to_string("/proc/self/cgroup").unwrap_or_default();
     files(&groups).into_iter().filter_map(|file| parsed(&fs::read_to_string(file).ok()?)).min()
 }
 
-/// A group is bound by those above it. In a container its own group may be shown as the root.
+/// The limits of parent groups apply too. In a container the process's own group may appear as the root.
 fn files(groups: &str) -> Vec<PathBuf> {
     let mut files = Vec::new();
     for line in groups.lines() {

@@ -1,10 +1,10 @@
-//! One validated job description, whichever way it came in: checked once, here, before any connection.
+//! The validated configuration of a worker: checked once, here, before any connection is made.
 //!
 //! - [`environment`]: the variables of the dbmazz contract (standalone), and the file `.env`.
-//! - [`description`]: the file that the operator mounts, with the secrets as files beside it.
-//! - `limits`: what a value may be, whichever way it came in.
+//! - [`description`]: the job description that the operator mounts, with the secrets as files beside it.
+//! - `limits`: the valid values, for both.
 //!
-//! Every refusal names the field or the variable and says what it should be; none quotes a secret.
+//! Every error names the field or the variable and says what it must be; none quotes a secret.
 
 mod control_token;
 pub mod description;
@@ -32,25 +32,25 @@ pub use secret::Secret;
 
 use crate::table::TableName;
 
-/// Everything a worker needs to know. Each room receives only its part.
+/// The configuration of a worker. Each module receives only its part.
 #[derive(Debug, Clone)]
 pub struct JobConfig {
-    /// Names the job in labels and logs: `namespace/name`, or the slot when standalone.
+    /// The job's name in labels and logs: `namespace/name`, or the slot when standalone.
     pub job: String,
     pub source: SourceConfig,
     pub sink: SinkConfig,
     pub batch: BatchConfig,
-    /// Bytes held between the socket and StarRocks' answer, all tables together.
+    /// Maximum bytes held between the socket and StarRocks' answer, for all tables together.
     pub buffer: usize,
-    /// Bytes that the process may take; none when nothing limits it.
+    /// Memory limit of the process in bytes; `None` without a limit.
     pub memory: Option<u64>,
     pub drain_timeout: Duration,
-    /// Where it is noted which loads are under way, for a worker after this one; it should outlive the process.
+    /// The directory of the journal of loads in flight, which the next worker reads; it should outlive the process.
     pub state_directory: Option<PathBuf>,
     /// Running or paused at the start.
     pub paused: bool,
     pub listen: ListenConfig,
-    /// How much is logged, unless `RUST_LOG` says otherwise.
+    /// The log level, unless `RUST_LOG` is set.
     pub log_level: LogLevel,
 }
 
@@ -64,11 +64,11 @@ pub struct SourceConfig {
     pub tls: TlsConfig,
     pub slot: String,
     pub publication: String,
-    /// Bytes of backlog above which it is read in chunks; none for never.
+    /// A backlog of more bytes than this is read in chunks; `None` for never.
     pub catch_up: Option<u64>,
-    /// Every change has to come with the whole row: all tables are loaded in one step.
+    /// Every change has to contain the whole row, because all tables are loaded in one transaction.
     pub whole_rows: bool,
-    /// Keys of the claims that workers of this job have laid, for remedies; known when a session begins.
+    /// Keys of the claims of this job's workers, for remedies; known when a session begins.
     pub claims: Vec<String>,
     pub tables: Vec<TableName>,
 }
@@ -90,12 +90,12 @@ pub struct SinkConfig {
     pub password: Secret,
     pub deletes: Deletes,
     pub consistency: Consistency,
-    /// What becomes of values that StarRocks cannot hold.
+    /// What happens to values that StarRocks cannot represent.
     pub values: Values,
     pub on_refused_row: OnRefusedRow,
 }
 
-/// How much one load carries, and how far apart loads of one table begin.
+/// The size of a load, and the time between the begins of two loads of a table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct BatchConfig {
     pub max_rows: usize,
@@ -103,18 +103,18 @@ pub struct BatchConfig {
     pub min_interval: Duration,
 }
 
-/// Where the control servers listen. Port 0 lets the system choose.
+/// The addresses of the control servers. With port 0 the system chooses one.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ListenConfig {
     pub grpc: SocketAddr,
     pub http: SocketAddr,
-    /// Commands are taken over HTTP, too: standalone. In a pod they come over gRPC only.
+    /// Whether commands are accepted over HTTP too: standalone only. In a pod they come over gRPC.
     pub http_commands: bool,
-    /// What a command has to come with; without one only loopback takes commands.
+    /// The token that commands must carry; without one commands are accepted on loopback only.
     pub token: Option<ControlToken>,
 }
 
-/// What is wrong with the description: which field or variable, why, and what it should be.
+/// An error in the configuration: the field or variable, and what it must be.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{field}: {problem}")]
 pub struct ConfigError {

@@ -1,11 +1,11 @@
-//! What of a job can be changed while it runs: its tables, and the sizes of its loads.
+//! The part of a job that can change while it runs: its tables, and the batch sizes.
 
 use std::time::Duration;
 
 use super::{BatchConfig, ConfigError, limits};
 use crate::table::TableName;
 
-/// New sizes; what is none stays as it is.
+/// New batch sizes; `None` leaves a size unchanged.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct BatchChange {
     pub max_rows: Option<u64>,
@@ -13,7 +13,7 @@ pub struct BatchChange {
     pub min_interval: Option<Duration>,
 }
 
-/// The tables of a changed job, by the rules that hold at the start; none keeps what is.
+/// The tables of a changed job, by the same rules as at the start; `None` leaves them unchanged.
 pub fn changed_tables(names: &[String]) -> Result<Option<Vec<TableName>>, ConfigError> {
     if names.is_empty() {
         return Ok(None);
@@ -22,7 +22,7 @@ pub fn changed_tables(names: &[String]) -> Result<Option<Vec<TableName>>, Config
 }
 
 impl BatchConfig {
-    /// With the change, within the bounds that hold at the start.
+    /// The changed sizes, within the same bounds as at the start.
     pub fn changed(self, change: BatchChange) -> Result<Self, ConfigError> {
         let BatchChange { max_rows, max_bytes, min_interval } = change;
         let rows = max_rows.map(|rows| limits::number("maxRows", &rows.to_string(), limits::ROWS));

@@ -11,7 +11,7 @@ impl Secret {
         Self(value.into())
     }
 
-    /// The value itself, for the one place that sends it.
+    /// The value, for the place that sends it.
     pub fn reveal(&self) -> &str {
         &self.0
     }

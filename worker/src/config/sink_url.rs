@@ -1,6 +1,6 @@
 //! `SINK_URL`: the StarRocks frontend as `host`, `host:port` or `http://host[:port]`.
 //!
-//! Refusals never quote it: somebody may have written a password into it.
+//! Errors never quote it: it may contain a password.
 
 use super::{ConfigError, limits};
 
@@ -22,19 +22,19 @@ pub(super) fn read(url: &str) -> Result<(String, u16), ConfigError> {
     };
     let authority = authority.strip_suffix('/').unwrap_or(authority);
     if authority.contains('@') {
-        return Err(refused("must not hold a user; set SINK_USER and SINK_PASSWORD"));
+        return Err(refused("must not contain a user; set SINK_USER and SINK_PASSWORD"));
     }
     let (host, port) = split(authority)?;
     let port = port.map_or(Ok(DEFAULT_PORT), |port| limits::number(VARIABLE, port, limits::PORT));
-    let port = port.map_err(|_| refused("must hold a port from 1 to 65535 after the colon"))?;
+    let port = port.map_err(|_| refused("must have a port from 1 to 65535 after the colon"))?;
     Ok((limits::host(VARIABLE, host)?, port))
 }
 
-/// Host without brackets, and the port's text.
+/// The host without brackets, and the port as text.
 pub(super) fn split(authority: &str) -> Result<(&str, Option<&str>), ConfigError> {
     let Some(bracketed) = authority.strip_prefix('[') else {
         return Ok(match authority.rsplit_once(':') {
-            // More than one colon is an IPv6 address without brackets, which has no room for a port.
+            // More than one colon: an IPv6 address without brackets, which cannot be followed by a port.
             Some((host, port)) if !host.contains(':') => (host, Some(port)),
             _ => (authority, None),
         });
@@ -43,7 +43,7 @@ pub(super) fn split(authority: &str) -> Result<(&str, Option<&str>), ConfigError
     match rest.strip_prefix(':') {
         Some(port) => Ok((host, Some(port))),
         None if rest.is_empty() => Ok((host, None)),
-        None => Err(refused("must hold nothing but a port after the bracket")),
+        None => Err(refused("must have only a port after the bracket")),
     }
 }
 

@@ -1,9 +1,9 @@
 //! `SOURCE_URL`: `postgres://user:password@host:port/database?sslmode=…&sslrootcert=…`.
 //!
-//! Read as libpq reads it, with two differences. Without `sslmode` the connection is plain, as it
-//! always was with dbmazz; and `allow` and `prefer` are refused, because with them the network, not
-//! the user, decides whether the password is sent in the clear. Refusals never quote the URL: any
-//! part of it may be a piece of a password that was not percent-encoded.
+//! Parsed as by libpq, with two differences. Without `sslmode` the connection is not encrypted, as always with dbmazz;
+//! and `allow` and `prefer` are refused, because with them the network, not the user, decides whether the password is
+//! sent in clear text. Errors never quote the URL: any part of it may belong to a password that was not
+//! percent-encoded.
 
 use std::path::PathBuf;
 
@@ -12,7 +12,7 @@ use super::{ConfigError, Secret, TlsConfig, TlsMode, limits, sink_url};
 const VARIABLE: &str = "SOURCE_URL";
 const DEFAULT_PORT: u16 = 5432;
 
-/// Parameters that change nothing here: the worker sets its own, or always does what they ask.
+/// Ignored parameters: the worker sets its own values, or always does what they ask.
 const WITHOUT_EFFECT: [&str; 8] = [
     "replication",
     "application_name",
@@ -24,7 +24,7 @@ const WITHOUT_EFFECT: [&str; 8] = [
     "tcp_user_timeout",
 ];
 
-/// What a URL says about the source.
+/// The parts of a source URL.
 #[derive(Debug)]
 pub(super) struct SourceUrl {
     pub(super) host: String,
@@ -40,12 +40,12 @@ pub(super) fn read(url: &str) -> Result<SourceUrl, ConfigError> {
     let rest = rest.ok_or_else(|| refused("must begin with postgres://"))?;
     let (rest, parameters) = rest.split_once('?').unwrap_or((rest, ""));
     let (authority, database) = rest.split_once('/').unwrap_or((rest, ""));
-    let problem = "must hold a user before the host; percent-encode / ? and # in user and password";
+    let problem = "must have a user before the host; percent-encode / ? and # in user and password";
     let (account, server) = authority.rsplit_once('@').ok_or_else(|| refused(problem))?;
     let (user, password) = account.split_once(':').map_or((account, None), |(user, word)| (user, Some(word)));
     let user = decoded(user)?;
     let (host, port) = server_of(server)?;
-    // libpq, too, takes the user's name for a database that is not named.
+    // As libpq: the database defaults to the user's name.
     let database = if database.is_empty() { user.clone() } else { decoded(database)? };
     Ok(SourceUrl {
         host,
@@ -58,7 +58,7 @@ pub(super) fn read(url: &str) -> Result<SourceUrl, ConfigError> {
 }
 
 fn server_of(server: &str) -> Result<(String, u16), ConfigError> {
-    let place = "must hold one host, then a colon and a port from 1 to 65535, then a slash and the database";
+    let place = "must have one host, then a colon and a port from 1 to 65535, then a slash and the database";
     let (host, port) = sink_url::split(server).map_err(|_| refused(place))?;
     let host = limits::host(VARIABLE, &decoded(host)?).map_err(|_| refused(place))?;
     let port = port.filter(|port| !port.is_empty());
@@ -68,7 +68,7 @@ fn server_of(server: &str) -> Result<(String, u16), ConfigError> {
 
 fn named(text: &str) -> Result<String, ConfigError> {
     limits::identifier(VARIABLE, text)
-        .map_err(|_| refused("must hold a user and a database of 1 to 63 bytes without control characters"))
+        .map_err(|_| refused("must have a user and a database of 1 to 63 bytes without control characters"))
 }
 
 fn tls(parameters: &str) -> Result<TlsConfig, ConfigError> {
@@ -86,7 +86,7 @@ fn tls(parameters: &str) -> Result<TlsConfig, ConfigError> {
     match (mode, authority.as_deref()) {
         (TlsMode::Require, Some("system")) => Err(refused("sslrootcert=system needs sslmode=verify-full")),
         (_, None | Some("system")) => Ok(TlsConfig { mode, ca_file: None }),
-        // As libpq: whoever names an authority wants it to be asked.
+        // As libpq: a named certificate authority means that the certificate is verified.
         (TlsMode::Require, Some(path)) => {
             Ok(TlsConfig { mode: TlsMode::VerifyCA, ca_file: Some(PathBuf::from(path)) })
         }
@@ -102,7 +102,7 @@ fn tls_mode(mode: &str) -> Result<TlsMode, ConfigError> {
         "verify-ca" => Ok(TlsMode::VerifyCA),
         "verify-full" => Ok(TlsMode::VerifyFull),
         "allow" | "prefer" => Err(refused(
-            "sslmode=allow and sslmode=prefer leave encryption to chance; say disable, require, verify-ca or verify-full",
+            "sslmode=allow and sslmode=prefer leave encryption to chance; use disable, require, verify-ca or verify-full",
         )),
         _ => Err(refused("sslmode must be disable, require, verify-ca or verify-full")),
     }
@@ -111,9 +111,9 @@ fn tls_mode(mode: &str) -> Result<TlsMode, ConfigError> {
 fn unknown(name: &str) -> ConfigError {
     let word = name.len() <= 40 && name.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_');
     match word {
-        true => refused(&format!("the parameter {name} is not known here; take it away")),
+        true => refused(&format!("the parameter {name} is not supported; remove it")),
         false => {
-            refused("holds a parameter that is not known here; percent-encode / ? and # in user and password")
+            refused("has a parameter that is not supported; percent-encode / ? and # in user and password")
         }
     }
 }

@@ -1,10 +1,10 @@
-//! Who may give commands: by the address that is listened on, and by the token.
+//! Decides whether a command is accepted: by the listen address and the token.
 //!
 //! | token | address | commands |
 //! |---|---|---|
-//! | set | any | with `authorization: Bearer TOKEN` |
-//! | none | loopback | of everybody on this machine |
-//! | none | any other | of nobody |
+//! | set | any | accepted with `authorization: Bearer TOKEN` |
+//! | none | loopback | accepted |
+//! | none | any other | refused |
 //!
 //! Reading (status, health, metrics) needs no token: probes and Prometheus have none.
 
@@ -22,23 +22,23 @@ const UNKNOWN: &str = "a command needs the job's token, as `authorization: Beare
                        Secret dbmazz-JOB-control, standalone it is what DBMAZZ_CONTROL_TOKEN or \
                        DBMAZZ_CONTROL_TOKEN_FILE says";
 
-/// The rule of one server.
+/// The access rule of one server.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Access {
-    /// Everybody who reaches it.
+    /// Every request is accepted.
     Open,
-    /// Who knows the token.
+    /// A request with the token is accepted.
     Guarded(ControlToken),
-    /// Nobody.
+    /// Every request is refused.
     Closed,
 }
 
-/// Why a command is not taken.
+/// Why a command is refused.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Refusal {
-    /// Without the token, or with another one.
+    /// The command has no token, or a wrong one.
     Unknown(String),
-    /// With no token at all: there is none to compare with.
+    /// The worker has no token to compare with.
     Closed(String),
 }
 
@@ -51,7 +51,7 @@ impl Access {
         }
     }
 
-    /// Whether a command may come with this `authorization`.
+    /// Whether a command with this `authorization` header is accepted.
     pub(super) fn allows(&self, authorization: Option<&[u8]>) -> Result<(), Refusal> {
         let token = match self {
             Self::Open => return Ok(()),
@@ -69,13 +69,13 @@ fn unreadable(error: &ConfigError) -> Refusal {
     Refusal::Closed(format!("this worker takes no commands, because its token cannot be read: {error}"))
 }
 
-/// The scheme's name is of any case (RFC 9110).
+/// The scheme is case-insensitive (RFC 9110).
 fn bearer(authorization: &[u8]) -> Option<&[u8]> {
     let (scheme, token) = authorization.split_at_checked("Bearer ".len())?;
     scheme.eq_ignore_ascii_case(b"Bearer ").then_some(token)
 }
 
-/// In a time that tells neither how much of it is right nor how long it should be.
+/// Compares in a time that depends neither on how much is equal nor on the expected length.
 fn is_same(given: &[u8], token: &[u8]) -> bool {
     Sha256::digest(given).as_slice().ct_eq(Sha256::digest(token).as_slice()).into()
 }

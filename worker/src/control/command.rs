@@ -1,4 +1,4 @@
-//! What can be asked of a job, and its answer.
+//! The requests to a job, and their answers.
 
 use tokio::sync::oneshot;
 
@@ -8,25 +8,25 @@ use crate::{config::BatchChange, table::TableName};
 pub enum Command {
     /// Stop reading; keep the connection and the slot.
     Pause,
-    /// Read on after a pause.
+    /// Resume reading after a pause.
     Resume,
-    /// Stop reading, load what is held, confirm it. The slot stays.
+    /// Stop reading, load the held changes, confirm them. The slot stays.
     DrainAndStop,
-    /// Load in other sizes from now on, and other tables, if any are named.
+    /// Change the batch sizes, and the tables if any are named.
     Reload { batch: BatchChange, tables: Option<Vec<TableName>> },
-    /// Drain and stop; then drop the slot and the publication, unless they are kept. The past of the slot is
-    /// released only for a job that is deleted: who drops the slot of a job that lives loses changes.
+    /// Drain and stop; then drop the slot and the publication, unless they are kept. The job's claim is released
+    /// only when the job is deleted: a job that continues without its slot has lost changes.
     Stop { keep_slot: bool, keep_publication: bool, release_past: bool },
 }
 
-/// A command, and where its answer goes.
+/// A command, and the sender of its answer.
 #[derive(Debug)]
 pub struct Request {
     pub command: Command,
     pub answer: oneshot::Sender<Answer>,
 }
 
-/// A refused command is an answer too, not an error.
+/// The answer to a command; a refusal is an answer, not an error.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Answer {
     pub success: bool,

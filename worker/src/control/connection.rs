@@ -1,6 +1,6 @@
-//! One connection of a control server, from its first byte to its last.
+//! Serves one connection of a control server.
 //!
-//! Everything that a peer can make large or slow is bounded: heads, streams, and silence.
+//! Everything that a peer can make large or slow is bounded: request heads, streams, and idle time.
 
 use std::{pin::pin, time::Duration};
 
@@ -16,13 +16,13 @@ use tonic::service::Routes;
 
 use super::http::Site;
 
-/// For the head of a request, and so for the silence between two of them.
+/// The time limit for the head of a request, and so for the idle time between two requests.
 const HEAD: Duration = Duration::from_secs(30);
 const HEAD_BYTES: usize = 16 << 10;
-/// Streams of one gRPC connection at a time.
+/// Concurrent streams of one gRPC connection.
 const STREAMS: u32 = 32;
 
-/// gRPC: HTTP/2 without TLS, the protocol known beforehand.
+/// gRPC: HTTP/2 without TLS, with prior knowledge.
 pub(super) async fn grpc(stream: TcpStream, routes: Routes, stop: CancellationToken) {
     let connection = http2::Builder::new(TokioExecutor::new())
         .timer(TokioTimer::new())
@@ -44,14 +44,14 @@ pub(super) async fn http(stream: TcpStream, site: Site, stop: CancellationToken)
     until(connection, stop).await;
 }
 
-/// Small answers leave at once.
+/// Sets TCP_NODELAY, so that small answers are sent at once.
 fn prompt(stream: TcpStream) -> TokioIo<TcpStream> {
-    // A socket that refuses the option still works, only later.
+    // A socket that refuses the option still works, with more delay.
     let _set = stream.set_nodelay(true).is_ok();
     TokioIo::new(stream)
 }
 
-/// What a peer does wrong ends its connection and concerns nobody else.
+/// A peer's protocol error ends its own connection only.
 async fn until<C: GracefulConnection>(connection: C, stop: CancellationToken) {
     let mut connection = pin!(connection);
     tokio::select! {

@@ -1,4 +1,4 @@
-//! What both servers know: the job's progress, what never changes, and where requests go.
+//! The state that both servers share: the job's progress, its constants, and the sender of requests.
 
 use std::{sync::Arc, time::Instant};
 
@@ -15,7 +15,7 @@ pub(super) struct Known {
     rate: Rate,
 }
 
-/// The job has ended; nobody is left to ask.
+/// The job has ended and takes no requests any more.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Ended;
 
@@ -28,7 +28,7 @@ impl Known {
         self.progress.view()
     }
 
-    /// Changes a second that became durable, over the last ten seconds.
+    /// Changes per second that became durable, over the last ten seconds.
     pub(super) fn changes_per_second(&self) -> f64 {
         self.rate.per_second()
     }
@@ -37,7 +37,7 @@ impl Known {
         self.rate.note(Instant::now(), self.progress.view().changes_done);
     }
 
-    /// Asks the job, and waits for its answer as long as the one who asks does.
+    /// Sends a request to the job and waits for its answer until the caller drops the future.
     pub(super) async fn ask(&self, command: Command) -> Result<Answer, Ended> {
         let (answer, answered) = oneshot::channel();
         self.commands.send(Request { command, answer }).await.map_err(|_| Ended)?;

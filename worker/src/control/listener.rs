@@ -1,4 +1,4 @@
-//! Accepts connections, and owns them: bounded in number, ended in order.
+//! Accepts connections and owns them: their number is bounded, and they are ended in order.
 
 use std::{future::Future, io, net::SocketAddr, time::Duration};
 
@@ -13,14 +13,15 @@ use tracing::warn;
 
 use crate::fault::{Fault, Part};
 
-/// Connections of one server at a time; more wait in the kernel until one ends.
+/// Concurrent connections of one server; more wait in the kernel until one ends.
 const CONNECTIONS: usize = 64;
-/// What is under way when the server stops may take this long.
+/// Time limit for requests that are in progress when the server stops.
 const GRACE: Duration = Duration::from_secs(2);
-/// Out of file descriptors, most likely: trying again at once would only burn CPU.
+/// The pause after a failed accept: most likely the process is out of file descriptors, and a retry at once would only
+/// use CPU.
 const PAUSE: Duration = Duration::from_millis(100);
 
-/// Listens; tells the address with the port that port 0 became.
+/// Binds the address; returns it with the port that the system chose for port 0.
 pub(super) async fn bind(
     server: &str,
     variable: &str,
@@ -36,7 +37,7 @@ pub(super) async fn bind(
     Ok((listener, address))
 }
 
-/// Serves every connection until `stop`, then gives those that are open a moment to end.
+/// Serves every connection until `stop`, then waits up to the grace period for open ones to end.
 pub(super) async fn accept<F>(
     listener: TcpListener,
     stop: CancellationToken,
@@ -61,6 +62,6 @@ pub(super) async fn accept<F>(
     }
     drop(listener);
     let all_ended = async { while connections.join_next().await.is_some() {} };
-    // Past the grace the set is dropped, which ends the rest.
+    // After the grace period the set is dropped, which ends the remaining connections.
     let _in_time = timeout(GRACE, all_ended).await.is_ok();
 }

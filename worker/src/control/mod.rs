@@ -1,4 +1,4 @@
-//! What others see of a job, and what they can ask of it.
+//! The control interface of a job: status, health, metrics and commands, over gRPC and HTTP.
 //!
 //! ```text
 //! gRPC ──┐                    ┌── progress   (read only)
@@ -7,9 +7,9 @@
 //!                  └─ requests ─► job
 //! ```
 //!
-//! Both servers listen before any connection to a database is made, and stay up whatever happens to
-//! those: a fault is best read from the worker itself. Nothing here changes the job; a [`Request`] asks
-//! it to change, and its [`Answer`] goes back as it is. Who may ask is said in `access`.
+//! Both servers listen before any connection to a database is made, and stay up when those fail, so that a fault can be
+//! read from the worker itself. Nothing here changes the job: a [`Request`] goes to the supervisor, and its [`Answer`]
+//! is returned unchanged. `access` decides which commands are accepted.
 
 mod access;
 mod command;
@@ -37,7 +37,7 @@ use crate::{
     progress::Progress,
 };
 
-/// What is told about a job and never changes.
+/// The constants of a job that are reported.
 #[derive(Debug, Clone)]
 pub struct JobInfo {
     pub slot: String,
@@ -50,23 +50,23 @@ impl JobInfo {
     }
 }
 
-/// Both servers, listening; nobody is answered before [`Server::run`].
+/// Both servers, listening; requests are answered from [`Server::run`] on.
 #[derive(Debug)]
 pub struct Server {
     grpc: TcpListener,
     http: TcpListener,
-    /// Where gRPC is really served, which port 0 leaves open.
+    /// The actual address of the gRPC server, with the port that the system chose for port 0.
     pub grpc_address: SocketAddr,
-    /// Where HTTP is really served.
+    /// The actual address of the HTTP server.
     pub http_address: SocketAddr,
     known: Arc<Known>,
     grpc_access: Access,
-    /// None where HTTP takes no commands at all.
+    /// `None` where HTTP accepts no commands.
     http_access: Option<Access>,
     stop: CancellationToken,
 }
 
-/// Listens on both addresses; a fault names the address and the variable that moves it.
+/// Listens on both addresses; a fault names the address and the variable that sets it.
 pub async fn serve(
     listen: &ListenConfig,
     progress: Arc<Progress>,
@@ -84,7 +84,7 @@ pub async fn serve(
 }
 
 impl Server {
-    /// Answers until `stop`; then ends what is under way, within two seconds.
+    /// Serves until `stop`; then ends requests in progress, within two seconds.
     pub async fn run(self) {
         let Self { grpc, http, known, grpc_access, http_access, stop, .. } = self;
         let routes = grpc::routes(&known, grpc_access, &stop);
@@ -105,7 +105,7 @@ impl Server {
     }
 }
 
-/// Notes the count of changes every second, for the rate.
+/// Samples the count of changes every second, for the rate.
 async fn measure(known: &Known, stop: &CancellationToken) {
     let mut second = tokio::time::interval(Duration::from_secs(1));
     while stop.run_until_cancelled(second.tick()).await.is_some() {

@@ -1,11 +1,11 @@
-//! What the process uses, as the kernel tells it; zero where there is no `/proc`.
+//! Memory and CPU time of the process, from `/proc`; zero where there is none.
 
 use std::fs;
 
-/// The kernel counts CPU time for user space in hundredths of a second on every architecture.
+/// The kernel reports CPU time in hundredths of a second (`USER_HZ`) on every architecture.
 const TICKS_PER_SECOND: f64 = 100.0;
 
-/// Resident memory. From `status`, which says kilobytes: pages are not the same size everywhere.
+/// Resident memory. From `status`, which uses kilobytes: the size of a page depends on the machine.
 pub(super) fn resident_bytes() -> u64 {
     fs::read_to_string("/proc/self/status").ok().and_then(|status| resident(&status)).unwrap_or(0)
 }
@@ -21,7 +21,7 @@ fn resident(status: &str) -> Option<u64> {
     kilobytes.checked_mul(1024)
 }
 
-/// Fields 14 and 15. The name of the process, in brackets before them, may hold anything.
+/// Fields 14 and 15. The name of the process, in brackets before them, may contain any character.
 fn cpu(stat: &str) -> Option<f64> {
     let (_, fields) = stat.rsplit_once(')')?;
     let mut times = fields.split_ascii_whitespace().skip(11).map(str::parse::<u64>);

@@ -1,4 +1,4 @@
-//! A rate from a counter: noted every second, told over the last ten.
+//! A rate from a counter: sampled every second, averaged over the last ten.
 
 use std::{
     collections::VecDeque,
@@ -29,7 +29,7 @@ impl Rate {
     }
 }
 
-/// The rate from one note to a later one; 0 when no time has passed.
+/// The rate between two samples; 0 when no time has passed.
 pub(super) fn between((then, before): (Instant, u64), (now, after): (Instant, u64)) -> f64 {
     let seconds = now.saturating_duration_since(then).as_secs_f64();
     if seconds > 0.0 { after.saturating_sub(before) as f64 / seconds } else { 0.0 }

@@ -1,4 +1,4 @@
-//! The words that both servers use for one moment of a job.
+//! The words that both servers use for the state of a job.
 
 use crate::{
     fault::{Course, Fault, Part},
@@ -6,10 +6,10 @@ use crate::{
     table::TableName,
 };
 
-/// The main task says that it is alive every few seconds; after this long it is stuck.
+/// The main task reports every few seconds that it is alive; after this time without a report it is stuck.
 const STUCK_AFTER_SECONDS: u64 = 60;
 
-/// The stage as the contract names it.
+/// The stage in the contract's words.
 pub(super) fn stage(stage: Stage) -> &'static str {
     match stage {
         Stage::Init => "init",
@@ -18,7 +18,7 @@ pub(super) fn stage(stage: Stage) -> &'static str {
     }
 }
 
-/// The stage in a sentence.
+/// A description of the stage.
 pub(super) fn stage_detail(view: &View) -> &'static str {
     match (view.stage, view.state, view.streaming) {
         (_, State::Stopped, _) if has_lost_its_slot(view) => "stopped; the replication slot is gone",
@@ -40,7 +40,7 @@ fn has_lost_its_slot(view: &View) -> bool {
     view.faults.iter().any(|fault| fault.reason == crds::Reason::SlotLost)
 }
 
-/// Each of the job's tables waits for a person.
+/// Whether every table of the job is halted.
 fn has_nothing_to_follow(view: &View) -> bool {
     let is_halted = |table: &TableName| {
         let halts = |fault: &Fault| matches!(&fault.part, Part::Table(halted) if halted == table);
@@ -53,12 +53,12 @@ pub(super) fn is_alive(view: &View) -> bool {
     view.quiet_seconds <= STUCK_AFTER_SECONDS
 }
 
-/// The fault that matters most: one that waits for a person before one that passes by itself.
+/// The most important fault: one that needs a person before one that passes by itself.
 pub(super) fn worst_fault(view: &View) -> Option<&Fault> {
     view.faults.iter().min_by_key(|fault| fault.course != Course::Halt)
 }
 
-/// Why the job is not ready, in one word.
+/// The reason why the job is not ready.
 pub(super) fn reason(view: &View) -> &'static str {
     match (worst_fault(view), view.state, view.stage) {
         (Some(fault), ..) => fault.reason.as_str(),
@@ -69,7 +69,7 @@ pub(super) fn reason(view: &View) -> &'static str {
     }
 }
 
-/// The part of a fault in one word, and the table where there is one.
+/// The part of a fault, and the table where there is one.
 pub(super) fn part(part: &Part) -> (&'static str, String) {
     match part {
         Part::Job => ("job", String::new()),

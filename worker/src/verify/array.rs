@@ -1,13 +1,13 @@
-//! Arrays: `{1,NULL,"a b"}` in PostgreSQL, a JSON array in StarRocks, brought to one spelling.
+//! The canonical form of arrays: `{1,NULL,"a b"}` in PostgreSQL, a JSON array in StarRocks.
 //!
-//! Lower bounds are lost on the way to StarRocks by declaration, and so they count for nothing here.
+//! Lower bounds are dropped on the way to StarRocks, as documented, so they are ignored here.
 
 use super::{
     json::{self, Element},
     value::{Form, Side, canonical as canonical_value},
 };
 
-/// Deeper than PostgreSQL's six dimensions is no array.
+/// PostgreSQL's arrays have at most six dimensions.
 const DEEPEST: usize = 8;
 
 enum Tree {
@@ -16,7 +16,7 @@ enum Tree {
     List(Vec<Tree>),
 }
 
-/// None for what cannot be read as an array. `delimiter` stands between two elements at the source.
+/// `None` for a value that is not an array. `delimiter` separates two elements at the source.
 pub(super) fn canonical(element: &Form, delimiter: char, side: Side, value: &[u8]) -> Option<Vec<u8>> {
     let text = std::str::from_utf8(value).ok()?;
     let mut out = Vec::new();
@@ -29,7 +29,7 @@ pub(super) fn canonical(element: &Form, delimiter: char, side: Side, value: &[u8
     Some(out)
 }
 
-/// Lengths come before values, so that no two lists run into one spelling.
+/// Lengths precede values, so that two lists never have the same form.
 fn write(element: &Form, side: Side, tree: &Tree, out: &mut Vec<u8>) {
     match tree {
         Tree::Null => out.push(b'n'),
@@ -59,7 +59,7 @@ fn of_json(text: &str, depth: usize) -> Option<Tree> {
     elements.into_iter().map(tree).collect::<Option<_>>().map(Tree::List)
 }
 
-/// Of an array of documents: the spelling of one document.
+/// The canonical form of one document in an array of documents.
 fn to_json(tree: Tree) -> Option<Vec<u8>> {
     match tree {
         Tree::Null => Some(b"null".to_vec()),
@@ -78,7 +78,7 @@ fn of_source(text: &str, delimiter: char) -> Option<Tree> {
     rest.is_empty().then_some(tree)
 }
 
-/// Reads `{…}` and gives what is behind it.
+/// Parses `{…}`; returns the rest of the text.
 fn list(text: &str, delimiter: char, depth: usize) -> Option<(Tree, &str)> {
     let mut rest = text.strip_prefix('{').filter(|_| depth < DEEPEST)?;
     let mut elements = Vec::new();
@@ -100,7 +100,7 @@ fn bare(text: &str, delimiter: char) -> Option<(Tree, &str)> {
     Some((if null { Tree::Null } else { Tree::Leaf(value.to_owned()) }, rest))
 }
 
-/// A text in quotes, and what is behind it.
+/// A quoted text, and the rest behind it.
 pub(super) fn quoted(text: &str) -> Option<(String, &str)> {
     let content = text.strip_prefix('"')?;
     let mut value = String::new();

@@ -1,12 +1,12 @@
-//! One table: both sides merged in the order of their keys, and what differs looked at again.
+//! Compares one table: merges both sides in key order, and checks differing keys again.
 //!
 //! ```text
 //! PostgreSQL ─► rows ─┐
-//!                     ├─ merge ─► doubts ─► another look, until patience ends ─► differences
+//!                     ├─ merge ─► doubts ─► check again, until the patience is over ─► differences
 //! StarRocks  ─► rows ─┘
 //! ```
 //!
-//! What is held does not grow with the table: two chunks a side, and so many doubts.
+//! Memory does not grow with the table: two chunks of rows per side, and a bounded number of doubts.
 
 use std::{cmp::Ordering, time::Duration};
 
@@ -30,9 +30,9 @@ use crate::{
     fault::{Fault, Part},
 };
 
-/// Doubts that are looked at together.
+/// Doubts that are checked in one batch.
 const DOUBTS: usize = 500;
-/// A table with so many differences is not worth a longer look.
+/// The comparison of a table ends after this many differences.
 const ENOUGH: usize = 1000;
 
 const SHORTEST_LOOK: Duration = Duration::from_millis(100);
@@ -47,7 +47,7 @@ pub(super) async fn table(config: &JobConfig, plan: Plan, patience: Duration) ->
     readers.spawn(Sink::open(&config.sink).await?.stream(plan.clone(), to_sink));
     let report = TableReport::new(&plan);
     let comparison = Comparison { config, plan: &plan, patience, doubts: Vec::new(), report };
-    // Dropped with the readers: one that still reads then ends by itself.
+    // Dropping the receivers ends readers that still run.
     comparison.run(source, sink).await
 }
 
@@ -78,7 +78,7 @@ impl Comparison<'_> {
         Ok(self.report)
     }
 
-    /// The rows of the next key: on both sides, or on one.
+    /// The rows of the next key: of both sides, or of one.
     async fn next(
         &self,
         source: &mut Rows,
@@ -115,7 +115,7 @@ impl Comparison<'_> {
         }
     }
 
-    /// Looks again at what is in doubt until nothing is, or patience ends.
+    /// Checks doubts again until none is left, or the patience is over.
     async fn settle(&mut self) -> Result<(), Fault> {
         let (begun, mut pause) = (Instant::now(), SHORTEST_LOOK);
         self.report.looked_again += self.doubts.len() as u64;

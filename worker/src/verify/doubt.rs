@@ -1,35 +1,34 @@
-//! Keys that differed at the first look, and when that counts.
+//! Keys that differed at the first check, and whether the difference is real.
 //!
-//! Pure. On a live job a row can be on its way, so a key in doubt is looked at again: PostgreSQL, then StarRocks,
-//! then PostgreSQL. StarRocks is right when it has what PostgreSQL had before or after. It is wrong where
-//! PostgreSQL did not change between its two looks and StarRocks shows something else; where PostgreSQL did
-//! change, nobody can tell yet.
+//! Pure. On a live job a row may be in flight, so a key in doubt is read again: from PostgreSQL, then StarRocks, then
+//! PostgreSQL. StarRocks is right when it has PostgreSQL's values of before or after. It is wrong where PostgreSQL did
+//! not change between the two reads and StarRocks has other values; where PostgreSQL did change, the doubt remains.
 
 use std::collections::HashMap;
 
 use super::{key::Key, rows::Row, value::Digest};
 
-/// What one side has for a key: its values, or no live row.
+/// One side's values for a key, or no live row.
 pub(super) type Seen = Option<Box<[Digest]>>;
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Doubt {
     pub(super) key: Key,
-    /// What PostgreSQL had at its last look.
+    /// PostgreSQL's values at the last read.
     pub(super) source: Seen,
     pub(super) finding: Finding,
 }
 
-/// What is wrong with a key.
+/// The difference of a key.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Finding {
     /// Not in StarRocks.
     Missing,
     /// Not in PostgreSQL.
     Extra,
-    /// These places of the values differ.
+    /// The values at these positions differ.
     Differ(Vec<usize>),
-    /// The row changes too often to be judged.
+    /// The row changes too often to be compared.
     Restless,
 }
 
@@ -39,7 +38,7 @@ impl Doubt {
         Self { key, finding, source }
     }
 
-    /// Judges by another look; none when the doubt is gone.
+    /// Compares another read; `None` when the doubt is resolved.
     pub(super) fn again(self, sink: &Seen, now: Seen) -> Option<Self> {
         if *sink == self.source || *sink == now {
             return None;
@@ -63,7 +62,7 @@ fn finding(before: &Seen, sink: &Seen, now: &Seen) -> Finding {
     }
 }
 
-/// The live rows of a look, by their keys.
+/// The live rows of one read, by their keys.
 pub(super) fn by_key(rows: Vec<Row>) -> HashMap<Key, Box<[Digest]>> {
     let live = rows.into_iter().filter(|row| !row.deleted);
     live.map(|row| (row.key, row.digests)).collect()

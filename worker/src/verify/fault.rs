@@ -11,7 +11,7 @@ use crate::{
 pub(super) fn sink(config: &SinkConfig, error: &mysql_async::Error) -> Fault {
     let at = format!("{}:{}", config.host, config.query_port);
     match error {
-        // A server's message may quote the statement, and that holds keys: its first line is enough.
+        // A server's message may quote the statement, which contains keys: only its first line is used.
         mysql_async::Error::Server(server) => {
             let said = server.message.lines().next().unwrap_or_default();
             let said: String = said.chars().take(200).collect();
@@ -20,7 +20,7 @@ pub(super) fn sink(config: &SinkConfig, error: &mysql_async::Error) -> Fault {
                 1044 | 1142 | 1227 | 1252 | 5203 => Reason::SinkPermissionDenied,
                 _ => Reason::TargetIncompatible,
             };
-            let message = format!("StarRocks at {at} refused a question (error {}: {said})", server.code);
+            let message = format!("StarRocks at {at} refused a query (error {}: {said})", server.code);
             retry(reason, message, "let the user of the job SELECT from the target tables, and start again")
         }
         other => unreachable(format!("StarRocks at {at} cannot be reached by the MySQL protocol: {other}")),
@@ -32,21 +32,25 @@ pub(super) fn sink_silent(config: &SinkConfig) -> Fault {
 }
 
 fn unreachable(message: String) -> Fault {
-    retry(Reason::SinkUnreachable, message, "see that StarRocks runs and that host and query port are right")
+    retry(
+        Reason::SinkUnreachable,
+        message,
+        "check that StarRocks runs and that host and query port are right",
+    )
 }
 
 fn retry(reason: Reason, message: String, fix: &str) -> Fault {
     Fault::retry(Part::Sink, reason, message, fix)
 }
 
-/// A key that is not of its column's type.
+/// A key with a value that is not of its column's type.
 pub(super) fn key(plan: &Plan, side: &str) -> Fault {
     let message = format!("a key of table {} in {side} cannot be read", plan.name);
     let fix = "compare the types of the key's columns on both sides";
     Fault::halt(Part::Table(plan.name.clone()), Reason::TargetIncompatible, message, fix)
 }
 
-/// Rows that do not come in the order that was asked for.
+/// Rows that are not in the requested order.
 pub(super) fn order(plan: &Plan, side: &str) -> Fault {
     let message = format!("{side} gave rows of table {} that are not in the order of their keys", plan.name);
     let fix = "report it with the types of the table's key columns";

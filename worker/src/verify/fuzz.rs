@@ -1,4 +1,4 @@
-//! A door for the fuzzer: values as either side may spell them, and what a sink may say.
+//! Entry points for the fuzzer: values in the form of either side, and the answers of a sink.
 
 use super::{
     sink::Sink,
@@ -6,7 +6,7 @@ use super::{
 };
 use crate::{config::SinkConfig, fault::Fault, table::TableName};
 
-/// The one spelling of a value, by the name of its type and of its elements'.
+/// The canonical form of a value, by the names of its type and of its elements' type.
 pub fn spelled(type_name: &str, element: &str, of_source: bool, value: &[u8]) -> Vec<u8> {
     let side = if of_source { Side::Source } else { Side::Sink };
     let elements = Elements { type_name: element.to_owned(), delimiter: ',' };
@@ -14,7 +14,7 @@ pub fn spelled(type_name: &str, element: &str, of_source: bool, value: &[u8]) ->
     canonical(&Form::of(type_name, elements, "json"), side, value).into_owned()
 }
 
-/// Opens a session and counts the columns of a target; none when it is not there.
+/// Opens a session and counts the columns of a target; `None` when it does not exist.
 pub async fn described(config: &SinkConfig, table: &TableName) -> Result<Option<usize>, Fault> {
     let columns = Sink::open(config).await?.describe(table).await?;
     Ok(columns.map(|columns| columns.len()))

@@ -1,4 +1,4 @@
-//! `hstore`: `"a"=>"1", "b"=>NULL` in PostgreSQL, a JSON object in StarRocks, brought to the spelling of the object.
+//! The canonical form of `hstore`: `"a"=>"1", "b"=>NULL` in PostgreSQL, a JSON object in StarRocks.
 
 use std::collections::BTreeMap;
 
@@ -7,7 +7,7 @@ use super::{
     json::{spelled_object, spelled_text},
 };
 
-/// None for what cannot be read as an `hstore`.
+/// `None` for a value that is not an `hstore`.
 pub(super) fn canonical(value: &[u8]) -> Option<Vec<u8>> {
     let mut rest = std::str::from_utf8(value).ok()?;
     let mut members = BTreeMap::new();

@@ -1,20 +1,20 @@
-//! One spelling of a JSON document: members in order, numbers as what they are worth.
+//! The canonical form of a JSON document: members sorted, numbers by value.
 //!
-//! Read without recursion: StarRocks takes a thousand levels, and PostgreSQL more.
+//! Parsed without recursion: StarRocks accepts a thousand levels, and PostgreSQL more.
 
 use std::collections::BTreeMap;
 
-/// None for what is no JSON.
+/// `None` for invalid JSON.
 pub(super) fn canonical(text: &[u8]) -> Option<Vec<u8>> {
     Reader { rest: std::str::from_utf8(text).ok()? }.document()
 }
 
-/// The spelling of a list of values that are spelled already.
+/// The canonical form of a list of canonical values.
 pub(super) fn spelled_list(elements: &[Vec<u8>]) -> Vec<u8> {
     [&b"["[..], &elements.join(&b","[..]), b"]"].concat()
 }
 
-/// The spelling of an object; the values are spelled already.
+/// The canonical form of an object with canonical values.
 pub(super) fn spelled_object(members: BTreeMap<String, Vec<u8>>) -> Vec<u8> {
     let member = |(name, value): (String, Vec<u8>)| [&spelled_text(&name)[..], b":", &value].concat();
     let members: Vec<_> = members.into_iter().map(member).collect();
@@ -31,11 +31,11 @@ pub(super) enum Element<'a> {
     Null,
     Text(String),
     List(&'a str),
-    /// A number, a truth or an object.
+    /// A number, a boolean or an object.
     Other(&'a str),
 }
 
-/// The elements of an array; none for what is no array.
+/// The elements of an array; `None` for any other value.
 pub(super) fn elements(text: &str) -> Option<Vec<Element<'_>>> {
     let mut reader = Reader { rest: text };
     let mut elements = Vec::new();
@@ -56,10 +56,10 @@ pub(super) fn elements(text: &str) -> Option<Vec<Element<'_>>> {
     reader.is_done().then_some(elements)
 }
 
-/// A container whose end was not read yet.
+/// A container that is not closed yet.
 enum Open {
     List(Vec<Vec<u8>>),
-    /// With the name of the member that is read now.
+    /// An object, with the name of the current member.
     Object(BTreeMap<String, Vec<u8>>, String),
 }
 
@@ -72,7 +72,7 @@ impl<'a> Reader<'a> {
         let mut open = Vec::new();
         loop {
             let mut value = self.begin(&mut open)?;
-            // A value may end the container that it is in, and that one its own.
+            // A value may end its container, which may then end the next outer one.
             while let Some(complete) = value.take() {
                 let Some(container) = open.last_mut() else { return self.is_done().then_some(complete) };
                 match container {
@@ -84,7 +84,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// A scalar or an empty container; else opens one more.
+    /// Parses a scalar or an empty container; otherwise opens a container.
     fn begin(&mut self, open: &mut Vec<Open>) -> Option<Option<Vec<u8>>> {
         if self.take('[') {
             if self.take(']') {
@@ -104,7 +104,7 @@ impl<'a> Reader<'a> {
         self.scalar().map(Some)
     }
 
-    /// What follows a value in its container: another one, or the end, which makes the container a value.
+    /// Parses what follows a value in its container: another value, or the end, which completes the container.
     fn after(&mut self, open: &mut Vec<Open>) -> Option<Option<Vec<u8>>> {
         if self.take(',') {
             if let Some(Open::Object(_, name)) = open.last_mut() {
@@ -148,7 +148,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// Everything up to the bracket that closes this one.
+    /// The text up to the matching closing bracket.
     fn container(&mut self) -> Option<&'a str> {
         let (mut depth, mut in_text, mut escaped) = (0usize, false, false);
         for (place, byte) in self.rest.bytes().enumerate() {
@@ -181,7 +181,7 @@ impl<'a> Reader<'a> {
         None
     }
 
-    /// A number or a word: everything up to a mark or a blank.
+    /// A number or a word: the text up to a delimiter or a blank.
     fn word(&mut self) -> &'a str {
         self.skip_blanks();
         let is_mark = |letter: char| letter.is_ascii_whitespace() || "[]{},:\"".contains(letter);
@@ -217,12 +217,12 @@ impl<'a> Reader<'a> {
     }
 }
 
-/// StarRocks keeps whole numbers of 64 bits and doubles, and forgets which of the two `1.0` was.
+/// StarRocks stores 64-bit integers and doubles, and does not keep which of the two `1.0` was.
 fn spelled_number(text: &str) -> Option<String> {
     let starts_as_number = text.starts_with(|first: char| first == '-' || first.is_ascii_digit());
     let double: f64 = text.parse().ok().filter(|double: &f64| starts_as_number && double.is_finite())?;
     let whole = text.parse::<i64>().map(i128::from).or_else(|_| text.parse::<u64>().map(i128::from));
-    // Below 2^63 a double without a fraction is exactly a whole number.
+    // Below 2^63 a double without a fraction is exactly an integer.
     let rounded = (double.fract() == 0.0 && double.abs() < 9.2e18).then_some(double as i128);
     Some(match whole.ok().or(rounded) {
         Some(whole) => whole.to_string(),

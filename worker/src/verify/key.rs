@@ -1,8 +1,8 @@
-//! Keys: one order for both sides, and how each side is asked for it.
+//! Keys: one order for both sides, and the SQL that asks each side for it.
 //!
-//! Pure. StarRocks decides the order, by the type of its key column: numbers by worth, dates by time, texts byte
-//! by byte. PostgreSQL is asked for the same: its own order for numbers and dates, and the bytes of the text
-//! (`COLLATE "C"`) for whatever is a text in StarRocks, whichever type it has at the source.
+//! Pure. The type of StarRocks' key column decides the order: numbers by value, dates by time, texts byte by byte.
+//! PostgreSQL is asked for the same order: its own for numbers and dates, and that of the bytes (`COLLATE "C"`) for
+//! every type that is a text in StarRocks.
 
 use std::fmt;
 
@@ -13,20 +13,20 @@ use crate::postgres::sql;
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) struct Key(pub(super) Vec<Part>);
 
-/// Parts of one column are all of one kind.
+/// All parts of one column are of the same variant.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) enum Part {
     Number(i128),
-    /// The year, and the rest as text.
+    /// The year, and the rest of the time as text.
     Moment(i64, String),
     Text(String),
 }
 
-/// A key column on both sides.
+/// A key column of both sides.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct KeyColumn {
     pub(super) name: String,
-    /// By the name that PostgreSQL's catalogue has for it.
+    /// The type's name in PostgreSQL's catalogue.
     pub(super) source_type: String,
     pub(super) order: Order,
 }
@@ -40,7 +40,7 @@ pub(super) enum Order {
 }
 
 impl Order {
-    /// Of a type as StarRocks describes it; none for one that is no key.
+    /// The order of a StarRocks type; `None` for a type that cannot be a key.
     pub(super) fn of(target_type: &str) -> Option<Self> {
         let lower = target_type.to_ascii_lowercase();
         match lower.split('(').next().unwrap_or_default() {
@@ -54,19 +54,19 @@ impl Order {
 }
 
 impl KeyColumn {
-    /// The key's value as the target spells it.
+    /// The SQL expression of the key's value in the form of the target.
     pub(super) fn selected(&self) -> String {
         let name = sql::identifier(&self.name);
         match (self.order, self.source_type.as_str()) {
-            // 1.0 and 1.00 are one key, as are 0 and -0.
+            // 1.0 and 1.00 are the same key, as are 0 and -0.
             (Order::Text, "numeric") => format!("pg_catalog.trim_scale({name})::pg_catalog.text"),
             (Order::Text, "float4" | "float8") => {
                 format!("CASE WHEN {name} = 0 THEN '0' ELSE {name}::pg_catalog.text END")
             }
             (Order::Text, "bytea") => format!("pg_catalog.encode({name}, 'hex')"),
-            // The cast leaves out the blanks that pad it.
+            // The cast removes the padding blanks.
             (Order::Text, "bpchar") => format!("{name}::pg_catalog.text"),
-            // As the type writes itself and the stream sends it: some casts write otherwise, `inet` a host with its /32.
+            // The output of the type, as in the stream: some casts differ, `inet` adds /32 to a host.
             (Order::Text, _) => format!("pg_catalog.format('%s', {name})"),
             _ => name,
         }
@@ -79,7 +79,7 @@ impl KeyColumn {
         }
     }
 
-    /// None for a text that is not of the column's kind.
+    /// `None` for a text that is not valid for the column's order.
     pub(super) fn read(&self, text: &str) -> Option<Part> {
         match self.order {
             Order::Boolean => boolean(text.as_bytes()).map(|truth| Part::Number(i128::from(truth))),
@@ -89,7 +89,7 @@ impl KeyColumn {
         }
     }
 
-    /// The condition that a source row has this part.
+    /// The SQL condition that a source row has this part.
     pub(super) fn equals_at_source(&self, part: &Part) -> String {
         let literal = sql::literal(&part.source_text(self.order));
         match self.order {
@@ -126,7 +126,7 @@ impl fmt::Display for Part {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Number(number) => write!(f, "{number}"),
-            // Quoted, so that no key can pretend to be another line of a report.
+            // Quoted, so that a key cannot look like another line of the report.
             Self::Text(text) => write!(f, "{text:?}"),
             Self::Moment(..) => f.write_str(&self.source_text(Order::Moment)),
         }

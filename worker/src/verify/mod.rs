@@ -1,4 +1,4 @@
-//! `dbmazz verify`: whether StarRocks has what PostgreSQL has, table by table, value by value, while the job runs.
+//! `dbmazz verify`: compares PostgreSQL with StarRocks, table by table, value by value, while the job runs.
 //!
 //! ```text
 //! source (SQL) ─► rows ─┐
@@ -6,12 +6,12 @@
 //! sink (MySQL) ─► rows ─┘
 //! ```
 //!
-//! In: the description of a job. Out: a [`Report`]. It reads both sides in the order of their keys and holds a
-//! few rows of each, so that its memory does not depend on the size of a table. It only reads, and it judges by
-//! itself: how a value is written to StarRocks is known elsewhere and not asked for here.
+//! In: the description of a job. Out: a [`Report`]. It reads both sides in key order and holds a few rows of each, so
+//! that its memory does not depend on the size of a table. It only reads, and shares no code with the encoder that
+//! writes values to StarRocks, so that a defect there is found here.
 //!
-//! Rows that are marked as deleted count as absent. A key that differs is looked at again until it is equal or
-//! [`Options::patience`] ends, because on a live job it may be on its way.
+//! Rows that are marked as deleted count as absent. A differing key is read again until it is equal or
+//! [`Options::patience`] is over, because on a live job its change may be in flight.
 
 mod array;
 mod compare;
@@ -39,14 +39,14 @@ use plan::Plan;
 use report::TableReport;
 use sink::Sink;
 
-/// What a person may ask for.
+/// The command line options.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Options {
     /// How long a key may differ.
     pub patience: Duration,
-    /// Differing keys of a table that are shown.
+    /// Maximum differing keys shown per table.
     pub shown: usize,
-    /// All tables of the job when there is none.
+    /// The tables to compare; all tables of the job when empty.
     pub tables: Vec<TableName>,
 }
 
@@ -57,7 +57,7 @@ impl Default for Options {
 }
 
 impl Options {
-    /// Reads `--patience 30s`, `--show 10`, `--table schema.name` (again for more).
+    /// Parses `--patience 30s`, `--show 10`, `--table schema.name` (repeatable).
     pub fn read(words: &[&str]) -> Result<Self, String> {
         let mut options = Self::default();
         for pair in words.chunks(2) {
@@ -96,7 +96,7 @@ async fn table(config: &JobConfig, options: &Options, name: &TableName) -> Resul
     }
 }
 
-/// What to compare, or what stands in the way.
+/// What to compare, or why the table cannot be compared.
 async fn plan(config: &JobConfig, name: &TableName) -> Result<Result<Plan, String>, Fault> {
     let (source, table) = (config.source.clone(), name.clone());
     let described = tokio::task::spawn_blocking(move || source::describe(&source, &table)).await;

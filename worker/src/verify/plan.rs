@@ -1,7 +1,7 @@
-//! What is compared of one table, and the statements that fetch it.
+//! The columns of one table to compare, and the statements that read them.
 //!
-//! Pure. In: the columns of both sides as their catalogues show them. Out: key and values in one order for both
-//! sides. The key is the target's: whatever makes a row one row there has to make it one row here.
+//! Pure. In: the columns of both sides as their catalogues show them. Out: key and values in the same order for both
+//! sides. The key is the target's, because it is what identifies a row there.
 
 use std::fmt::Write;
 
@@ -14,13 +14,13 @@ use crate::{postgres::sql, table::TableName};
 const DELETED: &str = "dbmazz_is_deleted";
 const OWN_PREFIX: &str = "dbmazz_";
 
-/// A table of the source, as its catalogue shows it.
+/// A source table, as the catalogue shows it.
 #[derive(Debug, Clone, Default)]
 pub(super) struct SourceTable {
     pub(super) columns: Vec<SourceColumn>,
-    /// Without what inherits from it, as it is published.
+    /// Whether inheriting tables are excluded (`ONLY`), as in the publication.
     pub(super) only: bool,
-    /// Rows that the publication leaves out do not count.
+    /// The publication's row filter: other rows are not compared.
     pub(super) filter: Option<String>,
 }
 
@@ -32,7 +32,7 @@ pub(super) struct SourceColumn {
     pub(super) generated: bool,
 }
 
-/// A column of the target, as DESC shows it.
+/// A target column, as DESC shows it.
 #[derive(Debug, Clone)]
 pub(super) struct TargetColumn {
     pub(super) name: String,
@@ -45,7 +45,7 @@ pub(super) struct Plan {
     pub(super) name: TableName,
     pub(super) key: Vec<KeyColumn>,
     pub(super) values: Vec<Value>,
-    /// Deleted rows stay in the target with a mark.
+    /// Whether the target has the column that marks deleted rows.
     pub(super) marked: bool,
     only: bool,
     filter: Option<String>,
@@ -59,7 +59,7 @@ pub(super) struct Value {
 }
 
 impl Plan {
-    /// Says what stands in the way when the two cannot be compared.
+    /// Fails with the reason when the two cannot be compared.
     pub(super) fn new(
         name: &TableName,
         database: &str,
@@ -98,7 +98,7 @@ impl Plan {
         format!("{}{filter} ORDER BY {}", self.source_select(), order.join(", "))
     }
 
-    /// The rows of the source that have one of these keys.
+    /// The source rows with one of these keys.
     pub(super) fn source_look(&self, keys: &[&Key]) -> String {
         let one = |key: &&Key| {
             let parts = self.key.iter().zip(&key.0);
@@ -125,7 +125,7 @@ impl Plan {
         format!("{}{after} ORDER BY {} LIMIT {rows}", self.sink_select(), order.join(", "))
     }
 
-    /// The rows of the target that have one of these keys.
+    /// The target rows with one of these keys.
     pub(super) fn sink_look(&self, keys: &[&Key]) -> String {
         let any: Vec<_> = keys.iter().map(|key| format!("({})", self.equal(key, key.0.len()))).collect();
         format!("{} WHERE {}", self.sink_select(), any.join(" OR "))
@@ -139,20 +139,20 @@ impl Plan {
         format!("SELECT {} FROM {}", columns.join(", "), self.target)
     }
 
-    /// `a > 1 OR (a = 1 AND b > 2)`: the keys behind this one.
+    /// `a > 1 OR (a = 1 AND b > 2)`: the keys after this one.
     fn behind(&self, key: &Key) -> String {
         let mut behind = String::new();
         for (place, (column, part)) in self.key.iter().zip(&key.0).enumerate() {
             let or = if place == 0 { "(" } else { " OR (" };
             let equal = self.equal(key, place);
             let and = if place == 0 { "" } else { " AND " };
-            // Writing to a text cannot fail.
+            // Writing to a String cannot fail.
             let _ = write!(behind, "{or}{equal}{and}{} > {})", quoted(&column.name), part.at_sink());
         }
         behind
     }
 
-    /// That the first `count` parts are those of `key`.
+    /// The condition that the first `count` parts equal those of `key`.
     fn equal(&self, key: &Key, count: usize) -> String {
         let parts = self.key.iter().zip(&key.0).take(count);
         let parts: Vec<_> =
@@ -168,17 +168,17 @@ fn key_column(target: &TargetColumn, source: Option<&SourceColumn>) -> Result<Ke
     Ok(KeyColumn { name: source.name.clone(), source_type: source.type_name.clone(), order })
 }
 
-/// StarRocks compares the names of columns without regard to case.
+/// StarRocks' column names are case-insensitive.
 fn same(one: &str, other: &str) -> bool {
     one.to_lowercase() == other.to_lowercase()
 }
 
-/// Names with a backtick have no place in StarRocks.
+/// Quotes a name; StarRocks has no names with a backtick.
 pub(super) fn quoted(name: &str) -> String {
     format!("`{}`", name.replace('`', ""))
 }
 
-/// Columns that are ours and not the source's.
+/// The audit columns, which the source does not have.
 pub(super) fn is_own(name: &str) -> bool {
     name.to_lowercase().starts_with(OWN_PREFIX)
 }

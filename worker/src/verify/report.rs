@@ -1,4 +1,4 @@
-//! What a person reads: tables and rows, and which keys differ in which columns. No value of a row but its key.
+//! The printed report: tables, row counts, and which keys differ in which columns. Of a row only its key is printed.
 
 use std::fmt;
 
@@ -9,11 +9,11 @@ use super::{
 };
 use crate::table::TableName;
 
-/// Everything that was found.
+/// The results of all tables.
 #[derive(Debug)]
 pub struct Report {
     pub(super) tables: Vec<TableReport>,
-    /// So many differing keys of a table are shown.
+    /// Maximum differing keys shown per table.
     pub(super) shown: usize,
 }
 
@@ -27,7 +27,7 @@ pub(super) struct TableReport {
     pub(super) looked_again: u64,
     pub(super) restless: u64,
     pub(super) findings: Vec<(Key, Finding)>,
-    /// There were too many findings to go on.
+    /// Whether the comparison ended early because of too many differences.
     pub(super) cut_short: bool,
     /// Why it could not be compared.
     pub(super) problem: Option<String>,
@@ -42,7 +42,7 @@ impl TableReport {
         Self { key_names, value_names, ..Self::failed(&plan.name, None) }
     }
 
-    /// Of a table that cannot be compared.
+    /// The report of a table that cannot be compared.
     pub(super) fn failed(name: &TableName, problem: Option<String>) -> Self {
         Self {
             name: name.clone(),
@@ -85,7 +85,7 @@ impl TableReport {
 }
 
 impl Report {
-    /// Whether StarRocks has what PostgreSQL has, in every table.
+    /// Whether every table is equal on both sides.
     pub fn is_equal(&self) -> bool {
         self.tables.iter().all(TableReport::is_equal)
     }

@@ -1,4 +1,4 @@
-//! Rows of one side as they come: keys and digests, a chunk at a time, in the order of their keys.
+//! The stream of rows of one side: keys and digests, in chunks, in key order.
 
 use std::collections::VecDeque;
 
@@ -11,21 +11,21 @@ use super::{
 };
 use crate::fault::Fault;
 
-/// Rows of one message: few, so that little more than two messages a side is all that is held.
+/// Rows per chunk: small, because about two chunks per side are held in memory.
 pub(super) const CHUNK: usize = 256;
 const CHUNKS: usize = 2;
 
-/// A row of which nothing is known but its key and whether it equals another.
+/// A row, reduced to its key and the digests of its values.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Row {
     pub(super) key: Key,
     pub(super) digests: Box<[Digest]>,
-    /// It is in the target and marked as deleted.
+    /// Whether the row is in the target and marked as deleted.
     pub(super) deleted: bool,
 }
 
 impl Row {
-    /// Reads the key, the values, and (at the sink) the mark; none when a part of the key cannot be read.
+    /// Reads the key, the values, and (at the sink) the deletion mark; `None` when a part of the key cannot be read.
     pub(super) fn read(plan: &Plan, side: Side, values: &[Option<&[u8]>]) -> Option<Self> {
         let (key, rest) = values.split_at_checked(plan.key.len())?;
         let part = |(column, value): (&super::key::KeyColumn, &Option<&[u8]>)| {
@@ -42,7 +42,7 @@ impl Row {
 
 pub(super) type Chunk = Result<Vec<Row>, Fault>;
 
-/// Where one side puts its rows; full when the comparison is behind.
+/// The channel of one side's rows; the sender waits while the comparison is behind.
 pub(super) fn channel() -> (mpsc::Sender<Chunk>, Rows) {
     let (sender, chunks) = mpsc::channel(CHUNKS);
     (sender, Rows { chunks, ready: VecDeque::new(), last: None, live: 0, deleted: 0 })
@@ -57,16 +57,16 @@ pub(super) struct Rows {
     pub(super) deleted: u64,
 }
 
-/// Why rows came to an end too early.
+/// Why the rows ended early.
 #[derive(Debug)]
 pub(super) enum Broken {
     Fault(Fault),
-    /// A row whose key is not behind that of the row before.
+    /// A row whose key is not greater than the previous one.
     Order,
 }
 
 impl Rows {
-    /// The next row that is not deleted, without taking it.
+    /// Peeks at the next row that is not marked as deleted.
     pub(super) async fn peek(&mut self) -> Result<Option<&Row>, Broken> {
         loop {
             while self.ready.front().is_some_and(|row| row.deleted) {
@@ -83,13 +83,13 @@ impl Rows {
         }
     }
 
-    /// Takes the row that was seen.
+    /// Takes the row that was peeked at.
     pub(super) fn take(&mut self) -> Result<Option<Row>, Broken> {
         self.live += 1;
         self.next()
     }
 
-    /// The merge of both sides stands on their order, so it is checked and not believed.
+    /// The merge depends on the order of both sides, so the order is checked.
     fn next(&mut self) -> Result<Option<Row>, Broken> {
         let Some(row) = self.ready.pop_front() else { return Ok(None) };
         if self.last.as_ref().is_some_and(|last| *last >= row.key) {

@@ -1,4 +1,4 @@
-//! StarRocks' side: what a table looks like, its rows in key order by pages, and single rows by key.
+//! StarRocks' side: the columns of a table, its rows in key order by pages, and single rows by key.
 
 use std::time::Duration;
 
@@ -20,16 +20,16 @@ use crate::{
 };
 
 const CONNECT_LIMIT: Duration = Duration::from_secs(20);
-/// Longer than StarRocks lets a query run.
+/// Longer than StarRocks' limit for a query.
 const PAGE_LIMIT: Duration = Duration::from_secs(600);
-/// The most that the protocol allows: a row may have many of the longest texts.
+/// The protocol's maximum: a row may have many of the longest texts.
 const LARGEST_PACKET: usize = 1 << 30;
-/// Keys in one question.
+/// Keys per query.
 const KEYS: usize = 50;
 
 const FIRST_PAGE: usize = 1000;
 const LARGEST_PAGE: usize = 20_000;
-/// StarRocks sorts a page in memory, so it is bounded in bytes by what rows had so far.
+/// StarRocks sorts a page in memory, so its size in bytes is bounded, by the average row so far.
 const PAGE_BYTES: usize = 16 << 20;
 
 #[derive(Debug)]
@@ -46,7 +46,7 @@ impl Sink {
         Ok(Self { connection, config: config.clone() })
     }
 
-    /// The target's columns; none when there is no such table.
+    /// The target's columns; `None` when the table does not exist.
     pub(super) async fn describe(&mut self, table: &TableName) -> Result<Option<Vec<TargetColumn>>, Fault> {
         let (database, target) = (quoted(&self.config.database), table.target());
         let tables = self.texts(&format!("SHOW TABLES FROM {database}")).await?;
@@ -77,10 +77,10 @@ impl Sink {
         Ok(texts)
     }
 
-    /// Sends every row, in key order, and a fault as the last if there is one.
+    /// Sends every row, in key order, and a fault at the end if there is one.
     pub(super) async fn stream(mut self, plan: Plan, rows: mpsc::Sender<Chunk>) {
         if let Err(fault) = self.try_stream(&plan, &rows).await {
-            // Who listens may have given up meanwhile.
+            // The receiver may have been dropped.
             let _ = rows.send(Err(fault)).await;
         }
     }
@@ -130,7 +130,7 @@ impl Sink {
         Ok(page)
     }
 
-    /// The rows that have one of these keys.
+    /// The rows with one of these keys.
     pub(super) async fn look(&mut self, plan: &Plan, keys: &[Key]) -> Result<Vec<Row>, Fault> {
         let mut found = Vec::new();
         for keys in keys.chunks(KEYS) {
@@ -144,7 +144,7 @@ impl Sink {
         Ok(found)
     }
 
-    /// Hands on the rows of an answer of any size, one by one, until `take` has enough.
+    /// Passes the rows of an answer of any size to `take`, one by one, until it has enough.
     async fn each<F: Future<Output = bool>>(
         &mut self,
         sql: &str,
@@ -174,7 +174,7 @@ struct Page {
     last: Option<Key>,
 }
 
-/// The text protocol sends texts only.
+/// A column of the text protocol as bytes.
 fn bytes(value: &Option<mysql_async::Value>) -> Option<&[u8]> {
     match value {
         Some(mysql_async::Value::Bytes(bytes)) => Some(bytes),

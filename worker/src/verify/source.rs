@@ -1,4 +1,4 @@
-//! PostgreSQL's side: what a table looks like, its rows in key order, and single rows by key. Blocks.
+//! PostgreSQL's side: the columns of a table, its rows in key order, and single rows by key. Blocking.
 
 use std::ops::ControlFlow;
 
@@ -21,13 +21,13 @@ use crate::{
     table::TableName,
 };
 
-/// Publications have lists of columns and filters of rows from PostgreSQL 15 on.
+/// Publications have column lists and row filters from PostgreSQL 15 on.
 const LISTS_SINCE: u32 = 150_000;
 const GENERATED_SINCE: u32 = 180_000;
-/// Keys in one question.
+/// Keys per query.
 const KEYS: usize = 100;
 
-/// The table as the publication shows it; none when there is no such table.
+/// The table as the publication shows it; `None` when it does not exist.
 pub(super) fn describe(config: &SourceConfig, name: &TableName) -> Result<Option<SourceTable>, Fault> {
     let mut reading = ReadOnlySession::open(config)?;
     let regclass = format!("pg_catalog.to_regclass({})", sql::literal(&sql::table(name)));
@@ -42,7 +42,7 @@ pub(super) fn describe(config: &SourceConfig, name: &TableName) -> Result<Option
     let columns = reading.rows(&COLUMNS.replace("$table", &regclass))?;
     let columns = columns.iter().map(column);
     let is_sent = |column: &SourceColumn| {
-        // 15 lists generated columns as published, and sends none.
+        // PostgreSQL 15 lists generated columns as published, and does not send them.
         let is_published = match &listed {
             Some(listed) => {
                 listed.contains(&column.name) && (!column.generated || version >= GENERATED_SINCE)
@@ -54,8 +54,8 @@ pub(super) fn describe(config: &SourceConfig, name: &TableName) -> Result<Option
     Ok(Some(SourceTable { columns: columns.filter(is_sent).collect(), only, filter }))
 }
 
-/// Follows domains down to what they are made of, those of an array's elements too. An array is what its elements call
-/// their array: `int2vector` has elements, and is written without brackets.
+/// Resolves domains to their base types, also those of an array's elements. An array is a type that its element type
+/// names as its array type: `int2vector` has elements too, and is written without braces.
 const COLUMNS: &str = "
 WITH RECURSIVE base (number, type) AS (
   SELECT attnum, atttypid FROM pg_catalog.pg_attribute
@@ -90,7 +90,7 @@ fn column(row: &query::Row) -> SourceColumn {
 
 type Published = (Option<Vec<String>>, Option<String>);
 
-/// The columns and the filter that the publication has for a table, where the server knows of such.
+/// The publication's column list and row filter for a table, where the server's version supports them.
 fn published(
     reading: &mut ReadOnlySession,
     config: &SourceConfig,
@@ -111,10 +111,10 @@ fn published(
     Ok((listed, row.value(1).map(str::to_owned)))
 }
 
-/// Sends every row, in key order, and a fault as the last if there is one.
+/// Sends every row, in key order, and a fault at the end if there is one.
 pub(super) fn stream(config: &SourceConfig, plan: &Plan, rows: &mpsc::Sender<Chunk>) {
     if let Err(fault) = try_stream(config, plan, rows) {
-        // Who listens may have given up meanwhile.
+        // The receiver may have been dropped.
         let _ = rows.blocking_send(Err(fault));
     }
 }
@@ -136,12 +136,12 @@ fn try_stream(config: &SourceConfig, plan: &Plan, rows: &mpsc::Sender<Chunk>) ->
     Ok(())
 }
 
-/// The rows that have one of these keys.
+/// The rows with one of these keys.
 pub(super) fn look(config: &SourceConfig, plan: &Plan, keys: &[Key]) -> Result<Vec<Row>, Fault> {
     let mut found = Vec::new();
     for keys in keys.chunks(KEYS) {
         let question = plan.source_look(&keys.iter().collect::<Vec<_>>());
-        // One by one: a row may be larger than a small answer, and a hundred of them larger than memory.
+        // One by one: a row may exceed the limit of a buffered answer, and a hundred of them may exceed the memory.
         ReadOnlySession::open(config)?.each_row(&question, |row| {
             found.extend(read(plan, &row));
             ControlFlow::Continue(())

@@ -1,6 +1,6 @@
-//! One spelling of a value for both sides, and its digest: what is compared is never kept or shown.
+//! The canonical form of a value of either side, and its digest: values are neither kept nor shown.
 //!
-//! Pure, and a judgement of its own: nothing here is shared with the code that writes to StarRocks.
+//! Pure. Shares no code with the encoder that writes to StarRocks.
 
 use std::borrow::Cow;
 
@@ -8,22 +8,22 @@ use xxhash_rust::xxh3::xxh3_128;
 
 use super::{array, hstore, json};
 
-/// How the values of a column are spelled.
+/// The kind of canonical form of a column's values.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Form {
     Boolean,
-    /// Digits that mean the same with and without trailing zeros.
+    /// A number; trailing zeros of the fraction are not significant.
     Number,
     Real,
     Double,
-    /// Blanks at the end mean nothing.
+    /// A text whose trailing blanks are not significant.
     Padded,
-    /// A date, or a date with a time.
+    /// A date, or a timestamp.
     Moment,
     Json,
     Bytes,
     Hstore,
-    /// With what stands between two elements at the source.
+    /// An array, with the delimiter of its elements at the source.
     Array(Box<Form>, char),
     Text,
 }
@@ -34,14 +34,14 @@ pub(super) enum Side {
     Sink,
 }
 
-/// Stands for one value. Equal values have equal digests.
+/// The digest of a value. Equal values have equal digests.
 pub(super) type Digest = u128;
 
 const NULL: Digest = 0;
 
 impl Form {
-    /// The form of a source type, by the name that PostgreSQL's catalogue has for it. A type that is written as
-    /// PostgreSQL writes it, because the target is a text, has the form of a text where a document would have another.
+    /// The form of a source type, by its name in PostgreSQL's catalogue. A type that is stored in a text column as
+    /// PostgreSQL writes it has the form of a text, where it would have another in a document.
     pub(super) fn of(type_name: &str, array: Option<&Elements>, target_type: &str) -> Self {
         let is_document = target_type.eq_ignore_ascii_case("json");
         match (array, type_name) {
@@ -55,7 +55,7 @@ impl Form {
         }
     }
 
-    /// In a document bytes are their hexadecimal text, as every type is a text that has no place of its own there.
+    /// In a document bytes are their hexadecimal text, as is the text of every type that JSON has no form for.
     fn of_element(type_name: &str) -> Self {
         match Self::of_scalar(type_name) {
             Self::Bytes => Self::Text,
@@ -78,10 +78,10 @@ impl Form {
     }
 }
 
-/// What an array is made of.
+/// The elements of an array.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Elements {
-    /// Below its domains.
+    /// The base type, below any domains.
     pub(super) type_name: String,
     pub(super) delimiter: char,
 }
@@ -90,7 +90,7 @@ pub(super) fn digest(form: &Form, side: Side, value: Option<&[u8]>) -> Digest {
     value.map_or(NULL, |value| xxh3_128(&canonical(form, side, value)).max(NULL + 1))
 }
 
-/// What cannot be read as its form stays as it is: then both sides must have written the same bytes.
+/// A value that does not parse stays unchanged: then both sides must have the same bytes.
 pub(super) fn canonical<'a>(form: &Form, side: Side, value: &'a [u8]) -> Cow<'a, [u8]> {
     let text = || std::str::from_utf8(value).ok();
     let spelled = match form {
@@ -125,7 +125,7 @@ pub(super) fn boolean(value: &[u8]) -> Option<bool> {
     }
 }
 
-/// Without the signs of money, the zeros that mean nothing, and the sign of zero.
+/// The text of a number without the signs of money, insignificant zeros, and the sign of zero.
 fn number(text: &str) -> String {
     let text: String = text.chars().filter(|letter| !matches!(letter, '$' | ',')).collect();
     if text.chars().any(char::is_alphabetic) {
@@ -141,7 +141,7 @@ fn number(text: &str) -> String {
     }
 }
 
-/// All that is not a number is one value.
+/// The bits of a float; every NaN has the same.
 fn real_bits(real: f32) -> [u8; 4] {
     if real.is_nan() { f32::NAN } else { real }.to_bits().to_be_bytes()
 }
@@ -150,12 +150,12 @@ fn double_bits(real: f64) -> [u8; 8] {
     if real.is_nan() { f64::NAN } else { real }.to_bits().to_be_bytes()
 }
 
-/// The year as a number (1 BC is the year 0), and the rest without what midnight and UTC add.
+/// The year as a number (1 BC is the year 0), and the rest without the suffixes of midnight and UTC.
 fn moment(text: &str) -> String {
     dated(text).map_or_else(|| text.to_owned(), |(year, rest)| format!("{year}{rest}"))
 }
 
-/// Year and rest of a date or a time stamp; infinities are the first and the last year of all.
+/// Year and rest of a date or a timestamp; the infinities are the smallest and the largest year.
 pub(super) fn dated(text: &str) -> Option<(i64, String)> {
     match text {
         "-infinity" => return Some((i64::MIN, String::new())),
@@ -171,7 +171,7 @@ pub(super) fn dated(text: &str) -> Option<(i64, String)> {
     Some((if before_christ { 1 - year } else { year }, rest.to_owned()))
 }
 
-/// `\x6869`, as PostgreSQL writes bytes.
+/// `\x6869`: PostgreSQL's text of bytes.
 fn unhex(value: &[u8]) -> Option<Vec<u8>> {
     let digits = value.strip_prefix(b"\\x")?;
     let (pairs, []) = digits.as_chunks::<2>() else { return None };
@@ -250,7 +250,7 @@ mod tests {
         }
     }
 
-    /// A number with more digits than a double holds is kept in a text, digit by digit.
+    /// A text column keeps every digit of a number that a double cannot hold.
     #[test]
     fn a_document_that_is_kept_as_text_is_compared_as_text() {
         let form = Form::of("jsonb", None, "varchar(1048576)");

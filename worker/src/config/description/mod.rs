@@ -1,8 +1,8 @@
-//! The file that the operator mounts: a resolved `ReplicationJob`, with the secrets as files beside it.
+//! The job description that the operator mounts: a resolved `ReplicationJob`, with the secrets as files beside it.
 //!
-//! The schema of the resource refuses what is refused here, with the same bounds; the worker does not
-//! rely on it, because the file may be older or newer than the worker. Every refusal names the field as the
-//! user writes it. A secret's last line end is cut off (`kubectl create secret --from-file` keeps it).
+//! The schema of the resource has the same rules and bounds; the worker does not rely on it, because the file may be of
+//! an older or newer operator. Every error names the field as the user writes it. A trailing line end of a secret is
+//! removed (`kubectl create secret --from-file` keeps it).
 
 use std::path::Path;
 
@@ -19,13 +19,13 @@ use super::{
 
 const SOURCE: &str = "spec.source.postgres";
 const SINK: &str = "spec.sink.starrocks";
-/// A spec of a thousand tables with the longest names is an eighth of this.
+/// Maximum length of the file: a spec of a thousand tables with the longest names needs an eighth of it.
 const DESCRIPTION: u64 = 1 << 20;
 
-/// The job that is described in `directory`. Of `vars` only the listen addresses and the state directory are read.
+/// Reads the job description in `directory`. Of `vars` only the listen addresses and the state directory are used.
 pub fn read(directory: &Path, vars: impl Fn(&str) -> Option<String>) -> Result<JobConfig, ConfigError> {
     let JobDescription { job, slot, publication, spec } = parsed(directory)?;
-    // By the same rules by which the operator has judged it, if it knew them.
+    // The operator applies the same rules, unless it is of an older version.
     crds::check::check(&spec)?;
     let buffer = limits::bytes("spec.worker.buffer", &spec.worker.buffer, "4Mi", "4Gi")?;
     let starrocks = spec.sink.starrocks;
@@ -41,7 +41,7 @@ pub fn read(directory: &Path, vars: impl Fn(&str) -> Option<String>) -> Result<J
         memory: memory::limit(),
         drain_timeout: limits::duration("spec.worker.drainTimeout", &spec.worker.drain_timeout, "1s", "1h")?,
         state_directory: vars("DBMAZZ_STATE_DIR").filter(|text| !text.is_empty()).map(Into::into),
-        // A stopped job has no worker; one that starts all the same must not read.
+        // A stopped job has no worker; if one starts, it must not read.
         paused: spec.state != DesiredState::Running,
         listen: listen::in_a_pod(&vars)?,
         log_level: spec.worker.log_level,
@@ -68,7 +68,7 @@ fn source(
     publication: String,
     postgres: Postgres,
 ) -> Result<SourceConfig, ConfigError> {
-    // The worker knows no other way than to fail.
+    // `Fail` is the only policy.
     let Slot { on_lost: OnLost::Fail } = postgres.slot;
     let Postgres { host, port, database, credentials: _, tls, catch_up, tables, .. } = postgres;
     let (user, password) =
@@ -142,7 +142,7 @@ fn tls_config(directory: &Path, tls: &Tls) -> Result<TlsConfig, ConfigError> {
         }
         let bundle = file::text(&field, path, DESCRIPTION)?;
         if !bundle.contains("-----BEGIN CERTIFICATE-----") {
-            return Err(ConfigError::new(field, "must hold a certificate in PEM form"));
+            return Err(ConfigError::new(field, "must contain a certificate in PEM form"));
         }
     }
     Ok(TlsConfig { mode: tls.mode, ca_file })

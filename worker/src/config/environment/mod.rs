@@ -1,35 +1,35 @@
-//! The variables of the dbmazz contract: the worker without Kubernetes.
+//! The variables of the dbmazz contract: the configuration of a worker without Kubernetes.
 //!
 //! | variable | default | note |
 //! |---|---|---|
 //! | `SOURCE_TYPE` | `postgres` | also `postgresql`, in any case |
 //! | `SOURCE_URL` | required | with and without `replication=database` |
 //! | `SOURCE_PASSWORD` | – | for a URL without one |
-//! | `SOURCE_SLOT_NAME`, `SOURCE_PUBLICATION_NAME` | `dbmazz_slot`, `dbmazz_pub` | the slot names the job, too |
+//! | `SOURCE_SLOT_NAME`, `SOURCE_PUBLICATION_NAME` | `dbmazz_slot`, `dbmazz_pub` | the slot is also the job's name |
 //! | `TABLES` | `orders,order_items` | `schema.table`, or bare for `public` |
 //! | `SINK_TYPE` | `starrocks` | in any case |
-//! | `SINK_URL` | required | port 8030 unless it holds one |
+//! | `SINK_URL` | required | port 8030 unless it names one |
 //! | `SINK_PORT` | 9030 | MySQL protocol |
 //! | `SINK_DATABASE` | required | |
 //! | `SINK_USER`, `SINK_PASSWORD` | `root`, empty | |
-//! | `FLUSH_SIZE` | 10000 | rows of one load at most |
+//! | `FLUSH_SIZE` | 10000 | maximum rows per load |
 //! | `FLUSH_INTERVAL_MS` | 5000 | 10 or more; an upper bound: loads of one table begin at most a second apart |
 //! | `DBMAZZ_DELETES` | Soft | or Hard |
-//! | `DBMAZZ_CONSISTENCY` | Row | or Transaction: all tables in one step (StarRocks 4.0.7 and later) |
-//! | `DBMAZZ_BUFFER` | 32Mi | bytes held between source and sink |
-//! | `DBMAZZ_MEMORY` | limit of the cgroup | bytes that the process may take: a row that passes it halts its table |
-//! | `DBMAZZ_VALUES_DATES`, `_DECIMALS`, `_JSON` | Halt | or Null, Text: for values that StarRocks cannot hold |
+//! | `DBMAZZ_CONSISTENCY` | Row | or Transaction: all tables in one StarRocks transaction (4.0.7 and later) |
+//! | `DBMAZZ_BUFFER` | 32Mi | maximum bytes held between source and sink |
+//! | `DBMAZZ_MEMORY` | limit of the cgroup | memory limit of the process: a row that exceeds it halts its table |
+//! | `DBMAZZ_VALUES_DATES`, `_DECIMALS`, `_JSON` | Halt | or Null, Text: for values that StarRocks cannot represent |
 //! | `DBMAZZ_VALUES_JSON_NUMBERS` | Exact | or Round |
 //! | `DBMAZZ_VALUES_TOO_LONG` | Halt | or Null, Truncate |
 //! | `DBMAZZ_ON_REFUSED_ROW` | Halt | or DeadLetter |
 //! | `DO_SNAPSHOT`, `INITIAL_SNAPSHOT_ONLY` | false | true is refused: this version has no snapshot |
-//! | `DBMAZZ_CATCH_UP` | `256Mi` | a longer backlog is read in chunks; `Never` for always streaming |
-//! | `DBMAZZ_STATE_DIR` | `$XDG_STATE_HOME/dbmazz`, `~/.local/state/dbmazz` | notes of loads under way; keep it across restarts |
+//! | `DBMAZZ_CATCH_UP` | `256Mi` | a longer backlog is read in chunks; `Never` to always stream |
+//! | `DBMAZZ_STATE_DIR` | `$XDG_STATE_HOME/dbmazz`, `~/.local/state/dbmazz` | journal of loads in flight; keep it across restarts |
 //! | `SNAPSHOT_CHUNK_SIZE`, `SNAPSHOT_PARALLEL_WORKERS` | 500000, 2 | checked, and without effect so far |
 //!
-//! The ports and addresses of the control servers are in `listen`. A variable that is empty counts as
-//! absent. Every secret (`SOURCE_URL`, `SOURCE_PASSWORD`, `SINK_PASSWORD`) may come from a file
-//! instead, named by the variable with `_FILE` behind it; never by both.
+//! `listen` has the ports and addresses of the control servers. An empty variable counts as absent. Every secret
+//! (`SOURCE_URL`, `SOURCE_PASSWORD`, `SINK_PASSWORD`) may be in a file instead, named by the variable with the suffix
+//! `_FILE`; setting both is an error.
 
 use std::{
     ops::RangeInclusive,
@@ -43,10 +43,10 @@ use super::{
 };
 use crate::table::TableName;
 
-/// Loads of one table begin at most this far apart, whatever `FLUSH_INTERVAL_MS` allows.
+/// Upper bound of the time between the begins of two loads of a table, whatever `FLUSH_INTERVAL_MS` allows.
 pub const SOON_ENOUGH: Duration = Duration::from_secs(1);
 
-/// The job as the variables describe it. Reads nothing but the variables and the files they name.
+/// The job that the variables describe. Reads only the variables and the files that they name.
 pub fn read(vars: impl Fn(&str) -> Option<String>) -> Result<JobConfig, ConfigError> {
     let listen = listen::standalone(&vars)?;
     let variables = Variables(vars);
@@ -73,10 +73,7 @@ fn source<F: Fn(&str) -> Option<String>>(variables: &Variables<F>) -> Result<Sou
     let source_url::SourceUrl { host, port, database, user, password, tls } = source_url::read(url.reveal())?;
     let password = match (password, variables.secret("SOURCE_PASSWORD")?) {
         (Some(_), Some(_)) => {
-            return Err(ConfigError::new(
-                "SOURCE_PASSWORD",
-                "must be absent when SOURCE_URL holds a password",
-            ));
+            return Err(ConfigError::new("SOURCE_PASSWORD", "must be absent when SOURCE_URL has a password"));
         }
         (in_url, apart) => in_url.or(apart).unwrap_or_default(),
     };
@@ -146,7 +143,7 @@ fn values<F: Fn(&str) -> Option<String>>(variables: &Variables<F>) -> Result<Val
     })
 }
 
-/// A cgroup may be unlimited, or out of sight.
+/// The variable goes before the cgroup, which may have no limit or may not be visible.
 fn memory<F: Fn(&str) -> Option<String>>(variables: &Variables<F>) -> Result<Option<u64>, ConfigError> {
     let Some(text) = variables.text("DBMAZZ_MEMORY") else { return Ok(memory::limit()) };
     limits::bytes("DBMAZZ_MEMORY", &text, "32Mi", "1024Gi").map(|bytes| Some(bytes as u64))
@@ -157,7 +154,7 @@ fn buffer<F: Fn(&str) -> Option<String>>(variables: &Variables<F>) -> Result<usi
     asked.map_or(Ok(limits::DEFAULT_BUFFER), |text| limits::bytes("DBMAZZ_BUFFER", &text, "4Mi", "4Gi"))
 }
 
-/// Beside the state of other programs, unless it is named.
+/// The state directory: the variable, or a directory in the user's state home.
 fn state_directory<F: Fn(&str) -> Option<String>>(variables: &Variables<F>) -> Option<PathBuf> {
     let named = variables.text("DBMAZZ_STATE_DIR").map(PathBuf::from);
     let usual = || variables.text("XDG_STATE_HOME").map(PathBuf::from);
@@ -174,7 +171,7 @@ fn batch<F: Fn(&str) -> Option<String>>(variables: &Variables<F>) -> Result<Batc
     })
 }
 
-/// Nobody shall believe that rows were copied when they were not.
+/// A snapshot that is asked for and not made would look like a complete copy, so it is refused.
 fn refuse_snapshots<F: Fn(&str) -> Option<String>>(variables: &Variables<F>) -> Result<(), ConfigError> {
     variables.number("SNAPSHOT_CHUNK_SIZE", 500_000, 1..=u64::MAX)?;
     variables.number("SNAPSHOT_PARALLEL_WORKERS", 2, 1..=1_000_u64)?;
@@ -222,7 +219,7 @@ impl<F: Fn(&str) -> Option<String>> Variables<F> {
         }
     }
 
-    /// One of a ReplicationJob's words, where the variables of dbmazz have none; its default when absent.
+    /// A value in the words of a ReplicationJob, for variables beyond the contract; its default when absent.
     fn word<T: Copy + Default, const N: usize>(
         &self,
         name: &str,
@@ -236,7 +233,7 @@ impl<F: Fn(&str) -> Option<String>> Variables<F> {
         })
     }
 
-    /// The first of `words` is what an absent variable means.
+    /// The first of `words` is the default.
     fn one_of(&self, name: &str, words: &[&str]) -> Result<(), ConfigError> {
         let given = self.or(name, words[0]);
         let known = words.iter().any(|word| given.trim().eq_ignore_ascii_case(word));

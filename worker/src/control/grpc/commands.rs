@@ -28,7 +28,7 @@ impl Commands {
     }
 }
 
-/// A zero keeps what is. The contract's interval is an upper bound, as `FLUSH_INTERVAL_MS` is.
+/// A zero leaves the setting unchanged. The contract's interval is an upper bound, as `FLUSH_INTERVAL_MS` is.
 fn change(request: &ReloadConfigRequest) -> BatchChange {
     let given = |value: u64| (value > 0).then_some(value);
     let bound = given(request.flush_interval_ms).map(|millis| SOON_ENOUGH.min(Duration::from_millis(millis)));
@@ -57,7 +57,7 @@ impl CdcControlService for Commands {
         self.ask(Command::DrainAndStop).await
     }
 
-    /// Who keeps the slot keeps the publication, without which the slot is of no use.
+    /// A kept slot keeps the publication too, without which it is useless.
     async fn stop(&self, request: Request<StopRequest>) -> Result<Response<ControlResponse>, Status> {
         let StopRequest { skip_slot_cleanup: keep_slot, skip_publication_cleanup, release_past } =
             request.into_inner();

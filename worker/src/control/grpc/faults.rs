@@ -1,4 +1,4 @@
-//! Faults as the control interface writes them.
+//! Faults as messages of the control interface.
 
 use proto::fault::Part as ProtoPart;
 
@@ -24,7 +24,7 @@ pub(super) fn written(fault: &Fault) -> proto::Fault {
     }
 }
 
-/// One fault a line.
+/// One line per fault.
 pub(super) fn sentences(faults: &[Fault]) -> String {
     faults.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
 }

@@ -1,4 +1,4 @@
-//! Asks for the token before a command is read.
+//! Checks the token before a command is read.
 
 use tonic::{Request, Status, service::Interceptor};
 

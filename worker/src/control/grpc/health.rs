@@ -1,6 +1,6 @@
-//! Health: the contract's service, and `grpc.health.v1` for everybody else's tools.
+//! Health: the contract's service, and the standard `grpc.health.v1`.
 //!
-//! Both tell readiness, computed when asked. Watchers are told within a second.
+//! Both report readiness, computed on request. Watches report a change within a second.
 
 use std::{pin::Pin, sync::Arc, time::Duration};
 
@@ -44,7 +44,7 @@ impl HealthService for Health {
     }
 }
 
-/// `grpc.health.v1.Health`: for the empty name and for every service of ours.
+/// `grpc.health.v1.Health`, for the empty name and for each of our services.
 #[derive(Debug)]
 pub(super) struct Standard {
     pub(super) known: Arc<Known>,

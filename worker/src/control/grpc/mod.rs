@@ -20,7 +20,7 @@ use tonic_reflection::server::Builder;
 
 use super::{access::Access, known::Known};
 
-/// No request of ours is longer.
+/// Maximum length of a request.
 const MESSAGE: usize = 64 << 10;
 
 /// All services. Streams end at `stop`.
@@ -41,7 +41,7 @@ pub(super) fn routes(known: &Arc<Known>, access: Access, stop: &CancellationToke
     with_reflection(routes).prepare()
 }
 
-/// Both versions: `grpcurl` asks for v1 first, older tools know v1alpha only.
+/// Both versions: `grpcurl` tries v1 first, older tools support v1alpha only.
 fn with_reflection(routes: Routes) -> Routes {
     let descriptors = || {
         Builder::configure()

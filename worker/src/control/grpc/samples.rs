@@ -1,6 +1,6 @@
-//! Samples of a running job: one every interval until the client leaves or the worker stops.
+//! Samples of a running job: one per interval until the client disconnects or the worker stops.
 //!
-//! Rates are over the interval, so the first sample comes when the first interval has passed.
+//! Rates are over the interval, so the first sample is sent after the first interval.
 
 use std::{
     pin::Pin,
@@ -16,7 +16,7 @@ use tonic::{Request, Response, Status, async_trait};
 
 use crate::control::{known::Known, process, rate};
 
-/// A shorter interval is taken as this one: sampling must not become the work.
+/// The shortest interval; a shorter one is raised to it, to limit the cost of sampling.
 const SHORTEST: Duration = Duration::from_millis(10);
 const LONGEST_MS: u32 = 3_600_000;
 
@@ -85,7 +85,7 @@ fn sample(known: &Known, before: Reading, now: Reading) -> MetricsResponse {
 fn millicores(before: Reading, now: Reading) -> u64 {
     let seconds = now.at.saturating_duration_since(before.at).as_secs_f64();
     let used = (now.cpu_seconds - before.cpu_seconds).max(0.0);
-    // A float turns into an integer by saturating, so a vanishing interval is no fault.
+    // The conversion from float to integer saturates, so an interval near zero is harmless.
     if seconds > 0.0 { (used / seconds * 1000.0).round() as u64 } else { 0 }
 }
 

@@ -1,4 +1,4 @@
-//! Answers: JSON, or text.
+//! HTTP responses: JSON, or text.
 
 use http_body_util::Full;
 use hyper::{
@@ -19,7 +19,7 @@ pub(super) fn refused(status: StatusCode, why: &str) -> Answered {
     json(status, &json!({ "ok": false, "error": why }))
 }
 
-/// What is told is true now and not later, and is not to be taken for anything else.
+/// Headers of every response: not to be cached, and not to be interpreted as another media type.
 pub(super) fn text(status: StatusCode, media_type: &'static str, text: String) -> Answered {
     let mut response = Response::new(Full::new(Bytes::from(text)));
     *response.status_mut() = status;

@@ -1,8 +1,8 @@
-//! Keeps foreign web pages from giving commands.
+//! Refuses commands that come from other sites' web pages.
 //!
-//! A browser says with every POST where the page came from; a program does not. So a request without
-//! an origin passes. One with an origin must come from a page of this very server, reached by an
-//! address or as `localhost`: a name can be made to point here by whoever owns it (DNS rebinding).
+//! A browser sends the origin of the page with every POST; other programs do not, so a request without an origin
+//! passes. One with an origin must come from a page of this server, reached by an address or as `localhost`: the owner
+//! of any other name can point it at this server (DNS rebinding).
 
 use std::net::{IpAddr, Ipv6Addr};
 
@@ -11,7 +11,7 @@ use hyper::{
     header::{HOST, ORIGIN},
 };
 
-/// Whether a command may come with these headers, or why not.
+/// Whether a command with these headers is accepted, or why not.
 pub(super) fn allows(headers: &HeaderMap) -> Result<(), &'static str> {
     let text = |name: &str| headers.get(name).map(|value| value.to_str().unwrap_or_default());
     let foreign = "commands from a page of another site are refused";

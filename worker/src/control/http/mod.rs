@@ -7,9 +7,9 @@
 //! | GET `/readyz` | 503 with reason, message and fix unless replicating or paused by request |
 //! | GET `/status` | everything about the job |
 //! | GET `/metrics`, `/metrics/prometheus` | Prometheus |
-//! | POST `/pause`, `/resume`, `/drain-stop` | standalone only; `guard` keeps foreign web pages out, `access` strangers |
+//! | POST `/pause`, `/resume`, `/drain-stop` | standalone only; checked by `guard` (origin) and `access` (token) |
 //!
-//! Every answer but the metrics is JSON, a refusal too.
+//! Every answer except the metrics is JSON, refusals included.
 
 mod answer;
 mod guard;
@@ -35,11 +35,11 @@ use super::{
 
 type Answered = Response<Full<Bytes>>;
 
-/// Everything that answers a request. Cheap to clone: each connection has its own.
+/// The state that answers requests. Cheap to clone: each connection has its own.
 #[derive(Debug, Clone)]
 pub(super) struct Site {
     known: Arc<Known>,
-    /// None where commands are taken over gRPC only.
+    /// `None` where commands are accepted over gRPC only.
     access: Option<Access>,
 }
 
@@ -50,7 +50,7 @@ impl Service<Request<Incoming>> for Site {
 
     fn call(&self, request: Request<Incoming>) -> Self::Future {
         let site = self.clone();
-        // Bodies are not read: no request here needs one.
+        // Bodies are not read: no request needs one.
         Box::pin(async move { Ok(site.answer(&request.map(|_| ())).await) })
     }
 }
@@ -89,7 +89,7 @@ impl Site {
 }
 
 impl Site {
-    /// Whether a command may come with these headers.
+    /// Whether a command with these headers is accepted.
     fn allows(&self, headers: &HeaderMap) -> Result<(), (StatusCode, String)> {
         let Some(access) = &self.access else {
             let why = "commands are taken over gRPC only, where the worker runs in a pod";

@@ -1,4 +1,4 @@
-//! What can be read: each path, and what it tells.
+//! The readable paths, and their content.
 
 use hyper::StatusCode;
 use serde_json::{Value, json};

@@ -1,30 +1,7 @@
-//! Prometheus: what is counted, under which name.
+//! The metrics in the text format of Prometheus, from the job's progress. `docs/metrics.md` lists them.
 //!
-//! The first five names are the dbmazz contract's and have no labels. The rest is ours, in base units:
-//!
-//! | name | labels | meaning |
-//! |---|---|---|
-//! | `dbmazz_ready` | | 1 when replicating or paused by request, without a fault |
-//! | `dbmazz_fault` | `reason` | 1 while a fault with this reason stands |
-//! | `dbmazz_table_rows_total`, `dbmazz_table_bytes_total` | `table` | rows loaded, bytes sent |
-//! | `dbmazz_table_loads_total` | `table`, `outcome` | loads that are `durable`; attempts that were `retried` |
-//! | `dbmazz_table_altered_values_total` | `table`, `rule` | values that StarRocks cannot hold, stored otherwise by the job's rules |
-//! | `dbmazz_table_dead_letters_total` | `table` | rows that StarRocks refused, parked in `dbmazz_dead_letters` |
-//! | `dbmazz_table_whole` | `table` | 1 when the target is known to have every row of the source |
-//! | `dbmazz_load_duration_seconds` | | from the first attempt of a load to its durability |
-//! | `dbmazz_commit_to_durable_seconds` | | from the oldest commit in a load to its durability |
-//! | `dbmazz_received_lsn`, `dbmazz_durable_lsn`, `dbmazz_confirmed_lsn` | | positions in the WAL, bytes |
-//! | `dbmazz_lag_bytes`, `dbmazz_lag_seconds` | | from received to durable; age of the oldest commit that is not durable, or was a moment ago; while nothing comes (source cut, paused), the time since something did |
-//! | `dbmazz_held_bytes` | | held in memory between socket and answer |
-//! | `dbmazz_slot_wal_status` | `status` | 1 for what PostgreSQL last said of the slot's WAL |
-//! | `dbmazz_slot_at_risk` | | 1 when PostgreSQL may soon remove WAL that the slot needs |
-//! | `dbmazz_slot_retained_wal_bytes`, `dbmazz_slot_safe_wal_bytes` | | kept for the slot; that can still be written before it loses its own |
-//! | `dbmazz_slot_inactive_seconds` | | since somebody last read the slot (PostgreSQL 17) |
-//! | `dbmazz_reconnects_total`, `dbmazz_load_retries_total` | | |
-//! | `dbmazz_uptime_seconds`, `dbmazz_build_info` | –, `version` | |
-//! | `process_resident_memory_bytes`, `process_cpu_seconds_total` | | as every Prometheus client names them |
-//!
-//! Names here are without `_total` and `_info`: the encoder adds them.
+//! The first five names are the dbmazz contract's and have no labels. The others are ours, in base units. Names here
+//! are without `_total` and `_info`: the encoder adds them.
 
 use std::fmt;
 
@@ -39,12 +16,12 @@ use prometheus_client::{
 use super::{known::Known, process};
 use crate::progress::{BOUNDS, Durations, Loss, SlotHealth, TableProgress, View};
 
-/// The media type of what [`text`] writes.
+/// The media type of [`text`].
 pub(super) const MEDIA_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
-const LAG: &str = "Age of the oldest commit not yet durable, or made durable in the last three seconds; while nothing comes, the time since something did";
+const LAG: &str = "Age of the oldest commit not yet durable, or made durable in the last three seconds; while nothing is received, the time since the last message";
 
-/// Everything as Prometheus reads it, at this moment.
+/// All metrics, with their current values.
 pub(super) fn text(known: &Known) -> Result<String, fmt::Error> {
     let mut registry = Registry::default();
     registry.register_collector(Box::new(Sample {
@@ -78,7 +55,7 @@ impl Collector for Sample {
 
 fn contract(page: &mut Page<'_>, view: &View, per_second: f64) -> fmt::Result {
     page.counter("dbmazz_events_processed", "Changes that are durable in StarRocks", view.changes_done)?;
-    page.gauge("dbmazz_events_per_second", "Changes a second over the last ten seconds", per_second)?;
+    page.gauge("dbmazz_events_per_second", "Changes per second over the last ten seconds", per_second)?;
     page.gauge("dbmazz_replication_lag_ms", LAG, view.lag_ms as f64)?;
     page.counter("dbmazz_batches_sent", "Loads that are durable in StarRocks", view.loads)?;
     page.gauge("dbmazz_pending_events", "Changes received and not yet durable", view.changes_pending as f64)
@@ -87,42 +64,43 @@ fn contract(page: &mut Page<'_>, view: &View, per_second: f64) -> fmt::Result {
 fn positions(page: &mut Page<'_>, view: &View) -> fmt::Result {
     page.position("dbmazz_received_lsn", "Everything up to here was received", view.received.0)?;
     page.position("dbmazz_durable_lsn", "Everything up to here is in StarRocks", view.durable.0)?;
-    page.position(
-        "dbmazz_confirmed_lsn",
-        "PostgreSQL was told that up to here all is safe",
-        view.confirmed.0,
-    )?;
+    page.position("dbmazz_confirmed_lsn", "The position confirmed to PostgreSQL", view.confirmed.0)?;
     page.gauge(
         "dbmazz_lag_bytes",
-        "WAL from received to durable; while nothing comes, from where the server was seen",
+        "Bytes of WAL from the received to the durable position; while nothing is received, from the server's last known position",
         view.lag_bytes as f64,
     )?;
     page.gauge("dbmazz_lag_seconds", LAG, view.lag_ms as f64 / 1e3)?;
-    page.gauge("dbmazz_held_bytes", "Held in memory between socket and answer", view.held_bytes as f64)?;
-    page.counter("dbmazz_reconnects", "Replication connections made again", view.reconnects)
+    page.gauge("dbmazz_held_bytes", "Bytes held in memory between source and sink", view.held_bytes as f64)?;
+    page.counter("dbmazz_reconnects", "Reconnects of the replication connection", view.reconnects)
 }
 
-/// Absent while nobody knows.
+/// Absent while unknown.
 fn slot(page: &mut Page<'_>, health: Option<&SlotHealth>) -> fmt::Result {
     let Some(health) = health else { return Ok(()) };
-    let mut metric =
-        page.metric("dbmazz_slot_wal_status", "What the slot's WAL is worth", MetricType::Gauge)?;
+    let mut metric = page.metric(
+        "dbmazz_slot_wal_status",
+        "1 for the wal_status that PostgreSQL last reported of the slot",
+        MetricType::Gauge,
+    )?;
     for status in ["reserved", "extended", "unreserved", "lost"] {
         let stands = truth(health.wal_status == status);
         metric.encode_family(&[("status", status)])?.encode_gauge(&stands)?;
     }
     let at_risk = truth(health.is_at_risk());
-    page.gauge("dbmazz_slot_at_risk", "1 when WAL that the slot needs may soon be removed", at_risk)?;
+    page.gauge("dbmazz_slot_at_risk", "1 when PostgreSQL may soon remove WAL that the slot needs", at_risk)?;
     let retained = health.retained_wal_bytes as f64;
     page.gauge("dbmazz_slot_retained_wal_bytes", "WAL that PostgreSQL keeps for the slot", retained)?;
     if let Some(safe) = health.safe_wal_bytes {
-        let help = "WAL that can still be written before the slot loses its own";
+        let help = "WAL that can still be written before PostgreSQL may remove what the slot needs";
         page.gauge("dbmazz_slot_safe_wal_bytes", help, safe as f64)?;
     }
     match health.inactive_seconds {
-        Some(seconds) => {
-            page.gauge("dbmazz_slot_inactive_seconds", "Since somebody last read the slot", seconds as f64)
-        }
+        Some(seconds) => page.gauge(
+            "dbmazz_slot_inactive_seconds",
+            "Time since a session last used the slot",
+            seconds as f64,
+        ),
         None => Ok(()),
     }
 }
@@ -138,13 +116,24 @@ fn loads(page: &mut Page<'_>, view: &View) -> fmt::Result {
         }
     }
     altered_values(page, view)?;
-    page.tables("dbmazz_table_dead_letters", "Rows refused by StarRocks and parked", view, |table| {
-        table.dead_letters
-    })?;
+    page.tables(
+        "dbmazz_table_dead_letters",
+        "Rows refused by StarRocks and stored in dbmazz_dead_letters",
+        view,
+        |table| table.dead_letters,
+    )?;
     whole_tables(page, view)?;
-    page.counter("dbmazz_load_retries", "Attempts of loads that were made again", view.load_retries)?;
-    page.histogram("dbmazz_load_duration_seconds", "From first attempt to durable", &view.load_duration)?;
-    page.histogram("dbmazz_commit_to_durable_seconds", "From commit to durable", &view.commit_to_durable)
+    page.counter("dbmazz_load_retries", "Retried attempts of loads", view.load_retries)?;
+    page.histogram(
+        "dbmazz_load_duration_seconds",
+        "Time from the first attempt of a load until it is durable",
+        &view.load_duration,
+    )?;
+    page.histogram(
+        "dbmazz_commit_to_durable_seconds",
+        "Time from the oldest commit of a load until it is durable",
+        &view.commit_to_durable,
+    )
 }
 
 fn whole_tables(page: &mut Page<'_>, view: &View) -> fmt::Result {
@@ -159,7 +148,7 @@ fn whole_tables(page: &mut Page<'_>, view: &View) -> fmt::Result {
 }
 
 fn altered_values(page: &mut Page<'_>, view: &View) -> fmt::Result {
-    let help = "Values stored otherwise than they are, by the job's rules";
+    let help = "Values that StarRocks cannot represent, stored altered by the job's rules";
     let mut metric = page.metric("dbmazz_table_altered_values", help, MetricType::Counter)?;
     for (name, table) in &view.tables {
         let name = name.to_string();
@@ -171,11 +160,11 @@ fn altered_values(page: &mut Page<'_>, view: &View) -> fmt::Result {
     Ok(())
 }
 
-/// Every reason has its line, so that an alert can tell "no fault" from "no worker".
+/// Every reason has a line, so that an alert can distinguish "no fault" from "no worker".
 fn faults(page: &mut Page<'_>, view: &View) -> fmt::Result {
     page.gauge("dbmazz_ready", "1 when replicating or paused, without a fault", truth(view.is_ready()))?;
     let mut metric =
-        page.metric("dbmazz_fault", "1 while a fault with this reason stands", MetricType::Gauge)?;
+        page.metric("dbmazz_fault", "1 while there is a fault with this reason", MetricType::Gauge)?;
     for reason in Reason::ALL {
         let stands = view.faults.iter().any(|fault| fault.reason == *reason);
         metric.encode_family(&[("reason", reason.as_str())])?.encode_gauge(&truth(stands))?;
@@ -188,7 +177,7 @@ fn process(page: &mut Page<'_>, view: &View, version: &str) -> fmt::Result {
     page.gauge("process_resident_memory_bytes", "Resident memory", memory)?;
     let mut cpu = page.metric("process_cpu_seconds", "CPU time, user and kernel", MetricType::Counter)?;
     cpu.encode_counter::<NoLabels, _, f64>(&process::cpu_seconds(), None)?;
-    page.gauge("dbmazz_uptime_seconds", "Since the start", view.uptime_seconds as f64)?;
+    page.gauge("dbmazz_uptime_seconds", "Time since the start of the worker", view.uptime_seconds as f64)?;
     page.metric("dbmazz_build", "The worker's build", MetricType::Info)?.encode_info(&[("version", version)])
 }
 
@@ -222,7 +211,7 @@ impl Page<'_> {
         self.metric(name, help, MetricType::Gauge)?.encode_gauge(&value)
     }
 
-    /// A WAL position, whole: past 2^53 a float would round it.
+    /// A WAL position as an integer: a float would round it beyond 2^53.
     fn position(&mut self, name: &str, help: &str, lsn: u64) -> fmt::Result {
         self.metric(name, help, MetricType::Gauge)?.encode_gauge(&lsn)
     }

@@ -1,4 +1,4 @@
-//! `docs/metrics.md`, the worker's part: what a worker writes that has one table and a slot.
+//! `docs/metrics.md`, the worker's part: the metrics of a worker with one table and a slot.
 
 use std::sync::Arc;
 
@@ -12,7 +12,7 @@ use crate::{
 };
 
 #[test]
-fn docs_tell_every_metric() {
+fn docs_list_every_metric() {
     let table = TableName { schema: "public".into(), name: "orders".into() };
     let progress = Arc::new(Progress::new(std::slice::from_ref(&table)));
     progress.load_retried(&table);
