@@ -1,5 +1,5 @@
-//! Changes of types that no message of the stream tells: a label of an enum that was renamed, an attribute that a
-//! composite gained. The catalogue is looked at now and then; what it means is judged when the next session begins.
+//! Detects type changes that the replication stream does not announce: a renamed enum label, a composite type with a
+//! new attribute. Polls the catalogue every 30 s; the start of the next session decides what a change means.
 
 use std::time::Duration;
 
@@ -13,27 +13,27 @@ use crate::{
     table::{Column, Difference, Table, TableName},
 };
 
-const BETWEEN_LOOKS: Duration = Duration::from_secs(30);
+const POLL_INTERVAL: Duration = Duration::from_secs(30);
 
-/// Resolves when rows of one of the tables, as they were when the session began, are written otherwise by now.
-pub(super) async fn seen(source: &SourceConfig, tables: Vec<Table>) {
+/// Resolves when PostgreSQL prints the values of one of the tables differently than when the session began.
+pub(super) async fn detected(source: &SourceConfig, tables: Vec<Table>) {
     let names: Vec<TableName> = tables.iter().map(|table| table.name.clone()).collect();
     loop {
-        sleep(BETWEEN_LOOKS).await;
+        sleep(POLL_INTERVAL).await;
         let (source, names) = (source.clone(), names.clone());
         let look = off_the_runtime(move || postgres::shapes_of(&source, &names)).await;
-        // When it cannot be asked, the stream reports that.
+        // An unreachable source is reported by the stream.
         let Ok(now) = look else { continue };
         let drifted =
             tables.iter().zip(&now).find(|(then, now)| now.as_ref().is_ok_and(|now| has_drifted(then, now)));
         if let Some((table, _)) = drifted {
-            info!(table = %table.name, "a type of a column is another than when the session began; beginning again");
+            info!(table = %table.name, "column type changed since the session began; starting a new session");
             return;
         }
     }
 }
 
-/// Zeros and blanks at an end come with a change that the stream does tell.
+/// Differences in spelling (trailing zeros or blanks) come from changes that the stream announces.
 fn has_drifted(then: &Table, now: &Table) -> bool {
     let changed = |column: &Column| {
         let now = now.columns.iter().find(|now| now.number == column.number)?;

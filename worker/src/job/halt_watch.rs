@@ -1,4 +1,4 @@
-//! A session is ended in order so that another begins, as if its intake were closed.
+//! Ends one session in order, so that another begins: closes the intake of that session only.
 
 use std::sync::{
     Arc,
@@ -9,21 +9,25 @@ use tokio::sync::watch;
 
 use crate::postgres::Intake;
 
-/// Passes the intake on to one session, and closes it for that session alone.
+/// Forwards the supervisor's intake to one session, and can close it for that session only.
 #[derive(Debug)]
 pub(super) struct Relay {
     pub(super) seen: watch::Sender<Intake>,
-    pub(super) again: Arc<AtomicBool>,
+    pub(super) restarts: Arc<AtomicBool>,
 }
 
 impl Relay {
     pub(super) fn new(intake: &watch::Receiver<Intake>) -> Self {
-        Self { seen: watch::Sender::new(*intake.borrow()), again: Arc::default() }
+        Self { seen: watch::Sender::new(*intake.borrow()), restarts: Arc::default() }
     }
 
-    /// Runs as long as the session; never ends by itself.
-    pub(super) async fn run(&self, mut intake: watch::Receiver<Intake>, mended: impl Future<Output = ()>) {
-        tokio::pin!(mended);
+    /// Runs as long as the session does; never returns.
+    pub(super) async fn run(
+        &self,
+        mut intake: watch::Receiver<Intake>,
+        restart_due: impl Future<Output = ()>,
+    ) {
+        tokio::pin!(restart_due);
         loop {
             tokio::select! {
                 changed = intake.changed() => {
@@ -33,8 +37,8 @@ impl Relay {
                         break;
                     }
                 }
-                () = &mut mended => {
-                    self.again.store(true, Relaxed);
+                () = &mut restart_due => {
+                    self.restarts.store(true, Relaxed);
                     self.seen.send_replace(Intake::Closed);
                     break;
                 }

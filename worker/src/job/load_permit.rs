@@ -1,8 +1,12 @@
-//! The right to load: won with the slot, kept while the server says that the slot is ours, and what is noted under it.
+//! Grants, renews and withdraws the slot lease, and records the durable position before PostgreSQL is told of it.
+//!
+//! The slot lease is granted when the session holds the slot and fencing is complete. It is renewed while PostgreSQL
+//! confirms the session's lock on the slot. When the slot is acquired again, it is granted again only if no other
+//! worker has claimed the slot in the meantime.
 //!
 //! ```text
-//! reader ──hold──► won ──► takeover: claim, wait ─────────┐
-//!                   └────► won again: claim still ours? ──┴─► session ──► keep: ask the server ──lease──► loads
+//! reader ──SlotHold──► held ──► fencing: claim, wait ──────────┐
+//!                       └─────► held again: claim unchanged? ──┴─► session ──► keep: ask the server ──lease──► loads
 //! ```
 
 use std::{sync::Arc, time::Duration};
@@ -24,10 +28,10 @@ use crate::{
     starrocks::{Fencing, LoadGrant, Position, SlotIdentity},
 };
 
-/// Until the claim is asked for again.
+/// Pause before the claim is read again after a failure.
 const BETWEEN_TRIES: Duration = Duration::from_secs(1);
 
-/// The lease of one stream, and the session whose life renews it.
+/// The slot lease of one stream, and the PostgreSQL session whose lock renews it.
 #[derive(Debug)]
 pub(super) struct Keeper {
     lease: SlotLease,
@@ -40,7 +44,7 @@ impl Keeper {
         Self { lease, session: watch::Sender::new(None), progress }
     }
 
-    /// Nobody else has loaded since this tenure began.
+    /// Starts the lease: no other worker has loaded since `tenure` began.
     fn grant(&self, tenure: HeldSlot) {
         self.lease.renew(tenure.since);
         self.session.send_replace(Some(tenure.session));
@@ -51,7 +55,7 @@ impl Keeper {
         self.lease.end();
     }
 
-    /// Renews the lease as long as the server says that the session has the lock of the slot. Never ends by itself.
+    /// Renews the lease while PostgreSQL confirms that the session holds the lock on the slot. Never returns.
     pub(super) async fn keep(&self, source: SourceConfig) {
         let mut witness = Witness::new(source.clone());
         let mut granted = self.session.subscribe();
@@ -68,7 +72,7 @@ impl Keeper {
         }
     }
 
-    /// Gives the witness back, unless its thread has ended by a defect.
+    /// Returns the witness for the next request, unless its thread panicked.
     async fn ask(&self, mut witness: Witness, session: Session) -> Option<Witness> {
         let asked = Moment::now();
         let ask = move || {
@@ -81,7 +85,7 @@ impl Keeper {
                 self.lease.renew(asked);
                 self.progress.clear_of(Owner::SlotLease, &Part::Source);
             }
-            // The stream says why it broke.
+            // A lost lock means that the stream's session ended; the stream reports why.
             Ok(_) => {}
             Err(fault) => self.not_renewed(&fault),
         }
@@ -89,23 +93,24 @@ impl Keeper {
     }
 
     fn not_renewed(&self, fault: &Fault) {
-        if self.lease.has_ended() && self.progress.raise_of(Owner::SlotLease, unproven(fault)) {
-            warn!(error = %fault, "nobody confirms that the slot is still ours; loads wait");
+        if self.lease.has_ended() && self.progress.raise_of(Owner::SlotLease, lease_expired(fault)) {
+            warn!(error = %fault, "slot lease not renewed; loads paused");
         }
     }
 }
 
-fn unproven(fault: &Fault) -> Fault {
+fn lease_expired(fault: &Fault) -> Fault {
     let message = format!(
-        "loads wait, because PostgreSQL does not confirm on a second connection that this worker still has the slot: {}",
+        "loads are paused: the slot lease expired, because PostgreSQL did not confirm this worker's lock on the slot \
+         (asked on a second connection): {}",
         fault.message
     );
     Fault::retry(Part::Source, fault.reason, message, fault.fix.clone())
 }
 
-/// Resolves when the slot is ours and nothing of a predecessor can commit any more; without a loader when the reader
-/// ended before. A slot that is lost meanwhile has to be won anew, with the whole wait.
-pub(super) async fn right_to_load(
+/// Resolves when this worker holds the slot and no load of a predecessor can commit any more; with `None` when the
+/// reader ended before that. If the slot is lost in the meantime, fencing starts again with its whole wait.
+pub(super) async fn acquire_grant(
     fencing: &mut Fencing,
     slot: SlotIdentity,
     durable: Lsn,
@@ -132,10 +137,11 @@ async fn next_tenure(held: &mut watch::Receiver<SlotHold>) -> Option<HeldSlot> {
     }
 }
 
-/// Passes on what is durable when a successor would find it noted, until the pipeline ends. So PostgreSQL is never
-/// told a position that nobody knows of, and a slot that is further was moved by somebody else. When the slot was won
-/// again, the lease goes on only if nobody has claimed it meanwhile; otherwise everything has to begin again.
-pub(super) async fn note(
+/// Forwards the durable position to the reader after it has been recorded in StarRocks, until the pipeline ends. So
+/// PostgreSQL never confirms a position that a successor cannot find, and a slot that is further ahead was moved by
+/// another client. When the slot is acquired again, the lease continues only if no other worker has claimed the slot
+/// in the meantime; otherwise the session ends with a fault.
+pub(super) async fn record_durable(
     fencing: &mut Fencing,
     mut durable: watch::Receiver<Lsn>,
     noted: watch::Sender<Lsn>,
@@ -146,13 +152,13 @@ pub(super) async fn note(
     loop {
         let lsn = *durable.borrow_and_update();
         let hold = *held.borrow_and_update();
-        let mut again = None;
+        let mut retry_at = None;
         if let SlotHold::Held(tenure) = hold
             && tenure != known
         {
-            match won_again(fencing, tenure, keeper).await? {
+            match reacquired(fencing, tenure, keeper).await? {
                 true => known = tenure,
-                false => again = Some(tokio::time::Instant::now() + BETWEEN_TRIES),
+                false => retry_at = Some(tokio::time::Instant::now() + BETWEEN_TRIES),
             }
         }
         if lsn != *noted.borrow() {
@@ -162,18 +168,19 @@ pub(super) async fn note(
         tokio::select! {
             changed = durable.changed() => if changed.is_err() { return Ok(()) },
             Ok(()) = held.changed() => {}
-            () = sleep_until(again.unwrap_or_else(tokio::time::Instant::now)), if again.is_some() => {}
+            () = sleep_until(retry_at.unwrap_or_else(tokio::time::Instant::now)), if retry_at.is_some() => {}
         }
     }
 }
 
-/// Grants the lease to the new tenure; says whether that is done. Fails when another worker was here.
-async fn won_again(fencing: &mut Fencing, tenure: HeldSlot, keeper: &Keeper) -> Result<bool, Fault> {
+/// Grants the lease to the new tenure. Returns false when the claim could not be read; fails when another worker has
+/// claimed the slot.
+async fn reacquired(fencing: &mut Fencing, tenure: HeldSlot, keeper: &Keeper) -> Result<bool, Fault> {
     match fencing.is_unchallenged().await {
         Ok(true) => {}
         Ok(false) => {
             keeper.withdraw();
-            return Err(overtaken());
+            return Err(fenced());
         }
         Err(fault) => {
             keeper.progress.raise_of(Owner::SlotLease, fault);
@@ -188,8 +195,9 @@ async fn won_again(fencing: &mut Fencing, tenure: HeldSlot, keeper: &Keeper) -> 
     Ok(true)
 }
 
-fn overtaken() -> Fault {
-    let message = "another worker of this job had the slot meanwhile, and has loaded";
+fn fenced() -> Fault {
+    let message =
+        "another worker of this job acquired the slot and claimed it in dbmazz_jobs; this worker is fenced";
     let fix = "see that only one worker of the job runs; this one begins again by itself, after the other's last load";
     Fault::retry(Part::Source, Reason::SlotInUse, message, fix)
 }

@@ -1,8 +1,8 @@
-//! The look at both ends of a running session: whether every table is still the one that its history says, and whether
-//! one that stands still may be followed again.
+//! Polls both ends of a running session: whether every table still matches its schema history, and whether a halted
+//! table can be replicated again.
 //!
-//! A look never writes and never halts anything: what it finds is judged by the start of another session, by what is
-//! kept beside the targets. So a halt stands after a restart, and goes when its remedy was followed.
+//! The poll writes nothing and halts nothing. What it finds is decided by the start of the next session, from the
+//! schema histories in StarRocks. So a halt survives a restart, and ends when its remedy was followed.
 
 use std::time::Duration;
 
@@ -21,53 +21,54 @@ use crate::{
     table::{Table, TableId, TableName},
 };
 
-/// Between two looks while a table stands still, and while none does.
-const OFTEN: Duration = Duration::from_secs(5);
-const SELDOM: Duration = Duration::from_secs(10);
-/// More for each table: a look asks StarRocks three times about each.
-const FOR_EACH: Duration = Duration::from_millis(30);
-/// What is found is looked at once more: the worker itself may have been changing it.
-const ONCE_MORE: Duration = Duration::from_secs(1);
-/// A table for which a look cannot tell whether it would go well now is tried again so often.
-const ANOTHER_TRY: Duration = Duration::from_secs(30);
+/// Poll interval while a table is halted, and while none is.
+const INTERVAL_WHILE_HALTED: Duration = Duration::from_secs(5);
+const INTERVAL: Duration = Duration::from_secs(10);
+/// Added to the interval per table, because a poll sends StarRocks three queries per table.
+const INTERVAL_PER_TABLE: Duration = Duration::from_millis(30);
+/// A finding is checked again after this pause: the worker itself may have been changing the table.
+const RECHECK_AFTER: Duration = Duration::from_secs(1);
+/// Age of a session from which it ends for a halted table whose state a poll cannot tell.
+const RETRY_AFTER: Duration = Duration::from_secs(30);
 
-/// What a session began with.
+/// The state that a session began with.
 #[derive(Debug)]
 pub(super) struct Look<'a> {
     pub(super) config: &'a JobConfig,
-    /// Who the job is to others that load into its targets.
+    /// How the job identifies itself to other jobs that load into its targets.
     pub(super) claimant: Claimant,
     pub(super) progress: &'a Progress,
     pub(super) noted: Noted,
-    /// In the way at the source.
+    /// Faults of tables at the source.
     pub(super) refused: Vec<Fault>,
-    /// Tables whose target does not fit.
+    /// Tables whose target does not match.
     pub(super) halted: Vec<(TableId, Fault)>,
-    /// Tables whose target is being made ready beside the others: their histories come when it is.
+    /// Tables whose target is still being prepared; their histories are written after that.
     pub(super) unfinished: Vec<TableId>,
     pub(super) tables: Vec<Table>,
 }
 
 impl Look<'_> {
-    /// Resolves when another session would find something else than this one did.
-    pub(super) async fn found_something(self) {
+    /// Resolves when a new session would begin in a different state than this one did.
+    pub(super) async fn found_change(self) {
         let (shown, began) = (self.shown(&self.tables).await, Instant::now());
         loop {
             sleep(self.pause()).await;
             if self.has_changed(&shown, began).await {
-                sleep(ONCE_MORE).await;
+                sleep(RECHECK_AFTER).await;
                 if self.has_changed(&shown, began).await {
                     break;
                 }
             }
         }
-        info!("a table is not what it was when the session began; beginning again");
+        info!("table definition or halt state changed; starting a new session");
     }
 
     fn pause(&self) -> Duration {
-        let stands = !self.refused.is_empty() || !self.halted.is_empty() || !self.halted_tables().is_empty();
-        let pause = if stands { OFTEN } else { SELDOM };
-        pause + FOR_EACH * u32::try_from(self.tables.len()).unwrap_or(u32::MAX)
+        let any_halted =
+            !self.refused.is_empty() || !self.halted.is_empty() || !self.halted_tables().is_empty();
+        let pause = if any_halted { INTERVAL_WHILE_HALTED } else { INTERVAL };
+        pause + INTERVAL_PER_TABLE * u32::try_from(self.tables.len()).unwrap_or(u32::MAX)
     }
 
     async fn has_changed(&self, shown: &[Shown], began: Instant) -> bool {
@@ -79,12 +80,12 @@ impl Look<'_> {
         let Ok(now) = off_the_runtime(move || postgres::refused(&source, &noted)).await else { return false };
         now.iter().any(|fault| !self.refused.contains(fault))
             || self.refused.iter().any(|fault| !now.contains(fault))
-            || (began.elapsed() > ANOTHER_TRY && self.is_itself_again(&now))
+            || (began.elapsed() > RETRY_AFTER && self.has_old_name_back(&now))
     }
 
-    /// A table was halted in the stream as another one, and is the old one as far as the source tells: it had its name
-    /// back. When something else of that name was in the stream meanwhile, it halts there again.
-    fn is_itself_again(&self, now: &[Fault]) -> bool {
+    /// A table was halted in the stream as replaced or missing, and the source now shows the original relation under
+    /// its name again. If the stream holds changes of another relation of that name, the table halts there again.
+    fn has_old_name_back(&self, now: &[Fault]) -> bool {
         let faults = self.progress.view().faults;
         let halted = faults
             .iter()
@@ -93,8 +94,9 @@ impl Look<'_> {
         halted.any(|halted| now.iter().all(|fault| fault.part != halted.part))
     }
 
-    /// The history of a table that is in the way at the source was deleted by hand: it is to be taken anew.
-    async fn is_forgotten(&self) -> bool {
+    /// Whether the schema history of a table with a fault at the source was deleted by a person, so that the table is
+    /// to be replicated anew.
+    async fn history_was_deleted(&self) -> bool {
         let names = self.refused.iter().filter_map(|fault| match &fault.part {
             Part::Table(name) => Some(name),
             _ => None,
@@ -109,20 +111,20 @@ impl Look<'_> {
     }
 
     async fn sink_changed(&self, began: Instant) -> bool {
-        if self.is_forgotten().await {
+        if self.history_was_deleted().await {
             return true;
         }
         let sink = &self.config.sink;
-        let stands = |table: &Table| self.fault_of(table).is_some();
-        let Ok(verdicts) = starrocks::look(sink, &self.claimant, &self.tables, stands).await else {
+        let is_halted = |table: &Table| self.fault_of(table).is_some();
+        let Ok(checks) = starrocks::look(sink, &self.claimant, &self.tables, is_halted).await else {
             return false;
         };
-        self.tables.iter().zip(verdicts).any(|(table, now)| match (self.fault_of(table), now) {
+        self.tables.iter().zip(checks).any(|(table, now)| match (self.fault_of(table), now) {
             (Some(fault), TargetCheck::Wrong(now)) => *fault != now,
-            (Some(_), TargetCheck::Unknown) => began.elapsed() > ANOTHER_TRY,
+            (Some(_), TargetCheck::Unknown) => began.elapsed() > RETRY_AFTER,
             (Some(_), TargetCheck::Same) => true,
             (None, TargetCheck::Same) => false,
-            // Its history is written when the right to load is won.
+            // Its history is written when loading is granted.
             (None, TargetCheck::Unknown) => {
                 self.progress.view().stage == Stage::Cdc && !self.unfinished.contains(&table.id)
             }
@@ -130,13 +132,13 @@ impl Look<'_> {
         })
     }
 
-    /// Why the table stood still when the session began.
+    /// The fault with which the table was halted when the session began.
     fn fault_of(&self, table: &Table) -> Option<&Fault> {
         self.halted.iter().find(|(id, _)| *id == table.id).map(|(_, fault)| fault)
     }
 
-    /// Whether a table that was halted in the stream is another at either end than when the session began. What
-    /// halted it may be that very change: then it is tried once more, and halts again.
+    /// Whether a table that was halted in the stream differs at either end from when the session began. The difference
+    /// may be the change that halted it: then the next session halts it again.
     async fn halted_changed(&self, before: &[Shown]) -> bool {
         let halted = self.halted_tables();
         if halted.is_empty() {
@@ -148,7 +150,7 @@ impl Look<'_> {
             return false;
         };
         let is_other = |(now, then): (&Result<Table, Fault>, &Table)| {
-            // The catalogue numbers those that it was asked for.
+            // `TableId` is not compared: the catalogue numbers the tables of each query from 0.
             now.as_ref().map(|now| (&now.columns, &now.key)) != Ok((&then.columns, &then.key))
         };
         if now.iter().zip(&halted).any(is_other) {
@@ -167,7 +169,7 @@ impl Look<'_> {
         self.tables.iter().filter(is_halted).cloned().collect()
     }
 
-    /// The targets as StarRocks shows them; nothing when it does not.
+    /// The targets as StarRocks shows them; empty when it cannot be queried.
     async fn shown(&self, tables: &[Table]) -> Vec<Shown> {
         starrocks::show(&self.config.sink, tables).await.unwrap_or_default()
     }

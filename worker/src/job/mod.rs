@@ -1,13 +1,13 @@
-//! Owns every task of a worker, and holds no data.
+//! Owns every task of a worker; holds no data.
 //!
 //! ```text
 //! control ──requests──► supervisor ──intake──► session loop: session, session, …  (each: set up, then stream: reader ─► pipeline)
 //! signals ──────────────┘
 //! ```
 //!
-//! The supervisor turns requests and signals into what the session loop reads: open, paused or closed intake. The
-//! session loop tries again after every fault. Whatever happens, the replication slot stays, unless the job
-//! is asked to stop and to drop it. Its past is released only when the job itself is deleted.
+//! The supervisor turns requests and signals into the state of the intake, which the session loop reads: open, paused
+//! or closed. The session loop starts a new session after every fault. The replication slot is kept, unless a request
+//! to stop the job asks to drop it. The record of prior runs is released only when the job itself is deleted.
 
 mod drift;
 mod halt_watch;
@@ -34,18 +34,18 @@ use crate::{
     starrocks::Fencing,
 };
 
-/// Requests wait for the supervisor, which answers most of them at once.
+/// Capacity of the request channel; the supervisor answers most requests at once.
 const REQUESTS: usize = 16;
 
-/// To say in StarRocks that the job is deleted.
+/// Limit for each statement sequence on the job's row in `dbmazz_jobs` when the job ends.
 const RELEASE_LIMIT: Duration = Duration::from_secs(10);
 
-/// Runs a job until it is told to end: by SIGTERM or SIGINT, after a drain.
+/// Runs a job until SIGTERM or SIGINT, and then drains it.
 pub async fn run(config: JobConfig) -> anyhow::Result<()> {
     let progress = Arc::new(Progress::new(&config.source.tables));
     let (requests, requested) = mpsc::channel(REQUESTS);
     let stop = CancellationToken::new();
-    // Control listens before any connection is made, so that a fault of the set-up can be read.
+    // Control listens before any connection is made, so that faults of the setup can be queried.
     let info = JobInfo::of(&config);
     let server = control::serve(&config.listen, Arc::clone(&progress), requests, info, stop.clone()).await?;
     let mut tasks = JoinSet::new();
@@ -56,28 +56,28 @@ pub async fn run(config: JobConfig) -> anyhow::Result<()> {
     ended
 }
 
-/// What a job takes along when it ends for good.
+/// What is removed when a job ends for good.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Removal {
     pub(crate) objects: DropObjects,
-    /// The job is deleted: one of its name may begin anew.
+    /// The job is deleted: a new job of the same name may begin without prior runs.
     pub(crate) release_past: bool,
 }
 
 impl Removal {
-    /// The slot goes and the job stays.
+    /// Whether the slot is dropped and the job stays.
     fn loses_changes(self) -> bool {
         self.objects.slot && !self.release_past
     }
 }
 
-/// Drops what the job created in the source, and releases its past: for a job that is gone.
+/// Drops what a deleted job created in the source, and releases its record of prior runs.
 pub async fn cleanup(config: JobConfig, objects: DropObjects) -> Result<(), Fault> {
     remove(Arc::new(Progress::new(&[])), config, Removal { objects, release_past: true }).await
 }
 
-/// The past is released last: a job whose slot is still there, or whose slot went while it lives, must not begin
-/// anew. What is asked for again is done again.
+/// Releases the record of prior runs last: a job whose slot still exists, or whose slot was dropped while the job
+/// stays, must not begin as a new one. Safe to repeat.
 async fn remove(progress: Arc<Progress>, config: JobConfig, removal: Removal) -> Result<(), Fault> {
     let Removal { objects, release_past } = removal;
     let source = config.source.clone();
@@ -88,18 +88,23 @@ async fn remove(progress: Arc<Progress>, config: JobConfig, removal: Removal) ->
     Ok(())
 }
 
-/// What fills the source's disk is gone in any case. When this fails, a job of this name says what to do.
+/// A failure is only logged: the slot, which makes the source keep WAL, is dropped already. A later job of this name
+/// then halts with the remedy.
 async fn release(progress: Arc<Progress>, config: JobConfig) {
     let JobConfig { job, source, sink, .. } = config;
     let fencing = Fencing::new(sink, job, None, progress);
     match timeout(RELEASE_LIMIT, fencing.release(&source.slot)).await {
         Ok(Ok(())) => {}
-        Ok(Err(fault)) => warn!(slot = %source.slot, error = %fault, "the job's past stays in StarRocks"),
-        Err(_) => warn!(slot = %source.slot, "the job's past stays in StarRocks, which did not answer"),
+        Ok(Err(fault)) => {
+            warn!(slot = %source.slot, error = %fault, "could not mark the job's row in dbmazz_jobs as released")
+        }
+        Err(_) => {
+            warn!(slot = %source.slot, "could not mark the job's row in dbmazz_jobs as released: no answer in time")
+        }
     }
 }
 
-/// What a person deletes to begin anew; none when StarRocks does not say in time.
+/// Keys of the rows that a person deletes to begin anew; empty when StarRocks does not answer in time.
 async fn claims(progress: &Arc<Progress>, config: &JobConfig) -> Vec<String> {
     let JobConfig { job, source, sink, .. } = config.clone();
     let fencing = Fencing::new(sink, job, None, Arc::clone(progress));
@@ -116,7 +121,7 @@ async fn off_the_runtime<T: Send + 'static>(
         Err(defect) => Err(Fault::retry(
             crate::fault::Part::Job,
             crds::Reason::InternalDefect,
-            format!("a thread of the worker ended by a defect: {defect}"),
+            format!("a thread of the worker panicked or was cancelled: {defect}"),
             "report it with the worker's log; the worker tries again by itself",
         )),
     }

@@ -1,8 +1,8 @@
-//! What one session leaves for the next of the same worker.
+//! Positions per table that one session passes to the next session of the same worker.
 //!
-//! A table that fell behind is read again from the WAL by a new session, and with it everything that the other tables
-//! have had since. What they have is kept here, so that their rows do not become older for a while. It counts only
-//! while nobody else can have loaded in between.
+//! A new session reads the changes of a table that fell behind again from the WAL, and with them the changes of the
+//! other tables since then. The positions that the other tables have reached are kept here, so that their rows are not
+//! overwritten by older versions for a while. They are valid only while no other worker can have loaded in between.
 
 use std::sync::Arc;
 
@@ -10,7 +10,7 @@ use tokio::sync::Notify;
 
 use crate::{pipeline::TablePositions, starrocks::Tenure, table::TableName};
 
-/// Between two sessions.
+/// Passed from session to session.
 #[derive(Debug, Default)]
 pub(super) struct Resume {
     kept: Option<(Tenure, TablePositions)>,
@@ -18,22 +18,22 @@ pub(super) struct Resume {
 }
 
 impl Resume {
-    /// Notified when a session ought to read again what a table left behind.
+    /// Notified when a new session should read the skipped changes of a table again.
     pub(super) fn read_again(&self) -> Arc<Notify> {
         Arc::clone(&self.read_again)
     }
 
-    /// A session has ended in order, and its tables are so far.
+    /// Stores the positions of the tables at the orderly end of a session.
     pub(super) fn keep(&mut self, tenure: Tenure, positions: TablePositions) {
         self.kept = Some((tenure, positions));
     }
 
-    /// The target of the table is another.
+    /// Discards the position of a table whose target was created anew.
     pub(super) fn forget(&mut self, table: &TableName) {
         self.kept.iter_mut().for_each(|(_, positions)| positions.forget(table));
     }
 
-    /// What the session before left for one of the same tenure; nothing a second time.
+    /// Takes the positions of the previous session, if it had the same tenure. They can be taken once.
     pub(super) fn take(&mut self, tenure: Tenure) -> TablePositions {
         let kept = self.kept.take().filter(|(before, _)| *before == tenure);
         kept.map(|(_, positions)| positions).unwrap_or_default()

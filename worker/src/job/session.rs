@@ -1,4 +1,4 @@
-//! One stretch of replication: set up both ends, then stream until the intake is closed or a fault ends it.
+//! One session of replication: sets up both ends, then streams until the intake is closed or a fault ends it.
 
 use std::sync::{Arc, atomic::Ordering::Relaxed};
 
@@ -17,7 +17,8 @@ use crate::{
     table::TableName,
 };
 
-/// Streams until the intake is closed or a table was mended, and then until everything received is durable and confirmed.
+/// Streams until the intake is closed or a new session is due, and then until everything received is durable and
+/// confirmed.
 pub(super) async fn run(
     config: &JobConfig,
     intake: watch::Receiver<Intake>,
@@ -26,7 +27,7 @@ pub(super) async fn run(
     progress: &Arc<Progress>,
     fencing: &mut Fencing,
     resume: &mut Resume,
-) -> Result<Outcome, InTheWay> {
+) -> Result<Outcome, Blocked> {
     progress.set_stage(Stage::Setup);
     let (prepared, targets, noted) = prepare(config, progress, fencing).await?;
     progress.clear_all();
@@ -34,32 +35,32 @@ pub(super) async fn run(
         progress.raise(fault.clone());
         error!(reason = %fault.reason, fix = %fault.fix, "{}", fault.message);
     }
-    tell_whole(&prepared, &targets, progress);
+    report_completeness(&prepared, &targets, progress);
     info!(job = %config.job, slot = %config.source.slot, lsn = %prepared.confirmed, "streaming began");
     let relay = Relay::new(&intake);
-    let (closing, again) = (relay.seen.subscribe(), Arc::clone(&relay.again));
+    let (closing, restarts) = (relay.seen.subscribe(), Arc::clone(&relay.restarts));
     let (refused, halted) = (prepared.refused.clone(), targets.halted.clone());
     let unfinished = targets.unfinished.iter().map(|(table, _)| *table).collect();
     let (claimant, tables) = (claimant(config, &prepared), prepared.tables.clone());
     let look = Look { config, claimant, progress, noted, refused, halted, unfinished, tables };
-    let another = another(look, selected.clone(), resume.read_again());
+    let restart_due = restart_due(look, selected.clone(), resume.read_again());
     let mut config = config.clone();
-    config.source.claims = vec![key_of(prepared.system_identifier, &config.source.slot)];
+    config.source.claims = vec![claim_key(prepared.system_identifier, &config.source.slot)];
     let is_whole = tokio::select! {
         ended = stream(&config, (prepared, targets), closing, batch.clone(), progress, fencing, resume) => ended?,
-        () = relay.run(intake, another) => false,
+        () = relay.run(intake, restart_due) => false,
     };
-    Ok(if again.load(Relaxed) { Outcome::Again } else { Outcome::Drained { is_whole } })
+    Ok(if restarts.load(Relaxed) { Outcome::Restart } else { Outcome::Drained { is_whole } })
 }
 
-/// Resolves when another session has something to do that this one cannot.
-async fn another(look: Look<'_>, mut selected: watch::Receiver<Vec<TableName>>, read_again: Arc<Notify>) {
+/// Resolves when a new session is needed: for changed tables, another selection, or changes to read again.
+async fn restart_due(look: Look<'_>, mut selected: watch::Receiver<Vec<TableName>>, read_again: Arc<Notify>) {
     let config = look.config;
     tokio::select! {
         () = read_again.notified() => {}
-        () = drift::seen(&config.source, look.tables.clone()) => {}
-        () = look.found_something() => {}
-        // Nobody will select others any more when it is closed.
+        () = drift::detected(&config.source, look.tables.clone()) => {}
+        () = look.found_change() => {}
+        // A closed channel means that the selection will not change any more.
         Ok(()) = selected.changed() => {}
     }
 }
@@ -67,21 +68,21 @@ async fn another(look: Look<'_>, mut selected: watch::Receiver<Vec<TableName>>, 
 /// Why a session ended in order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Outcome {
-    /// The intake was closed, and what can be loaded is confirmed; all that was received, or not.
+    /// The intake was closed, and what can be loaded is confirmed; `is_whole` when that is everything received.
     Drained { is_whole: bool },
-    /// A table that stood still can be followed now, or the job has other tables.
-    Again,
+    /// A new session is due: tables or halts changed, or the job selects other tables.
+    Restart,
 }
 
-/// Why there is no session, or none any more.
+/// Why a session could not begin, or ended.
 #[derive(Debug)]
-pub(super) enum InTheWay {
+pub(super) enum Blocked {
     Part(Fault),
-    /// Tables without which there is nothing to follow: each with its own fault.
+    /// No table can be replicated, or one of a transaction cannot: each with its own fault.
     Tables(Vec<Fault>),
 }
 
-impl From<Fault> for InTheWay {
+impl From<Fault> for Blocked {
     fn from(fault: Fault) -> Self {
         Self::Part(fault)
     }
@@ -91,16 +92,16 @@ async fn prepare(
     config: &JobConfig,
     progress: &Progress,
     fencing: &Fencing,
-) -> Result<(Prepared, Targets, Noted), InTheWay> {
+) -> Result<(Prepared, Targets, Noted), Blocked> {
     let mut source = config.source.clone();
-    // Before the slot is touched: a slot that is missing is made only for a job without a past.
+    // Before the slot is touched: a missing slot is created only for a job without prior runs.
     let prior_runs = fencing.prior_runs(&source.slot).await?;
-    source.claims = prior_runs.iter().map(|prior_runs| key_of(prior_runs.system, &source.slot)).collect();
-    // Without a past the histories are those of an earlier job of this name: they say nothing of this one.
+    source.claims = prior_runs.iter().map(|prior_run| claim_key(prior_run.system, &source.slot)).collect();
+    // Without prior runs the histories are those of an earlier job of this name, and do not apply to this one.
     let begins = prior_runs.is_empty();
     let mut kept =
         if begins { SchemaHistories::new() } else { starrocks::known(&config.sink, &config.job).await? };
-    // What a job of the same name keeps that reads another slot is not this job's.
+    // Drop the histories of a job of the same name that reads another slot.
     kept.retain(|_, history| is_of(history, &prior_runs, &source.slot));
     let noted = noted(&config.source.tables, &kept);
     let before = noted.clone();
@@ -108,11 +109,11 @@ async fn prepare(
     progress.clear(&Part::Source);
     let (prepared, exclusive) = match setup {
         Setup::Ready(prepared, exclusive) => (*prepared, exclusive),
-        Setup::Refused(faults) => return Err(InTheWay::Tables(faults)),
+        Setup::Refused(faults) => return Err(Blocked::Tables(faults)),
     };
     let (tables, identities) = (&prepared.tables, &prepared.identities);
     let claimant = claimant(config, &prepared);
-    // While no other worker can load: a column that is renamed under a load takes NULL in silence.
+    // Under the lock, while no other worker can load: a column that is renamed during a load silently gets NULL.
     let targets = starrocks::prepare(&config.sink, &claimant, tables, identities, begins).await;
     let release = move || {
         exclusive.release();
@@ -122,18 +123,18 @@ async fn prepare(
     let mut targets = targets?;
     let selected: Vec<_> = config.source.tables.iter().map(TableName::target).collect();
     targets.leave(&kept, &claimant, |target| selected.iter().any(|name| name == target), prepared.confirmed);
-    let in_the_way = in_the_way(&prepared, &targets);
-    // A transaction cannot be followed without one of its tables.
-    let in_one_step = config.sink.consistency == Consistency::Transaction;
-    if targets.halted.len() == tables.len() || (in_one_step && !in_the_way.is_empty()) {
-        return Err(InTheWay::Tables(in_the_way));
+    let faults = faults_of_tables(&prepared, &targets);
+    // With consistency Transaction, no transaction can be replicated without one of its tables.
+    let needs_all_tables = config.sink.consistency == Consistency::Transaction;
+    if targets.halted.len() == tables.len() || (needs_all_tables && !faults.is_empty()) {
+        return Err(Blocked::Tables(faults));
     }
     let noted = as_begun(&prepared, &targets, noted);
     Ok((prepared, targets, noted))
 }
 
-/// What is wrong with tables at either end.
-fn in_the_way(prepared: &Prepared, targets: &Targets) -> Vec<Fault> {
+/// Faults of tables at either end.
+fn faults_of_tables(prepared: &Prepared, targets: &Targets) -> Vec<Fault> {
     let halted = targets.halted.iter().map(|(_, fault)| fault);
     prepared.refused.iter().chain(halted).cloned().collect()
 }
@@ -144,21 +145,18 @@ fn claimant(config: &JobConfig, prepared: &Prepared) -> Claimant {
     Claimant { job: config.job.clone(), slot }
 }
 
-/// Whether a history is of one of these pasts of the slot, as far as it tells.
+/// Whether a history belongs to one of these prior runs of the slot. A history without an owner counts as its own.
 fn is_of(history: &SchemaHistory, prior_runs: &[PriorRun], slot: &str) -> bool {
-    let own = |prior_runs: &PriorRun| key_of(prior_runs.system, slot);
-    history
-        .owner
-        .as_ref()
-        .is_none_or(|owner| prior_runs.iter().any(|prior_runs| own(prior_runs) == owner.slot))
+    let own = |prior_run: &PriorRun| claim_key(prior_run.system, slot);
+    history.owner.as_ref().is_none_or(|owner| prior_runs.iter().any(|prior_run| own(prior_run) == owner.slot))
 }
 
-/// The key of the claim of a server's slot.
-fn key_of(system_identifier: u64, slot: &str) -> String {
+/// The key of the claim on a server's slot.
+fn claim_key(system_identifier: u64, slot: &str) -> String {
     SlotIdentity { system_identifier, slot: slot.to_owned() }.key()
 }
 
-/// What is kept of the selected tables.
+/// The recorded source identities of the selected tables.
 fn noted(tables: &[TableName], kept: &SchemaHistories) -> Noted {
     let history = |name: &TableName| {
         let history = kept.get(&name.target())?;
@@ -167,20 +165,20 @@ fn noted(tables: &[TableName], kept: &SchemaHistories) -> Noted {
     tables.iter().filter_map(history).collect()
 }
 
-/// Says of which tables the target may lack rows: those that were there before the job. A later change that leaves a
-/// large value of such a row alone does not bring it.
-fn tell_whole(prepared: &Prepared, targets: &Targets, progress: &Progress) {
+/// Reports tables whose target may lack rows: rows that existed before the job. A later update of such a row that
+/// leaves a large value unchanged does not send that value.
+fn report_completeness(prepared: &Prepared, targets: &Targets, progress: &Progress) {
     for table in &prepared.tables {
         let whole = targets.history(table.id).is_some_and(|history| history.whole == Some(true));
         progress.table_whole(&table.name, whole);
         if !whole {
-            warn!(table = %table.name, "rows may have been there before the job began: they are not copied, and a change \
-                of such a row that leaves a large value alone leaves it NULL in the target");
+            warn!(table = %table.name, "table may hold rows from before the job began: they are not copied, and an update \
+                of such a row that leaves a large value unchanged leaves it NULL in the target");
         }
     }
 }
 
-/// The same with what the session begins with.
+/// The same, updated with the identities that the session begins with.
 fn as_begun(prepared: &Prepared, targets: &Targets, mut noted: Noted) -> Noted {
     for table in &prepared.tables {
         if let Some(history) = targets.history(table.id) {

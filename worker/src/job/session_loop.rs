@@ -1,4 +1,4 @@
-//! Runs sessions, one after the other, until the intake is closed.
+//! Runs sessions, one after the other, until the intake is closed. Pauses between sessions double from 0.5 s to 5 s.
 
 use std::{sync::Arc, time::Duration};
 
@@ -8,7 +8,7 @@ use tracing::{error, info, warn};
 use super::{
     off_the_runtime,
     resume::Resume,
-    session::{self, InTheWay, Outcome},
+    session::{self, Blocked, Outcome},
 };
 use crate::{
     config::{BatchConfig, JobConfig},
@@ -21,10 +21,11 @@ use crate::{
 
 const FIRST_PAUSE: Duration = Duration::from_millis(500);
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
-const BETWEEN_LOOKS: Duration = Duration::from_secs(30);
-const BEFORE_THE_SLOT: Duration = Duration::from_secs(3);
+/// Poll interval of the slot's health, and while there is no slot.
+const HEALTH_INTERVAL: Duration = Duration::from_secs(30);
+const HEALTH_INTERVAL_WITHOUT_SLOT: Duration = Duration::from_secs(3);
 
-/// Ends when the intake is closed and nothing is left to do; says whether everything received is durable.
+/// Ends when the intake is closed and nothing is left to do; returns whether everything received is durable.
 pub(super) async fn run(
     config: JobConfig,
     mut intake: watch::Receiver<Intake>,
@@ -36,19 +37,19 @@ pub(super) async fn run(
     let mut fencing = Fencing::new(sink, job, state_directory, Arc::clone(&progress));
     let is_whole = tokio::select! {
         is_whole = until_closed(&config, &mut intake, &batch, tables, &progress, &mut fencing) => is_whole,
-        () = look_at_the_slot(&config, &progress) => false,
+        () = watch_slot_health(&config, &progress) => false,
     };
     fencing.end().await;
     is_whole
 }
 
-/// Keeps an eye on what the slot's WAL is worth, also while the stream is down. Never ends by itself.
-async fn look_at_the_slot(config: &JobConfig, progress: &Progress) {
+/// Polls the slot's health, also while the stream is down. Never returns.
+async fn watch_slot_health(config: &JobConfig, progress: &Progress) {
     loop {
         let source = config.source.clone();
-        // When it cannot be asked, the stream reports that, and what was seen before is old.
+        // An unreachable source is reported by the stream; earlier health is outdated then.
         let seen = off_the_runtime(move || health::look(&source)).await.unwrap_or_default();
-        let pause = if seen.is_some() { BETWEEN_LOOKS } else { BEFORE_THE_SLOT };
+        let pause = if seen.is_some() { HEALTH_INTERVAL } else { HEALTH_INTERVAL_WITHOUT_SLOT };
         if progress.slot_seen(seen) {
             warn!(slot = %config.source.slot, "PostgreSQL may soon remove WAL that the slot needs");
         }
@@ -71,22 +72,22 @@ async fn until_closed(
         config.source.tables.clone_from(&tables.borrow_and_update());
         match session::run(&config, intake.clone(), batch, &tables, progress, fencing, &mut resume).await {
             Ok(Outcome::Drained { is_whole }) => return is_whole,
-            Ok(Outcome::Again) => continue,
-            Err(InTheWay::Part(fault)) => report(progress, fault),
-            Err(InTheWay::Tables(faults)) => report_all(progress, faults),
+            Ok(Outcome::Restart) => continue,
+            Err(Blocked::Part(fault)) => report(progress, fault),
+            Err(Blocked::Tables(faults)) => report_all(progress, faults),
         }
         tokio::select! {
             () = sleep(pause) => {}
             Ok(()) = tables.changed() => {}
             _ = intake.wait_for(|intake| *intake == Intake::Closed) => return false,
         }
-        // However grave, the cause may be mended from outside: a session costs little, so it is tried again.
+        // Also after a halt: the cause may have been removed, and an attempt costs little.
         pause = (pause * 2).min(LONGEST_PAUSE);
     }
     false
 }
 
-/// Both ends were reached, and nothing can be followed: what was known of them before is old.
+/// Both ends were reached, and no table can be replicated: earlier faults of the ends are outdated.
 fn report_all(progress: &Progress, faults: Vec<Fault>) {
     progress.set_streaming(false);
     let news = progress.raise_only(faults);
@@ -94,14 +95,14 @@ fn report_all(progress: &Progress, faults: Vec<Fault>) {
         error!(reason = %fault.reason, fix = %fault.fix, "{}", fault.message);
     }
     if news.is_empty() {
-        info!("every table still stands still");
+        info!("every table is still halted");
     }
 }
 
 fn report(progress: &Progress, fault: Fault) {
     progress.set_streaming(false);
     if fault.part != Part::Source {
-        // The set-up of the source was passed: what is known of it is old.
+        // The setup of the source succeeded: an earlier fault of it is outdated.
         progress.clear(&Part::Source);
     }
     if progress.raise(fault.clone()) {

@@ -1,9 +1,9 @@
-//! A reader at one end and a pipeline at the other, until the intake is closed or one of them ends by a fault.
+//! Runs a reader at one end and a pipeline at the other, until the intake is closed or one of them ends with a fault.
 //!
 //! ```text
-//!           blocks                          noted first
-//! reader ═════════► pipeline ──durable──► right ──confirmable──► reader
-//!    └─────hold───────▲
+//!           blocks                        recorded first
+//! reader ═════════► pipeline ──durable──► load_permit ──confirmable──► reader
+//!    └───SlotHold──────────────────────────────▲
 //! ```
 
 use std::{pin::pin, sync::Arc, time::Duration};
@@ -14,7 +14,7 @@ use tokio::{
 };
 
 use super::{
-    load_permit::{Keeper, note, right_to_load},
+    load_permit::{Keeper, acquire_grant, record_durable},
     off_the_runtime,
     resume::Resume,
 };
@@ -30,16 +30,16 @@ use crate::{
     table::{Table, TableId},
 };
 
-/// Between the reader and the pipeline: enough that neither waits for the other.
+/// Bytes in the channel from reader to pipeline: enough that neither waits for the other.
 const CHANNEL: usize = 1 << 20;
-/// The channel, what stands before it, and pieces of bodies behind the lanes: they count as the buffer's.
-const BETWEEN: usize = 2 << 20;
-/// For what is in the air when the slot is lost for good: it is noted then.
-const LANDING: Duration = Duration::from_secs(20);
-/// The process holds more than batches count, as measured with forty tables: one of so many parts of the buffer.
-const PARTS: usize = 6;
+/// Bytes of the channel, of blocks waiting before it, and of request bodies in flight; taken out of the buffer.
+const RESERVED: usize = 2 << 20;
+/// Limit for loads in flight when the slot is lost for good; what completes in time is recorded.
+const IN_FLIGHT_LIMIT: Duration = Duration::from_secs(20);
+/// The process holds more memory than batches count: buffer / 6, measured with 40 tables.
+const OVERHEAD_DIVISOR: usize = 6;
 
-/// Says whether everything that was received is durable.
+/// Streams until the intake is closed; returns whether everything received is durable.
 pub(super) async fn stream(
     config: &JobConfig,
     (prepared, mut targets): (Prepared, Targets),
@@ -50,11 +50,11 @@ pub(super) async fn stream(
     resume: &mut Resume,
 ) -> Result<bool, Fault> {
     let Prepared { tables, holds_wal, confirmed: start, system_identifier, visibility, .. } = prepared;
-    let (blocks, taken) = channel(CHANNEL);
-    let buffer = gathering(config.buffer);
+    let (blocks, received) = channel(CHANNEL);
+    let buffer = batch_buffer(config.buffer);
     let blocks = blocks.with_room_behind(Room { buffer, memory: config.memory });
     let (durable, made_durable) = watch::channel(start);
-    let (noted, confirmable) = watch::channel(start);
+    let (recorded, confirmable) = watch::channel(start);
     let (hold, held) = watch::channel(SlotHold::Sought);
     let ends = ReaderEnds { blocks, durable: confirmable, intake: intake.clone(), hold };
     let router = router(&tables, &targets, visibility);
@@ -62,7 +62,7 @@ pub(super) async fn stream(
     let slot = SlotIdentity { system_identifier, slot: config.source.slot.clone() };
     let deletes = config.sink.deletes;
     let settings = Settings { batch, buffer, deletes, holds_wal };
-    let outset = Inputs { settings, tables: &tables, start, durable, progress: Arc::clone(progress) };
+    let inputs = Inputs { settings, tables: &tables, start, durable, progress: Arc::clone(progress) };
     let mut halted = std::mem::take(&mut targets.halted);
     let unfinished = std::mem::take(&mut targets.unfinished);
     let (lease, permit) = SlotLease::new();
@@ -70,14 +70,14 @@ pub(super) async fn stream(
     fencing.load_by(permit);
     let loading = async {
         let grant = tokio::select! {
-            grant = right_to_load(fencing, slot, start, held.clone(), &keeper) => grant,
+            grant = acquire_grant(fencing, slot, start, held.clone(), &keeper) => grant,
             () = closed(intake) => None,
         };
-        // Otherwise nothing was loaded, and nothing is left to do.
-        let Some((grant, won_in)) = grant else { return Ok(true) };
+        // Without a grant nothing was loaded, and nothing is left to do.
+        let Some((grant, held_slot)) = grant else { return Ok(true) };
         let shared = grant.keep_all(&targets, &tables).await?;
         match shared.first() {
-            // A transaction cannot be followed without one of its tables.
+            // No transaction can be replicated without one of its tables.
             Some((_, fault)) if config.sink.consistency == Consistency::Transaction => {
                 return Err(fault.clone());
             }
@@ -88,15 +88,15 @@ pub(super) async fn stream(
         tables.iter().filter(|table| targets.is_new(table.id)).for_each(|table| resume.forget(&table.name));
         let pipeline = load(
             config.sink.consistency,
-            outset,
-            NotYet { halted, unfinished },
+            inputs,
+            BlockedTables { halted, unfinished },
             grant,
-            taken,
+            received,
             resume,
             tenure,
         );
-        let noting = note(fencing, made_durable, noted, held, &keeper, won_in);
-        let (is_whole, ()) = tokio::try_join!(pipeline, noting)?;
+        let recording = record_durable(fencing, made_durable, recorded, held, &keeper, held_slot);
+        let (is_whole, ()) = tokio::try_join!(pipeline, recording)?;
         if is_whole {
             fencing.drained();
         }
@@ -108,29 +108,30 @@ pub(super) async fn stream(
     }
 }
 
-/// As much as may be gathered.
-fn gathering(buffer: usize) -> usize {
-    buffer - (BETWEEN + buffer / PARTS).min(buffer / 2)
+/// Bytes of the configured buffer that batches may hold.
+fn batch_buffer(buffer: usize) -> usize {
+    buffer - (RESERVED + buffer / OVERHEAD_DIVISOR).min(buffer / 2)
 }
 
-/// Of tables whose targets have columns for these shapes.
+/// A router for tables whose targets have columns for these shapes.
 fn router(tables: &[Table], targets: &Targets, visibility: Visibility) -> Router {
     let history = |table: &Table| (table.clone(), targets.history(table.id).cloned().unwrap_or_default());
     Router::new(tables.iter().map(history), visibility)
 }
 
-/// Tables that do not flow from the beginning.
-struct NotYet {
+/// Tables that are not loaded from the start of the session.
+struct BlockedTables {
     halted: Vec<(TableId, Fault)>,
     /// Their targets are still being changed.
     unfinished: Vec<(TableId, Arc<Aim>)>,
 }
 
-/// Runs the pipeline that the job asks for, until the blocks end; says whether everything in them is durable then.
+/// Runs the pipeline of the configured consistency until the blocks end; returns whether everything in them is
+/// durable.
 async fn load(
     consistency: Consistency,
-    outset: Inputs<'_>,
-    NotYet { halted, unfinished }: NotYet,
+    inputs: Inputs<'_>,
+    BlockedTables { halted, unfinished }: BlockedTables,
     grant: LoadGrant,
     blocks: mpsc::Receiver<ReceivedBlock>,
     resume: &mut Resume,
@@ -139,16 +140,16 @@ async fn load(
     match consistency {
         Consistency::Row => {
             let load = Arc::new(grant.loader());
-            let pipeline = Pipeline::new(outset, load).telling(resume.read_again());
+            let pipeline = Pipeline::new(inputs, load).telling(resume.read_again());
             let pipeline = pipeline.resuming(&resume.take(tenure)).halting(halted).awaiting(unfinished);
             let (positions, is_whole) = pipeline.run(blocks).await;
             resume.keep(tenure, positions);
             Ok(is_whole)
         }
         Consistency::Transaction => {
-            let (reached, load) = (grant.reached, Arc::new(grant.together(outset.settings.buffer)));
-            // Of a transaction that was cut, nothing is loaded.
-            TransactionPipeline::new(Inputs { start: reached, ..outset }, load)
+            let (reached, load) = (grant.reached, Arc::new(grant.together(inputs.settings.buffer)));
+            // Nothing of an incomplete transaction is loaded, so the end is always at a whole one.
+            TransactionPipeline::new(Inputs { start: reached, ..inputs }, load)
                 .run(blocks)
                 .await
                 .map(|()| true)
@@ -156,8 +157,8 @@ async fn load(
     }
 }
 
-/// The reader outlives the pipeline, to confirm what it made durable last; it ends when the pipeline
-/// has ended or was dropped, because that closes the watch.
+/// Awaits pipeline and reader. The reader outlives the pipeline, to confirm the last durable position; it ends when
+/// the pipeline has ended or was dropped, because that closes the `durable` watch.
 async fn both(
     loading: impl Future<Output = Result<bool, Fault>>,
     reading: impl Future<Output = Result<(), Fault>>,
@@ -169,14 +170,14 @@ async fn both(
             loaded.and_then(|is_whole| read.map(|()| is_whole))
         }
         read = &mut reading => {
-            // Without the slot nothing more is sent; what is in the air then is noted.
-            let loaded = timeout(LANDING, loading).await;
+            // Without the slot no load begins; loads in flight may still complete and are recorded.
+            let loaded = timeout(IN_FLIGHT_LIMIT, loading).await;
             read.map(|()| matches!(loaded, Ok(Ok(true))))
         }
     }
 }
 
 async fn closed(mut intake: watch::Receiver<Intake>) {
-    // A supervisor that is gone has closed it.
+    // A dropped sender means the supervisor has shut down.
     let _ = intake.wait_for(|intake| *intake == Intake::Closed).await;
 }

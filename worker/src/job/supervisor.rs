@@ -1,6 +1,7 @@
 //! Turns requests and signals into an open, paused or closed intake, and ends the job in order.
 //!
-//! Stop in order: stop reading, load what is held, confirm it, leave; then, if asked, drop the slot.
+//! Order of a stop: stop reading, load what is held, confirm it, end the session loop; then, if requested, drop the
+//! slot.
 
 use std::{sync::Arc, time::Duration};
 
@@ -21,11 +22,11 @@ use crate::{
     table::TableName,
 };
 
-/// How often the supervisor shows that it is alive.
-const PULSE: Duration = Duration::from_secs(5);
+/// Interval at which the supervisor reports that it is alive.
+const HEARTBEAT: Duration = Duration::from_secs(5);
 
-/// Serves until a signal ends the job. A job that was stopped by request stays to answer for it: its
-/// process ending would only make Kubernetes start it again.
+/// Serves requests until a signal ends the job. A job that was stopped by request keeps running to answer requests:
+/// if the process ended, Kubernetes would restart it.
 pub(super) async fn run(
     config: JobConfig,
     progress: Arc<Progress>,
@@ -33,11 +34,11 @@ pub(super) async fn run(
 ) -> anyhow::Result<()> {
     let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
     let mut supervisor = Supervisor::open(config, progress);
-    let mut pulse = interval(PULSE);
+    let mut heartbeat = interval(HEARTBEAT);
     loop {
         supervisor.progress.beat();
         tokio::select! {
-            _ = pulse.tick() => {}
+            _ = heartbeat.tick() => {}
             () = either(&mut terminate, &mut interrupt) => break,
             Some(request) = requests.recv() => supervisor.serve(request),
             Some(ended) = supervisor.session_loop.join_next() => {
@@ -47,8 +48,8 @@ pub(super) async fn run(
             () = sleep_until(supervisor.deadline) => supervisor.give_up().await,
         }
     }
-    info!("asked to end; loading what is held");
-    supervisor.leave().await;
+    info!("SIGTERM or SIGINT received, draining");
+    supervisor.shut_down().await;
     Ok(())
 }
 
@@ -57,15 +58,15 @@ pub(super) async fn run(
 enum End {
     /// Everything received is durable and confirmed.
     Whole,
-    /// Something was received and cannot be loaded now: a table stands still, or an end of the job is in trouble.
-    Parted,
+    /// Some received changes cannot be loaded now: a table is halted, or source or sink has a fault.
+    Incomplete,
     /// The drain took too long.
     GivenUp,
 }
 
 impl End {
     fn of(is_whole: bool) -> Self {
-        if is_whole { Self::Whole } else { Self::Parted }
+        if is_whole { Self::Whole } else { Self::Incomplete }
     }
 }
 
@@ -76,10 +77,10 @@ struct Supervisor {
     batch: watch::Sender<BatchConfig>,
     tables: watch::Sender<Vec<TableName>>,
     session_loop: JoinSet<bool>,
-    /// When a drain is given up; far away while none is under way.
+    /// When a drain is given up; a year away while there is none.
     deadline: Instant,
     end: End,
-    waiting: Vec<(Option<Removal>, oneshot::Sender<Answer>)>,
+    pending: Vec<(Option<Removal>, oneshot::Sender<Answer>)>,
 }
 
 impl Supervisor {
@@ -93,15 +94,15 @@ impl Supervisor {
         let mut session_loop = JoinSet::new();
         session_loop.spawn(session_loop::run(config.clone(), taken, sizes, selected, Arc::clone(&progress)));
         let deadline = far_away();
-        let (end, waiting) = (End::Whole, Vec::new());
-        Self { config, progress, intake, batch, tables, session_loop, deadline, end, waiting }
+        let (end, pending) = (End::Whole, Vec::new());
+        Self { config, progress, intake, batch, tables, session_loop, deadline, end, pending }
     }
 
     fn serve(&mut self, request: Request) {
         let Request { command, answer } = request;
         match command {
-            Command::Pause => self.turn(State::Running, State::Paused, Intake::Paused, answer),
-            Command::Resume => self.turn(State::Paused, State::Running, Intake::Open, answer),
+            Command::Pause => self.switch(State::Running, State::Paused, Intake::Paused, answer),
+            Command::Resume => self.switch(State::Paused, State::Running, Intake::Open, answer),
             Command::Reload { batch, tables } => self.reload(batch, tables, answer),
             Command::DrainAndStop => self.drain(None, answer),
             Command::Stop { keep_slot, keep_publication, release_past } => {
@@ -111,7 +112,7 @@ impl Supervisor {
         }
     }
 
-    fn turn(&mut self, from: State, to: State, intake: Intake, answer: oneshot::Sender<Answer>) {
+    fn switch(&mut self, from: State, to: State, intake: Intake, answer: oneshot::Sender<Answer>) {
         let state = self.progress.state();
         if state != from {
             return reply(answer, false, format!("the job is {state}, not {from}"));
@@ -122,7 +123,7 @@ impl Supervisor {
         reply(answer, true, format!("the job is {to}"));
     }
 
-    /// The session loop takes up what is new at once, in whatever state it is.
+    /// Changes batch sizes and selected tables; the session loop applies them at once, in any state.
     fn reload(
         &mut self,
         change: BatchChange,
@@ -137,19 +138,19 @@ impl Supervisor {
         if batch != before {
             self.batch.send_replace(batch);
             show(batch, &self.progress);
-            info!(max_rows = batch.max_rows, max_bytes = batch.max_bytes, min_interval = ?batch.min_interval, "sizes of loads changed");
+            info!(max_rows = batch.max_rows, max_bytes = batch.max_bytes, min_interval = ?batch.min_interval, "batch limits changed");
         }
         if let Some(tables) = tables {
             self.select(tables);
         }
-        reply(answer, true, "the job goes on with what is new".to_owned());
+        reply(answer, true, "the new settings are in force".to_owned());
     }
 
-    /// A new session begins with the tables, after what is held of the old ones was loaded.
+    /// The session in progress loads what it holds; then a new session begins with these tables.
     fn select(&mut self, tables: Vec<TableName>) {
         let is_known = |table: &TableName| self.config.source.tables.contains(table);
         if tables.len() == self.config.source.tables.len() && tables.iter().all(is_known) {
-            return; // in another order they are the same
+            return; // a different order is no change
         }
         info!(tables = tables.len(), "tables changed");
         self.progress.set_tables(&tables);
@@ -161,7 +162,7 @@ impl Supervisor {
         if self.progress.state() == State::Stopped && removal.is_none() {
             return reply(answer, false, "the job is stopped already".to_owned());
         }
-        self.waiting.push((removal, answer));
+        self.pending.push((removal, answer));
         self.begin_drain();
     }
 
@@ -174,12 +175,12 @@ impl Supervisor {
         }
     }
 
-    /// The session loop has ended: nothing is held any more, or the drain was given up.
+    /// The session loop has ended: nothing is held any more, or the drain was given up. Answers pending requests.
     async fn stopped(&mut self) {
         self.deadline = far_away();
         self.progress.set_streaming(false);
         self.progress.set_state(State::Stopped);
-        for (removal, answer) in std::mem::take(&mut self.waiting) {
+        for (removal, answer) in std::mem::take(&mut self.pending) {
             let (success, message) = self.finish(removal).await;
             info!(success, "stopped: {message}");
             reply(answer, success, message);
@@ -200,7 +201,7 @@ impl Supervisor {
     fn drained(&self) -> (bool, String) {
         let message = match self.end {
             End::Whole => "everything received is loaded and confirmed",
-            End::Parted => {
+            End::Incomplete => {
                 "stopped; not everything received could be loaded (see the faults), and the slot keeps it for the next start"
             }
             End::GivenUp => "the drain took too long; what is missing is read again at the next start",
@@ -208,7 +209,7 @@ impl Supervisor {
         (self.end == End::Whole, message.to_owned())
     }
 
-    /// The job lives, and its slot does not: what is written from now on is lost to it, and it says so.
+    /// Raises the fault of a job whose slot was dropped: changes from now on are lost to it.
     async fn slot_lost(&self) -> String {
         let mut source = self.config.source.clone();
         source.claims = claims(&self.progress, &self.config).await;
@@ -218,7 +219,7 @@ impl Supervisor {
         message
     }
 
-    /// The drain took too long: nothing is lost, PostgreSQL keeps what was not confirmed.
+    /// Gives up a drain that took too long. Nothing is lost: PostgreSQL keeps what was not confirmed.
     async fn give_up(&mut self) {
         if !self.session_loop.is_empty() {
             warn!(elapsed = ?self.config.drain_timeout, "the drain took too long and was given up");
@@ -228,7 +229,7 @@ impl Supervisor {
         self.stopped().await;
     }
 
-    async fn leave(mut self) {
+    async fn shut_down(mut self) {
         self.begin_drain();
         tokio::select! {
             Some(ended) = self.session_loop.join_next() => self.end = End::of(ended.unwrap_or(false)),
@@ -256,7 +257,7 @@ fn far_away() -> Instant {
 }
 
 fn reply(answer: oneshot::Sender<Answer>, success: bool, message: String) {
-    // Who asked may have left meanwhile; the state tells the rest.
+    // The requester may have disconnected; the state shows the outcome.
     let _ = answer.send(Answer { success, message });
 }
 

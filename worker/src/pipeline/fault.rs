@@ -1,21 +1,23 @@
-//! What the pipeline itself finds wrong with a table.
+//! Faults of a table that the pipeline itself detects.
 
 use crds::Reason;
 
+use super::scheduler::STUCK_AFTER;
 use crate::{
     fault::{Fault, Part},
     table::Table,
 };
 
-/// It held up all others, and waits alone now.
+/// The table's task does not end and its changes filled the buffer; its further changes are read again later.
 pub(super) fn behind(table: &Table) -> Fault {
     let Table { name, target, .. } = table;
     Fault::retry(
         Part::Table(name.clone()),
         Reason::TableBehind,
         format!(
-            "what is under way into {target} does not come to an end; the changes of {name} wait in the WAL of \
-             PostgreSQL, and the other tables go on"
+            "the load, truncate or change of columns of {target} has not finished within {} s; changes of {name} stay \
+             in PostgreSQL's WAL, other tables continue",
+            STUCK_AFTER.as_secs()
         ),
         format!(
             "see why StarRocks does not finish it (SHOW ALTER TABLE COLUMN, versions and replicas of the tablets of \
@@ -24,12 +26,12 @@ pub(super) fn behind(table: &Table) -> Fault {
     )
 }
 
-/// A task of its load has panicked, so nobody knows what became of the load.
+/// A task of the table has panicked, so the outcome of its load is unknown.
 pub(super) fn defect(table: &Table) -> Fault {
     Fault::halt(
         Part::Table(table.name.clone()),
         Reason::InternalDefect,
-        format!("a load of {} ended by a defect of the worker", table.name),
+        format!("a load of {} ended with a panic of the worker", table.name),
         "report it with the worker's log, and restart the worker: it reads the table's changes again from the WAL that \
          PostgreSQL keeps",
     )

@@ -1,4 +1,4 @@
-//! What a pipeline begins with.
+//! The inputs of a pipeline, except the sink.
 
 use std::sync::Arc;
 
@@ -7,7 +7,7 @@ use tokio::sync::watch;
 use super::batch::Deletes;
 use crate::{config::BatchConfig, lsn::Lsn, progress::Progress, table::Table};
 
-/// Everything but the sink.
+/// Everything that a pipeline needs, except the sink.
 #[derive(Debug)]
 pub struct Inputs<'a> {
     pub settings: Settings,
@@ -15,19 +15,20 @@ pub struct Inputs<'a> {
     pub tables: &'a [Table],
     /// Everything before this is durable already.
     pub start: Lsn,
-    /// Hears how far everything is durable.
+    /// Receives the durable position.
     pub durable: watch::Sender<Lsn>,
     pub progress: Arc<Progress>,
 }
 
-/// How the pipeline batches.
+/// Sizes and rules of batching.
 #[derive(Debug, Clone)]
 pub struct Settings {
-    /// It may change at any time.
+    /// Limits of a batch; may change at any time.
     pub batch: watch::Receiver<BatchConfig>,
     /// Bytes held at most, all tables together; one row more than this still passes.
     pub buffer: usize,
     pub deletes: Deletes,
-    /// A table of the job is not followed, and its changes must stay in the WAL: no position is durable.
+    /// A published table of the job is not replicated, and its changes must stay in the WAL: the durable position does
+    /// not advance.
     pub holds_wal: bool,
 }

@@ -1,8 +1,9 @@
-//! Which position is safe to confirm: the end of the last transaction with nothing outstanding at or before it.
+//! Computes the position that is safe to confirm: the end of the last transaction with nothing outstanding at or before
+//! it.
 //!
-//! Pure. A ticket stands for changes that are not durable yet. It remembers the position before the
-//! transaction of its first change; the durable position is the lowest of those. So a transaction is
-//! confirmed whole or not at all, however many batches it was cut into.
+//! Pure. A ticket stands for changes that are not durable yet. It holds the position before the transaction of its
+//! first change; the durable position is the lowest of these. So a transaction is confirmed as a whole or not at all,
+//! however many batches its changes are in.
 
 use std::{collections::BTreeMap, time::SystemTime};
 
@@ -12,7 +13,7 @@ use crate::lsn::Lsn;
 pub(super) struct Ledger {
     /// Everything before this was received, in whole transactions.
     received: Lsn,
-    /// When the transaction that is being received was committed.
+    /// Commit time of the transaction that is being received.
     transaction: Option<SystemTime>,
     open: BTreeMap<Ticket, Outstanding>,
     next: u64,
@@ -43,8 +44,8 @@ impl Ledger {
         self.received = self.received.max(end);
     }
 
-    /// Everything before a keepalive between transactions was sent, and so received. What is outstanding
-    /// holds its own floor, so the position is confirmed when that is durable and not before.
+    /// A keepalive between transactions means that everything before it was sent, and so received. Open tickets hold
+    /// their floors, so the position is confirmed only when they are settled.
     pub(super) fn keepalive(&mut self, lsn: Lsn) {
         if self.transaction.is_none() {
             self.received = self.received.max(lsn);
@@ -56,7 +57,7 @@ impl Ledger {
         self.received
     }
 
-    /// The transaction at hand has a change that is not durable.
+    /// Opens a ticket for changes of the transaction that is being received.
     pub(super) fn open(&mut self) -> Ticket {
         let ticket = Ticket(self.next);
         self.next += 1;
@@ -79,7 +80,7 @@ impl Ledger {
         self.open.is_empty() && self.transaction.is_none()
     }
 
-    /// When the oldest change that is not durable was committed.
+    /// Commit time of the oldest change that is not durable.
     pub(super) fn oldest(&self) -> Option<SystemTime> {
         self.open.values().filter_map(|outstanding| outstanding.committed).min()
     }

@@ -1,10 +1,10 @@
-//! The sizes of loads, which may change while the job runs.
+//! The limits of batches, which may change while the job runs.
 
 use tokio::sync::watch;
 
 use crate::config::BatchConfig;
 
-/// What is in force, and what comes after it.
+/// The requested limits, capped by the buffer.
 #[derive(Debug)]
 pub(super) struct Limits {
     asked: watch::Receiver<BatchConfig>,
@@ -16,13 +16,13 @@ impl Limits {
         Self { asked, buffer }
     }
 
-    /// One batch gathers while another is loaded.
+    /// The limits in force. A batch may take half of the buffer: one gathers while another is loaded.
     pub(super) fn now(&mut self) -> BatchConfig {
         let batch = *self.asked.borrow_and_update();
         BatchConfig { max_bytes: batch.max_bytes.min(self.buffer / 2), ..batch }
     }
 
-    /// Resolves when there is something new; never when nobody can change anything any more.
+    /// Resolves when the limits have changed; never resolves once the sender is dropped.
     pub(super) async fn changed(&mut self) {
         if self.asked.changed().await.is_err() {
             std::future::pending::<()>().await;

@@ -1,4 +1,4 @@
-//! Brings what leaves a lane to its end.
+//! Runs the tasks that leave the lanes, and reports how they ended.
 
 use std::{collections::HashMap, sync::Arc};
 
@@ -24,17 +24,17 @@ pub(super) struct Completed {
     pub(super) result: Result<(), Fault>,
 }
 
-/// How a task has ended.
+/// How a task ended.
 #[derive(Debug)]
 pub(super) enum Ended {
     Completed(Completed),
-    /// Its task panicked: what became of the load is not known.
+    /// The task panicked: the outcome of the load is unknown.
     Broken(TableId),
-    /// Given up on request, with the same uncertainty.
+    /// The task was aborted on request; the outcome of the load is unknown as well.
     GivenUp(TableId),
 }
 
-/// Everything that is under way, at most one flight of a table.
+/// All tasks in flight, at most one per table.
 #[derive(Debug, Default)]
 pub(super) struct LoadTasks {
     tasks: JoinSet<Completed>,
@@ -47,7 +47,7 @@ impl LoadTasks {
         self.tables.insert(table, task);
     }
 
-    /// The next that ends; none when nothing is under way. Cancel-safe.
+    /// The next task that ends; `None` when none is in flight. Cancel-safe.
     pub(super) async fn next(&mut self) -> Option<Ended> {
         let (task, ended) = match self.tasks.join_next_with_id().await? {
             Ok((task, completed)) => (task, Ended::Completed(completed)),
@@ -69,7 +69,7 @@ impl LoadTasks {
         self.tables.get(&table).into_iter().for_each(AbortHandle::abort);
     }
 
-    /// Gives up everything, and waits until nothing of it runs any more.
+    /// Aborts all tasks, and waits until none runs any more.
     pub(super) async fn end(mut self) {
         self.tasks.shutdown().await;
     }
@@ -93,7 +93,7 @@ pub(super) async fn run_task<L: Load>(
     Completed { table: table.id, ticket, result }
 }
 
-/// Loads the batches of one gathering, one after the other. The first settles all of its changes.
+/// Loads the batches of one accumulation, one after the other. All changes are reported with the first batch.
 async fn load_all<L: Load>(
     table: &Table,
     batches: Vec<Batch>,

@@ -1,4 +1,4 @@
-//! Tells the board of loads that end well.
+//! Reports completed loads to [`Progress`].
 
 use std::time::{Instant, SystemTime};
 
@@ -10,7 +10,7 @@ use crate::{
     table::TableName,
 };
 
-/// When a load began, and the oldest commit in it.
+/// The start of a load, and the time of the oldest commit in it.
 #[derive(Debug)]
 pub(super) struct LoadTimer {
     began: Instant,
@@ -22,7 +22,7 @@ impl LoadTimer {
         Self { began: Instant::now(), oldest_commit }
     }
 
-    /// What it carries for the table is durable.
+    /// The load is durable; reports its part for `table`.
     pub(super) fn completed(&self, table: &TableName, changes: u64, loaded: Loaded, progress: &Progress) {
         let elapsed = self.began.elapsed();
         let lag = SystemTime::now().duration_since(self.oldest_commit).unwrap_or_default();

@@ -1,7 +1,7 @@
-//! From changes to loads: batches per table, one load in flight per table, and the position that is safe.
+//! From blocks of changes to loads: batches per table, at most one load in flight per table, and the durable position.
 //!
-//! Knows neither end. What it needs of the sink is the trait [`Load`]; what it gives the source is the
-//! durable position.
+//! Depends on neither end. It loads through the trait [`Load`] (or [`LoadTransaction`]), and publishes the durable
+//! position to the source.
 
 pub mod batch;
 mod fault;
@@ -27,49 +27,49 @@ pub use self::{
 };
 use crate::{change::Aim, fault::Fault, lsn::Lsn, table::Table};
 
-/// Brings batches into the sink.
+/// Loads batches into the sink.
 pub trait Load: Send + Sync + 'static {
-    /// Resolves when every row of the batch is durable in the sink, however long that takes, or with a
-    /// `Halt` when it can never be. Faults that pass are retried and reported inside.
+    /// Resolves when every row of the batch is durable in the sink, however long that takes, or with a `Halt` when it
+    /// never can be. The implementation retries and reports transient faults.
     fn load(&self, batch: &Batch) -> impl Future<Output = Result<Loaded, Fault>> + Send;
 
-    /// Resolves when the sink takes the rows of the table that it aims at, or with a `Halt` when it never will.
-    /// Nothing of the table is under way meanwhile.
+    /// Resolves when the target has the columns of `aim`, or with a `Halt` when it never can. No other task of the
+    /// table is in flight.
     fn reshape(&self, aim: &Aim) -> impl Future<Output = Result<(), Fault>> + Send;
 
-    /// Resolves when the table is empty in the sink. Nothing of the table is under way meanwhile.
+    /// Resolves when the table is empty in the sink. No other task of the table is in flight.
     fn truncate(&self, table: &Table) -> impl Future<Output = Result<(), Fault>> + Send;
 }
 
-/// A batch that is durable.
+/// The size of a durable batch.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Loaded {
     pub rows: u64,
-    /// Bytes of the body that the sink took.
+    /// Bytes of the request body.
     pub bytes: u64,
 }
 
-/// What goes into the sink in one step, or a part of it.
+/// The rows of one StarRocks transaction (a step), or a part of them.
 #[derive(Debug)]
 pub struct Part {
     /// One for each table, of whole rows.
     pub batches: Vec<Batch>,
-    /// Everything before this is in the sink when the part is; none when more of the same step follows.
+    /// Everything before this position is in the sink when the part is; `None` when more of the same step follows.
     pub reached: Option<Lsn>,
 }
 
-/// Brings the rows of all tables into the sink in one step: readers see everything of it, or nothing.
+/// Loads the rows of all tables in one transaction (a step): readers of the sink see all of a step or nothing.
 pub trait LoadTransaction: Send + Sync + 'static {
-    /// Resolves when the part is taken, and with the last one when all of its step is durable, however long that
-    /// takes. Gives what was loaded of each batch. With a fault, everything since the last step has to come again.
+    /// Resolves when the part is accepted; the last part when its whole step is durable, however long that takes.
+    /// Returns the size of each batch. After a fault, everything since the last step has to be read again.
     fn load(&self, part: &Part) -> impl Future<Output = Result<Vec<Loaded>, Fault>> + Send;
 
-    /// Resolves when the table is empty in the sink. No step is under way meanwhile.
+    /// Resolves when the table is empty in the sink. No step is in flight.
     fn truncate(&self, table: &Table) -> impl Future<Output = Result<(), Fault>> + Send;
 
-    /// Resolves when the target has what the table's next rows need. No step is under way meanwhile.
+    /// Resolves when the target has the columns of `aim`. No step is in flight.
     fn reshape(&self, aim: &Aim) -> impl Future<Output = Result<(), Fault>> + Send;
 
-    /// No more of the step under way will come.
+    /// Rolls back an open step: no more parts of it will come.
     fn abandon(&self) -> impl Future<Output = ()> + Send;
 }

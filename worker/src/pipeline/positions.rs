@@ -1,11 +1,11 @@
-//! How far each table is in the target, beyond what is confirmed for all of them.
+//! Positions that single tables have reached in their targets, beyond the confirmed position of the job.
 
 use std::collections::HashMap;
 
 use crate::{lsn::Lsn, table::TableName};
 
-/// Of each table the position before which everything the source committed is in the target. Tables that are not
-/// named have what was confirmed, and no more.
+/// Per table the position before which everything that the source committed is in the target. For tables without an
+/// entry only the confirmed position holds.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct TablePositions(HashMap<TableName, Lsn>);
 

@@ -1,11 +1,11 @@
-//! Tells the source and the board how far everything is.
+//! Publishes the durable position to the source and to [`Progress`].
 
 use tokio::sync::watch;
 
 use super::ledger::Ledger;
 use crate::{lsn::Lsn, progress::Progress};
 
-/// The durable position only moves forward; who waits for it is woken only when it does.
+/// The durable position only moves forward; receivers are woken only when it moved.
 pub(super) fn publish(ledger: &Ledger, held_bytes: usize, durable: &watch::Sender<Lsn>, progress: &Progress) {
     let position = ledger.durable();
     durable.send_if_modified(|known| {

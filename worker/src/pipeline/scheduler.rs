@@ -1,55 +1,55 @@
-//! Whose turn it is: how many tables are loaded at once, and which table keeps all others waiting.
+//! Decides how many tables are loaded at once, and which table blocks all others.
 //!
-//! Pure; the clock is passed in. One buffer holds the changes of all tables. A table whose load is refused without
-//! end fills it, and then nothing is read for the others either. Such a table falls behind: see
-//! [`Lane::fall_behind`].
+//! Pure; the clock is passed in. One buffer holds the changes of all tables. A table whose load does not end fills the
+//! buffer, and then nothing is read for the other tables either. Such a table falls behind: see [`Lane::fall_behind`].
 
 use std::time::{Duration, Instant};
 
 use super::lane::Lane;
 
-/// Loads at once, of all tables. A backend serves some 48 requests at a time, each for as long as its load takes.
+/// Tasks in flight that are not stuck, of all tables. A backend serves about 48 requests at a time, each as long as its
+/// load takes.
 pub(super) const AT_ONCE: usize = 32;
-/// With those that are stuck, which mostly wait and do not load.
-const MOST_UNDER_WAY: usize = 256;
-/// What is under way for longer does not come to an end by itself soon.
+/// Tasks in flight including stuck ones, which mostly wait and do not load.
+const MOST_IN_FLIGHT: usize = 256;
+/// A task that has been in flight for longer is stuck: it is not expected to end soon.
 pub(super) const STUCK_AFTER: Duration = Duration::from_secs(30);
-/// A sink that has taken nothing meanwhile may be down altogether, and come back.
+/// The limit where no task of any table has completed since: the whole sink may be down for a while.
 const OUTAGE: Duration = Duration::from_secs(300);
 
-/// The tasks of all lanes at one moment.
+/// Counts of the tasks in flight at one moment.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Traffic {
-    young: usize,
+    active: usize,
     stuck: usize,
-    /// When the next of the young ones is stuck.
+    /// When the next active task becomes stuck.
     next_stuck: Option<Instant>,
 }
 
 impl Traffic {
     pub(super) fn of(lanes: &[Lane], now: Instant) -> Self {
-        let since = || lanes.iter().filter_map(Lane::under_way_since);
+        let since = || lanes.iter().filter_map(Lane::in_flight_since);
         let is_stuck = |since: &Instant| is_over(*since, STUCK_AFTER, now);
-        let young = since().filter(|since| !is_stuck(since));
+        let active = since().filter(|since| !is_stuck(since));
         Self {
-            young: young.clone().count(),
+            active: active.clone().count(),
             stuck: since().filter(is_stuck).count(),
-            next_stuck: young.min().map(|since| since + STUCK_AFTER),
+            next_stuck: active.min().map(|since| since + STUCK_AFTER),
         }
     }
 
-    /// One more may begin.
+    /// Whether one more task may begin.
     pub(super) fn has_room(&self) -> bool {
-        self.young < AT_ONCE && self.young + self.stuck < MOST_UNDER_WAY
+        self.active < AT_ONCE && self.active + self.stuck < MOST_IN_FLIGHT
     }
 
     pub(super) fn began(&mut self) {
-        self.young += 1;
+        self.active += 1;
     }
 
-    /// Something is under way that is not stuck.
+    /// Whether a task is in flight that is not stuck.
     pub(super) fn makes_room_soon(&self) -> bool {
-        self.young > 0
+        self.active > 0
     }
 
     pub(super) fn next_stuck(&self) -> Option<Instant> {
@@ -57,13 +57,13 @@ impl Traffic {
     }
 }
 
-/// The table for which all others wait, while the buffer is full: what it has under way is stuck, and it holds more
-/// than its share of the buffer. Where the sink may take nothing of anybody, that is waited out for longer. One table
-/// always stays, so that reading stops while nothing can be loaded at all.
-pub(super) fn in_the_way(
+/// The table that blocks all others while the buffer is full: its task is stuck, and it holds at least its share of the
+/// buffer. Where no task of any table has completed since, the limit is [`OUTAGE`]. The last table that takes changes
+/// is never chosen, so that reading stops while nothing can be loaded at all.
+pub(super) fn blocking_lane(
     lanes: &[Lane],
     buffer: usize,
-    last_landed: Option<Instant>,
+    last_completed: Option<Instant>,
     now: Instant,
 ) -> Option<usize> {
     let flowing = || lanes.iter().enumerate().filter(|(_, lane)| lane.flows());
@@ -72,8 +72,8 @@ pub(super) fn in_the_way(
     }
     let share = buffer / lanes.len();
     let blocks = |lane: &Lane| {
-        let since = lane.under_way_since();
-        let limit = if last_landed >= since { STUCK_AFTER } else { OUTAGE };
+        let since = lane.in_flight_since();
+        let limit = if last_completed >= since { STUCK_AFTER } else { OUTAGE };
         lane.held_bytes() >= share && since.is_some_and(|since| is_over(since, limit, now))
     };
     let blocking = flowing().filter(|(_, lane)| blocks(lane));

@@ -1,4 +1,4 @@
-//! How changes of one key become one row.
+//! Folds the changes of one key into one row.
 
 use std::borrow::Cow;
 
@@ -14,8 +14,8 @@ use crate::{
     table::{Table, TableName},
 };
 
-/// A row moved to another key, or its key itself is a large value, and the source does not send a
-/// value that the row under its new key needs.
+/// A row changed its key, or its key is a large value, and the source did not send a value that the row under its new
+/// key needs.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("the source did not send column {column}, which the row under its new key needs")]
 pub struct IncompleteKeyChange {
@@ -23,7 +23,7 @@ pub struct IncompleteKeyChange {
 }
 
 impl IncompleteKeyChange {
-    /// What it means for the table.
+    /// The fault of the table.
     pub fn fault(&self, table: &TableName) -> Fault {
         Fault::halt(
             Part::Table(table.clone()),
@@ -50,7 +50,7 @@ impl Accumulation {
         }
     }
 
-    /// A row that changes were folded into before is one change of its key.
+    /// Folds in a row of another accumulation as one change of its key.
     pub(super) fn fold_again(&mut self, row: Row<'_>, set: &ColumnSet) -> Result<(), IncompleteKeyChange> {
         let Row { operation, version, values } = row;
         match operation {
@@ -77,7 +77,7 @@ impl Accumulation {
         Ok(())
     }
 
-    /// A change of key is a delete of the old key and an upsert of the new one.
+    /// Splits a change of key into a delete of the old key and an upsert of the new one.
     fn rekey(
         &mut self,
         old: Old<'_>,
@@ -113,7 +113,7 @@ impl Accumulation {
         Ok(())
     }
 
-    /// `new`, with what it leaves unchanged taken from the row that is known under the key of `before`.
+    /// `new`, with its unchanged values taken from the stored row with the key of `before`, if there is one.
     fn filled<'a>(&self, before: Tuple<'_>, new: Tuple<'a>) -> Cow<'a, [u8]> {
         match self.store.find(&self.table, before) {
             Some((row, set)) if row.operation != Operation::Delete && has_unchanged(new) => {
@@ -152,7 +152,7 @@ fn has_unchanged(values: Tuple<'_>) -> bool {
     values.values().any(|value| value == Value::Unchanged)
 }
 
-/// `new`, with what it leaves unchanged taken from `before` as far as that is known there.
+/// `new`, with its unchanged values taken from `before` where `before` has the column.
 fn merge(new: Tuple<'_>, before: Tuple<'_>, known: &ColumnSet) -> Vec<u8> {
     let mut merged = Vec::with_capacity(new.as_bytes().len() + before.as_bytes().len());
     for (column, (new, before)) in new.values().zip(before.values()).enumerate() {

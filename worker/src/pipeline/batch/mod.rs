@@ -1,9 +1,9 @@
-//! Changes of one table bound for one request: at most one row per key, the last change winning.
+//! Changes of one table for one load: at most one row per key, the last change winning.
 //!
-//! Rows are kept in the form they came in, so a batch costs little more than the WAL it stands for. A
-//! row that lacks values (an unchanged large value, or all but the key of a deleted row) takes them
-//! from an earlier change of the same key when there is one, and otherwise goes into a batch of its
-//! own column set: such a value is never written as NULL.
+//! Rows are kept in the form in which pgoutput sends them, so a batch takes little more memory than its WAL. A row that
+//! lacks values (an unchanged large value, or all but the key of a deleted row) takes them from an earlier change of
+//! the same key in the batch. Where there is none, the row goes into a separate batch with its column set: a missing
+//! value is never written as NULL.
 
 mod fold;
 mod store;
@@ -23,7 +23,7 @@ use crate::{
     table::Table,
 };
 
-/// What a row means for the sink.
+/// The kind of the last change of a row.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Operation {
     Insert,
@@ -31,7 +31,7 @@ pub enum Operation {
     Delete,
 }
 
-/// Which columns a row carries: all of them, or those whose place is marked.
+/// The columns that a row has: all, or those whose place is marked.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum ColumnSet {
     All,
@@ -53,21 +53,22 @@ pub struct Row<'a> {
     pub operation: Operation,
     /// The commit position of the row's transaction.
     pub version: Lsn,
-    /// One value per column of the table; columns outside the batch's set mean nothing.
+    /// One value per column of the table; values of columns outside the batch's set are to be ignored.
     pub values: Tuple<'a>,
 }
 
-/// Where a batch begins and ends in the stream, and what it holds: equal for equal content only.
+/// First and last position of a batch in the stream, and a digest of its content; batches with different content have
+/// different identities.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Identity {
-    /// Commit position of the first and the last transaction in it.
+    /// Commit positions of the first and the last transaction in it.
     pub first: Lsn,
     pub last: Lsn,
     /// A digest of the rows, operations, versions and columns.
     pub digest: u64,
 }
 
-/// Changes of one table while they gather.
+/// Collects the changes of one table until it is closed into batches.
 #[derive(Debug)]
 pub struct Accumulation {
     table: Arc<Table>,
@@ -88,13 +89,13 @@ impl Accumulation {
         Self { table, deletes, key_columns, store, changes: 0, first: Lsn(0), last: Lsn(0) }
     }
 
-    /// For a sink that takes one set of columns of a table: a row that is to go needs no more than its key.
+    /// For a sink that takes one column set per table: a hard-deleted row, which has only its key, counts as whole.
     pub fn of_whole_rows(table: Arc<Table>, deletes: Deletes) -> Self {
         let new = Self::new(table, deletes);
         if deletes == Deletes::Hard { Self { key_columns: ColumnSet::All, ..new } } else { new }
     }
 
-    /// Takes in what was gathered after this, of the same table.
+    /// Folds in a later accumulation of the same table.
     pub fn absorb(&mut self, later: &Self) -> Result<(), IncompleteKeyChange> {
         if self.is_empty() {
             self.first = later.first;
@@ -110,7 +111,7 @@ impl Accumulation {
         Ok(())
     }
 
-    /// As `push`, of a change in a block: a large row is kept in the bytes of the block, and not copied.
+    /// As `push`, for a change in a block: a large row is not copied, and keeps the bytes of the block alive.
     pub fn push_from(
         &mut self,
         block: &Bytes,
@@ -123,7 +124,7 @@ impl Accumulation {
         pushed
     }
 
-    /// Takes in the next change of the table, of the transaction that commits at `version`.
+    /// Adds the next change of the table, of the transaction that commits at `version`.
     pub fn push(&mut self, change: Change<'_>, version: Lsn) -> Result<(), IncompleteKeyChange> {
         self.fold(change, version)?;
         if self.changes == 0 {
@@ -151,12 +152,12 @@ impl Accumulation {
         self.store.rows()
     }
 
-    /// Memory that the changes hold.
+    /// Memory of the changes, in bytes.
     pub fn held_bytes(&self) -> usize {
         self.store.held_bytes()
     }
 
-    /// Ends the gathering: one batch for each column set.
+    /// Closes the accumulation into one batch per column set.
     pub fn close(self, synced_at: SystemTime) -> Vec<Batch> {
         let Self { table, store, first, last, .. } = self;
         let sets = store.sets().len() as u16;
@@ -166,7 +167,7 @@ impl Accumulation {
     }
 }
 
-/// What one load carries. It keeps its rows until the load is settled, so that it can be sent again.
+/// The rows of one load. They are kept until the load is settled, so that it can be sent again.
 #[derive(Debug, Clone)]
 pub struct Batch {
     table: Arc<Table>,
@@ -185,7 +186,7 @@ impl Batch {
         Self { table, store, set, rows, identity, synced_at }.identified()
     }
 
-    /// The same rows in two batches; nothing of a single row. They may be loaded in any order: no key is in both.
+    /// The same rows in two batches; `None` for a single row. They may be loaded in any order: no key is in both.
     pub fn halves(&self) -> Option<[Self; 2]> {
         let Range { start, end } = self.rows;
         let middle = start + self.row_count() / 2;
@@ -224,7 +225,7 @@ impl Batch {
         self.identity
     }
 
-    /// When the batch was closed: the same on every attempt.
+    /// When the batch was closed; the same on every attempt.
     pub fn synced_at(&self) -> SystemTime {
         self.synced_at
     }

@@ -1,4 +1,4 @@
-//! Where a batch keeps its rows: segments of bytes, a short record per row, and an index by key.
+//! Stores the rows of a batch: segments of bytes, a short record per row, and an index by key.
 
 use std::borrow::Cow;
 
@@ -13,22 +13,22 @@ use crate::{
     table::Table,
 };
 
-/// Rows do not move once stored, so a large batch never needs twice its memory to grow.
+/// Bytes of the largest segment. Stored rows do not move, so a large batch never needs twice its memory to grow.
 const SEGMENT: usize = 1 << SEGMENT_BITS;
 const SEGMENT_BITS: u32 = 18;
-/// A quiet table holds little, and tables that are written alike all need their next segment at once: segments
-/// grow with the batch, and slowly. They have few sizes, so that what one batch gave back fits the next.
+/// Segments grow slowly with the batch: a table with few changes holds little, and tables with equal load need their
+/// next segment at the same time. There are few sizes, so that freed segments of one batch fit the next.
 const SIZES: [usize; 3] = [4 << 10, 32 << 10, SEGMENT];
 const LEAST_OF_A_SIZE: usize = 8;
 
-/// A row that is larger is kept in the bytes it came in, and not copied.
+/// Rows from this size on are kept in the bytes of their block, and not copied.
 const LARGE: usize = 1 << 20;
 
 #[derive(Debug)]
 enum Segment {
-    /// Rows that were copied, one after the other.
+    /// Copied rows, one after the other.
     Many(Vec<u8>),
-    /// One large row, where it can be in the bytes of its block.
+    /// One large row, if possible as a part of the bytes of its block.
     Alone(Bytes),
 }
 
@@ -49,22 +49,22 @@ pub(super) struct Store {
     index: HashTable<u32>,
     /// Bytes of all segments.
     reserved: usize,
-    /// The block that the next rows are in, when one of them may be large.
+    /// The block of the rows that are added next, if it can contain a large row.
     block: Bytes,
     sets: Vec<ColumnSet>,
 }
 
-/// One stored row; 24 bytes, because there are as many as rows.
+/// The record of one stored row; small (24 bytes), because there is one per row.
 #[derive(Debug, Clone, Copy)]
 struct Stored {
     version: Lsn,
-    /// The segment and the place in it.
+    /// The segment (upper bits) and the offset in it (lower `SEGMENT_BITS`).
     address: u32,
     length: u32,
     set: u16,
     operation: Operation,
     live: bool,
-    /// Of its key: an index that grows does not read the rows again.
+    /// Hash of the key, so that a growing index does not read the rows again.
     hash: u32,
 }
 
@@ -75,7 +75,7 @@ impl Store {
         self.rows.len()
     }
 
-    /// Memory that the store holds.
+    /// Memory of the store, in bytes.
     pub(super) fn held_bytes(&self) -> usize {
         self.reserved + self.rows.capacity() * size_of::<Stored>() + self.index.allocation_size()
     }
@@ -95,19 +95,19 @@ impl Store {
         Some((self.row(stored)?, self.sets.get(usize::from(stored.set))?))
     }
 
-    /// The next rows come from this block.
+    /// Declares the block of the rows that are added next.
     pub(super) fn enter(&mut self, block: &Bytes) {
         if block.len() >= LARGE {
             self.block = block.clone();
         }
     }
 
-    /// A block is not held for its own sake.
+    /// Drops the reference to the block.
     pub(super) fn leave_block(&mut self) {
         self.block = Bytes::new();
     }
 
-    /// Stores a row as the live one of its key, in place of an earlier one.
+    /// Stores a row as the live row of its key; supersedes an earlier one.
     pub(super) fn put(
         &mut self,
         table: &Table,
@@ -129,7 +129,7 @@ impl Store {
         rows.filter_map(|stored| self.row(stored))
     }
 
-    /// Every live row with its columns, and the bytes it is in when it is a large one.
+    /// Every live row with its columns; for a large row also the bytes that hold it.
     pub(super) fn all_live(&self) -> impl Iterator<Item = (Row<'_>, &ColumnSet, &Bytes)> {
         let rows = self.rows.iter().filter(|stored| stored.live);
         rows.filter_map(|stored| {
@@ -150,7 +150,7 @@ impl Store {
         if let Some(found) = index.find_mut(spread(hash), |other| is_it(&rows[*other as usize])) {
             let earlier = std::mem::replace(found, place);
             rows[earlier as usize].live = false;
-            // A large row that is superseded makes room at once.
+            // The memory of a superseded large row is freed at once.
             if let Some(Segment::Alone(bytes)) =
                 segments.get_mut((rows[earlier as usize].address >> SEGMENT_BITS) as usize)
             {
@@ -159,7 +159,7 @@ impl Store {
             }
             return;
         }
-        // The row itself is stored after this.
+        // The row at `place` is stored after this call, so its hash is taken from the argument.
         let hash_of = |place: &u32| rows.get(*place as usize).map_or(hash, |stored| stored.hash);
         index.insert_unique(spread(hash), place, |place| spread(hash_of(place)));
     }
@@ -221,7 +221,8 @@ impl Store {
     }
 }
 
-/// The part of the block that the values are, when they are most of it: a block is not kept for a small part.
+/// The part of the block that holds the values, if that is at least three quarters of it: a block is not kept for a
+/// small part.
 fn part_of(block: &Bytes, values: &[u8]) -> Option<Bytes> {
     let start = (values.as_ptr() as usize).checked_sub(block.as_ptr() as usize)?;
     let is_inside = start + values.len() <= block.len();
@@ -234,7 +235,7 @@ fn tuple_of<'a>(segments: &'a [Segment], stored: &Stored) -> Option<Tuple<'a>> {
     Some(Tuple::stored(segment.get(offset..offset + stored.length as usize)?))
 }
 
-/// The values of the key columns, in key order, each in the one spelling that a key has.
+/// The values of the key columns, in key order, each in its canonical spelling.
 pub(super) fn key<'a>(table: &'a Table, values: Tuple<'a>) -> impl Iterator<Item = Value<'a>> {
     table.key.iter().map(move |place| {
         match (values.values().nth(*place).unwrap_or(Value::Null), table.columns.get(*place)) {
@@ -256,7 +257,7 @@ fn key_hash(table: &Table, values: Tuple<'_>) -> u32 {
     hash as u32
 }
 
-/// The index looks at the highest bits and at the lowest.
+/// Spreads 32 bits over 64: the hash table uses the highest and the lowest bits.
 fn spread(hash: u32) -> u64 {
     u64::from(hash).wrapping_mul(0x9E37_79B9_7F4A_7C15)
 }

@@ -1,4 +1,4 @@
-//! What becomes of changes of one key.
+//! Folding of changes of one key.
 
 use std::{collections::BTreeMap, time::SystemTime};
 

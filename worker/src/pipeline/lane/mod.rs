@@ -1,4 +1,4 @@
-//! A table's ordered queue: what gathers, what waits, and at most one task at a time.
+//! A table's ordered queue: an open accumulation, closed steps, and at most one task in flight.
 //!
 //! Pure; the clock is passed in. Loads of one table follow each other, so a late load can never
 //! overwrite the rows of a newer one.
@@ -32,9 +32,9 @@ pub(super) struct Lane {
     in_flight: Option<InFlight>,
     last_began: Option<Instant>,
     halted: bool,
-    /// Halted only until its task ends: what it no longer takes is read again then.
+    /// Halted only until its task ends: the changes that it skips are read again after that.
     behind: bool,
-    /// Everything that the source committed before this is in the target already.
+    /// Everything that the source committed before this position is in the target.
     reached: Lsn,
 }
 
@@ -51,23 +51,23 @@ struct Gathering {
     oldest_commit: SystemTime,
 }
 
-/// What waits for its turn.
+/// One step in the queue of a lane.
 #[derive(Debug)]
 enum Step {
     Load(Box<Gathering>),
-    /// Everything before it is durable first, and nothing after it begins before it is done.
+    /// Begins when everything before it is durable; nothing after it begins before it is complete.
     Barrier(Barrier, Ticket),
 }
 
-/// What happens to a table as a whole.
+/// A change of a table as a whole.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Barrier {
     Truncate,
-    /// The target becomes what its next rows need.
+    /// The target gets the columns that its next rows need.
     Reshape(Arc<Aim>),
 }
 
-/// What is under way for a table, until its ticket is settled.
+/// One unit of work of a table, in flight until its ticket is settled.
 #[derive(Debug)]
 pub(super) struct LoadTask {
     pub(super) work: Work,
@@ -76,7 +76,7 @@ pub(super) struct LoadTask {
 
 #[derive(Debug)]
 pub(super) enum Work {
-    /// Batches of one gathering, to be loaded one after the other.
+    /// Batches of one accumulation, to be loaded one after the other.
     Batches {
         batches: Vec<Batch>,
         changes: u64,
@@ -113,12 +113,12 @@ impl Lane {
         &self.table
     }
 
-    /// From now on batches are of this size.
+    /// Sets the limits of batches from now on.
     pub(super) fn limit(&mut self, limits: BatchConfig) {
         self.limits = limits;
     }
 
-    /// Takes in the table's next change. A halted table takes nothing: PostgreSQL keeps its WAL.
+    /// Adds the table's next change. A halted table takes none: PostgreSQL keeps its WAL.
     pub(super) fn push(
         &mut self,
         block: &Bytes,
@@ -141,7 +141,7 @@ impl Lane {
         Ok(())
     }
 
-    /// Takes in what happens to the table as a whole.
+    /// Adds a change of the table as a whole.
     pub(super) fn push_barrier(&mut self, barrier: Barrier, ledger: &mut Ledger) {
         if !self.halted {
             self.close_gathering();
@@ -149,7 +149,7 @@ impl Lane {
         }
     }
 
-    /// Takes in that rows have other columns from here on.
+    /// Later rows have other columns: closes the accumulation, and changes the target if that is needed.
     pub(super) fn reshape(&mut self, reshape: &Reshape, ledger: &mut Ledger) {
         if self.halted {
             return;
@@ -165,29 +165,29 @@ impl Lane {
         self.waiting.extend(self.gathering.take().map(|gathering| Step::Load(Box::new(gathering))));
     }
 
-    /// Stops at this point of the stream: what came before is still loaded, what follows is not taken, and
-    /// the ledger holds the position until a person acts.
+    /// Halts at this point of the stream: earlier changes are still loaded, later ones are not taken, and the ledger
+    /// holds the position until a person acts.
     pub(super) fn halt_here(&mut self, ledger: &mut Ledger) {
         if !std::mem::replace(&mut self.halted, true) {
             ledger.open();
         }
     }
 
-    /// Stops at a load that can never succeed; its ticket is never settled.
+    /// Halts at a load that can never succeed; its ticket is never settled.
     pub(super) fn halt_at_load(&mut self) {
         (self.halted, self.behind) = (true, false);
-        self.forget_gathered();
+        self.discard_gathered();
     }
 
-    /// Gives up what gathers and waits, and takes no more, so that other tables have room. The ledger holds the
-    /// position, and what is under way goes on: when that has ended, the rest is read again.
+    /// Discards what gathers and waits, and takes no more, so that other tables have room. The ledger holds the
+    /// position, and the task in flight continues; when it has ended, the discarded changes are read again.
     pub(super) fn fall_behind(&mut self, ledger: &mut Ledger) {
         self.halt_here(ledger);
         self.behind = true;
-        self.forget_gathered();
+        self.discard_gathered();
     }
 
-    fn forget_gathered(&mut self) {
+    fn discard_gathered(&mut self) {
         self.gathering = None;
         self.waiting.clear();
     }
@@ -196,37 +196,38 @@ impl Lane {
         self.behind
     }
 
-    /// Nothing of the table was given up or refused.
+    /// Whether the table takes changes: it is neither halted nor behind.
     pub(super) fn flows(&self) -> bool {
         !self.halted
     }
 
-    /// Everything the source committed before this is in the target, when the lane is empty and `received` was.
+    /// Everything that the source committed before the returned position is in the target, given that the lane is
+    /// empty and everything before `received` was received.
     pub(super) fn reached(&self, received: Lsn) -> Lsn {
         if self.halted { self.reached } else { self.reached.max(received) }
     }
 
-    /// The target has everything that the source committed before this.
+    /// The target already has everything that the source committed before this position.
     pub(super) fn resume(&mut self, reached: Lsn) {
         self.reached = self.reached.max(reached);
     }
 
-    /// Whether a transaction is in the target already.
+    /// Whether the target already has the changes of a transaction.
     pub(super) fn is_loaded(&self, transaction: Transaction) -> bool {
         transaction.commit < self.reached
     }
 
-    /// Since when a load or a change of the target has been under way.
-    pub(super) fn under_way_since(&self) -> Option<Instant> {
+    /// Since when a task has been in flight.
+    pub(super) fn in_flight_since(&self) -> Option<Instant> {
         self.in_flight.map(|task| task.since)
     }
 
-    /// Bytes of what is under way.
+    /// Bytes of the task in flight.
     pub(super) fn in_flight_bytes(&self) -> usize {
         self.in_flight.map_or(0, |task| task.bytes)
     }
 
-    /// What to load now, if anything. `urgent` does not wait for the interval between loads.
+    /// The task to begin now, if any. `urgent` ignores the interval between loads.
     pub(super) fn next_work(
         &mut self,
         now: Instant,
@@ -248,13 +249,13 @@ impl Lane {
         Some(step.close(synced_at))
     }
 
-    /// When the next load may begin; nothing when there is nothing to load or one is under way.
+    /// When the next load may begin; `None` when there is nothing to load or a task is in flight.
     pub(super) fn due(&self, now: Instant) -> Option<Instant> {
         let idle = self.in_flight.is_none() && (self.gathering.is_some() || !self.waiting.is_empty());
         idle.then(|| self.last_began.map_or(now, |began| began + self.limits.min_interval))
     }
 
-    /// The task has ended.
+    /// The task in flight has ended.
     pub(super) fn completed(&mut self) {
         self.in_flight = None;
     }

@@ -1,4 +1,4 @@
-//! The order in which a table's changes leave.
+//! The order in which a table's changes leave its lane.
 
 use std::time::Duration;
 
@@ -44,7 +44,7 @@ impl Rig {
         self.lane.push_barrier(Barrier::Truncate, &mut self.ledger);
     }
 
-    /// Rows have another column from here on, which the target has to get first, or has already.
+    /// Later rows have another column name; with `asks` the target has to be changed first.
     fn reshape(&mut self, name: &str, asks: bool) {
         let mut table = Table::clone(self.lane.table());
         table.columns[0].name = name.to_owned();
@@ -53,7 +53,7 @@ impl Rig {
         self.lane.reshape(&reshape, &mut self.ledger);
     }
 
-    /// What leaves now: so many rows, or a barrier.
+    /// The task that begins now, as text: a number of rows, or a barrier.
     fn next_work(&mut self, urgent: bool) -> Option<String> {
         let task = self.lane.next_work(self.now, SystemTime::UNIX_EPOCH, urgent)?;
         self.ledger.settle(task.ticket);

@@ -1,8 +1,8 @@
-//! The pipeline task: takes blocks in while there is room, sends batches off, and publishes what is durable.
+//! The pipeline task: receives blocks while the buffer has room, starts loads, and publishes the durable position.
 //!
-//! One byte budget bounds what is held between socket and answer. When it is used up the pipeline stops
-//! receiving, the reader stops reading, and PostgreSQL keeps the WAL. One table that keeps all others waiting falls
-//! behind: it holds no more than the load that does not come to its end, and the rest is read again after that.
+//! One byte budget bounds what is held between socket and answer. When it is used up the pipeline stops receiving, the
+//! reader stops reading, and PostgreSQL keeps the WAL. A table that blocks all others falls behind: it keeps only its
+//! load in flight, and its discarded changes are read again when that has ended.
 
 use std::{
     sync::Arc,
@@ -26,7 +26,7 @@ use super::{
     load_task::{Completed, Ended, LoadTasks, run_task},
     positions::TablePositions,
     publish::publish,
-    scheduler::{Traffic, in_the_way},
+    scheduler::{Traffic, blocking_lane},
 };
 use crate::{
     change::{Aim, Block, Change, Event, ReceivedBlock, Reshape},
@@ -36,7 +36,7 @@ use crate::{
     table::{Table, TableId},
 };
 
-/// A table whose load was given up to make room is tried again with what it left behind.
+/// A table whose load was aborted to make room is read and loaded again after this time.
 const UNTIL_READ_AGAIN: Duration = Duration::from_secs(300);
 
 /// One job's pipeline, from blocks to the durable position.
@@ -49,9 +49,9 @@ pub struct Pipeline<L> {
     transaction: Transaction,
     load: Arc<L>,
     tasks: LoadTasks,
-    /// The lane that is asked first for its next load.
+    /// The lane that is checked first for its next load.
     turn: usize,
-    last_landed: Option<Instant>,
+    last_completed: Option<Instant>,
     read_again: Arc<Notify>,
     read_again_at: Option<Instant>,
     durable: watch::Sender<Lsn>,
@@ -59,14 +59,14 @@ pub struct Pipeline<L> {
 }
 
 impl<L: Load> Pipeline<L> {
-    pub fn new(outset: Inputs<'_>, load: Arc<L>) -> Self {
-        let Inputs { settings, tables, start, durable, progress } = outset;
+    pub fn new(inputs: Inputs<'_>, load: Arc<L>) -> Self {
+        let Inputs { settings, tables, start, durable, progress } = inputs;
         let Settings { batch, buffer, deletes, holds_wal } = settings;
         let mut limits = Limits::new(batch, buffer);
         let batch = limits.now();
         let mut ledger = Ledger::starting_at(start);
         if holds_wal {
-            // Never settled, as the ticket of a table that has halted.
+            // Never settled, like the ticket of a halted table.
             ledger.open();
         }
         let lane = |table: &Table| Lane::new(Arc::new(table.clone()), deletes, batch);
@@ -79,7 +79,7 @@ impl<L: Load> Pipeline<L> {
             load,
             tasks: LoadTasks::default(),
             turn: 0,
-            last_landed: None,
+            last_completed: None,
             read_again: Arc::default(),
             read_again_at: None,
             durable,
@@ -87,20 +87,20 @@ impl<L: Load> Pipeline<L> {
         }
     }
 
-    /// Is told when what a table left behind can be read again, by another pipeline.
+    /// `read_again` is notified when a new session should read the discarded changes of a table again.
     #[must_use]
     pub fn telling(self, read_again: Arc<Notify>) -> Self {
         Self { read_again, ..self }
     }
 
-    /// Tables that have more than the others already.
+    /// Skips the transactions that single tables already have.
     #[must_use]
     pub fn resuming(mut self, reached: &TablePositions) -> Self {
         self.lanes.iter_mut().for_each(|lane| lane.resume(reached.of(&lane.table().name)));
         self
     }
 
-    /// These tables wait until their targets are what they have to become.
+    /// Loads of these tables wait until their targets have the given columns.
     #[must_use]
     pub fn awaiting(mut self, targets: impl IntoIterator<Item = (TableId, Arc<Aim>)>) -> Self {
         for (table, aim) in targets {
@@ -111,20 +111,20 @@ impl<L: Load> Pipeline<L> {
         self
     }
 
-    /// These tables stand still from the start; the others flow.
+    /// These tables are halted from the start; the others are loaded.
     #[must_use]
     pub fn halting(mut self, tables: impl IntoIterator<Item = (TableId, Fault)>) -> Self {
         tables.into_iter().for_each(|(table, fault)| self.halt(table, fault));
         self
     }
 
-    /// Runs until the source ends and everything it handed on is settled, but for what tables left behind; gives how
-    /// far each table is then, and whether everything is durable, and not cut short. Dropping the future loses nothing:
-    /// what was not durable was not confirmed.
+    /// Runs until the blocks end and everything received is settled, except for tables that are behind. Returns the
+    /// position of each table, and whether everything received is durable and came in whole transactions. Dropping
+    /// the future loses nothing: what was not durable was not confirmed.
     pub async fn run(mut self, mut blocks: mpsc::Receiver<ReceivedBlock>) -> (TablePositions, bool) {
         let mut draining = false;
         loop {
-            self.make_way();
+            self.unblock_others();
             let due = self.next_work(draining);
             self.publish();
             if draining && self.lanes.iter().all(|lane| lane.is_empty() || lane.is_behind()) {
@@ -145,8 +145,8 @@ impl<L: Load> Pipeline<L> {
         }
     }
 
-    /// What a table behind still has under way is given up: its label is noted, and brought to its end before
-    /// anything else is loaded.
+    /// Aborts the tasks of tables that are behind: their labels are recorded, and resolved before anything else is
+    /// loaded.
     async fn end(self) -> TablePositions {
         let received = self.ledger.received();
         self.tasks.end().await;
@@ -174,7 +174,7 @@ impl<L: Load> Pipeline<L> {
                 Event::Halt { table, fault } => self.halt(table, fault.clone()),
             }
         }
-        // Before the block has left the passage: who waits for room looks at both.
+        // Before the block leaves the channel: the reader's admission check reads both.
         self.progress.held_bytes(self.held_bytes());
     }
 
@@ -209,18 +209,18 @@ impl<L: Load> Pipeline<L> {
         self.progress.raise(fault);
     }
 
-    /// Sends off tables whose load is due, as many as may be loaded at once, each in its turn. Says when to look again.
+    /// Begins the loads that are due, as many as may run at once, in turn. Returns when to check again.
     fn next_work(&mut self, draining: bool) -> Instant {
         let (now, synced_at) = (now(), SystemTime::now());
         let mut traffic = Traffic::of(&self.lanes, now);
-        let pressed = self.pressed(&traffic);
+        let largest = self.largest_idle(&traffic);
         let (count, first) = (self.lanes.len(), self.turn);
         for place in (0..count).map(|step| (first + step) % count) {
             if !traffic.has_room() {
                 break;
             }
-            let urgent = draining || pressed == Some(place);
-            if self.depart_from(place, now, synced_at, urgent) {
+            let urgent = draining || largest == Some(place);
+            if self.begin_load(place, now, synced_at, urgent) {
                 traffic.began();
                 self.turn = (place + 1) % count;
             }
@@ -228,7 +228,7 @@ impl<L: Load> Pipeline<L> {
         self.next_due(&traffic, now)
     }
 
-    fn depart_from(&mut self, place: usize, now: Instant, synced_at: SystemTime, urgent: bool) -> bool {
+    fn begin_load(&mut self, place: usize, now: Instant, synced_at: SystemTime, urgent: bool) -> bool {
         let Some(lane) = self.lanes.get_mut(place) else { return false };
         let Some(task) = lane.next_work(now, synced_at, urgent) else { return false };
         let (table, load) = (Arc::clone(lane.table()), Arc::clone(&self.load));
@@ -236,24 +236,24 @@ impl<L: Load> Pipeline<L> {
         true
     }
 
-    /// The table that holds most, when there is no room and nothing is on its way that would make some soon.
-    fn pressed(&self, traffic: &Traffic) -> Option<usize> {
+    /// The idle table that holds most, when the buffer is full and no task in flight is likely to free some of it soon.
+    fn largest_idle(&self, traffic: &Traffic) -> Option<usize> {
         if self.has_room() || traffic.makes_room_soon() {
             return None;
         }
-        let idle = self.lanes.iter().enumerate().filter(|(_, lane)| lane.under_way_since().is_none());
+        let idle = self.lanes.iter().enumerate().filter(|(_, lane)| lane.in_flight_since().is_none());
         idle.max_by_key(|(_, lane)| lane.gathered_bytes()).map(|(place, _)| place)
     }
 
-    /// Lets the others pass a table that keeps them waiting.
-    fn make_way(&mut self) {
+    /// Marks tables as behind that block all others.
+    fn unblock_others(&mut self) {
         let now = now();
         if self.read_again_at.is_some_and(|at| at <= now) {
             self.read_again_at = None;
             self.read_again.notify_one();
         }
         while !self.has_room()
-            && let Some(place) = in_the_way(&self.lanes, self.buffer, self.last_landed, now)
+            && let Some(place) = blocking_lane(&self.lanes, self.buffer, self.last_completed, now)
         {
             self.fall_behind(place, now);
         }
@@ -262,13 +262,14 @@ impl<L: Load> Pipeline<L> {
     fn fall_behind(&mut self, place: usize, now: Instant) {
         let Some(lane) = self.lanes.get_mut(place) else { return };
         let fault = behind(lane.table());
-        warn!(table = %lane.table().name, held = lane.held_bytes(), "table fell behind; the others go on");
+        warn!(table = %lane.table().name, held = lane.held_bytes(), "table fell behind; other tables continue");
         lane.fall_behind(&mut self.ledger);
         let id = lane.table().id;
         self.progress.raise(fault);
         let kept = self.lanes.iter().filter(|lane| lane.is_behind()).map(Lane::in_flight_bytes);
         if kept.sum::<usize>() > self.buffer / 2 {
-            // The others need room for more than that. It is tried again with all that it left behind.
+            // Tasks of tables that are behind take more than half of the buffer: abort this one, and read it again
+            // later with the changes that were discarded.
             self.tasks.give_up(id);
             self.read_again_at.get_or_insert(now + UNTIL_READ_AGAIN);
         }
@@ -282,7 +283,7 @@ impl<L: Load> Pipeline<L> {
                 let fault = self.lanes.get(table.0 as usize).map(|lane| defect(lane.table()));
                 fault.into_iter().for_each(|fault| self.halt_at_load(table, fault));
             }
-            // Its label is noted and its ticket open: nothing is confirmed past it.
+            // The label is recorded and the ticket stays open: nothing is confirmed past it.
             Ended::GivenUp(table) => {
                 self.lanes.get_mut(table.0 as usize).into_iter().for_each(Lane::completed)
             }
@@ -292,10 +293,10 @@ impl<L: Load> Pipeline<L> {
     fn completed(&mut self, table: TableId, ticket: Ticket) {
         let Some(lane) = self.lanes.get_mut(table.0 as usize) else { return };
         lane.completed();
-        self.last_landed = Some(now());
+        self.last_completed = Some(now());
         self.ledger.settle(ticket);
         if lane.is_behind() {
-            info!(table = %lane.table().name, "table can be loaded again; what it left behind is read again");
+            info!(table = %lane.table().name, "table is no longer behind; reading its skipped changes again from the WAL");
             self.read_again.notify_one();
         }
     }
@@ -329,7 +330,7 @@ impl<L: Load> Pipeline<L> {
     }
 }
 
-/// By the runtime's clock.
+/// The time of the runtime's clock, which tests can pause.
 fn now() -> Instant {
     tokio::time::Instant::now().into_std()
 }

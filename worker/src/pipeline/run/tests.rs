@@ -1,4 +1,4 @@
-//! One table that cannot be loaded beside others that can; the clock is turned on, not waited for.
+//! One table that cannot be loaded beside others that can; time is paused and advances by itself.
 
 use std::{collections::HashSet, sync::Mutex, time::SystemTime};
 
@@ -13,21 +13,21 @@ use crate::{
     table::{Column, Kind, Table, TableName},
 };
 
-/// Loads at once but for tables that are stuck, which wait until they are let go.
+/// Completes loads at once, except for stuck tables, which wait for a permit.
 #[derive(Debug)]
 struct Sink {
     stuck: Mutex<HashSet<String>>,
-    let_go: Semaphore,
+    permits: Semaphore,
     loaded: Mutex<Vec<(String, usize)>>,
-    under_way: watch::Sender<usize>,
+    in_flight: watch::Sender<usize>,
     panics: bool,
 }
 
 impl Sink {
     fn with_stuck(tables: &[&str]) -> Self {
         let stuck = Mutex::new(tables.iter().map(ToString::to_string).collect());
-        let (let_go, loaded) = (Semaphore::new(0), Mutex::default());
-        Self { stuck, let_go, loaded, under_way: watch::Sender::new(0), panics: false }
+        let (permits, loaded) = (Semaphore::new(0), Mutex::default());
+        Self { stuck, permits, loaded, in_flight: watch::Sender::new(0), panics: false }
     }
 
     fn rows(&self, table: &str) -> usize {
@@ -36,13 +36,13 @@ impl Sink {
     }
 
     async fn pass(&self, table: &str) {
-        self.under_way.send_modify(|count| *count += 1);
+        self.in_flight.send_modify(|count| *count += 1);
         let is_stuck = self.stuck.lock().unwrap().contains(table);
         if is_stuck {
             assert!(!self.panics, "a defect");
-            let _ = self.let_go.acquire().await;
+            let _ = self.permits.acquire().await;
         }
-        self.under_way.send_modify(|count| *count -= 1);
+        self.in_flight.send_modify(|count| *count -= 1);
     }
 }
 
@@ -81,7 +81,7 @@ fn table(id: usize) -> Table {
 
 struct Rig {
     sink: Arc<Sink>,
-    entrance: ChannelSender,
+    sender: ChannelSender,
     durable: watch::Receiver<Lsn>,
     progress: Arc<Progress>,
     read_again: Arc<Notify>,
@@ -104,21 +104,21 @@ impl Rig {
         let settings = Settings { batch, buffer: BUFFER, deletes: Deletes::Soft, holds_wal: false };
         let (made, durable) = watch::channel(Lsn(0));
         let (sink, progress, read_again) = (Arc::new(sink), Arc::new(Progress::new(&[])), Arc::default());
-        let outset = Inputs {
+        let inputs = Inputs {
             settings,
             tables: &tables,
             start: Lsn(5),
             durable: made,
             progress: Arc::clone(&progress),
         };
-        let pipeline = Pipeline::new(outset, Arc::clone(&sink)).telling(Arc::clone(&read_again));
-        let (entrance, exit) = channel(1);
+        let pipeline = Pipeline::new(inputs, Arc::clone(&sink)).telling(Arc::clone(&read_again));
+        let (sender, receiver) = channel(1);
         let mut running = JoinSet::new();
-        running.spawn(prepare(pipeline).run(exit));
-        Self { sink, entrance, durable, progress, read_again, running, next: 10, _sizes: sizes }
+        running.spawn(prepare(pipeline).run(receiver));
+        Self { sink, sender, durable, progress, read_again, running, next: 10, _sizes: sizes }
     }
 
-    /// A transaction of one row of each table, so large, and which is taken in; says where it ends.
+    /// Sends a transaction with one row of this size for each table; returns its end.
     async fn write(&mut self, tables: &[usize], bytes: usize) -> Lsn {
         let (commit, end) = (self.next, self.next + 5);
         self.next += 10;
@@ -130,8 +130,8 @@ impl Rig {
         }
         block.commit(Lsn(end));
         let block = block.finish();
-        self.entrance.room_for(&block).await;
-        self.entrance.enter(block).unwrap();
+        self.sender.room_for(&block).await;
+        self.sender.enter(block).unwrap();
         Lsn(end)
     }
 
@@ -145,7 +145,7 @@ impl Rig {
     }
 
     async fn end(mut self) -> TablePositions {
-        drop(self.entrance);
+        drop(self.sender);
         let ended = timeout(Duration::from_secs(3600), self.running.join_next()).await.expect("it ends");
         ended.unwrap().unwrap().0
     }
@@ -171,14 +171,14 @@ fn part(table: &str) -> Part {
 async fn a_table_refused_without_end_falls_behind_and_the_others_go_on() {
     let mut rig = Rig::new(2, Sink::with_stuck(&["t0"]));
     let before = Lsn(5);
-    // Many times the buffer, of the one table and of the other.
+    // Many times the buffer, for each of the two tables.
     for _ in 0..200 {
         rig.write(&[0, 1], 10 << 10).await;
     }
     rig.until_rows("t1", 200).await;
     assert_eq!(*rig.durable.borrow(), before, "nothing is confirmed past it");
     assert_eq!(rig.faults(), [(part("t0"), crds::Reason::TableBehind)]);
-    rig.sink.let_go.add_permits(1000);
+    rig.sink.permits.add_permits(1000);
     timeout(Duration::from_secs(3600), rig.read_again.notified()).await.expect("it is to be read again");
     let (last, durable) = (Lsn(rig.next - 5), rig.durable.clone());
     let positions = rig.end().await;
@@ -208,7 +208,7 @@ async fn a_sink_that_is_down_altogether_is_waited_for() {
     }
     tokio::time::sleep(Duration::from_secs(120)).await;
     assert_eq!(rig.faults(), []);
-    rig.sink.let_go.add_permits(1000);
+    rig.sink.permits.add_permits(1000);
     let (sink, durable) = (Arc::clone(&rig.sink), rig.durable.clone());
     rig.end().await;
     assert_eq!((sink.rows("t0"), sink.rows("t1")), (10, 10));
@@ -255,14 +255,14 @@ async fn loads_at_once_are_bounded_and_every_table_has_its_turn() {
     let names: Vec<_> = (0..tables).map(|id| format!("t{id}")).collect();
     let mut rig = Rig::new(tables, Sink::with_stuck(&names.iter().map(String::as_str).collect::<Vec<_>>()));
     rig.write(&(0..tables).collect::<Vec<_>>(), 10).await;
-    let mut under_way = rig.sink.under_way.subscribe();
-    timeout(Duration::from_secs(1), under_way.wait_for(|count| *count == scheduler::AT_ONCE))
+    let mut in_flight = rig.sink.in_flight.subscribe();
+    timeout(Duration::from_secs(1), in_flight.wait_for(|count| *count == scheduler::AT_ONCE))
         .await
         .unwrap()
         .unwrap();
-    let more = timeout(Duration::from_secs(1), under_way.wait_for(|count| *count > scheduler::AT_ONCE)).await;
+    let more = timeout(Duration::from_secs(1), in_flight.wait_for(|count| *count > scheduler::AT_ONCE)).await;
     assert!(more.is_err(), "more at once");
-    rig.sink.let_go.add_permits(tables);
+    rig.sink.permits.add_permits(tables);
     let sink = Arc::clone(&rig.sink);
     rig.end().await;
     assert!(names.iter().all(|name| sink.rows(name) == 1));
@@ -276,7 +276,7 @@ async fn a_target_that_is_not_ready_at_the_start_holds_up_its_table_alone() {
     rig.write(&[0, 1], 10).await;
     rig.until_rows("t1", 1).await;
     assert_eq!((rig.sink.rows("t0"), *rig.durable.borrow()), (0, Lsn(5)));
-    rig.sink.let_go.add_permits(10);
+    rig.sink.permits.add_permits(10);
     let (sink, durable) = (Arc::clone(&rig.sink), rig.durable.clone());
     rig.end().await;
     assert_eq!((sink.rows("t0"), *durable.borrow()), (1, Lsn(15)));

@@ -1,11 +1,11 @@
-//! From events to the steps that the sink takes, one after the other.
+//! Assembles events into the steps that the sink takes, one after the other.
 //!
 //! Pure.
 //!
 //! ```text
-//! current ──commit──► whole ──┬─► a step with the position it reaches
-//!    │                        └── closed at any moment
-//!    └── larger than the buffer ──► a step without one; the rest of the transaction follows
+//! current ──commit──► whole ──┬─► a step with the position that it reaches
+//!    │                        └── can be closed at any moment
+//!    └── larger than the buffer ──► a step without a position; the rest of the transaction follows
 //! ```
 
 use std::{
@@ -39,16 +39,16 @@ pub(super) struct Assembly {
     tables: Vec<Arc<Table>>,
     pub(super) ledger: Ledger,
     transaction: Transaction,
-    /// Transactions before it are in the sink already.
+    /// Transactions that commit before this position are already in the sink.
     reached: Lsn,
     /// The source's transaction that is being received.
     current: Option<Gathered>,
-    /// Set once parts of it are in the sink's open transaction.
+    /// Set once parts of the current transaction are in the sink's open transaction.
     spilled: Option<Spilled>,
-    /// Transactions of the source that were received whole.
+    /// Transactions of the source that were received completely.
     whole: Option<Gathered>,
     waiting: VecDeque<Step>,
-    /// Changes that need no load.
+    /// Number of changes that need no load.
     void: u64,
 }
 
@@ -90,7 +90,7 @@ impl Assembly {
         Ok(())
     }
 
-    /// A transaction that was cut by a lost connection comes again.
+    /// A transaction that a lost connection interrupted is sent again from its start.
     fn begin(&mut self, transaction: Transaction) -> Result<(), Fault> {
         if self.spilled.is_some() {
             return Err(cut_in_two());
@@ -111,7 +111,7 @@ impl Assembly {
         self.current().push(block, &table, deletes, change, transaction)
     }
 
-    /// What the transaction did to the table before is void.
+    /// Discards the earlier changes of the transaction to the table.
     fn truncate(&mut self, table: TableId) -> Result<(), Fault> {
         let Some(table) = self.tables.get(table.0 as usize).cloned() else { return Ok(()) };
         if self.is_loaded() {
@@ -128,8 +128,8 @@ impl Assembly {
         self.transaction.commit < self.reached
     }
 
-    /// Rows of two shapes are never in one step, and no step is open while a target changes. So a transaction that
-    /// has written to the table before is cut here, and seen in two steps.
+    /// Rows of two shapes are never in one step, and no step is open while a target changes. So a transaction that has
+    /// already written to the table is split here, and becomes visible in two steps.
     fn reshape(&mut self, table: TableId, reshape: &Reshape) {
         let Some(known) = self.tables.get_mut(table.0 as usize) else { return };
         *known = Arc::clone(&reshape.rows);
@@ -145,7 +145,7 @@ impl Assembly {
         self.waiting.extend(reshape.target.clone().map(Step::Reshape));
     }
 
-    /// What there is of the transaction goes by itself; the position stays before it.
+    /// Closes the received part of the transaction as a step of its own; the position stays before the transaction.
     fn cut(&mut self) {
         let (current, spilled) = (self.current.take(), self.spilled.take());
         let time = self.transaction.time;
@@ -182,7 +182,7 @@ impl Assembly {
         Ok(())
     }
 
-    /// The transaction goes along with those before it.
+    /// Adds the transaction to the whole ones before it.
     fn join(&mut self, current: Gathered) -> Result<(), Fault> {
         let Some(mut whole) = self.whole.take() else {
             self.whole = Some(current);
@@ -193,7 +193,7 @@ impl Assembly {
         Ok(())
     }
 
-    /// No more of the transaction at hand will come now.
+    /// Discards the incomplete current transaction: the rest of it does not come in this stream.
     pub(super) fn forget_current(&mut self) {
         if let Some(current) = self.current.take() {
             self.void += current.changes();
@@ -203,7 +203,7 @@ impl Assembly {
         }
     }
 
-    /// What was received whole waits for its turn.
+    /// Queues the whole transactions as a step.
     pub(super) fn close_whole(&mut self) {
         if let Some(whole) = self.whole.take() {
             let reached = self.ledger.received();
@@ -211,7 +211,7 @@ impl Assembly {
         }
     }
 
-    /// The transaction at hand is larger than the buffer: a part of it goes ahead, and is not to be seen yet.
+    /// The current transaction is larger than the buffer: queues a part of it, which is not to become visible yet.
     pub(super) fn spill(&mut self) {
         let Some(gathered) = self.current.take() else { return };
         let new = || Spilled { ticket: gathered.ticket, tables: HashSet::new() };
@@ -232,7 +232,7 @@ impl Assembly {
         !self.waiting.is_empty()
     }
 
-    /// What was received whole and waits for no turn yet.
+    /// The whole transactions that are not queued yet.
     pub(super) fn whole(&self) -> Option<&Gathered> {
         self.whole.as_ref()
     }
@@ -242,7 +242,7 @@ impl Assembly {
         gathered.chain(self.waiting.iter().map(Step::held_bytes)).sum()
     }
 
-    /// How many changes need no load, since it was asked last: they came again, or their table was emptied.
+    /// The number of changes since the last call that need no load: they were sent again, or their table was emptied.
     pub(super) fn take_void(&mut self) -> u64 {
         std::mem::take(&mut self.void)
     }

@@ -1,8 +1,8 @@
-//! Changes of all tables that go into the sink in one step.
+//! Changes of all tables that are loaded in one step.
 //!
-//! Pure. A transaction of the source gathers by itself until its commit has been received, and is then taken in
-//! by the whole transactions before it; so these can be loaded at any moment, and a transaction that comes
-//! again, because the connection was lost in its midst, is forgotten without a trace.
+//! Pure. A transaction of the source gathers separately until its commit has been received, and is then merged into the
+//! whole transactions before it. So the whole ones can be loaded at any moment, and a transaction that is sent again,
+//! because the connection was lost in the middle of it, can be discarded completely.
 
 use std::{collections::HashMap, sync::Arc, time::SystemTime};
 
@@ -22,7 +22,7 @@ use crate::{
 #[derive(Debug)]
 pub(super) struct Gathered {
     tables: HashMap<TableId, Accumulation>,
-    /// Tables that are emptied before.
+    /// Tables that are emptied before the rows are loaded.
     pub(super) emptied: Vec<Arc<Table>>,
     pub(super) ticket: Ticket,
     pub(super) oldest_commit: SystemTime,
@@ -55,7 +55,7 @@ impl Gathered {
             .map_err(|incomplete| incomplete.fault(&table.name))
     }
 
-    /// Takes in a transaction that was committed after this. Its ticket is no longer needed.
+    /// Merges a transaction that was committed later. Returns its ticket, which is no longer needed.
     pub(super) fn absorb(&mut self, later: Self) -> Result<Ticket, Fault> {
         for (table, changes) in later.tables {
             match self.tables.get_mut(&table) {
@@ -66,7 +66,7 @@ impl Gathered {
         Ok(later.ticket)
     }
 
-    /// The table is emptied at this point; says how many changes are void by it.
+    /// The table is emptied at this point; returns how many changes that discards.
     pub(super) fn empty(&mut self, table: Arc<Table>) -> u64 {
         let void = self.tables.remove(&table.id).map_or(0, |changes| changes.changes());
         if !self.emptied.iter().any(|known| known.id == table.id) {
@@ -87,7 +87,7 @@ impl Gathered {
         self.tables.keys().copied()
     }
 
-    /// Rows of the table that has most.
+    /// The largest number of rows of one table.
     pub(super) fn most_rows(&self) -> usize {
         self.tables.values().map(Accumulation::rows).max().unwrap_or_default()
     }
@@ -105,7 +105,7 @@ impl Gathered {
     }
 }
 
-/// The sink takes one set of columns of a table in one step, so rows that lack values cannot be among them.
+/// The sink takes one column set per table in a step, so rows with missing values are a fault.
 fn close(changes: Accumulation, synced_at: SystemTime) -> Result<Option<Closed>, Fault> {
     let count = changes.changes();
     let mut batches = changes.close(synced_at);
@@ -120,8 +120,8 @@ fn not_whole(table: &TableName) -> Fault {
         Part::Table(table.clone()),
         crds::Reason::ReplicaIdentityInsufficient,
         format!(
-            "a change of {table} came without the whole row, and StarRocks takes whole rows only when all tables \
-             are loaded in one step"
+            "a change of {table} came without the whole row, and StarRocks takes only whole rows when all tables are \
+             loaded in one transaction"
         ),
         format!(
             "{}; set consistency to Row until what was committed before is loaded, and then back to Transaction",

@@ -1,13 +1,13 @@
-//! The pipeline task where all tables are loaded in one step: what it loads begins and ends between two
-//! transactions of the source, so that readers of the sink never see half of one.
+//! The pipeline task for consistency Transaction: all tables are loaded in one StarRocks transaction (a step), which
+//! begins and ends between two transactions of the source, so that readers of the sink never see half of one.
 //!
 //! ```text
 //! current ──commit──► whole ──due──► part ═► the sink's transaction, committed with the position reached
 //!    └──── larger than the buffer ──► part ═► the same transaction, left open until the commit has come
 //! ```
 //!
-//! One step at a time; `assembly` decides which. What cannot be loaded stops the job, for the rest of its transaction cannot be loaded either;
-//! it begins again from what was reached.
+//! One step at a time; `assembly` decides which. A change that cannot be loaded ends the session, because the rest of
+//! its transaction cannot be loaded either; the next session begins at the position that was reached.
 
 mod assembly;
 mod fault;
@@ -36,7 +36,7 @@ use super::{
 };
 use crate::{change::ReceivedBlock, config::BatchConfig, fault::Fault, lsn::Lsn, progress::Progress};
 
-/// One job's pipeline, from blocks to the durable position, all tables together.
+/// One job's pipeline, from blocks to the durable position, for all tables in one transaction.
 #[derive(Debug)]
 pub struct TransactionPipeline<L> {
     buffer: usize,
@@ -46,15 +46,15 @@ pub struct TransactionPipeline<L> {
     in_flight: Option<usize>,
     last_began: Option<Instant>,
     load: Arc<L>,
-    /// With the ticket of what is durable then.
-    landing: JoinSet<Result<Option<Ticket>, Fault>>,
+    /// The step in flight; gives the ticket of what is durable after it.
+    task: JoinSet<Result<Option<Ticket>, Fault>>,
     durable: watch::Sender<Lsn>,
     progress: Arc<Progress>,
 }
 
 impl<L: LoadTransaction> TransactionPipeline<L> {
-    pub fn new(outset: Inputs<'_>, load: Arc<L>) -> Self {
-        let Inputs { settings, tables, start, durable, progress } = outset;
+    pub fn new(inputs: Inputs<'_>, load: Arc<L>) -> Self {
+        let Inputs { settings, tables, start, durable, progress } = inputs;
         let Settings { batch, buffer, deletes, holds_wal: _ } = settings;
         let mut limits = Limits::new(batch, buffer);
         Self {
@@ -65,14 +65,14 @@ impl<L: LoadTransaction> TransactionPipeline<L> {
             in_flight: None,
             last_began: None,
             load,
-            landing: JoinSet::new(),
+            task: JoinSet::new(),
             durable,
             progress,
         }
     }
 
-    /// Runs until the source ends and everything whole that it handed on is durable, or until something cannot be
-    /// loaded. Dropping the future loses nothing: what was not durable was not confirmed.
+    /// Runs until the blocks end and every whole transaction is durable, or until something cannot be loaded. Dropping
+    /// the future loses nothing: what was not durable was not confirmed.
     pub async fn run(mut self, mut blocks: mpsc::Receiver<ReceivedBlock>) -> Result<(), Fault> {
         let mut ending = None;
         loop {
@@ -87,7 +87,7 @@ impl<L: LoadTransaction> TransactionPipeline<L> {
             let (due, room) = (self.next_due(), self.has_room());
             tokio::select! {
                 biased; // make room first, then take more
-                Some(completed) = self.landing.join_next() => self.settle(completed)?,
+                Some(completed) = self.task.join_next() => self.settle(completed)?,
                 block = blocks.recv(), if ending.is_none() && room => match block {
                     Some(block) => ending = self.assembly.take(&block).err().map(Err),
                     None => ending = Some(Ok(())),
@@ -96,13 +96,13 @@ impl<L: LoadTransaction> TransactionPipeline<L> {
                 () = sleep_until(due.into()) => {}
             }
             if ending.is_some() {
-                // The rest of it will not come any more.
+                // The rest of the current transaction does not come in this stream.
                 self.assembly.forget_current();
             }
         }
     }
 
-    /// Sends off what is due, unless something is under way.
+    /// Begins the step that is due, unless one is in flight.
     fn next_work(&mut self, ending: bool) {
         if self.in_flight.is_some() {
             return;
@@ -119,7 +119,7 @@ impl<L: LoadTransaction> TransactionPipeline<L> {
         if matches!(step, Step::Load { .. }) {
             self.last_began = Some(now);
         }
-        self.landing.spawn(step.take(Arc::clone(&self.load), Arc::clone(&self.progress)));
+        self.task.spawn(step.run(Arc::clone(&self.load), Arc::clone(&self.progress)));
     }
 
     fn is_due(&self, now: Instant) -> bool {
@@ -131,7 +131,7 @@ impl<L: LoadTransaction> TransactionPipeline<L> {
     fn settle(&mut self, completed: Result<Result<Option<Ticket>, Fault>, JoinError>) -> Result<(), Fault> {
         self.in_flight = None;
         let completed = completed.unwrap_or_else(|cause| {
-            error!(error = %cause, "a load ended by a defect; beginning again");
+            error!(error = %cause, "a load ended with a panic; starting a new session");
             Err(fault::defect())
         });
         if let Some(ticket) = completed? {

@@ -1,4 +1,4 @@
-//! What the sink does at once, and how it is asked for.
+//! One step of the sink, and how it runs.
 
 use std::{sync::Arc, time::SystemTime};
 
@@ -8,15 +8,15 @@ use super::{
 };
 use crate::{change::Aim, fault::Fault, lsn::Lsn, progress::Progress, table::Table};
 
-/// What waits for its turn.
+/// One step in the queue.
 #[derive(Debug)]
 pub(super) enum Step {
-    /// Everything before `reached` is in the sink then; none when more of the same transaction follows.
+    /// Everything before `reached` is in the sink after it; `None` when more of the same transaction follows.
     Load {
         gathered: Gathered,
         reached: Option<Lsn>,
     },
-    /// Its transaction's load follows.
+    /// The load of its transaction follows.
     Empty(Arc<Table>),
     Reshape(Arc<Aim>),
 }
@@ -29,8 +29,8 @@ impl Step {
         }
     }
 
-    /// Brings it to its end. Gives the ticket of what is durable then.
-    pub(super) async fn take<L: LoadTransaction>(
+    /// Runs the step to its end. Returns the ticket of what is durable after it.
+    pub(super) async fn run<L: LoadTransaction>(
         self,
         load: Arc<L>,
         progress: Arc<Progress>,
@@ -38,7 +38,7 @@ impl Step {
         match self {
             Self::Load { gathered, reached } => {
                 let ticket = gathered.ticket;
-                bring(gathered, reached, &*load, &progress).await?;
+                load_gathered(gathered, reached, &*load, &progress).await?;
                 Ok(reached.map(|_| ticket))
             }
             Self::Empty(table) => load.truncate(&table).await.map(|()| None),
@@ -47,8 +47,8 @@ impl Step {
     }
 }
 
-/// Loads what has gathered, and tells what became of it.
-async fn bring<L: LoadTransaction>(
+/// Loads the gathered changes, and reports them to [`Progress`].
+async fn load_gathered<L: LoadTransaction>(
     gathered: Gathered,
     reached: Option<Lsn>,
     load: &L,

@@ -1,4 +1,4 @@
-//! What leaves together, in which order, and what is durable then.
+//! Which changes are loaded in one step, in which order, and what is durable after it.
 
 use std::{sync::Mutex, time::SystemTime};
 
@@ -9,7 +9,7 @@ use crate::{
     table::{Column, Kind, Table, TableId, TableName},
 };
 
-/// Notes what it is asked, and fails at a part of this number.
+/// Records the calls, and fails at the part of this number.
 #[derive(Debug, Default)]
 struct Notes {
     asked: Mutex<Vec<String>>,
@@ -114,20 +114,20 @@ async fn played(buffer: usize, notes: Notes, blocks: &[&str]) -> (Vec<String>, u
     let (durable, made) = watch::channel(Lsn(0));
     let (load, progress) = (Arc::new(notes), Arc::new(Progress::new(&[])));
     let tables = [table(0, "a"), table(1, "b")];
-    let outset = Inputs { settings, tables: &tables, start: Lsn(5), durable, progress };
-    let together = TransactionPipeline::new(outset, Arc::clone(&load));
+    let inputs = Inputs { settings, tables: &tables, start: Lsn(5), durable, progress };
+    let pipeline = TransactionPipeline::new(inputs, Arc::clone(&load));
     // One block at a time.
-    let (entrance, exit) = channel(1);
+    let (sender, receiver) = channel(1);
     let feed = async {
         for block in blocks.iter().map(|events| block(events)) {
-            entrance.room_for(&block).await;
-            if entrance.enter(block).is_err() {
+            sender.room_for(&block).await;
+            if sender.enter(block).is_err() {
                 break;
             }
         }
-        drop(entrance);
+        drop(sender);
     };
-    let (ended, ()) = tokio::join!(together.run(exit), feed);
+    let (ended, ()) = tokio::join!(pipeline.run(receiver), feed);
     let asked = load.asked.lock().unwrap().clone();
     (asked, made.borrow().0, ended.is_ok())
 }
