@@ -142,23 +142,23 @@ mod tests {
 
     #[test]
     fn rule_10_an_old_answer_of_the_server_never_shortens_nor_prolongs_a_lease() {
-        let (lease, right) = SlotLease::new();
+        let (lease, permit) = SlotLease::new();
         let now = Moment::now();
         lease.renew(now.before(LEASE));
-        assert!(!right.is_granted() && lease.has_ended());
+        assert!(!permit.is_granted() && lease.has_ended());
         lease.renew(now);
         lease.renew(now.before(LEASE));
-        assert!(right.is_granted() && !lease.has_ended());
+        assert!(permit.is_granted() && !lease.has_ended());
     }
 
     #[tokio::test]
     async fn rule_10_who_waits_for_the_right_has_it_when_the_lease_is_renewed() {
-        let (lease, right) = SlotLease::new();
+        let (lease, permit) = SlotLease::new();
         let renewed = async {
             tokio::task::yield_now().await;
             lease.renew(Moment::now());
         };
-        tokio::join!(right.granted(), renewed);
+        tokio::join!(permit.granted(), renewed);
     }
 
     #[test]

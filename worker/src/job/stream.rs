@@ -147,7 +147,7 @@ async fn load(
             Ok(is_whole)
         }
         Consistency::Transaction => {
-            let (reached, load) = (grant.reached, Arc::new(grant.together(inputs.settings.buffer)));
+            let (reached, load) = (grant.reached, Arc::new(grant.transaction_loader(inputs.settings.buffer)));
             // Nothing of an incomplete transaction is loaded, so the end is always at a whole one.
             TransactionPipeline::new(Inputs { start: reached, ..inputs }, load)
                 .run(blocks)

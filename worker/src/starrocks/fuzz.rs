@@ -66,11 +66,11 @@ async fn read(connection: &mut Connection) -> Result<(Head, Vec<u8>), WireError>
 /// What an answer means whose HTTP is read.
 pub fn answer(status: u16, body: Vec<u8>, table: &Table, sent: u64) -> Taken {
     let known = matches!(read_state(status, &body), Ok(Said::Committed | Said::Visible));
-    let verdict = judge(&Answer { status, body }, table, sent);
-    if let LoadOutcome::Again(retryable) | LoadOutcome::Unclear(retryable) = &verdict {
+    let outcome = judge(&Answer { status, body }, table, sent);
+    if let LoadOutcome::Again(retryable) | LoadOutcome::Unclear(retryable) = &outcome {
         retryable.fault(table);
     }
-    Taken { committed: verdict == LoadOutcome::Committed, known }
+    Taken { committed: outcome == LoadOutcome::Committed, known }
 }
 
 /// What an answer means to a step of all tables.

@@ -1,13 +1,13 @@
-//! How much of somebody else's words can be repeated.
+//! Cuts messages of StarRocks so that they can be quoted without row values.
 
 const LONGEST_QUOTE: usize = 200;
-/// After these, StarRocks may go on with a value or a whole row.
+/// After these, a message of StarRocks may contain a value or a whole row.
 const VALUES_FOLLOW: [&str; 9] =
     ["{", "Row:", "row:", "Value '", "value '", "value: ", "Value: ", "String '", "Decimal '"];
-/// What a transaction over several tables puts round its error.
+/// Wraps the error of a transaction over several tables.
 const ERROR_FOLLOWS: &str = "error_msg{";
 
-/// The part of a server's text that can be shown: short, on one line, without row values.
+/// The part of a server's message that can be shown: short, on one line, without row values.
 pub(crate) fn quotable(text: &str) -> String {
     let text = text.split_once(ERROR_FOLLOWS).map_or(text, |(_, error)| error.trim_end_matches('}'));
     let end = VALUES_FOLLOW.iter().filter_map(|mark| text.find(mark)).min().unwrap_or(text.len());
@@ -16,7 +16,7 @@ pub(crate) fn quotable(text: &str) -> String {
     short.trim().trim_end_matches('.').to_owned()
 }
 
-/// An error with what caused it.
+/// An error with its chain of causes.
 pub(crate) fn with_cause(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();

@@ -152,7 +152,7 @@ pub(super) struct Session {
     connection: Conn,
     at: String,
     /// Without it every statement is run.
-    right: Option<LoadPermit>,
+    permit: Option<LoadPermit>,
 }
 
 fn changes(statement: &str) -> bool {
@@ -169,17 +169,17 @@ impl Session {
         let opened = timeout(CONNECT_TIMEOUT, guarded(Conn::new(options))).await;
         let opened = opened.map_err(|_| SqlError::TimedOut { at: at.clone() })?;
         let connection = opened.map_err(|error| classify(error, &at, "connect"))?;
-        Ok(Self { connection, at, right: None })
+        Ok(Self { connection, at, permit: None })
     }
 
     /// Changes nothing without the right to load: much time may pass between two statements.
-    pub(super) fn under(self, right: Option<&LoadPermit>) -> Self {
-        Self { right: right.cloned(), ..self }
+    pub(super) fn under(self, permit: Option<&LoadPermit>) -> Self {
+        Self { permit: permit.cloned(), ..self }
     }
 
     /// Runs a statement that does `doing`, and gives its rows.
     pub(super) async fn run(&mut self, statement: &str, doing: &str) -> Result<Rows, SqlError> {
-        if changes(statement) && self.right.as_ref().is_some_and(|right| !right.is_granted()) {
+        if changes(statement) && self.permit.as_ref().is_some_and(|permit| !permit.is_granted()) {
             return Err(SqlError::LeaseEnded { doing: doing.to_owned() });
         }
         let query = guarded(self.connection.query::<mysql_async::Row, _>(statement));
@@ -244,10 +244,10 @@ mod tests {
     #[tokio::test]
     async fn rule_10_nothing_is_changed_when_the_lease_has_ended_meanwhile() {
         let (listener, config) = double::server().await;
-        let (lease, right) = SlotLease::new();
+        let (lease, permit) = SlotLease::new();
         lease.renew(Moment::now());
         let (session, _client) = tokio::join!(Session::open(&config), double::talk(listener, &[]));
-        let mut session = session.unwrap().under(Some(&right));
+        let mut session = session.unwrap().under(Some(&permit));
         // As when the process is stopped here, for minutes.
         lease.end();
         for statement in ["TRUNCATE TABLE `d`.`t`", "ALTER TABLE `d`.`t` DROP COLUMN `c`"] {

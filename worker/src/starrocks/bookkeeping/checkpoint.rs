@@ -1,5 +1,5 @@
-//! How far a slot is loaded, in a row that each step writes itself: so what the row says is in the tables, and what
-//! it does not say is not.
+//! The checkpoint: how far a slot is loaded, in a row of `dbmazz_checkpoints` that each step writes in its own
+//! transaction. So everything before its position is in the tables, and nothing after it.
 
 use std::time::SystemTime;
 
@@ -17,10 +17,10 @@ use crate::{
     table::Table,
 };
 
-/// The table of checkpoints, in the target database beside the tables.
+/// The table of checkpoints, in the target database.
 pub(in crate::starrocks) const CHECKPOINTS: &str = "dbmazz_checkpoints";
 
-/// Of one slot.
+/// The checkpoint of one slot.
 #[derive(Debug)]
 pub(crate) struct Checkpoint {
     slot: String,
@@ -29,7 +29,7 @@ pub(crate) struct Checkpoint {
 }
 
 impl Checkpoint {
-    /// `slot` as the key of its claim.
+    /// `slot` is the key of the slot's claim.
     pub(in crate::starrocks) fn new(slot: String, job: &str) -> Self {
         Self { slot, job: job.to_owned(), table: table() }
     }
@@ -38,15 +38,15 @@ impl Checkpoint {
         &self.table
     }
 
-    /// The row, to be loaded.
+    /// The row, as a batch to load.
     pub(in crate::starrocks) fn batch(&self, reached: Lsn) -> Option<Batch> {
         let mut rows = OwnRows::of(table());
         rows.put(&[&self.slot, &self.job, &reached.to_string()], reached)?;
         rows.batch(SystemTime::now())
     }
 
-    /// Every transaction of the source before this is in the tables, and none after it; nothing when no step was
-    /// ever loaded.
+    /// The position before which every transaction of the source is in the tables, and after which none is; none when
+    /// no step was ever loaded.
     pub(in crate::starrocks) async fn read(&self, config: &SinkConfig) -> Result<Option<Lsn>, Fault> {
         let text = self.text(config).await.map_err(|error| error.of_reading(CHECKPOINTS))?;
         text.map(|text| text.parse().map_err(|_| self.illegible())).transpose()
@@ -61,12 +61,12 @@ impl Checkpoint {
         Ok(found?.into_iter().next().and_then(|row| row.into_iter().next()).flatten())
     }
 
-    /// Without it, steps would be applied twice.
+    /// Retried and never ignored: without the position, transactions would be applied twice.
     fn illegible(&self) -> Fault {
         Fault::retry(
             Part::Sink,
             Reason::TargetIncompatible,
-            format!("the row of slot {} in {CHECKPOINTS} holds no position", self.slot),
+            format!("the row of slot {} in {CHECKPOINTS} contains no valid position", self.slot),
             format!(
                 "restore the position that the worker wrote there; or run DELETE FROM `{CHECKPOINTS}` WHERE `slot` = '{}' in \
                  the target database and take the job's tables anew",
@@ -76,7 +76,7 @@ impl Checkpoint {
     }
 }
 
-/// The table of checkpoints, in the form of every other.
+/// The definition of the table of checkpoints.
 pub(in crate::starrocks) fn table() -> Table {
     own_table(CHECKPOINTS, vec![short_text("slot", 32), short_text("job", 512), short_text("lsn", 32)])
 }

@@ -1,4 +1,4 @@
-//! The tables that the worker keeps for itself in the target database, beside the targets.
+//! The bookkeeping tables: the worker's own tables in the target database.
 
 pub(super) mod checkpoint;
 pub(crate) mod claim;

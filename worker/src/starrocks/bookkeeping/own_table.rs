@@ -1,5 +1,5 @@
-//! What the worker's own tables have in common: columns of text, the first of which is the key, and rows that are
-//! loaded like any other, so that they need no privilege that the targets do not need.
+//! What all bookkeeping tables have in common: text columns, the first of which is the key. Their rows are loaded like
+//! any other row, so they need no privilege that the targets do not need.
 
 use std::{sync::Arc, time::SystemTime};
 
@@ -12,7 +12,7 @@ use crate::{
     table::{Column, Kind, Table, TableId, TableName},
 };
 
-/// A table in the target database beside the targets, in the form of every other.
+/// The definition of a bookkeeping table.
 pub(crate) fn own_table(name: &str, columns: Vec<Column>) -> Table {
     Table {
         id: TableId(u32::MAX),
@@ -25,17 +25,17 @@ pub(crate) fn own_table(name: &str, columns: Vec<Column>) -> Table {
     }
 }
 
-/// A column of at most so many characters.
+/// A column of at most `characters` characters.
 pub(crate) fn short_text(name: &str, characters: u32) -> Column {
     Column::new(name, Kind::ShortText { characters }, "text")
 }
 
-/// A column of any text.
+/// A text column without a limit of its own.
 pub(crate) fn text(name: &str) -> Column {
     Column::new(name, Kind::Text, "text")
 }
 
-/// Rows of a table of the worker's own, to be loaded.
+/// Rows of a bookkeeping table, to be loaded.
 #[derive(Debug)]
 pub(crate) struct OwnRows {
     table: Arc<Table>,
@@ -48,7 +48,7 @@ impl OwnRows {
         Self { rows: Accumulation::new(Arc::clone(&table), Deletes::Soft), table }
     }
 
-    /// Puts a row of these texts, one for each column, in the place of the one with its key.
+    /// Adds a row with these texts, one for each column; it replaces the row with the same key.
     pub(crate) fn put(&mut self, values: &[&str], version: Lsn) -> Option<()> {
         let row = row(values.iter().map(|value| Value::Text(value.as_bytes())));
         let new = Tuple::split(&row, self.table.columns.len()).ok()?.0;
@@ -63,7 +63,7 @@ impl OwnRows {
         self.rows.push(Change::Delete { old }, version).ok()
     }
 
-    /// None when there is no row.
+    /// The rows as a batch; none when there is no row.
     pub(crate) fn batch(self, now: SystemTime) -> Option<Batch> {
         self.rows.close(now).pop()
     }
@@ -75,7 +75,7 @@ fn row<'a>(values: impl Iterator<Item = Value<'a>>) -> Vec<u8> {
     row
 }
 
-/// Whether the database has the table. The session is in the database then.
+/// Whether the database has the table. Runs `USE` for the database if it exists.
 pub(crate) async fn is_there(
     session: &mut Session,
     database: &str,

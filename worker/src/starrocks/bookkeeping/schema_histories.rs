@@ -1,7 +1,6 @@
-//! The histories of the job's tables, kept in the target database beside them.
+//! The schema histories of the job's tables, stored in `dbmazz_tables`.
 //!
-//! Rows like any others, so they are written by a load, with the right to load and before the first load that
-//! builds on them.
+//! They are written by a load like any other row, so under the slot lease and before the first load that relies on them.
 
 use std::{
     collections::HashMap,
@@ -24,13 +23,13 @@ use crate::{
     table::Table,
 };
 
-/// The table of histories, in the target database.
+/// The table of schema histories, in the target database.
 pub(crate) const HISTORIES: &str = "dbmazz_tables";
 
-/// What is kept of each target of a job, by the target's name.
+/// The schema histories of a job, by the name of the target.
 pub type SchemaHistories = HashMap<String, SchemaHistory>;
 
-/// Everything that is kept for the job, for whoever does not know yet whether there is anything.
+/// Every schema history of the job, in a session of its own; none where the database or the table does not exist.
 pub async fn known(config: &SinkConfig, job: &str) -> Result<SchemaHistories, Fault> {
     let mut session = Session::open(config).await.map_err(|error| error.fault())?;
     let found = kept(&mut session, config, job).await;
@@ -38,7 +37,7 @@ pub async fn known(config: &SinkConfig, job: &str) -> Result<SchemaHistories, Fa
     found
 }
 
-/// The same; nothing where the database or the table is not there.
+/// Every schema history of the job; none where the database or the table does not exist.
 pub(crate) async fn kept(
     session: &mut Session,
     config: &SinkConfig,
@@ -51,7 +50,7 @@ pub(crate) async fn kept(
     Ok(SchemaHistories::new())
 }
 
-/// Everything that is kept for the job. The session is in the database already.
+/// Every schema history of the job. The table must exist.
 pub(crate) async fn find(
     session: &mut Session,
     config: &SinkConfig,
@@ -64,8 +63,8 @@ pub(crate) async fn find(
     rows.into_iter().map(|row| entry(&row)).collect()
 }
 
-/// What every job keeps of these targets: the job, the target and its history. An illegible row is its own job's to
-/// tell of.
+/// The histories that all jobs store for these targets: job, target and history. Unreadable rows are skipped, because
+/// the job that they belong to reports them.
 pub(crate) async fn of_targets(
     session: &mut Session,
     config: &SinkConfig,
@@ -77,7 +76,7 @@ pub(crate) async fn of_targets(
         "SELECT `target`, `history`, `job` FROM {database}.{table} WHERE `target` IN ({})",
         targets.join(", ")
     );
-    let rows = session.run(&select, "read who loads into the tables").await?;
+    let rows = session.run(&select, "read which jobs load into the tables").await?;
     let kept = |row: Vec<Option<String>>| {
         let (target, history) = entry(&row).ok()?;
         Some((row.into_iter().nth(2).flatten()?, target, history))
@@ -91,7 +90,7 @@ pub(crate) fn entry(row: &[Option<String>]) -> Result<(String, SchemaHistory), F
     Ok((text(0).to_owned(), history))
 }
 
-/// The row as a batch. The moment is in it, so that no two are one load to StarRocks.
+/// The row as a batch. It contains the time of writing, so that no two writes give the same load.
 pub(crate) fn batch(job: &str, target: &str, history: &SchemaHistory, now: SystemTime) -> Option<Batch> {
     let id = format!("{:016x}{:016x}", xxh3_64(job.as_bytes()), xxh3_64(target.as_bytes()));
     let moment = now.duration_since(UNIX_EPOCH).unwrap_or_default().as_nanos().to_string();
@@ -101,7 +100,7 @@ pub(crate) fn batch(job: &str, target: &str, history: &SchemaHistory, now: Syste
     rows.batch(now)
 }
 
-/// The table of histories, in the form of every other.
+/// The definition of the table of schema histories.
 pub(crate) fn table() -> Table {
     own_table(
         HISTORIES,

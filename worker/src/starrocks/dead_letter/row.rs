@@ -1,7 +1,7 @@
-//! Dead letters: rows that StarRocks refused, kept whole in a table of their own beside the targets.
+//! The rows of `dbmazz_dead_letters`, each a refused row as a whole.
 //!
-//! Pure. A letter's key is a function of the job, the table and the row as it was, so that a row that comes
-//! again after a crash is the same letter. Its time is in `dbmazz_synced_at`, as for every row.
+//! Pure. The id of a dead letter is a function of the job, the table, the row's key and its commit position, so that a
+//! row that is read again after a crash gives the same dead letter. Its time is in `dbmazz_synced_at`, as for every row.
 
 use std::time::SystemTime;
 
@@ -20,28 +20,28 @@ use crate::{
     table::Table,
 };
 
-/// The table of dead letters, in the target database beside the tables.
-pub(crate) const LETTERS: &str = "dbmazz_dead_letters";
+/// The table of dead letters, in the target database.
+pub(crate) const DEAD_LETTERS: &str = "dbmazz_dead_letters";
 
 /// A row that StarRocks refused.
 #[derive(Debug)]
 pub(crate) struct Refused {
-    /// The key columns, by name.
+    /// The key columns as a JSON object.
     pub(crate) key: String,
-    /// The line that StarRocks refused.
+    /// The JSON line that StarRocks refused.
     line: String,
-    /// What StarRocks said, without row values.
+    /// The error message of StarRocks, without row values.
     error: String,
     version: Lsn,
     synced_at: SystemTime,
 }
 
 impl Refused {
-    /// The first row of a batch.
+    /// From the first row of a batch.
     pub(crate) fn new(batch: &Batch, deletes: Deletes, values: Values, error: String) -> Self {
         let plan = Plan::new(batch.table(), batch.columns(), deletes, values, batch.synced_at());
         let mut line = Vec::new();
-        // What was measured before can be written.
+        // Cannot fail, because the batch was measured before.
         let _ = Encoder::new(&plan, batch.rows().take(1)).fill(&mut line, usize::MAX);
         let row = batch.rows().next();
         Self {
@@ -54,7 +54,7 @@ impl Refused {
     }
 }
 
-/// The key of a row, as letters name it.
+/// The key of a row, as the column `row_key` contains it.
 pub(crate) fn key(table: &Table, row: Tuple<'_>) -> String {
     let column = |place: &usize| {
         let column = table.columns.get(*place)?;
@@ -69,40 +69,40 @@ pub(crate) fn key(table: &Table, row: Tuple<'_>) -> String {
     Json::Object(table.key.iter().filter_map(column).collect::<Map<_, _>>()).to_string()
 }
 
-/// The letters of these rows of a table as a batch; none when there is none.
-pub(crate) fn letters(job: &str, of: &Table, refused: &[Refused]) -> Option<Batch> {
-    let mut letters = OwnRows::of(table());
+/// The dead letters of these rows of a table as a batch; none when there are none.
+pub(crate) fn dead_letters(job: &str, of: &Table, refused: &[Refused]) -> Option<Batch> {
+    let mut rows = OwnRows::of(table());
     for row in refused {
-        put(&mut letters, job, of, row)?;
+        put(&mut rows, job, of, row)?;
     }
-    letters.batch(refused.first()?.synced_at)
+    rows.batch(refused.first()?.synced_at)
 }
 
-/// The key of a row's letter.
+/// The id of a row's dead letter.
 pub(crate) fn id(job: &str, of: &Table, refused: &Refused) -> String {
     let (name, key, lsn) = (of.name.to_string(), &refused.key, refused.version);
     format!("{:032x}", xxh3_128(format!("{job:?} {name:?} {key:?} {lsn}").as_bytes()))
 }
 
-/// The letters that stand no longer, as a batch that marks them; none when there is none.
-pub(crate) fn answered(ids: &[(String, Lsn)], synced_at: SystemTime) -> Option<Batch> {
-    let mut letters = OwnRows::of(table());
+/// A batch that marks resolved dead letters as deleted; none when there are none.
+pub(crate) fn resolved(ids: &[(String, Lsn)], synced_at: SystemTime) -> Option<Batch> {
+    let mut rows = OwnRows::of(table());
     for (id, version) in ids {
-        letters.delete(id, *version)?;
+        rows.delete(id, *version)?;
     }
-    letters.batch(synced_at)
+    rows.batch(synced_at)
 }
 
-fn put(letters: &mut OwnRows, job: &str, of: &Table, refused: &Refused) -> Option<()> {
+fn put(rows: &mut OwnRows, job: &str, of: &Table, refused: &Refused) -> Option<()> {
     let (id, name, lsn) = (id(job, of, refused), of.name.to_string(), refused.version.to_string());
     let values = [&id, job, &name, &of.target, &refused.key, &refused.line, &refused.error, &lsn];
-    letters.put(&values, refused.version)
+    rows.put(&values, refused.version)
 }
 
-/// The table of letters, in the form of every other.
+/// The definition of the table of dead letters.
 pub(crate) fn table() -> Table {
     own_table(
-        LETTERS,
+        DEAD_LETTERS,
         vec![
             short_text("id", 32),
             short_text("job", 512),
@@ -131,30 +131,30 @@ mod tests {
     }
 
     fn texts(refused: &[Refused]) -> Vec<Vec<String>> {
-        let letters = letters("job", &source(&[("id", Kind::Numeric)]), refused);
+        let batch = dead_letters("job", &source(&[("id", Kind::Numeric)]), refused);
         let text = |value| match value {
             Value::Text(text) => String::from_utf8(text.to_vec()).unwrap(),
             other => panic!("{other:?}"),
         };
-        let rows = letters.iter().flat_map(Batch::rows);
+        let rows = batch.iter().flat_map(Batch::rows);
         rows.map(|row| row.values.values().map(text).collect()).collect()
     }
 
     #[test]
-    fn a_letter_holds_the_key_the_row_and_what_was_said() {
-        let letters = texts(&[refused(["1.0", "a\"b"])]);
-        let [letter] = letters.as_slice() else { panic!("{letters:?}") };
-        assert_eq!(letter[1..5], ["job", "public.t", "t", "{\"id\":\"1\"}"]);
-        let row: Json = serde_json::from_str(&letter[5]).unwrap();
+    fn a_dead_letter_holds_the_key_the_row_and_the_error() {
+        let dead_letters = texts(&[refused(["1.0", "a\"b"])]);
+        let [dead_letter] = dead_letters.as_slice() else { panic!("{dead_letters:?}") };
+        assert_eq!(dead_letter[1..5], ["job", "public.t", "t", "{\"id\":\"1\"}"]);
+        let row: Json = serde_json::from_str(&dead_letter[5]).unwrap();
         assert_eq!(
             (&row["id"], &row["name"], &row["dbmazz_op_type"]),
             (&"1".into(), &"a\"b".into(), &0.into())
         );
-        assert_eq!(letter[6..], ["too long", "0/1234"]);
+        assert_eq!(dead_letter[6..], ["too long", "0/1234"]);
     }
 
     #[test]
-    fn the_same_row_is_the_same_letter() {
+    fn the_same_row_is_the_same_dead_letter() {
         let id = |refused| texts(&[refused])[0][0].clone();
         assert_eq!(id(refused(["1", "a"])), id(refused(["1.0", "a"])));
         assert_ne!(id(refused(["1", "a"])), id(refused(["2", "a"])));

@@ -1,15 +1,14 @@
-//! Rows whose letter stands: StarRocks does not have them as the source does.
+//! The rows that have an unresolved dead letter: in StarRocks they differ from the source.
 //!
-//! A change that carries a part of such a row only would make half a row of it in StarRocks, so it is
-//! parked too; a change that carries the whole row, or deletes it, makes it right. Then its letters are
-//! marked as deleted, as every row of the sink is that is no more.
+//! A change with only some columns of such a row would leave an incomplete row in StarRocks, so it becomes a dead letter
+//! too. A change with the whole row, or its delete, corrects the row; then its dead letters are marked as deleted.
 
 use std::{
     collections::HashMap,
     sync::{Mutex, MutexGuard, PoisonError},
 };
 
-use super::row::{self, LETTERS};
+use super::row::{self, DEAD_LETTERS};
 use crate::{
     config::SinkConfig,
     pipeline::{Batch, ColumnSet, Operation, Row},
@@ -17,18 +16,18 @@ use crate::{
     table::{Table, TableName},
 };
 
-/// The letters that stand, by table and key.
+/// The unresolved dead letters, by table and key.
 #[derive(Debug, Default)]
-pub(crate) struct DeadLetters(Mutex<HashMap<String, Letters>>);
+pub(crate) struct DeadLetters(Mutex<HashMap<String, IdsByKey>>);
 
-/// Ids of the letters of each key of a table.
-type Letters = HashMap<String, Vec<String>>;
+/// Ids of the dead letters of each key of a table.
+type IdsByKey = HashMap<String, Vec<String>>;
 
 impl DeadLetters {
-    /// The letters that stand since earlier sessions of the job.
+    /// Reads the unresolved dead letters of earlier sessions of the job.
     pub(crate) async fn find(config: &SinkConfig, job: &str) -> Result<Self, SqlError> {
         let mut session = Session::open(config).await?;
-        let (database, table, job) = (quoted(&config.database), quoted(LETTERS), literal(job));
+        let (database, table, job) = (quoted(&config.database), quoted(DEAD_LETTERS), literal(job));
         let select = format!(
             "SELECT `id`, `source_table`, `row_key` FROM {database}.{table} \
              WHERE `job` = {job} AND `dbmazz_is_deleted` = 0"
@@ -44,7 +43,7 @@ impl DeadLetters {
         Ok(dead_letters)
     }
 
-    /// A row has a letter now.
+    /// Adds the dead letter of a row.
     pub(crate) fn add(&self, table: &str, key: &str, id: String) {
         let mut dead_letters = self.lock();
         let ids = dead_letters.entry(table.to_owned()).or_default().entry(key.to_owned()).or_default();
@@ -53,44 +52,46 @@ impl DeadLetters {
         }
     }
 
-    /// Whether any row of the table has a letter.
+    /// Whether any row of the table has a dead letter.
     pub(crate) fn concerns(&self, table: &TableName) -> bool {
         let dead_letters = self.lock();
         !dead_letters.is_empty()
-            && dead_letters.get(&table.to_string()).is_some_and(|letters| !letters.is_empty())
+            && dead_letters.get(&table.to_string()).is_some_and(|ids_by_key| !ids_by_key.is_empty())
     }
 
-    /// Whether the batch would make half a row of one that has a letter.
-    pub(crate) fn is_halved_by(&self, batch: &Batch) -> bool {
+    /// Whether the batch has only some columns of a row that has a dead letter.
+    pub(crate) fn is_partly_changed_by(&self, batch: &Batch) -> bool {
         let whole = *batch.columns() == ColumnSet::All;
         let dead_letters = self.lock();
-        let Some(letters) = dead_letters.get(&batch.table().name.to_string()).filter(|_| !whole) else {
+        let Some(ids_by_key) = dead_letters.get(&batch.table().name.to_string()).filter(|_| !whole) else {
             return false;
         };
         let mut rows = batch.rows().filter(|row| row.operation != Operation::Delete);
-        rows.any(|row| letters.contains_key(&row::key(batch.table(), row.values)))
+        rows.any(|row| ids_by_key.contains_key(&row::key(batch.table(), row.values)))
     }
 
-    /// Takes out the letters of rows that a loaded batch has made right; gives them, each with its row's version.
-    pub(crate) fn heal(&self, batch: &Batch) -> Vec<(String, crate::lsn::Lsn)> {
+    /// Removes the dead letters of rows that a loaded batch has corrected; returns their ids, each with its row's version.
+    pub(crate) fn resolve(&self, batch: &Batch) -> Vec<(String, crate::lsn::Lsn)> {
         let whole = *batch.columns() == ColumnSet::All;
         let mut dead_letters = self.lock();
-        let Some(letters) = dead_letters.get_mut(&batch.table().name.to_string()) else { return Vec::new() };
-        let rights = |row: &Row<'_>| whole || row.operation == Operation::Delete;
-        let healed = batch.rows().filter(rights).filter_map(|row| {
-            let ids = letters.remove(&row::key(batch.table(), row.values))?;
+        let Some(ids_by_key) = dead_letters.get_mut(&batch.table().name.to_string()) else {
+            return Vec::new();
+        };
+        let corrects = |row: &Row<'_>| whole || row.operation == Operation::Delete;
+        let resolved = batch.rows().filter(corrects).filter_map(|row| {
+            let ids = ids_by_key.remove(&row::key(batch.table(), row.values))?;
             Some(ids.into_iter().map(move |id| (id, row.version)))
         });
-        healed.flatten().collect()
+        resolved.flatten().collect()
     }
 
-    /// A table that is emptied has no row that is not right.
+    /// Removes the dead letters of a table that was emptied.
     pub(crate) fn forget(&self, table: &Table) {
         self.lock().remove(&table.name.to_string());
     }
 
-    // A thread that panicked while it noted a letter has noted it or not.
-    fn lock(&self) -> MutexGuard<'_, HashMap<String, Letters>> {
+    // A panic while the lock was held leaves the map consistent: a dead letter is in it or not.
+    fn lock(&self) -> MutexGuard<'_, HashMap<String, IdsByKey>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -119,21 +120,21 @@ mod tests {
     }
 
     #[test]
-    fn a_part_of_a_parked_row_makes_half_a_row() {
-        assert!(dead_letters().is_halved_by(&batch(Value::Unchanged)));
-        assert!(!dead_letters().is_halved_by(&batch(Value::Null)), "the whole row is there");
-        assert!(!DeadLetters::default().is_halved_by(&batch(Value::Unchanged)));
+    fn a_part_of_a_row_with_a_dead_letter_is_not_loaded() {
+        assert!(dead_letters().is_partly_changed_by(&batch(Value::Unchanged)));
+        assert!(!dead_letters().is_partly_changed_by(&batch(Value::Null)), "the whole row is there");
+        assert!(!DeadLetters::default().is_partly_changed_by(&batch(Value::Unchanged)));
     }
 
     #[test]
     fn a_whole_row_and_a_delete_make_it_right() {
         let table = table(&[("id", Kind::Numeric), ("large", Kind::Text)]);
         let delete = deletes(&table, Deletes::Soft, &[Value::Text(b"7"), Value::Null]);
-        for (batch, healed) in [(batch(Value::Null), 1), (delete, 1), (batch(Value::Unchanged), 0)] {
+        for (batch, resolved) in [(batch(Value::Null), 1), (delete, 1), (batch(Value::Unchanged), 0)] {
             let dead_letters = dead_letters();
-            assert!(!dead_letters.is_halved_by(&batch) || healed == 0);
-            assert_eq!(dead_letters.heal(&batch).len(), healed);
-            assert_eq!(dead_letters.concerns(&table.name), healed == 0);
+            assert!(!dead_letters.is_partly_changed_by(&batch) || resolved == 0);
+            assert_eq!(dead_letters.resolve(&batch).len(), resolved);
+            assert_eq!(dead_letters.concerns(&table.name), resolved == 0);
         }
     }
 }

@@ -35,7 +35,7 @@ impl LoadGrant {
     }
 
     /// Loads all tables in one transaction; `buffer` is the size in bytes of the pipeline's buffer.
-    pub fn together(self, buffer: usize) -> TransactionLoader {
+    pub fn transaction_loader(self, buffer: usize) -> TransactionLoader {
         TransactionLoader::new(self.loader, self.checkpoint).with_buffer(buffer)
     }
 }

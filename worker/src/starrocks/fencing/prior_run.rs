@@ -1,4 +1,4 @@
-//! What a claim and the journal at hand say of the run before.
+//! The prior run of a slot, from its claim and from the journal in the state directory.
 
 use std::path::Path;
 
@@ -39,7 +39,7 @@ mod tests {
     }
 
     #[test]
-    fn the_past_of_a_slot_is_told_by_its_claim_and_the_notes_at_hand() {
+    fn the_prior_run_of_a_slot_is_told_by_its_claim_and_the_journal_at_hand() {
         let notes = tempfile::tempdir().unwrap();
         let journal = Journal::open(&notes.path().join("1-s")).unwrap();
         journal.durable(Lsn(9)).unwrap();

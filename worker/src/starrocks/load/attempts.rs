@@ -1,4 +1,4 @@
-//! One load through all of its attempts, until it is durable or can never be.
+//! One load through all of its attempts, until it is durable or known to be impossible.
 
 use tokio::time::{Instant, sleep};
 use tracing::info;
@@ -17,17 +17,17 @@ use crate::{
     table::Table,
 };
 
-/// Why a batch cannot be loaded as it is.
+/// Why a batch cannot be loaded.
 #[derive(Debug)]
 pub(crate) enum Failure {
-    /// Some of its rows stand in the way.
+    /// StarRocks refuses some of its rows.
     Rows(Fault),
-    /// Something that concerns the table as a whole.
+    /// The table as a whole cannot be loaded.
     Table(Fault),
 }
 
 impl Loader {
-    /// Sends the load until it is at its end.
+    /// Sends the load until its outcome is final.
     pub(crate) async fn settle(&self, order: &Order<'_>, mut reports: Reports<'_>) -> Result<(), Failure> {
         for attempt in 1.. {
             self.permitted(order.label, &mut reports).await;
@@ -45,12 +45,12 @@ impl Loader {
             self.wait(Backoff::with(retryable.retry_class), attempt, order.label.as_str()).await;
         }
         if reports.take_back() {
-            info!(table = %reports.table.name, label = %order.label, "load succeeded after all");
+            info!(table = %reports.table.name, label = %order.label, "load committed after retries");
         }
         Ok(())
     }
 
-    /// The load may be sent, and is noted.
+    /// Waits until the load may be sent, and records it in the journal.
     pub(crate) async fn permitted(&self, label: &Label, reports: &mut Reports<'_>) {
         self.still_permitted().await;
         for attempt in 1.. {
@@ -61,8 +61,8 @@ impl Loader {
     }
 
     pub(crate) async fn still_permitted(&self) {
-        if let Some(right) = &self.right {
-            right.granted().await;
+        if let Some(permit) = &self.permit {
+            permit.granted().await;
         }
     }
 
@@ -73,8 +73,8 @@ impl Loader {
         }
     }
 
-    /// Asks until the load is at its end. A load that outlives its time is sent again: if it is alive
-    /// after all, its label keeps the second from beginning.
+    /// Asks for the label's state until it is final; returns whether the load is durable. A load that still runs after
+    /// its time-out is sent again: if it is still alive, StarRocks refuses the second one because the label is in use.
     async fn became_durable(&self, label: &Label, reports: &mut Reports<'_>) -> bool {
         let begun = Instant::now();
         for attempt in 1.. {

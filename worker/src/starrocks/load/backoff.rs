@@ -6,7 +6,7 @@ use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 use super::answer::RetryClass;
 
-/// Waits that double, up to a limit, each a little different.
+/// Pauses that double up to a limit, with up to 24 % of jitter.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Backoff {
     pub(crate) first: Duration,
@@ -14,15 +14,15 @@ pub(crate) struct Backoff {
 }
 
 impl Backoff {
-    /// For what usually passes by itself, and soon.
+    /// For obstacles that usually pass within seconds.
     pub(crate) const USUAL: Self =
         Self { first: Duration::from_millis(200), longest: Duration::from_secs(10) };
-    /// For asking what became of a load.
+    /// For polling the state of a label.
     pub(crate) const ASKING: Self =
         Self { first: Duration::from_millis(50), longest: Duration::from_secs(2) };
-    /// Every attempt is work for a server that has too much of it.
+    /// For an overloaded server, to which every attempt adds load.
     const BUSY: Self = Self { first: Duration::from_secs(1), longest: Duration::from_secs(30) };
-    /// A person has to act, and no restart is needed when they have.
+    /// For obstacles that a person has to remove; short enough that no restart is needed afterwards.
     pub(crate) const PERSON: Self = Self { first: Duration::from_secs(5), longest: Duration::from_secs(10) };
 
     pub(crate) fn with(retry_class: RetryClass) -> Self {
@@ -33,7 +33,7 @@ impl Backoff {
         }
     }
 
-    /// The wait after so many attempts. `key` spreads waits that would otherwise end at once.
+    /// The pause after `attempts` attempts. `key` seeds the jitter, so that pauses do not all end at the same moment.
     pub(crate) fn wait(self, attempts: u32, key: &str) -> Duration {
         let doubled = self.first.saturating_mul(1 << attempts.saturating_sub(1).min(16));
         let spread = xxh3_64_with_seed(key.as_bytes(), u64::from(attempts)) % 25;

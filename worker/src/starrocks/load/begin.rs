@@ -1,4 +1,5 @@
-//! What is noted of targets before the first load into them, and who else has noted it.
+//! Writes the schema histories of targets before the first load into them, and finds jobs that have written one for the
+//! same target.
 
 use tokio::time::{Instant, sleep};
 
@@ -14,12 +15,12 @@ use crate::{
     table::{Table, TableId},
 };
 
-/// A write that is slow again and again is left to the look.
+/// After so many slow writes the last one counts; a rival that it missed is found by the halt watch.
 const MOST_WRITES: u32 = 5;
 
 impl Loader {
-    /// Keeps the histories that were found not to be kept as they are. Before the first load. Gives the tables that
-    /// another job began meanwhile.
+    /// Writes the histories that differ from the stored ones. Called before the first load. Returns the tables whose
+    /// target another job has begun meanwhile.
     pub async fn keep_all(
         &self,
         targets: &Targets,
@@ -37,14 +38,14 @@ impl Loader {
         self.shared_meanwhile(&begun).await
     }
 
-    /// The same of one table.
+    /// The same for one table.
     pub(crate) async fn keep_begun(&self, table: &Table, history: &SchemaHistory) -> Result<(), Fault> {
         let Some(owner) = self.keep_owned(table, history).await? else { return Ok(()) };
         let mut shared = self.shared_meanwhile(&[(table, owner)]).await?;
         shared.pop().map_or(Ok(()), |(_, fault)| Err(fault))
     }
 
-    /// Keeps the history, with this job as its owner from now on where it has none: then the owner is given.
+    /// Writes the history. If it has no owner, this job becomes the owner from now on, and the owner is returned.
     async fn keep_owned(&self, table: &Table, history: &SchemaHistory) -> Result<Option<Owner>, Fault> {
         let claimant = self.claimant.as_ref().filter(|_| history.owner.is_none());
         let Some(claimant) = claimant else { return self.keep(&table.target, history).await.map(|()| None) };
@@ -60,7 +61,7 @@ impl Loader {
         }
     }
 
-    /// Of tables that this job has just begun, those that another job began before.
+    /// Of the tables that this job has just begun, those whose target another job began earlier.
     async fn shared_meanwhile(&self, begun: &[(&Table, Owner)]) -> Result<Vec<(TableId, Fault)>, Fault> {
         let claimant = self.claimant.as_ref().filter(|_| !begun.is_empty());
         let Some(claimant) = claimant else { return Ok(Vec::new()) };
@@ -80,7 +81,7 @@ impl Loader {
         claimant: &Claimant,
         begun: &[(&Table, Owner)],
     ) -> Result<Vec<Rival>, Fault> {
-        // A job lays its claim before it begins a target: without another claim, whoever comes sees this job.
+        // A job writes its claim before it begins a target. Where there is no other claim, a later job sees this one.
         if owners::claims(session, &self.sink, claimant).await?.is_empty() {
             return Ok(Vec::new());
         }

@@ -1,4 +1,4 @@
-//! The body of a load: checked and measured once, then written as often as the load is tried.
+//! The body of a load: checked and measured once, then encoded again for each attempt.
 
 use crate::{
     config::{Deletes, Values},
@@ -8,13 +8,13 @@ use crate::{
     starrocks::encode::{Count, Encoder, Output, Plan, Refusal},
 };
 
-/// As much as is encoded before the other tasks of the thread have their turn, and as goes to the
-/// socket at once. Forty tables may be loading, each with a piece of its own.
+/// Bytes that are encoded before the task yields, and written to the socket at once. Forty tables may be loading, each
+/// with a piece of its own.
 const PIECE: usize = 30 * 1024;
-/// With the row that ends it.
+/// Capacity of a piece, which may exceed `PIECE` by the end of its last row.
 const ROOM: usize = 32 * 1024;
 
-/// A batch of which every value was found to have a form in StarRocks.
+/// A batch whose values have all been checked to be representable in StarRocks.
 #[derive(Debug)]
 pub(crate) struct Body<'a> {
     plan: Plan,
@@ -44,12 +44,12 @@ impl<'a> Body<'a> {
         self.rows
     }
 
-    /// Values that are not written as they are, by the job's rules.
+    /// Values that are altered by the job's rules.
     pub(crate) fn losses(&self) -> &Losses {
         &self.losses
     }
 
-    /// Gives the next piece at each call, in one buffer that is used again; an empty one at the end.
+    /// Returns a function that encodes the next piece into a reused buffer; the piece after the last one is empty.
     pub(crate) fn pieces(&self) -> impl FnMut(&mut Vec<u8>) -> Result<(), Refusal> + Send {
         let mut encoder = Encoder::new(&self.plan, self.batch.rows());
         move |piece| {

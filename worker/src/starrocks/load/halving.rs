@@ -1,12 +1,12 @@
-//! Rows that StarRocks refuses: found by halving the batch until they stand alone, then halting the table
-//! or parked, by the job's policy. None is ever left out in silence.
+//! Finds the rows that StarRocks refuses, by halving the batch until each is alone. By the job's policy a refused row
+//! halts the table or becomes a dead letter; none is ever skipped silently.
 //!
-//! The halves that StarRocks takes are loaded on the way: no key is in two of them, so their order means
-//! nothing. The batch as a whole counts as durable only after its refused rows are parked durably. If the
-//! worker dies in between, the whole batch comes again, and both the rows and their letters are the same.
+//! The halves that StarRocks accepts are loaded during the search: no key is in two of them, so their order does not
+//! matter. The batch counts as durable only after the dead letters of its refused rows are durable. If the worker is
+//! killed in between, the whole batch is read again, and gives the same rows and the same dead letters.
 //!
-//! A row that is parked keeps its place in the order of its key: a later change that carries the whole row is
-//! loaded and answers the letter; one that carries a part of it only is parked behind it.
+//! A dead letter keeps its place in the order of changes of its key: a later change with the whole row is loaded and
+//! resolves the dead letter; a later change with only some columns becomes a dead letter as well.
 
 use std::time::SystemTime;
 
@@ -19,25 +19,26 @@ use crate::{
     lsn::Lsn,
     pipeline::{Batch, Loaded},
     starrocks::{
-        dead_letter::row::{self, Refused, letters},
+        dead_letter::row::{self, Refused},
         load::loader::{Failure, Loader},
     },
     table::Table,
 };
 
-/// More refused rows in one batch are no rows gone wrong: the target is.
+/// More refused rows than this in one batch mean that the target is wrong, not the rows.
 const MOST_REFUSED: usize = 100;
 
 impl Loader {
-    /// Loads what StarRocks takes of a batch that it refused, and deals with the rest.
-    pub(crate) async fn sift(&self, batch: &Batch, fault: Fault) -> Result<Loaded, Fault> {
+    /// Loads the rows that StarRocks accepts of a batch that it refused, and treats the others by the job's policy.
+    pub(crate) async fn isolate_refused(&self, batch: &Batch, fault: Fault) -> Result<Loaded, Fault> {
         let (mut parts, mut refused) = (Vec::new(), Vec::new());
         self.divide(batch, fault, &mut parts, &mut refused)?;
         self.load_parts(batch.table(), parts, refused).await
     }
 
-    /// Loads a batch of a table of which rows are parked: what would make half a row of one is parked, too.
-    pub(crate) async fn load_beside_parked(&self, batch: &Batch) -> Result<Loaded, Fault> {
+    /// Loads a batch of a table that has dead letters. A change with only some columns of such a row becomes a dead letter
+    /// too.
+    pub(crate) async fn load_beside_dead_letters(&self, batch: &Batch) -> Result<Loaded, Fault> {
         self.load_parts(batch.table(), vec![batch.clone()], Vec::new()).await
     }
 
@@ -47,35 +48,35 @@ impl Loader {
         mut parts: Vec<Batch>,
         mut refused: Vec<Refused>,
     ) -> Result<Loaded, Fault> {
-        let (mut loaded, mut answered) = (Loaded::default(), Vec::new());
+        let (mut loaded, mut resolved) = (Loaded::default(), Vec::new());
         while let Some(part) = parts.pop() {
-            if self.dead_letters.is_halved_by(&part) {
-                self.divide(&part, halved(table), &mut parts, &mut refused)?;
+            if self.dead_letters.is_partly_changed_by(&part) {
+                self.divide(&part, partial_change(table), &mut parts, &mut refused)?;
                 continue;
             }
             match self.load_whole(&part, self.sink.values).await {
                 Ok(more) => {
                     loaded = Loaded { rows: loaded.rows + more.rows, bytes: loaded.bytes + more.bytes };
-                    answered.extend(self.dead_letters.heal(&part));
+                    resolved.extend(self.dead_letters.resolve(&part));
                 }
                 Err(Failure::Table(fault)) => return Err(fault),
                 Err(Failure::Rows(fault)) => self.divide(&part, fault, &mut parts, &mut refused)?,
             }
         }
-        self.park(table, &refused).await?;
-        self.answer(table, row::answered(&answered, SystemTime::now())).await?;
+        self.store_dead_letters(table, &refused).await?;
+        self.resolve_dead_letters(table, row::resolved(&resolved, SystemTime::now())).await?;
         Ok(loaded)
     }
 
-    /// Marks letters whose rows have arrived since.
-    async fn answer(&self, table: &Table, letters: Option<Batch>) -> Result<(), Fault> {
-        let Some(letters) = letters else { return Ok(()) };
-        self.load_whole(&letters, Values::default()).await.map_err(|failure| not_parked(table, failure))?;
-        info!(table = %table.name, rows = letters.row_count(), "rows that were parked have arrived since");
+    /// Marks the dead letters of rows that have been loaded since.
+    async fn resolve_dead_letters(&self, table: &Table, resolved: Option<Batch>) -> Result<(), Fault> {
+        let Some(resolved) = resolved else { return Ok(()) };
+        self.load_whole(&resolved, Values::default()).await.map_err(|failure| not_stored(table, failure))?;
+        info!(table = %table.name, rows = resolved.row_count(), "dead letters resolved");
         Ok(())
     }
 
-    /// The halves of a refused batch; a single row is what was looked for.
+    /// Splits a refused batch into halves; a single row is a refused row.
     fn divide(
         &self,
         batch: &Batch,
@@ -96,23 +97,23 @@ impl Loader {
         Refused::new(row, self.sink.deletes, self.sink.values, fault.message.clone())
     }
 
-    async fn park(&self, table: &Table, refused: &[Refused]) -> Result<(), Fault> {
-        let Some(letters) = letters(&self.job, table, refused) else { return Ok(()) };
-        // A letter is whole or it is none: the rules for other tables do not hold for it.
-        self.load_whole(&letters, Values::default()).await.map_err(|failure| not_parked(table, failure))?;
+    async fn store_dead_letters(&self, table: &Table, refused: &[Refused]) -> Result<(), Fault> {
+        let Some(batch) = row::dead_letters(&self.job, table, refused) else { return Ok(()) };
+        // With the default rules for values, because the job's rules could alter what a dead letter contains.
+        self.load_whole(&batch, Values::default()).await.map_err(|failure| not_stored(table, failure))?;
         let name = table.name.to_string();
         refused.iter().for_each(|row| self.dead_letters.add(&name, &row.key, row::id(&self.job, table, row)));
         self.progress.rows_parked(&table.name, refused.len() as u64);
-        warn!(table = %table.name, rows = refused.len(), "StarRocks refused rows; they are parked as dead letters");
+        warn!(table = %table.name, rows = refused.len(), "refused rows stored as dead letters");
         Ok(())
     }
 }
 
-fn halved(table: &Table) -> Fault {
+fn partial_change(table: &Table) -> Fault {
     Fault::halt(
         Part::Table(table.name.clone()),
         Reason::RowsRefused,
-        "StarRocks refused an earlier change of this row, and this one carries a part of it only",
+        "StarRocks refused an earlier change of this row, and this change has only some of its columns",
         "change the whole row at the source",
     )
 }
@@ -133,11 +134,11 @@ fn too_many(table: &Table, fault: &Fault) -> Fault {
     )
 }
 
-fn not_parked(table: &Table, failure: Failure) -> Fault {
+fn not_stored(table: &Table, failure: Failure) -> Fault {
     let (Failure::Rows(fault) | Failure::Table(fault)) = failure;
     Fault {
         part: Part::Table(table.name.clone()),
-        message: format!("a row of {} was refused and could not be parked: {}", table.name, fault.message),
+        message: format!("the dead letters of {} could not be written: {}", table.name, fault.message),
         ..fault
     }
 }

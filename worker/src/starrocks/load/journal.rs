@@ -207,7 +207,7 @@ mod tests {
     }
 
     #[test]
-    fn rule_10_a_successor_finds_what_was_in_the_air_and_nothing_else() {
+    fn rule_10_a_successor_finds_what_was_in_flight_and_nothing_else() {
         let directory = tempfile::tempdir().unwrap();
         let first = Journal::open(directory.path()).unwrap();
         for text in ["dbmazz_a", "dbmazz_b"] {

@@ -1,7 +1,7 @@
-//! The name of a load at StarRocks: the same on every attempt of one load, another for every other load.
+//! The label of a load: the same on every attempt of one load, different for every other load.
 //!
-//! Pure. In go the job, the table, the load's turn and the batch's identity; out comes a label of StarRocks'
-//! alphabet. The turn alone would do; the identity is there for who looks for a position in StarRocks.
+//! Pure. The inputs are the job, the table, the load id and the batch's identity; the output is a label in StarRocks'
+//! alphabet. The load id alone would make it unique; the identity lets a person find a position in StarRocks.
 
 use std::fmt;
 
@@ -10,39 +10,39 @@ use xxhash_rust::xxh3::xxh3_64;
 use super::sequence::LoadId;
 use crate::{lsn::Lsn, pipeline::batch::Identity, table::Table};
 
-/// The label of one load: `dbmazz_<job, table and turn>_<table>_<first>_<last>_<digest>`.
+/// The label of one load: `dbmazz_<hash of job, load id and table>_<table>_<first>_<last>_<digest>`.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Label(String);
 
-/// No label of a single load begins like this: an owner is written in hexadecimal.
+/// No label of a single load begins like this, because a hexadecimal hash follows `dbmazz_` there.
 const STEP: &str = "dbmazz_step_";
 const TABLE_PREFIX: usize = 32;
-/// StarRocks takes no longer one.
+/// Longest label that StarRocks accepts.
 const LONGEST: usize = 128;
 
 impl Label {
-    /// The label of a batch of `table`, as `job` sends it.
-    pub(crate) fn new(job: &str, table: &Table, turn: LoadId<'_>, identity: Identity) -> Self {
+    /// The label for loading a batch of `table` in `job`.
+    pub(crate) fn new(job: &str, table: &Table, id: LoadId<'_>, identity: Identity) -> Self {
         let Table { name, target, .. } = table;
-        let owner = xxh3_64(format!("{job:?} {turn:?} {name:?} {target:?}").as_bytes());
+        let hash = xxh3_64(format!("{job:?} {id:?} {name:?} {target:?}").as_bytes());
         let legible = |letter: char| if letter.is_ascii_alphanumeric() { letter } else { '_' };
         let name: String = table.target.chars().map(legible).take(TABLE_PREFIX).collect();
         let Identity { first, last, digest } = identity;
-        Self(format!("dbmazz_{owner:016x}_{name}_{:x}_{:x}_{digest:016x}", first.0, last.0))
+        Self(format!("dbmazz_{hash:016x}_{name}_{:x}_{:x}_{digest:016x}", first.0, last.0))
     }
 
-    /// The label of a step of all tables, that goes up to `reached`.
-    pub(crate) fn of_step(job: &str, turn: LoadId<'_>, reached: Lsn) -> Self {
-        let owner = xxh3_64(format!("{job:?} {turn:?}").as_bytes());
-        Self(format!("{STEP}{owner:016x}_{:x}", reached.0))
+    /// The label of a step that reaches up to `reached`.
+    pub(crate) fn of_step(job: &str, id: LoadId<'_>, reached: Lsn) -> Self {
+        let hash = xxh3_64(format!("{job:?} {id:?}").as_bytes());
+        Self(format!("{STEP}{hash:016x}_{:x}", reached.0))
     }
 
-    /// Whether it names a transaction over several tables.
+    /// Whether it is the label of a step, a transaction over several tables.
     pub(crate) fn is_of_step(&self) -> bool {
         self.0.starts_with(STEP)
     }
 
-    /// A label as it was noted; nothing for what is no label of ours.
+    /// Reads a label from the journal; none for a text that is not a label of a worker.
     pub(crate) fn noted(text: &str) -> Option<Self> {
         let letters = text.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
         let ours = text.starts_with("dbmazz_") && text.len() <= LONGEST && letters;
@@ -67,11 +67,11 @@ mod tests {
     use super::*;
     use crate::{starrocks::double::table, table::Kind};
 
-    const TURN: LoadId<'_> = LoadId { sequence: "one", number: 0 };
+    const LOAD_ID: LoadId<'_> = LoadId { sequence: "one", number: 0 };
 
     fn label(job: &str, target: &str, identity: Identity) -> Label {
         let table = Table { target: target.to_owned(), ..table(&[("id", Kind::Integer)]) };
-        Label::new(job, &table, TURN, identity)
+        Label::new(job, &table, LOAD_ID, identity)
     }
 
     fn identity() -> impl Strategy<Value = Identity> {
@@ -90,7 +90,7 @@ mod tests {
         }
 
         #[test]
-        fn rule_4_a_label_is_a_function_of_job_table_turn_and_batch(
+        fn rule_4_a_label_is_a_function_of_job_table_load_id_and_batch(
             one in ("[ab]{0,2}", "[ab_]{0,2}", identity()),
             other in ("[ab]{0,2}", "[ab_]{0,2}", identity()),
         ) {
@@ -102,15 +102,15 @@ mod tests {
 
     #[test]
     fn a_step_is_told_from_a_load_of_its_own_by_its_label() {
-        let step = Label::of_step("job", TURN, Lsn(u64::MAX));
+        let step = Label::of_step("job", LOAD_ID, Lsn(u64::MAX));
         let load = label("job", "step", Identity { first: Lsn(1), last: Lsn(2), digest: 3 });
         assert!(step.is_of_step() && !load.is_of_step());
         assert_eq!(Label::noted(step.as_str()), Some(step.clone()));
-        assert_ne!(step, Label::of_step("job", LoadId { number: 1, ..TURN }, Lsn(u64::MAX)));
+        assert_ne!(step, Label::of_step("job", LoadId { number: 1, ..LOAD_ID }, Lsn(u64::MAX)));
     }
 
     #[test]
-    fn rule_4_the_same_bytes_in_another_turn_are_another_load() {
+    fn rule_4_the_same_bytes_under_another_load_id_are_another_load() {
         let table = table(&[("id", Kind::Integer)]);
         let identity = Identity { first: Lsn(1), last: Lsn(2), digest: 3 };
         let of = |sequence, number| Label::new("job", &table, LoadId { sequence, number }, identity);

@@ -1,7 +1,7 @@
-//! What became of a load whose answer was lost: StarRocks remembers it by its label.
+//! The state of a label, which tells the outcome of a load whose answer was lost.
 //!
-//! The next batch of the table waits until this is settled, because a load that commits late would put
-//! older rows over newer ones.
+//! The next batch of the table waits until the state is final, because a load that commits late would overwrite newer
+//! rows with older ones.
 
 use std::time::Duration;
 
@@ -15,32 +15,32 @@ use crate::starrocks::http::frontend::{Answer, FRONTEND_TIMEOUT, Frontend, redir
 
 const MOST_REDIRECTS: usize = 3;
 
-/// What StarRocks says of a label.
+/// The state of a label as StarRocks reports it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Said {
     Visible,
-    /// It will be visible.
+    /// Durable, and not yet visible.
     Committed,
     Running,
-    /// With the reason, where it is known.
+    /// With the reason, where StarRocks gives one.
     Aborted(String),
-    /// Never begun, forgotten, or open over several tables.
+    /// Never begun, forgotten, or an open transaction over several tables.
     Unknown,
 }
 
-/// What that means for a load of its own.
+/// What the state means for a load that is not part of a transaction over several tables.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum LoadState {
     /// Durable.
     Committed,
-    /// Not at its end.
+    /// Neither committed nor aborted.
     Running,
-    /// Gone, never begun, or forgotten: the same load may be sent again under the same label.
+    /// Aborted, never begun, or forgotten: the same load may be sent again under the same label.
     Free,
 }
 
 impl Frontend {
-    /// Asks for the state of a label.
+    /// Asks for the state of a label of a single load.
     pub(crate) async fn state(&self, label: &Label) -> Result<LoadState, Retryable> {
         Ok(match self.said(label).await? {
             Said::Visible | Said::Committed => LoadState::Committed,
@@ -49,25 +49,25 @@ impl Frontend {
         })
     }
 
-    /// Asks what StarRocks knows of a label.
+    /// Asks for the state of a label.
     pub(crate) async fn said(&self, label: &Label) -> Result<Said, Retryable> {
         let path = format!("/api/{}/get_load_state?label={label}", self.database);
         let answer = self.request("GET", &path).await?;
         read_state(answer.status, &answer.body)
     }
 
-    /// Asks StarRocks to abort a load that is not at its end. The state tells whether it did.
+    /// Asks StarRocks to abort a load that still runs. Only the state tells whether it did.
     pub(crate) async fn cancel(&self, label: &Label) -> Result<(), Retryable> {
         let path = format!("/api/{}/dbmazz/_cancel?label={label}", self.database);
         self.request("POST", &path).await.map(|_| ())
     }
 
-    /// A request without a body to the leader, who alone knows labels.
+    /// A request without a body to the leading frontend, the only one that knows labels.
     async fn request(&self, method: &str, path: &str) -> Result<Answer, Retryable> {
         self.request_with(method, path, "", FRONTEND_TIMEOUT).await
     }
 
-    /// `headers` are whole lines.
+    /// `headers` consists of whole lines.
     pub(crate) async fn request_with(
         &self,
         method: &str,
@@ -91,7 +91,7 @@ impl Frontend {
         }
         Err(Retryable::new(
             RetryClass::Strange,
-            "StarRocks redirects in circles when asked for the state of a load",
+            "StarRocks redirects a request for the state of a load in a loop",
         ))
     }
 }
@@ -111,14 +111,18 @@ pub(crate) fn read_state(status: u16, body: &[u8]) -> Result<Said, Retryable> {
         (200, "PREPARE" | "PREPARED") => Ok(Said::Running),
         (200, "ABORTED") => Ok(Said::Aborted(reason.unwrap_or_default())),
         (200, "UNKNOWN") => Ok(Said::Unknown),
-        (401 | 403, _) => {
-            Err(Retryable::new(RetryClass::Authentication, "StarRocks refused to tell the state of a load"))
-        }
+        (401 | 403, _) => Err(Retryable::new(
+            RetryClass::Authentication,
+            "StarRocks refused a request for the state of a load",
+        )),
         (500.., _) => Err(Retryable::new(
             RetryClass::Unreachable,
             format!("StarRocks answered with HTTP status {status}"),
         )),
-        _ => Err(Retryable::new(RetryClass::Strange, "StarRocks did not tell the state of a load")),
+        _ => Err(Retryable::new(
+            RetryClass::Strange,
+            "StarRocks' answer to a request for the state of a load has no known state",
+        )),
     }
 }
 

@@ -1,4 +1,4 @@
-//! One Stream Load, through all of its attempts, until its rows are durable or can never be.
+//! One Stream Load through all of its attempts, until its rows are durable or known to be impossible to load.
 //!
 //! ```text
 //! sequence ─► label ─► body ─► request (frontend, backend) ─► answer ─► label_state ─► durable

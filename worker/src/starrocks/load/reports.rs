@@ -1,4 +1,4 @@
-//! What a load says of itself while it is tried.
+//! The faults of a load, reported to `Progress` while it is retried.
 
 use tracing::warn;
 
@@ -9,7 +9,7 @@ use crate::{
     table::Table,
 };
 
-/// The faults that one load has reported, so that it takes back its own and nobody else's.
+/// The parts for which one load has raised a fault, so that it clears only its own.
 #[derive(Debug)]
 pub(crate) struct Reports<'a> {
     progress: &'a Progress,
@@ -37,7 +37,7 @@ impl<'a> Reports<'a> {
         }
     }
 
-    /// Takes back what was reported; says whether anything was.
+    /// Clears the faults that were raised; returns whether there were any.
     pub(crate) fn take_back(&mut self) -> bool {
         let parts = std::mem::take(&mut self.raised);
         parts.iter().filter(|part| self.progress.clear_of(self.owner(), part)).count() > 0
@@ -49,7 +49,7 @@ impl<'a> Reports<'a> {
 }
 
 impl Drop for Reports<'_> {
-    // A load that halts or is given up leaves no report behind that nobody would take back.
+    // A load that halts or is dropped must not leave a fault behind, because nothing else would clear it.
     fn drop(&mut self) {
         self.take_back();
     }

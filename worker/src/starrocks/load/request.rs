@@ -1,16 +1,16 @@
-//! One attempt at a load: to the frontend with a head only, to the backend it names with the body.
+//! One attempt of a load: the head goes to the frontend, head and body to the backend that it names.
 //!
 //! ```text
-//! frontend  PUT, Content-Length: 0        ◄ 307, where to
+//! frontend  PUT, Content-Length: 0        ◄ 307 with the backend's address
 //! backend   PUT, every header             ◄ 100, or the final answer instead of it
 //!           the body, piece by piece      ◄ the answer
 //! ```
 //!
-//! A load within a transaction over several tables is planned by the frontend from the headers of its own hop, so
-//! there both hops carry all of them; `transaction::room` says which tables have the room.
+//! The frontend plans a load within a transaction over several tables from the headers of its own hop, so there both
+//! hops carry all headers; `transaction::room` checks that a table's headers fit.
 //!
-//! The frontend never gets a byte of the body. What comes out is an answer to classify, or what is known of
-//! a load that got none.
+//! The frontend never receives the body. The output is an answer to classify, or an error that says whether the load
+//! can have begun.
 
 use std::{ops::ControlFlow, time::Duration};
 
@@ -25,15 +25,14 @@ use crate::{
     },
 };
 
-/// Seconds that StarRocks lets a load take. Short, because what a lost worker left behind may commit
-/// until they are over.
+/// The `timeout` header of a load. Short, because a load that a lost worker left behind may commit until it is over.
 pub(crate) const LOAD_TIMEOUT: Duration = Duration::from_secs(120);
-/// StarRocks notices a load that ran out of time within thirty seconds.
+/// StarRocks looks for loads that have timed out every 30 s.
 const MARGIN: Duration = Duration::from_secs(35);
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
-/// A frontend may name its leader, and that a backend.
+/// A frontend may redirect to its leader, and the leader to a backend.
 const MOST_REDIRECTS: usize = 3;
-/// Above this StarRocks wants to be told that the size is meant.
+/// StarRocks refuses larger JSON bodies without `ignore_json_size`.
 const JSON_LIMIT: u64 = 100 * 1024 * 1024;
 
 /// One load to be sent.
@@ -43,20 +42,20 @@ pub(crate) struct Order<'a> {
     pub(crate) label: &'a Label,
     pub(crate) body: &'a Body<'a>,
     pub(crate) manner: Manner,
-    /// Without it nothing holds the load back.
-    pub(crate) right: Option<&'a LoadPermit>,
+    /// None where no lease applies.
+    pub(crate) permit: Option<&'a LoadPermit>,
 }
 
-/// Whether a load is committed by itself, or is one of a transaction over several tables.
+/// Whether a load is committed by itself or is part of a transaction over several tables.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Manner {
     Alone,
-    /// With the time that the transaction was given.
+    /// With the time-out of the transaction.
     Within(Duration),
 }
 
 impl Frontend {
-    /// Sends the load once. Dropping the future leaves the outcome open: its label tells.
+    /// Sends the load once. If the future is dropped the outcome is unknown, and the label's state tells it.
     pub(crate) async fn send(&self, order: &Order<'_>) -> Result<Answer, LoadError> {
         let mut at = self.address();
         let (answer, head) = self.ask(&at, &self.first_head(order, &at)).await?;
@@ -87,7 +86,7 @@ impl Frontend {
         outcome.map_err(|source| LoadError::Unanswered { at: at.to_string(), source })
     }
 
-    /// What the frontend needs and no more: it takes 32 KiB of headers, which a wide table's columns pass.
+    /// Only what the frontend needs: it accepts 32 KiB of headers, which the columns of a wide table exceed.
     fn first_head(&self, order: &Order<'_>, at: &Address) -> String {
         let plan = match order.manner {
             Manner::Alone => String::new(),
@@ -117,7 +116,7 @@ impl Frontend {
     }
 }
 
-/// What StarRocks makes the plan of the load from: the same on every hop that carries it.
+/// The headers from which StarRocks plans the load: the same on every hop that carries them.
 fn plan_headers(order: &Order<'_>) -> String {
     let (plan, body) = (order.body.plan(), order.body);
     let (timeout, adds_up) = match order.manner {
@@ -133,8 +132,9 @@ fn plan_headers(order: &Order<'_>) -> String {
     )
 }
 
-/// Gives the answer, or where else to send the load. Much time may have passed since the load was let go; StarRocks
-/// has begun it with the head, so from here on its time-out bounds it, even when this process stops now.
+/// Returns the answer, or the address to send the load to instead. The lease is checked again before the body, because
+/// much time may have passed since the load was permitted. StarRocks begins the load at its head, so from here on its
+/// time-out bounds it, even if this process stops now.
 async fn exchange(
     connection: &mut Connection,
     head: String,
@@ -143,7 +143,7 @@ async fn exchange(
     connection.send(head.as_bytes()).await?;
     let mut head = connection.read_head().await?;
     if head.status == 100 {
-        if order.right.is_some_and(|right| !right.is_granted()) {
+        if order.permit.is_some_and(|permit| !permit.is_granted()) {
             return Err(WireError::LeaseEnded);
         }
         send_body(connection, order.body).await?;
@@ -158,7 +158,7 @@ async fn exchange(
 async fn send_body(connection: &mut Connection, body: &Body<'_>) -> Result<(), WireError> {
     let (mut next, mut piece) = (body.pieces(), Vec::new());
     loop {
-        // A refusal cannot be: the body was checked when it was measured. A short body would not be taken.
+        // A refusal is impossible, because the body was checked when it was measured; and StarRocks rejects a short body.
         next(&mut piece).map_err(|refusal| std::io::Error::other(refusal.problem))?;
         if piece.is_empty() || connection.send_piece(&piece).await?.is_break() {
             return Ok(());

@@ -1,8 +1,8 @@
-//! Whether StarRocks can be told of a table's columns when all tables are loaded in one step.
+//! Whether a table's columns fit the headers of a load within a step.
 //!
-//! Pure. The frontend makes the plan of such a load from the headers of its own hop. It takes 32 KiB of headers, and
-//! reads them as Latin-1: a column name beyond ASCII would be another name there, and a name that the target does
-//! not have is no error at StarRocks but a value that is left out.
+//! Pure. The frontend plans such a load from the headers of its own hop. It accepts 32 KiB of headers and reads them as
+//! Latin-1: a column name beyond ASCII would become another name, and StarRocks ignores the values of a name that the
+//! target does not have instead of reporting an error.
 
 use std::time::SystemTime;
 
@@ -16,13 +16,13 @@ use crate::{
     table::Table,
 };
 
-/// All headers of a request, in bytes.
+/// Most bytes of headers in a request to a frontend.
 const MOST_HEADERS: usize = 32 * 1024;
-/// What stands in the head of a load beside its columns, its names and the credentials: a host of 253 bytes and a
-/// label of 128 among it.
+/// Bytes of headers other than columns, database, target and credentials; includes a host of 253 bytes and a label of
+/// 128.
 const BESIDE: usize = 1024;
 
-/// Refuses a table by name that a step cannot carry.
+/// The fault of a table whose load within a step is impossible.
 pub(in crate::starrocks) fn check(config: &SinkConfig, table: &Table) -> Result<(), Fault> {
     if let Some(column) = table.columns.iter().find(|column| !column.name.is_ascii()) {
         return Err(beyond_ascii(table, &column.name));
@@ -35,8 +35,8 @@ pub(in crate::starrocks) fn check(config: &SinkConfig, table: &Table) -> Result<
 
 fn too_wide(table: &Table, takes: usize) -> Fault {
     let message = format!(
-        "the names of the {} columns of table {} make a load's headers {takes} bytes long, and StarRocks takes \
-         {MOST_HEADERS} when all tables are loaded in one step",
+        "the names of the {} columns of table {} make a load's headers {takes} bytes long; with consistency Transaction \
+         StarRocks accepts {MOST_HEADERS}",
         table.columns.len(),
         table.name
     );
@@ -50,8 +50,7 @@ fn too_wide(table: &Table, takes: usize) -> Fault {
 
 fn beyond_ascii(table: &Table, column: &str) -> Fault {
     let message = format!(
-        "column {column:?} of table {} has a name beyond ASCII, which StarRocks misreads when all tables are loaded \
-         in one step",
+        "column {column:?} of table {} has a name beyond ASCII, which StarRocks misreads with consistency Transaction",
         table.name
     );
     refused(
@@ -85,7 +84,7 @@ mod tests {
 
     #[test]
     fn a_table_whose_columns_do_not_fit_the_headers_of_a_frontend_is_refused_by_name() {
-        // Each takes its name, two quotes and a comma.
+        // Each column takes its name, two quotes and a comma.
         assert_eq!(checked(&wide(520)), None);
         assert_eq!(checked(&wide(530)), Some(Reason::BadConfiguration));
         let table = table(&[(&"x".repeat(40_000), Kind::BigInt)]);

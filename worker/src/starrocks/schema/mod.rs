@@ -210,10 +210,10 @@ pub(super) async fn reshape(
     config: &SinkConfig,
     job: &str,
     aim: &Aim,
-    right: Option<&LoadPermit>,
+    permit: Option<&LoadPermit>,
 ) -> Result<SchemaHistory, Fault> {
     check_usable(config, &aim.table)?;
-    let mut session = Session::open(config).await.map_err(|error| error.fault())?.under(right);
+    let mut session = Session::open(config).await.map_err(|error| error.fault())?.under(permit);
     let outcome = reshape_with(&mut session, config, job, aim).await;
     session.close().await;
     outcome

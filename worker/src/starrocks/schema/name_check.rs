@@ -11,7 +11,7 @@ use crate::{
     starrocks::{
         AUDIT_COLUMNS, HEX_PREFIX,
         bookkeeping::{checkpoint::CHECKPOINTS, claim::CLAIMS, schema_histories::HISTORIES},
-        dead_letter::row::LETTERS,
+        dead_letter::row::DEAD_LETTERS,
     },
     table::Table,
 };
@@ -20,7 +20,7 @@ use crate::{
 const RESERVED: [&str; 3] = ["__op", "__row", "___count___"];
 const RESERVED_PREFIXES: [&str; 2] = ["__generated_partition_column_", "__starrocks_shadow_"];
 /// Tables of the worker's own, in the target database beside the targets.
-const OWN: [&str; 4] = [CLAIMS, HISTORIES, LETTERS, CHECKPOINTS];
+const OWN: [&str; 4] = [CLAIMS, HISTORIES, DEAD_LETTERS, CHECKPOINTS];
 const LONGEST: usize = 1024;
 const LONGEST_DATABASE: usize = 256;
 

@@ -43,9 +43,9 @@ pub async fn look(
     stand: impl Fn(&Table) -> bool,
 ) -> Result<Vec<TargetCheck>, Fault> {
     let mut session = Session::open(config).await.map_err(|error| error.fault())?;
-    let verdicts = look_with(&mut session, config, claimant, tables, stand).await;
+    let checks = look_with(&mut session, config, claimant, tables, stand).await;
     session.close().await;
-    verdicts
+    checks
 }
 
 async fn look_with(
@@ -63,19 +63,19 @@ async fn look_with(
     session.run(&usable, "use the database").await.map_err(|error| error.fault())?;
     let names: Vec<_> = tables.iter().map(|table| table.target.as_str()).collect();
     let rivals = owners::find(session, config, claimant, &names).await?;
-    let mut verdicts = Vec::with_capacity(tables.len());
+    let mut checks = Vec::with_capacity(tables.len());
     for table in tables {
         let before = kept.get(&table.target).filter(|history| claimant.is_own(history));
         let own = before.map(|history| claimant.own(history)).and_then(|history| history.owner);
-        verdicts.push(match owners::shared(table, own.as_ref(), &rivals) {
+        checks.push(match owners::shared(table, own.as_ref(), &rivals) {
             Some(fault) => TargetCheck::Wrong(fault),
-            None => verdict(session, config, table, before, stand(table)).await?,
+            None => check_target(session, config, table, before, stand(table)).await?,
         });
     }
-    Ok(verdicts)
+    Ok(checks)
 }
 
-async fn verdict(
+async fn check_target(
     session: &mut Session,
     config: &SinkConfig,
     table: &Table,

@@ -1,8 +1,7 @@
-//! Whether a StarRocks can take all tables in one step.
+//! Whether a StarRocks server supports transactions over several tables.
 //!
-//! Pure. Transactions over several tables have defects before 4.0.7. Where data is shared, the deletes of a
-//! transaction are applied after all of its upserts, so a row that is deleted and comes again in a large transaction
-//! would be gone.
+//! Pure. Transactions over several tables have defects before 4.0.7. On shared data, the deletes of a transaction are
+//! applied after all of its upserts, so a row that a large transaction deletes and inserts again would be lost.
 
 use crds::Reason;
 
@@ -12,10 +11,10 @@ use crate::{
 };
 
 const OLDEST: [u32; 3] = [4, 0, 7];
-/// A property that only tables on shared data have.
+/// A table property that exists only on shared data.
 const SHARED: &str = "\"storage_volume\"";
 
-/// `version` is that of `@@version_comment`, `create` the statement that makes one of the tables.
+/// `version` is the value of `@@version_comment`, `create` the SHOW CREATE TABLE statement of one of the tables.
 pub(in crate::starrocks) fn check(version: &str, create: &str, deletes: Deletes) -> Result<(), Fault> {
     match numbers(version) {
         Some(known) if known >= OLDEST => {}
@@ -27,7 +26,7 @@ pub(in crate::starrocks) fn check(version: &str, create: &str, deletes: Deletes)
     Ok(())
 }
 
-/// `4.0.7-5f1c2d9`, also with words before it.
+/// Reads `4.0.7-5f1c2d9`, also with words before it.
 fn numbers(version: &str) -> Option<[u32; 3]> {
     let start = version.find(|letter: char| letter.is_ascii_digit())?;
     let mut numbers = version[start..].split(|letter: char| !letter.is_ascii_digit()).map(str::parse);
@@ -37,7 +36,8 @@ fn numbers(version: &str) -> Option<[u32; 3]> {
 
 fn too_old(version: &str) -> Fault {
     let version: String = version.chars().filter(|letter| !letter.is_control()).take(40).collect();
-    let message = format!("consistency Transaction needs StarRocks 4.0.7 or later, and this is {version:?}");
+    let message =
+        format!("the StarRocks version is {version:?}; consistency Transaction needs 4.0.7 or later");
     Fault::halt(
         Part::Sink,
         Reason::TargetIncompatible,

@@ -19,10 +19,10 @@ use crate::{
 pub(in crate::starrocks) async fn truncate(
     config: &SinkConfig,
     table: &Table,
-    right: Option<&LoadPermit>,
+    permit: Option<&LoadPermit>,
 ) -> Result<(), Fault> {
     let statement = format!("TRUNCATE TABLE {}.{}", quoted(&config.database), quoted(&table.target));
-    let mut session = Session::open(config).await.map_err(|error| error.fault())?.under(right);
+    let mut session = Session::open(config).await.map_err(|error| error.fault())?.under(permit);
     let outcome = run(&mut session, &statement, table).await;
     session.close().await;
     outcome

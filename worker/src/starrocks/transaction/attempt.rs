@@ -1,4 +1,4 @@
-//! One transaction at StarRocks: what goes into it, its commit, and what became of it.
+//! One StarRocks transaction: its loads, its commit, and its outcome.
 
 use std::{collections::BTreeSet, time::Duration};
 
@@ -24,10 +24,10 @@ use crate::{
     table::TableName,
 };
 
-/// Tables of one step that are loaded at a time.
+/// Loads of one step that are in flight at once.
 const AT_ONCE: usize = 4;
 
-/// What a part is to StarRocks.
+/// A part with its measured bodies.
 pub(super) struct MeasuredPart<'a> {
     pub(super) bodies: Vec<Body<'a>>,
     pub(super) part: &'a Part,
@@ -48,20 +48,20 @@ impl TransactionLoader {
         Ok(MeasuredPart { bodies, part })
     }
 
-    /// Loads what the part holds, and with the last part commits.
+    /// Loads the batches of the part; if it is the last part, also loads the checkpoint and commits.
     pub(super) async fn bring(
         &self,
         label: &Label,
         tables: &BTreeSet<TableName>,
         timeout: Duration,
-        cargo: &MeasuredPart<'_>,
+        measured: &MeasuredPart<'_>,
     ) -> Result<(), Failed> {
-        let loads = cargo.bodies.iter().zip(&cargo.part.batches);
+        let loads = measured.bodies.iter().zip(&measured.part.batches);
         let loads = loads.map(|(body, batch)| self.send(label, timeout, body, batch));
         let mut loads = stream::iter(loads.collect::<Vec<_>>()).buffer_unordered(AT_ONCE);
         while loads.try_next().await?.is_some() {}
         drop(loads);
-        let Some(reached) = cargo.part.reached else { return Ok(()) };
+        let Some(reached) = measured.part.reached else { return Ok(()) };
         self.send_checkpoint(label, timeout, reached).await?;
         self.commit(label, tables, timeout).await
     }
@@ -80,13 +80,13 @@ impl TransactionLoader {
         batch: &Batch,
     ) -> Result<(), Failed> {
         let table = batch.table();
-        let right = self.loader.right.as_ref();
-        let order = Order { target: &table.target, label, body, manner: Manner::Within(timeout), right };
-        let verdict = match self.loader.frontend.send(&order).await {
+        let permit = self.loader.permit.as_ref();
+        let order = Order { target: &table.target, label, body, manner: Manner::Within(timeout), permit };
+        let outcome = match self.loader.frontend.send(&order).await {
             Ok(answer) => call::judge_load(&answer, table, body.rows()),
             Err(error) => judge_error(&error),
         };
-        failed(verdict, table)
+        failed(outcome, table)
     }
 
     pub(super) async fn call(
@@ -98,15 +98,15 @@ impl TransactionLoader {
         self.answered(self.loader.frontend.transaction(operation, label, timeout).await)
     }
 
-    /// What the answer to a call means for a step of which nothing else is known.
-    fn answered(&self, verdict: LoadOutcome) -> Result<(), Failed> {
-        failed(verdict, self.checkpoint.table()).map_err(|why| match why {
+    /// What the answer to a call means for the step, where the label's state tells nothing more.
+    fn answered(&self, outcome: LoadOutcome) -> Result<(), Failed> {
+        failed(outcome, self.checkpoint.table()).map_err(|why| match why {
             Failed::Retryable(fault, retry_class) => Failed::Retryable(of_sink(fault), retry_class),
             Failed::Halt(fault) => Failed::Halt(of_sink(fault)),
         })
     }
 
-    /// Committed, whatever the answer, if the label says so.
+    /// Commits. The step is committed if the label's state says so, whatever the answer was.
     async fn commit(
         &self,
         label: &Label,
@@ -114,29 +114,35 @@ impl TransactionLoader {
         timeout: Duration,
     ) -> Result<(), Failed> {
         self.loader.still_permitted().await;
-        // Only who could not be asked at all has certainly not committed; and the label tells that as well.
+        // The answer alone proves nothing: only a request that could not be sent has certainly not committed, and the
+        // label's state tells that as well.
         let said = self.loader.frontend.transaction(Operation::Commit, label, timeout).await;
         let outcome =
             self.loader.frontend.outcome(label).await.map_err(|retryable| self.retryable(&retryable))?;
-        let unknown = || Retryable::new(RetryClass::Strange, "StarRocks does not know what it has committed");
+        let unknown = || {
+            Retryable::new(
+                RetryClass::Strange,
+                "StarRocks answered OK to a commit, but the transaction's label is not committed",
+            )
+        };
         match (outcome, said) {
             (Some(Ended::Committed), _) => Ok(()),
             (_, LoadOutcome::Refused(fault)) => Err(Failed::Halt(refused(&fault, tables))),
             (Some(Ended::Aborted(reason)), _) => Err(self.aborted(&reason, tables)),
             (_, LoadOutcome::Committed) => Err(self.retryable(&unknown())),
-            (_, verdict) => self.answered(verdict),
+            (_, outcome) => self.answered(outcome),
         }
     }
 
     fn aborted(&self, reason: &str, tables: &BTreeSet<TableName>) -> Failed {
         let aborted = || {
-            let message = format!("StarRocks aborted a step: {}", quotable(reason));
+            let message = format!("StarRocks aborted a transaction: {}", quotable(reason));
             self.retryable(&Retryable::new(RetryClass::Strange, message))
         };
         match judge_words(reason, self.checkpoint.table(), 0) {
             LoadOutcome::Refused(fault) => Failed::Halt(refused(&fault, tables)),
             LoadOutcome::Unclear(retryable) if retryable.retry_class == RetryClass::Strange => aborted(),
-            verdict => self.answered(verdict).err().unwrap_or_else(aborted),
+            outcome => self.answered(outcome).err().unwrap_or_else(aborted),
         }
     }
 
@@ -144,7 +150,7 @@ impl TransactionLoader {
         Failed::Retryable(of_sink(retryable.fault(self.checkpoint.table())), retryable.retry_class)
     }
 
-    /// Brings a label to its end, however long that takes; says whether it was committed.
+    /// Ends the transaction of a label, retrying without limit; returns whether it was committed.
     pub(super) async fn ended(&self, label: &Label, reached: Option<Lsn>, reports: &mut Reports<'_>) -> bool {
         for attempt in 1.. {
             let retryable = match self.loader.frontend.end(label).await {
@@ -162,7 +168,7 @@ impl TransactionLoader {
         false
     }
 
-    /// Whether the checkpoint says that the step was committed.
+    /// Whether the checkpoint proves that the step was committed.
     async fn is_reached(&self, reached: Option<Lsn>) -> Result<bool, Fault> {
         let Some(reached) = reached else { return Ok(false) };
         let known = self.checkpoint.read(&self.loader.sink).await?;

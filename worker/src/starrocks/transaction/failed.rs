@@ -1,4 +1,4 @@
-//! Why a step came to nothing, and what is said of it.
+//! Why a step failed, and the fault that reports it.
 
 use std::collections::BTreeSet;
 
@@ -8,16 +8,16 @@ use crate::{
     table::{Table, TableName},
 };
 
-/// Why an attempt came to nothing.
+/// Why an attempt failed.
 #[derive(Debug)]
 pub(super) enum Failed {
-    /// It may be tried again.
+    /// The step may be tried again.
     Retryable(Fault, RetryClass),
     Halt(Fault),
 }
 
-pub(super) fn failed(verdict: LoadOutcome, table: &Table) -> Result<(), Failed> {
-    match verdict {
+pub(super) fn failed(outcome: LoadOutcome, table: &Table) -> Result<(), Failed> {
+    match outcome {
         LoadOutcome::Committed => Ok(()),
         LoadOutcome::Refused(fault) | LoadOutcome::Halt(fault) => Err(Failed::Halt(fault)),
         LoadOutcome::Again(retryable) | LoadOutcome::Unclear(retryable) => {
@@ -26,12 +26,12 @@ pub(super) fn failed(verdict: LoadOutcome, table: &Table) -> Result<(), Failed> 
     }
 }
 
-/// What concerns no table of the job.
+/// The fault of the sink as a whole, not of one table.
 pub(super) fn of_sink(fault: Fault) -> Fault {
     Fault { part: Part::Sink, ..fault }
 }
 
-/// Which table it was, StarRocks does not say.
+/// The fault of refused rows. StarRocks does not say to which of the tables they belong.
 pub(super) fn refused(fault: &Fault, tables: &BTreeSet<TableName>) -> Fault {
     let names: Vec<_> = tables.iter().map(ToString::to_string).collect();
     let names = names.join(", ");
@@ -41,12 +41,15 @@ pub(super) fn refused(fault: &Fault, tables: &BTreeSet<TableName>) -> Fault {
             _ => Part::Sink,
         },
         fault.reason,
-        format!("StarRocks refused rows of a step that holds changes of {names}"),
+        format!("StarRocks refused rows of a transaction with changes of {names}"),
         "see that the target's columns can hold what the source's can, or set consistency to Row, which finds the row",
     )
 }
 
 pub(super) fn from_the_start(fault: &Fault) -> Fault {
-    let message = format!("a step that is larger than the buffer has to come again: {}", fault.message);
+    let message = format!(
+        "a transaction larger than the buffer failed and is read again from its beginning: {}",
+        fault.message
+    );
     Fault::retry(Part::Sink, fault.reason, message, fault.fix.clone())
 }

@@ -1,17 +1,18 @@
-//! Brings all tables into StarRocks in one step: one transaction over several tables.
+//! The transaction loader: loads the changes of all tables in steps, each one StarRocks transaction over several tables.
 //!
 //! ```text
 //! begin ─► load, load, … ─► the checkpoint ─► commit ─► ask for the state ─┬─ committed ─► durable
 //!   ▲                                                                      │
-//!   └──────────── under another label ◄── wait ◄── rolled back ◄───────────┘
+//!   └──────────── under a new label ◄──── wait ◄── rolled back ◄───────────┘
 //! ```
 //!
-//! The answer to a commit is never believed: a commit that fails may say `OK`, so the label is asked. A label that
-//! nobody knows is rolled back, and where even that leaves a doubt the checkpoint tells: it is a row that the
-//! transaction itself wrote. What was rolled back is tried again under another label, so no label is used twice.
+//! The answer to a commit proves nothing, because a failed commit may answer `OK`; the state of the label decides. A
+//! label that StarRocks does not know is rolled back, and if the outcome is still unclear the checkpoint decides, a row
+//! that the transaction itself writes. A step that was rolled back is retried under a new label, so no label is used
+//! twice.
 //!
-//! A step that is larger than the buffer comes in parts into one transaction, no key in two of them. Its first parts
-//! are gone from memory when a later one fails; then the job begins again from the checkpoint.
+//! A step larger than the buffer is sent to one transaction in parts, with no key in two of them. When a later part
+//! fails, the earlier ones are no longer in memory, and the job reads again from the checkpoint.
 
 pub(super) mod call;
 mod failed;
@@ -44,17 +45,17 @@ use crate::{
     table::{Table, TableName},
 };
 
-/// For a step that waits for the rest of a large transaction of the source.
+/// Time-out of a step that waits for the rest of a large source transaction.
 const LONG: Duration = Duration::from_secs(3600);
 
-/// StarRocks, as the pipeline of all tables together sees it.
+/// Implements the pipeline's trait [`LoadTransaction`] for StarRocks.
 #[derive(Debug)]
 pub struct TransactionLoader {
     loader: Loader,
     checkpoint: Checkpoint,
-    /// The transaction that has parts of a step and waits for more.
+    /// The open transaction, which has parts of a step and waits for more.
     open: Mutex<Option<Open>>,
-    /// As many are remembered of one transaction.
+    /// Most keys that are remembered for one transaction.
     most_keys: usize,
 }
 
@@ -70,24 +71,24 @@ impl TransactionLoader {
         Self { loader, checkpoint, open: Mutex::default(), most_keys: LEAST_KEYS }
     }
 
-    /// With a buffer of so many bytes it remembers keys in a part of as many.
+    /// Sets the number of keys that are remembered, in proportion to a buffer of `bytes`.
     #[must_use]
     pub(super) fn with_buffer(self, bytes: usize) -> Self {
         Self { most_keys: sent::most_keys(bytes), ..self }
     }
 
-    /// A part whose predecessors are in StarRocks and nowhere else: there is one attempt.
-    async fn go_on(&self, mut open: Open, cargo: &MeasuredPart<'_>) -> Result<Option<Open>, Fault> {
-        open.tables.extend(cargo.tables());
+    /// Sends a later part. There is one attempt, because the earlier parts are in StarRocks and no longer in memory.
+    async fn go_on(&self, mut open: Open, measured: &MeasuredPart<'_>) -> Result<Option<Open>, Fault> {
+        open.tables.extend(measured.tables());
         let mut reports = self.reports();
-        let brought = match open.sent.note(cargo.part, self.most_keys) {
-            Ok(()) => self.bring(&open.label, &open.tables, LONG, cargo).await,
+        let brought = match open.sent.note(measured.part, self.most_keys) {
+            Ok(()) => self.bring(&open.label, &open.tables, LONG, measured).await,
             Err(fault) => Err(Failed::Halt(fault)),
         };
-        if brought.is_ok() && cargo.part.reached.is_none() {
+        if brought.is_ok() && measured.part.reached.is_none() {
             return Ok(Some(open));
         }
-        let committed = brought.is_ok() || self.ended(&open.label, cargo.part.reached, &mut reports).await;
+        let committed = brought.is_ok() || self.ended(&open.label, measured.part.reached, &mut reports).await;
         self.loader.journal.ended(&open.label);
         match brought {
             Err(Failed::Halt(fault)) if !committed => Err(fault),
@@ -96,22 +97,22 @@ impl TransactionLoader {
         }
     }
 
-    /// A part with which a transaction begins: tried until it is taken, or until that is known to be impossible.
-    async fn begin(&self, cargo: &MeasuredPart<'_>) -> Result<Option<Open>, Fault> {
-        let (tables, mut reports) = (cargo.tables().collect::<BTreeSet<_>>(), self.reports());
-        let timeout = if cargo.part.reached.is_some() { LOAD_TIMEOUT } else { LONG };
+    /// Sends the first part of a transaction: retried until it is accepted or known to be impossible.
+    async fn begin(&self, measured: &MeasuredPart<'_>) -> Result<Option<Open>, Fault> {
+        let (tables, mut reports) = (measured.tables().collect::<BTreeSet<_>>(), self.reports());
+        let timeout = if measured.part.reached.is_some() { LOAD_TIMEOUT } else { LONG };
         let mut sent = Sent::default();
-        if cargo.part.reached.is_none() {
-            sent.note(cargo.part, self.most_keys)?;
+        if measured.part.reached.is_none() {
+            sent.note(measured.part, self.most_keys)?;
         }
         for attempt in 1.. {
-            let reached = cargo.part.reached;
+            let reached = measured.part.reached;
             let label =
-                Label::of_step(&self.loader.job, self.loader.sequence.turn(), reached.unwrap_or_default());
+                Label::of_step(&self.loader.job, self.loader.sequence.next(), reached.unwrap_or_default());
             self.loader.permitted(&label, &mut reports).await;
             let began = async {
                 self.call(Operation::Begin, &label, timeout).await?;
-                self.bring(&label, &tables, timeout, cargo).await
+                self.bring(&label, &tables, timeout, measured).await
             };
             let failed = match began.await {
                 Ok(()) if reached.is_none() => return Ok(Some(Open { label, tables, sent })),
@@ -136,7 +137,7 @@ impl TransactionLoader {
     fn settled(&self, label: &Label, reports: &mut Reports<'_>) -> Option<Open> {
         self.loader.journal.ended(label);
         if reports.take_back() {
-            info!(%label, "step succeeded after all");
+            info!(%label, "transaction committed after retries");
         }
         None
     }
@@ -148,19 +149,19 @@ impl TransactionLoader {
 
 impl LoadTransaction for TransactionLoader {
     async fn load(&self, part: &Part) -> Result<Vec<Loaded>, Fault> {
-        let cargo = self.measured(part).await?;
+        let measured = self.measured(part).await?;
         let mut open = self.open.lock().await;
         *open = match open.take() {
-            Some(open) => self.go_on(open, &cargo).await?,
-            None => self.begin(&cargo).await?,
+            Some(open) => self.go_on(open, &measured).await?,
+            None => self.begin(&measured).await?,
         };
         drop(open);
-        let mut loaded = Vec::with_capacity(cargo.bodies.len());
-        for (body, batch) in cargo.bodies.iter().zip(&part.batches) {
+        let mut loaded = Vec::with_capacity(measured.bodies.len());
+        for (body, batch) in measured.bodies.iter().zip(&part.batches) {
             if !body.losses().is_empty() {
                 self.loader.progress.values_altered(&batch.table().name, body.losses());
             }
-            debug!(table = %batch.table().name, rows = body.rows(), bytes = body.length(), "part of a step taken");
+            debug!(table = %batch.table().name, rows = body.rows(), bytes = body.length(), "batch added to the transaction");
             loaded.push(Loaded { rows: body.rows(), bytes: body.length() });
         }
         Ok(loaded)

@@ -1,9 +1,9 @@
-//! The keys of rows that went ahead into the open transaction.
+//! The keys of rows that earlier parts have sent into the open transaction.
 //!
-//! Pure. StarRocks keeps the order of rows of one key within a load, and promises none between two loads of one
-//! transaction: they share a rowset, and where data is shared deletes are applied after upserts. So no key may go
-//! into two parts of a step. What is kept of a key are eight bytes: that two keys of a transaction share them by
-//! chance is less likely than one in a million, and would halt the job, not harm a row.
+//! Pure. StarRocks keeps the order of rows with one key within a load, but not between two loads of one transaction:
+//! they share a rowset, and on shared data deletes are applied after upserts. So no key may be in two parts of a step.
+//! Of each key a hash of eight bytes is kept. The chance that two keys of a transaction have the same hash is below one
+//! in a million, and a collision would halt the job, not damage a row.
 
 use crds::Reason;
 use xxhash_rust::xxh3::xxh3_64_with_seed;
@@ -15,23 +15,23 @@ use crate::{
     table::{Table, TableName},
 };
 
-/// So many keys take 8 MiB: what a process may take beside its buffer is not much more.
+/// So many keys take 8 MiB, about what a process may use in addition to its buffer.
 pub(super) const LEAST_KEYS: usize = 1 << 20;
-/// Of a larger buffer, one of so many parts is for keys beside it.
+/// With a larger buffer, the keys may take this fraction of its size in addition to it: one in `PARTS`.
 const PARTS: usize = 4;
 
-/// How many keys are remembered with a buffer of so many bytes.
+/// How many keys are remembered with a buffer of `buffer` bytes.
 pub(super) fn most_keys(buffer: usize) -> usize {
     (buffer / PARTS / size_of::<u64>()).max(LEAST_KEYS)
 }
 
-/// Of one transaction. Each part is a sorted run, so that no memory is taken twice to grow.
+/// The keys of one transaction. Each part is a sorted run of its own, so that no vector is copied in order to grow.
 #[derive(Debug, Default)]
 pub(super) struct Sent(Vec<Vec<u64>>);
 
 impl Sent {
-    /// Notes the keys of a part that is about to go; a fault when one of them went before, or nobody could tell any
-    /// more.
+    /// Records the keys of a part that is about to be sent; a fault when one of them was sent before, or when there are
+    /// too many keys to know.
     pub(super) fn note(&mut self, part: &Part, most: usize) -> Result<(), Fault> {
         let known: usize = self.0.iter().map(Vec::len).sum();
         let mut run = Vec::new();
@@ -54,7 +54,7 @@ impl Sent {
     }
 }
 
-/// Of the key as StarRocks holds it.
+/// Hash of the key in the spelling that StarRocks stores.
 fn hash(table: &Table, values: Tuple<'_>) -> u64 {
     let of_table = xxh3_64_with_seed(table.target.as_bytes(), 0);
     table.key.iter().fold(of_table, |hash, place| {
@@ -70,8 +70,8 @@ fn again(table: &TableName) -> Fault {
     refused(
         table,
         format!(
-            "a transaction that is larger than the buffer changes a row of {table} again after an earlier change of it \
-             went ahead, and StarRocks keeps no order between the two in one step"
+            "a transaction larger than the buffer changes a row of {table} again after an earlier change of it was sent, and \
+             StarRocks does not keep the order of the two within one transaction"
         ),
     )
 }
@@ -80,8 +80,8 @@ fn too_many(table: &TableName, most: usize) -> Fault {
     refused(
         table,
         format!(
-            "a transaction that is larger than the buffer changes more than {most} rows ({table} among others), too many \
-             to be sure that none of them comes twice in one step"
+            "a transaction larger than the buffer changes more than {most} rows ({table} among others), too many to be sure \
+             that no row is changed twice"
         ),
     )
 }

@@ -1,14 +1,13 @@
-//! Who else loads into a target. Two jobs of one target would overwrite each other's rows in silence.
+//! Finds other jobs that load into the same target. Two such jobs would overwrite each other's rows without an error.
 //!
 //! ```text
-//! start, look:  histories of the target, claims ─► others that load into it ─► the earlier one? ─► this table halts
-//! first load:   own history written ─► wait, if there are other jobs ─► the same question once more
+//! start, look:  histories of the target, claims ─► rivals ─► is one of them earlier? ─► this table halts
+//! first load:   own history written ─► wait, if there are other jobs ─► the same check again
 //! ```
 //!
 //! Each history says which slot owns the target and since when. A job that begins a target writes its own history first
-//! and looks then: of two that begin at once, each sees the other, or one of them does, and the later one halts.
-//! A job that was deleted has released its claim, and one that has left the table out says so in its history: neither
-//! counts.
+//! and checks afterwards: of two that begin at the same time, at least one sees the other, and the later one halts. A
+//! deleted job has released its claim, and a job that no longer has the table says so in its history: neither counts.
 
 mod rivals;
 
@@ -24,13 +23,13 @@ use crate::{
     table::Table,
 };
 
-/// A history that took longer to be written is written anew, with a later moment.
+/// A history that took longer to write is written again, with a later `since`.
 pub(crate) const LONGEST_WRITE: Duration = Duration::from_millis(500);
-/// Behind a history that others may be writing beside: a write of theirs that began earlier is seen then, whatever two
-/// clocks differ by less than the rest.
+/// Pause after writing a history, so that a concurrent write of another job that began earlier is visible. It exceeds
+/// `LONGEST_WRITE` by the difference between two clocks that is tolerated.
 pub(crate) const SETTLING: Duration = Duration::from_secs(1);
 
-/// The job that asks.
+/// The job that checks for rivals.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Claimant {
     pub job: String,
@@ -38,13 +37,13 @@ pub struct Claimant {
 }
 
 impl Claimant {
-    /// As the owner of a target that it begins now.
+    /// This job as the owner of a target that it begins now.
     pub(crate) fn beginning_now(&self) -> Owner {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         Owner { since: u64::try_from(now.as_nanos()).unwrap_or(u64::MAX), slot: self.slot.key() }
     }
 
-    /// A history under this job's name, as the job may build on it. One that another slot wrote is of an earlier job.
+    /// A history under this job's name, reduced to what the job may rely on: one of another slot is of an earlier job.
     pub(crate) fn own(&self, history: &SchemaHistory) -> SchemaHistory {
         match &history.owner {
             Some(owner) if owner.slot != self.slot.key() => history.of_an_earlier_job(),
@@ -53,13 +52,14 @@ impl Claimant {
         }
     }
 
-    /// Whether a history under this job's name may be another's, that has the same name and loads elsewhere.
+    /// Whether a history under this job's name is this job's, and not that of another job with the same name and another
+    /// slot.
     pub(crate) fn is_own(&self, history: &SchemaHistory) -> bool {
         history.owner.as_ref().is_none_or(|owner| owner.slot == self.slot.key())
     }
 }
 
-/// The fault of a table whose target another job had first. `own`: as it is noted, if it is.
+/// The fault of a table whose target another job owned first. `own` is this job's owner entry, if there is one.
 pub(crate) fn shared(table: &Table, own: Option<&Owner>, rivals: &[Rival]) -> Option<Fault> {
     let of_target = rivals.iter().filter(|rival| rival.target == table.target);
     let earlier = of_target.filter(|rival| own.is_none_or(|own| rival.owner < *own));
@@ -103,7 +103,7 @@ mod tests {
                 let halts = shared(&table, Some(one), &[rival(other.clone())]).is_some();
                 assert_eq!(halts, other_place < place, "{one:?} beside {other:?}");
             }
-            assert!(shared(&table, None, &[rival(one.clone())]).is_some(), "who is not noted yet is later");
+            assert!(shared(&table, None, &[rival(one.clone())]).is_some(), "a job without an entry is later");
         }
     }
 

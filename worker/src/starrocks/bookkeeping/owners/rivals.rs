@@ -1,4 +1,4 @@
-//! Reads which other jobs load into the targets of this one.
+//! Reads which other jobs load into the targets of this job.
 
 use super::{
     super::schema_histories::{self, HISTORIES},
@@ -22,7 +22,7 @@ pub(crate) struct Rival {
     pub(crate) owner: Owner,
 }
 
-/// Who else has claimed a slot, by its key and job.
+/// The claim of a slot, by key and job.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Claimed {
     pub(crate) slot: String,
@@ -30,7 +30,7 @@ pub(crate) struct Claimed {
     pub(crate) standing: Standing,
 }
 
-/// The jobs beside `claimant` that load into these targets. Both tables are there.
+/// The jobs other than `claimant` that load into these targets. Both bookkeeping tables must exist.
 pub(crate) async fn find(
     session: &mut Session,
     config: &SinkConfig,
@@ -49,7 +49,7 @@ pub(crate) async fn find(
         .collect())
 }
 
-/// Claims of other slots that are not released.
+/// The claims of other slots that are not released.
 pub(crate) async fn claims(
     session: &mut Session,
     config: &SinkConfig,
@@ -61,7 +61,7 @@ pub(crate) async fn claims(
     Ok(claims.into_iter().filter(counts).collect())
 }
 
-/// Whether the history is one of another job that loads into the target.
+/// The rival that the history belongs to, if it is of another job that loads into the target.
 fn rival(
     claimant: &Claimant,
     job: &str,
@@ -75,9 +75,9 @@ fn rival(
     let mut of_job = claims.iter().filter(|claim| claim.job == job);
     let owner = match &history.owner {
         Some(owner) => of_job.any(|claim| claim.slot == owner.slot).then(|| owner.clone())?,
-        // What an earlier version kept under this job's name is this job's.
+        // A history without an owner under this job's name was written by an earlier version for this job.
         None if job == claimant.job => return None,
-        // A job of an earlier version that has ended counts when it comes back.
+        // A job of an earlier version that has ended counts only when it runs again.
         None => {
             let slots = of_job.filter(|claim| claim.standing == Standing::Loading).map(|claim| &claim.slot);
             Owner::of_old(slots.min()?)

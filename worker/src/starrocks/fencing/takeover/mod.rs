@@ -70,7 +70,7 @@ pub struct Fencing {
     /// The journal where there is no state directory.
     in_memory: Arc<Journal>,
     /// Required for every load, claims included.
-    right: Option<LoadPermit>,
+    permit: Option<LoadPermit>,
 }
 
 /// A period in which no other worker loads for the slot.
@@ -96,13 +96,13 @@ impl Fencing {
         progress: Arc<Progress>,
     ) -> Self {
         let in_memory = Arc::new(Journal::in_memory());
-        let (held, lock, right, wins) = (None, None, None, 0);
-        Self { sink, job, state_directory, progress, held, wins, lock, in_memory, right }
+        let (held, lock, permit, wins) = (None, None, None, 0);
+        Self { sink, job, state_directory, progress, held, wins, lock, in_memory, permit }
     }
 
     /// From now on nothing is loaded without this permit.
-    pub fn load_by(&mut self, right: LoadPermit) {
-        self.right = Some(right);
+    pub fn load_by(&mut self, permit: LoadPermit) {
+        self.permit = Some(permit);
     }
 
     /// Prior runs of this job for slots with this name.
@@ -152,7 +152,7 @@ impl Fencing {
             self.progress.clear(&Part::Sink);
         }
         let claimant = Claimant { job: self.job.clone(), slot: slot.clone() };
-        let loader = self.loader(&journal).with_parked(dead_letters).owning(claimant);
+        let loader = self.loader(&journal).with_dead_letters(dead_letters).owning(claimant);
         LoadGrant { loader, checkpoint: Checkpoint::new(slot.key(), &self.job), reached }
     }
 
@@ -213,7 +213,7 @@ impl Fencing {
     /// slot. If this fails, a successor without our journal has to wait.
     pub async fn end(&mut self) {
         let Some(held) = &mut self.held else { return };
-        if !held.journal.labels().is_empty() || !self.right.as_ref().is_some_and(LoadPermit::is_granted) {
+        if !held.journal.labels().is_empty() || !self.permit.as_ref().is_some_and(LoadPermit::is_granted) {
             return;
         }
         let last = std::mem::replace(&mut held.moment, new_moment());
@@ -365,8 +365,8 @@ impl Fencing {
 
     fn loader(&self, journal: &Arc<Journal>) -> Loader {
         let loader = Loader::new(&self.sink, &self.job, Arc::clone(&self.progress), Arc::clone(journal));
-        match &self.right {
-            Some(right) => loader.with_right(right.clone()),
+        match &self.permit {
+            Some(permit) => loader.with_permit(permit.clone()),
             None => loader,
         }
     }

@@ -1,4 +1,4 @@
-//! What StarRocks says when it has not taken a load, in the words of the versions 3.2 to 4.1.
+//! Classifies the error messages of failed loads, as StarRocks 3.2 to 4.1 words them.
 
 use crds::Reason;
 
@@ -8,14 +8,14 @@ use crate::{
     table::Table,
 };
 
-/// Kinds of failure, by what StarRocks says; the first that matches counts.
+/// Classes of failure. The first entry of `FAILURES` that the message contains decides.
 enum Failure {
     Rows,
     Schema,
     Missing,
     Access,
     Capacity,
-    /// Aborted or about to be, but possibly committed.
+    /// Probably aborted or about to be, but possibly committed.
     Timeout,
     Misuse,
 }
@@ -24,7 +24,7 @@ const FAILURES: [(&str, Failure); 39] = [
     ("too many filtered rows", Failure::Rows),
     ("abnormal data more than max filter rate", Failure::Rows),
     ("primary key size exceed the limit", Failure::Rows),
-    // One row that the reader of JSON cannot take fails the whole body: nesting, escapes, a number, a length.
+    // One row that the JSON parser rejects (nesting, escapes, a number, a length) fails the whole body.
     ("Failed to parse json", Failure::Rows),
     ("Failed to iterate", Failure::Rows),
     ("in json document stream", Failure::Rows),
@@ -77,7 +77,7 @@ pub(crate) fn judge_failure(message: &str, reply: &Reply, table: &Table, sent: u
         Some(Failure::Missing) => halt(
             table,
             Reason::TargetLost,
-            format!("the target table {} is not there any more: {words}", table.target),
+            format!("the target table {} no longer exists: {words}", table.target),
             &take_anew(table),
         ),
         Some(Failure::Access) => LoadOutcome::Again(refused(message)),
@@ -86,7 +86,7 @@ pub(crate) fn judge_failure(message: &str, reply: &Reply, table: &Table, sent: u
             format!("StarRocks is out of capacity: {words}"),
         )),
         Some(Failure::Timeout) => {
-            LoadOutcome::Unclear(Retryable::new(RetryClass::Busy, format!("a load ran out of time: {words}")))
+            LoadOutcome::Unclear(Retryable::new(RetryClass::Busy, format!("a load timed out: {words}")))
         }
         Some(Failure::Misuse) => misuse(&words, table),
         None => LoadOutcome::Unclear(Retryable::new(
@@ -100,7 +100,7 @@ fn rows_refused(words: &str, reply: &Reply, table: &Table, sent: u64) -> LoadOut
     let refused =
         reply.filtered.filter(|filtered| *filtered > 0).map_or("some".to_owned(), |count| count.to_string());
     let total = reply.total.filter(|total| *total > 0).map_or(sent.to_string(), |count| count.to_string());
-    // What the address leads to holds row values, so it is named here and never fetched.
+    // The page at this address contains row values, so it is named here and never fetched.
     let look = match &reply.error_url {
         Some(url) => format!(
             "read why at {}, then change the rows at the source or the target's columns",
@@ -116,7 +116,7 @@ fn misuse(words: &str, table: &Table) -> LoadOutcome {
     halt(
         table,
         Reason::SinkProtocolViolation,
-        format!("StarRocks did not take a load into {} as it was sent: {words}", table.target),
+        format!("StarRocks rejected the form of a load into {}: {words}", table.target),
         "see that no proxy stands between the worker and StarRocks, and that batch.maxBytes is within its limits",
     )
 }

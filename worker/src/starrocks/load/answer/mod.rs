@@ -1,8 +1,8 @@
-//! What an answer to a load means for its rows.
+//! Judges the answer to a load: what it means for the rows.
 //!
-//! Pure. HTTP 200 says nothing: the JSON inside decides, and of its words only those that are known.
-//! Whatever is not known leaves the outcome open, so that StarRocks is asked for the state of the label.
-//! StarRocks' own words are quoted up to where a row's values could begin.
+//! Pure. HTTP 200 means nothing by itself: the JSON body decides, and only by known words. Any other answer leaves the
+//! outcome unclear, so that StarRocks is asked for the state of the label. Messages of StarRocks are quoted up to the
+//! point where row values could begin.
 
 mod failure;
 mod retryable;
@@ -24,17 +24,17 @@ use crate::{
 pub(crate) enum LoadOutcome {
     /// Every row is durable.
     Committed,
-    /// Nothing of it is, nor will be: the same load may be sent again.
+    /// No row is durable or will become durable: the same load may be sent again.
     Again(Retryable),
-    /// Nobody knows: the state of the label decides.
+    /// Unknown: the state of the label decides.
     Unclear(Retryable),
-    /// Nothing of it is, nor will be, as long as certain rows are among it.
+    /// No row is durable, and none will be as long as the batch contains the refused rows.
     Refused(Fault),
-    /// These rows can never be loaded.
+    /// The rows cannot be loaded until a person acts.
     Halt(Fault),
 }
 
-/// The fields that are read, in both spellings that frontends and backends use.
+/// The fields that are read, in the spellings of frontends and of backends.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 struct Reply {
@@ -66,12 +66,12 @@ pub(crate) fn judge(answer: &Answer, table: &Table, sent: u64) -> LoadOutcome {
         Ok(reply) => judge_reply(&reply, table, sent),
         Err(_) => LoadOutcome::Unclear(Retryable::new(
             RetryClass::Strange,
-            "StarRocks' answer to a load is not the JSON expected",
+            "StarRocks' answer to a load is not the expected JSON",
         )),
     }
 }
 
-/// Whether the answer says anything at all.
+/// Whether the HTTP status says that the request was accepted, so that the body is worth reading.
 pub(crate) fn judge_access(answer: &Answer) -> Result<(), Retryable> {
     match answer.status {
         200 => Ok(()),
@@ -83,7 +83,7 @@ pub(crate) fn judge_access(answer: &Answer) -> Result<(), Retryable> {
     }
 }
 
-/// What the message of a failure means for a load of `sent` rows.
+/// What an error message means for a load of `sent` rows.
 pub(crate) fn judge_words(message: &str, table: &Table, sent: u64) -> LoadOutcome {
     judge_failure(message, &Reply::default(), table, sent)
 }
@@ -105,36 +105,36 @@ fn judge_reply(reply: &Reply, table: &Table, sent: u64) -> LoadOutcome {
         ("Label Already Exists", Some("FINISHED")) => LoadOutcome::Committed,
         ("Label Already Exists", _) => LoadOutcome::Unclear(Retryable::new(
             RetryClass::Busy,
-            "an earlier attempt of the load is not at its end",
+            "an earlier attempt with the same label is still running in StarRocks",
         )),
         ("Fail" | "FAILED", _) => judge_failure(message, reply, table, sent),
         (status, _) => LoadOutcome::Unclear(Retryable::new(
             RetryClass::Strange,
-            format!("StarRocks answered {:?}", quotable(status)),
+            format!("StarRocks answered a load with the unknown status {:?}", quotable(status)),
         )),
     }
 }
 
-/// A load that is committed with rows missing has lost them.
+/// A committed load must have all its rows; otherwise rows are lost.
 fn judge_count(reply: &Reply, table: &Table, sent: u64) -> LoadOutcome {
     match reply.loaded.map(u64::try_from) {
         Some(Ok(loaded)) if loaded == sent => LoadOutcome::Committed,
         Some(Ok(loaded)) => halt(
             table,
             Reason::RowsRefused,
-            format!("StarRocks took {loaded} of {sent} rows of a load into {}", table.target),
+            format!("StarRocks committed {loaded} of {sent} rows of a load into {}", table.target),
             "report this as a defect: StarRocks was told to refuse the whole load",
         ),
         _ => halt(
             table,
             Reason::SinkProtocolViolation,
-            format!("StarRocks did not say how many of {sent} rows it loaded into {}", table.target),
+            format!("StarRocks' answer does not say how many of {sent} rows it loaded into {}", table.target),
             "see that nothing between the worker and StarRocks alters its answers",
         ),
     }
 }
 
-/// The message of an answer that may be JSON.
+/// The message of an answer that may not be JSON.
 fn text_of(body: &[u8]) -> String {
     let reply: Reply = serde_json::from_slice(body).unwrap_or_default();
     reply.message.unwrap_or_else(|| "access denied".to_owned())

@@ -1,4 +1,4 @@
-//! What stands in the way of a load for now, and what to say of it.
+//! Retryable obstacles to a load, and the faults that report them.
 
 use crds::Reason;
 
@@ -7,15 +7,15 @@ use crate::{
     table::Table,
 };
 
-/// What stands in the way for now.
+/// An obstacle that passes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Retryable {
     pub(crate) retry_class: RetryClass,
-    /// What is wrong, without row values.
+    /// The cause, without row values.
     pub(crate) message: String,
 }
 
-/// Kinds of trouble, by how long it takes to pass and who may mend it.
+/// Classes of obstacles, by how long they usually last and who can remove them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum RetryClass {
     Unreachable,
@@ -23,7 +23,7 @@ pub(crate) enum RetryClass {
     Busy,
     Authentication,
     Permission,
-    /// An answer in words that are not known.
+    /// An answer that this version does not know.
     Strange,
 }
 
@@ -32,7 +32,7 @@ impl Retryable {
         Self { retry_class, message: message.into() }
     }
 
-    /// What to report while it lasts.
+    /// The fault to report while it lasts.
     pub(crate) fn fault(&self, table: &Table) -> Fault {
         let of_table = || Part::Table(table.name.clone());
         let (part, reason, fix) = match self.retry_class {

@@ -1,4 +1,4 @@
-//! Answers as StarRocks gives them, and what they mean.
+//! Answers as real StarRocks servers give them, and their outcomes.
 
 use super::*;
 use crate::{starrocks::double::table, table::Kind};
@@ -36,18 +36,18 @@ fn fail(message: &str) -> LoadOutcome {
     judged(200, &reply("Fail", message, 0, 0))
 }
 
-fn reason(verdict: LoadOutcome) -> Reason {
-    match verdict {
+fn reason(outcome: LoadOutcome) -> Reason {
+    match outcome {
         LoadOutcome::Halt(fault) | LoadOutcome::Refused(fault) => fault.reason,
         other => panic!("no halt: {other:?}"),
     }
 }
 
-fn retry_class(verdict: &LoadOutcome) -> (bool, RetryClass) {
-    match verdict {
+fn retry_class(outcome: &LoadOutcome) -> (bool, RetryClass) {
+    match outcome {
         LoadOutcome::Again(retryable) => (false, retryable.retry_class),
         LoadOutcome::Unclear(retryable) => (true, retryable.retry_class),
-        other => panic!("no trouble: {other:?}"),
+        other => panic!("not retryable: {other:?}"),
     }
 }
 

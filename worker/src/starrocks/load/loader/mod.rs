@@ -1,15 +1,15 @@
-//! Brings batches into StarRocks, however long that takes.
+//! The loader: loads batches into StarRocks, and retries without limit.
 //!
 //! ```text
 //! measure ─► send ─► judge ─┬─ committed ──────────────────────► durable
 //!              ▲            ├─ unclear ─► ask for the state ───► durable
 //!              │            │                   │ free
 //!              └─── wait ◄──┴─ again ◄──────────┘       halt ─► the table stops
-//!                                                  refused ─► sift: the rows that are refused, by policy
+//!                                                  refused ─► dead_letter::search: find the refused rows
 //! ```
 //!
-//! A load keeps its label and its bytes through all attempts. Faults that pass are reported while they
-//! last; only what concerns the data or the shape of this one table ends the load.
+//! A load keeps its label and its bytes through all attempts. Retryable faults are reported while they last; only faults
+//! in the data or the columns of this one table end the load.
 
 use std::{
     sync::Arc,
@@ -44,10 +44,10 @@ use crate::{
     table::Table,
 };
 
-/// So many refusals of a TRUNCATE, one after the other and within a quarter of a minute, are for good.
+/// After so many consecutive refusals, about 15 s with the back-off, a TRUNCATE counts as refused for good.
 const MOST_REFUSALS: u32 = 7;
 
-/// StarRocks, as the pipeline sees it.
+/// Implements the pipeline's trait [`Load`] for StarRocks.
 #[derive(Debug)]
 pub struct Loader {
     pub(crate) frontend: Frontend,
@@ -57,16 +57,16 @@ pub struct Loader {
     pub(crate) dead_letters: DeadLetters,
     pub(crate) journal: Arc<Journal>,
     pub(crate) sequence: LoadSequence,
-    /// Without it nothing holds loads back.
-    pub(crate) right: Option<LoadPermit>,
-    /// As the owner of targets that are begun.
+    /// None where no lease applies.
+    pub(crate) permit: Option<LoadPermit>,
+    /// Recorded as the owner of targets that this job begins.
     pub(crate) claimant: Option<Claimant>,
-    /// Waits are cut to this; only tests cut them.
+    /// Upper limit of every pause; only tests set it.
     pub(crate) longest_wait: Duration,
 }
 
 impl Loader {
-    /// A loader of `job`, whose name is part of every label.
+    /// A loader for `job`, whose name is part of every label.
     pub(crate) fn new(
         config: &SinkConfig,
         job: &str,
@@ -81,37 +81,38 @@ impl Loader {
             progress,
             journal,
             sequence: LoadSequence::begin(),
-            right: None,
+            permit: None,
             claimant: None,
             longest_wait: Duration::MAX,
         }
     }
 
-    /// Knows of rows that earlier sessions parked.
+    /// Sets the dead letters of earlier sessions.
     #[must_use]
-    pub(crate) fn with_parked(self, dead_letters: DeadLetters) -> Self {
+    pub(crate) fn with_dead_letters(self, dead_letters: DeadLetters) -> Self {
         Self { dead_letters, ..self }
     }
 
-    /// Notes this job as the owner of targets that it begins.
+    /// Sets the owner to record for targets that this job begins.
     #[must_use]
     pub(crate) fn owning(self, claimant: Claimant) -> Self {
         Self { claimant: Some(claimant), ..self }
     }
 
-    /// Begins no load, nor another attempt at one, without the right to.
+    /// Sets the permit without which no load and no attempt begins.
     #[must_use]
-    pub fn with_right(self, right: LoadPermit) -> Self {
-        Self { right: Some(right), ..self }
+    pub fn with_permit(self, permit: LoadPermit) -> Self {
+        Self { permit: Some(permit), ..self }
     }
 
-    /// Loads the batch as one, its values treated by these rules.
+    /// Loads the batch in one load, with these rules for its values.
     pub(crate) async fn load_whole(&self, batch: &Batch, values: Values) -> Result<Loaded, Failure> {
         let table = batch.table();
         let body = Body::measure(batch, self.sink.deletes, values).await.map_err(Failure::Table)?;
-        let label = Label::new(&self.job, table, self.sequence.turn(), batch.identity());
-        let right = self.right.as_ref();
-        let order = Order { target: &table.target, label: &label, body: &body, manner: Manner::Alone, right };
+        let label = Label::new(&self.job, table, self.sequence.next(), batch.identity());
+        let permit = self.permit.as_ref();
+        let order =
+            Order { target: &table.target, label: &label, body: &body, manner: Manner::Alone, permit };
         let settled = self.settle(&order, Reports::new(&self.progress, table)).await;
         self.journal.ended(&label);
         settled?;
@@ -122,7 +123,7 @@ impl Loader {
         Ok(Loaded { rows: body.rows(), bytes: body.length() })
     }
 
-    /// The target is about to be emptied by ourselves, or was: until its new numbers are kept, none are.
+    /// Stores the target's identity around a TRUNCATE of our own: none before it, the new partition numbers after it.
     async fn keep_sink(&self, table: &Table, now: Option<TargetIdentity>) -> Result<(), Fault> {
         match schema::kept_of(&self.sink, &self.job, table).await? {
             Some(history) if history.sink != now => {
@@ -132,10 +133,10 @@ impl Loader {
         }
     }
 
-    /// Empties the target, in steps that may come again.
+    /// Empties the target. Each step may be repeated.
     async fn empty(&self, table: &Table) -> Result<(), Fault> {
         self.keep_sink(table, None).await?;
-        schema::truncate(&self.sink, table, self.right.as_ref()).await?;
+        schema::truncate(&self.sink, table, self.permit.as_ref()).await?;
         let now = schema::identity_of(&self.sink, table).await?;
         self.keep_sink(table, now).await
     }
@@ -151,15 +152,15 @@ impl Loader {
 impl Load for Loader {
     async fn load(&self, batch: &Batch) -> Result<Loaded, Fault> {
         if batch.row_count() == 0 {
-            return Ok(Loaded::default()); // StarRocks takes an empty load for an error
+            return Ok(Loaded::default()); // StarRocks answers an empty load with an error
         }
         if self.dead_letters.concerns(&batch.table().name) {
-            return self.load_beside_parked(batch).await;
+            return self.load_beside_dead_letters(batch).await;
         }
         match self.load_whole(batch, self.sink.values).await {
             Ok(loaded) => Ok(loaded),
             Err(Failure::Table(fault)) => Err(fault),
-            Err(Failure::Rows(fault)) => self.sift(batch, fault).await,
+            Err(Failure::Rows(fault)) => self.isolate_refused(batch, fault).await,
         }
     }
 
@@ -169,7 +170,7 @@ impl Load for Loader {
         let mut attempt = 0;
         let history = loop {
             self.still_permitted().await;
-            match schema::reshape(&self.sink, &self.job, aim, self.right.as_ref()).await {
+            match schema::reshape(&self.sink, &self.job, aim, self.permit.as_ref()).await {
                 Ok(history) => break history,
                 Err(fault) if fault.course == Course::Halt => return Err(fault),
                 Err(fault) => reports.raise(fault, target, attempt),
@@ -177,7 +178,7 @@ impl Load for Loader {
             attempt += 1;
             self.wait(Backoff::USUAL, attempt, target).await;
         };
-        info!(table = %aim.table.name, %target, "target table has the columns of the source");
+        info!(table = %aim.table.name, %target, "target table columns adapted to the source");
         self.keep_begun(&aim.table, &history).await
     }
 
@@ -191,7 +192,7 @@ impl Load for Loader {
             if refusals == MOST_REFUSALS {
                 return Err(not_emptied(table, fault));
             }
-            // A refusal that has no known words may pass: it is none for good before it has come again and again.
+            // A refusal in unknown words may be temporary, so it counts as permanent only after several attempts.
             reports.raise(Fault { course: Course::Retry, ..fault }, &table.target, attempt);
             self.wait(Backoff::USUAL, attempt, &table.target).await;
         }
@@ -201,7 +202,7 @@ impl Load for Loader {
     }
 }
 
-/// A TRUNCATE cannot be left out: what comes behind it waits for it.
+/// A TRUNCATE cannot be skipped: the changes after it wait for it.
 fn not_emptied(table: &Table, fault: Fault) -> Fault {
     let fix = format!(
         "mend what StarRocks says stands in the way and restart the worker, which tries again from there; or {}",

@@ -1,4 +1,4 @@
-//! Loads against a server that says what it is told to.
+//! Loads against a server with scripted answers.
 
 use super::*;
 use crate::{
@@ -24,7 +24,7 @@ fn loader(port: u16, progress: &Arc<Progress>) -> Loader {
     }
 }
 
-/// Loads two rows into a server of these turns; gives the outcome and what the server heard.
+/// Loads two rows into a server with these turns; returns the outcome and the requests that the server received.
 async fn load(turns: Vec<Turn>) -> (Result<Loaded, Fault>, Vec<String>, Arc<Progress>) {
     let (double, table) = (Double::start(turns), source());
     let progress = Arc::new(Progress::new(std::slice::from_ref(&table.name)));
@@ -100,7 +100,7 @@ async fn rule_6_a_row_for_which_the_whole_body_is_no_json_is_found_and_not_tried
 }
 
 #[tokio::test]
-async fn rule_6_a_refused_row_is_parked_before_its_batch_is_durable() {
+async fn rule_6_a_refused_row_is_a_dead_letter_before_its_batch_is_durable() {
     let turns = vec![
         redirect(),
         take(FILTERED),
@@ -117,9 +117,9 @@ async fn rule_6_a_refused_row_is_parked_before_its_batch_is_durable() {
     loader.sink.on_refused_row = OnRefusedRow::DeadLetter;
     assert_eq!(loader.load(&batch(&table)).await.unwrap().rows, 1);
     let heard = double.heard();
-    let letter = heard.last().unwrap();
-    assert!(letter.starts_with("PUT /api/d/dbmazz_dead_letters/_stream_load"), "{letter}");
-    assert!(letter.contains("\"source_table\":\"public.t\""), "{letter}");
+    let dead_letter = heard.last().unwrap();
+    assert!(dead_letter.starts_with("PUT /api/d/dbmazz_dead_letters/_stream_load"), "{dead_letter}");
+    assert!(dead_letter.contains("\"source_table\":\"public.t\""), "{dead_letter}");
     assert_eq!(progress.view().tables[&table.name].dead_letters, 1);
 }
 
@@ -141,7 +141,7 @@ async fn rule_4_an_ambiguous_load_is_resolved_by_its_state() {
         turn(|peer| {
             let length = peer.head();
             peer.say("HTTP/1.1 100 Continue\r\n\r\n");
-            peer.body(length); // and closes, after the commit or before it: nobody knows
+            peer.body(length); // and closes, either before or after the commit
         })
     };
     for states in [vec!["VISIBLE"], vec!["COMMITTED"], vec!["PREPARE", "PREPARE", "VISIBLE"]] {
@@ -269,10 +269,10 @@ async fn an_early_answer_ends_the_body() {
 
 #[tokio::test]
 async fn rule_10_no_body_is_sent_when_the_lease_ended_between_its_head_and_the_answer() {
-    let (lease, right) = SlotLease::new();
+    let (lease, permit) = SlotLease::new();
     let lease = Arc::new(lease);
     let (ending, renewing) = (Arc::clone(&lease), Arc::clone(&lease));
-    // As when the process is stopped here, for minutes.
+    // As if the process were suspended here for minutes.
     let stop = turn(move |peer| {
         peer.head();
         ending.end();
@@ -288,7 +288,7 @@ async fn rule_10_no_body_is_sent_when_the_lease_ended_between_its_head_and_the_a
     let table = source();
     let progress = Arc::new(Progress::new(std::slice::from_ref(&table.name)));
     lease.renew(Moment::now());
-    let loader = loader(double.port, &progress).with_right(right);
+    let loader = loader(double.port, &progress).with_permit(permit);
     loader.load(&batch(&table)).await.unwrap();
     let heard = double.heard();
     assert!(!heard[1].contains("\"id\":1"), "no row was sent: {}", heard[1]);

@@ -1,18 +1,18 @@
-//! A door for the fuzzer: an answer, as each call of a transaction over several tables reads it.
+//! Entry point for the fuzzer: reads an answer as each call of a transaction over several tables does.
 
 use super::{Answer, Ended, LoadOutcome, Operation, accepted, judge_load, read, read_rollback};
 use crate::table::Table;
 
-/// What an answer was taken for.
+/// How an answer was understood.
 #[derive(Debug)]
 pub struct Step {
     /// A begin or a commit was accepted.
     pub accepted: bool,
     /// A load is in the transaction.
     pub loaded: bool,
-    /// A rollback has ended it, or it was not there any more.
+    /// A rollback has ended the transaction, or it no longer existed.
     pub ended: bool,
-    /// What a person would be told.
+    /// The messages that a person would read.
     pub told: Vec<String>,
 }
 
@@ -31,8 +31,8 @@ pub(in crate::starrocks) fn step(answer: &Answer, table: &Table, sent: u64) -> S
     }
 }
 
-fn said(verdict: &LoadOutcome) -> Option<String> {
-    match verdict {
+fn said(outcome: &LoadOutcome) -> Option<String> {
+    match outcome {
         LoadOutcome::Committed => None,
         LoadOutcome::Again(retryable) | LoadOutcome::Unclear(retryable) => Some(retryable.message.clone()),
         LoadOutcome::Refused(fault) | LoadOutcome::Halt(fault) => Some(fault.message.clone()),

@@ -1,7 +1,7 @@
-//! The calls of a transaction over several tables, and what their answers mean.
+//! The calls of a transaction over several tables (begin, commit, rollback), and what their answers mean.
 //!
-//! The leading frontend serves begin, commit and rollback from its memory, and forgets an open transaction when it
-//! restarts. It does not know the state of a label before the commit.
+//! The leading frontend keeps an open transaction in memory only and forgets it when it restarts. It does not know the
+//! state of a label before the commit.
 
 #[cfg(feature = "fuzz")]
 pub(in crate::starrocks) mod fuzz;
@@ -26,10 +26,10 @@ use crate::{
     table::Table,
 };
 
-/// A commit waits until what was loaded is visible.
+/// A commit waits until the rows are visible, at most for the load's time-out.
 const COMMIT_TIMEOUT: Duration = Duration::from_secs(LOAD_TIMEOUT.as_secs() + 30);
 const CALL_TIMEOUT: Duration = Duration::from_secs(30);
-/// A commit that was answered is known by its label soon, if it ever is.
+/// How long to wait for the label's state after a commit was answered.
 const SOON: Duration = Duration::from_secs(2);
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -43,9 +43,9 @@ pub(super) enum Operation {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(in crate::starrocks) enum Ended {
     Committed,
-    /// Nothing of it is in the tables, nor will be.
+    /// No row is in the tables, or will be.
     Aborted(String),
-    /// Nobody knows it: it never was, or was lost before its commit, or ended long ago.
+    /// StarRocks does not know it: it never began, or was lost before its commit, or ended long ago.
     Forgotten,
 }
 
@@ -59,7 +59,7 @@ struct Reply {
 }
 
 impl Frontend {
-    /// Committed means `OK` here, whatever was asked for.
+    /// Sends one call. `LoadOutcome::Committed` here means the answer was `OK`, whichever operation it was.
     pub(super) async fn transaction(
         &self,
         operation: Operation,
@@ -84,7 +84,7 @@ impl Frontend {
         read(&answer)
     }
 
-    /// What became of a commit, as the label tells; nothing when it does not tell soon.
+    /// The outcome of a commit, by the label's state; none when the state is not final within `SOON`.
     pub(super) async fn outcome(&self, label: &Label) -> Result<Option<Ended>, Retryable> {
         let begun = Instant::now();
         for attempt in 1.. {
@@ -99,7 +99,7 @@ impl Frontend {
         Ok(None)
     }
 
-    /// Sees to it that the transaction is at its end, and visible if it was committed.
+    /// Waits until the transaction has ended, rolling it back if it is open; a committed one is visible then.
     pub(in crate::starrocks) async fn end(&self, label: &Label) -> Result<Ended, Retryable> {
         for attempt in 1.. {
             match self.said(label).await? {
@@ -117,7 +117,7 @@ impl Frontend {
         Ok(Ended::Forgotten)
     }
 
-    /// Nothing when it is too late: it is being committed, or was.
+    /// Rolls back; none when that is too late because the transaction is being committed or was.
     async fn roll_back(&self, label: &Label) -> Result<Option<Ended>, Retryable> {
         let reply = self.call(Operation::Rollback, label, CALL_TIMEOUT).await?;
         read_rollback(&reply)
@@ -127,11 +127,14 @@ impl Frontend {
 fn read(answer: &Answer) -> Result<Reply, Retryable> {
     judge_access(answer)?;
     serde_json::from_slice(&answer.body).map_err(|_| {
-        Retryable::new(RetryClass::Strange, "StarRocks' answer to a transaction is not the JSON expected")
+        Retryable::new(
+            RetryClass::Strange,
+            "StarRocks' answer to a transaction call is not the expected JSON",
+        )
     })
 }
 
-/// Begin and commit concern no single table: only that rows were refused counts as more than trouble.
+/// Begin and commit concern no single table, so every failure is retryable except that rows were refused.
 fn accepted(operation: Operation, reply: &Reply) -> LoadOutcome {
     if reply.status == "OK" {
         return LoadOutcome::Committed;
@@ -146,26 +149,26 @@ fn accepted(operation: Operation, reply: &Reply) -> LoadOutcome {
     }
 }
 
-/// What the message of a failed call or load means: transactions over several tables have words of their own.
+/// What the error message of a failed call or load means. Transactions over several tables have messages of their own.
 fn judge_step_words(message: &str, table: &Table, sent: u64) -> LoadOutcome {
     let says = |words: &str| message.contains(words);
     if is_unknown(message) {
         LoadOutcome::Again(Retryable::new(
             RetryClass::Unreachable,
-            "StarRocks does not know the open step any more (its leading frontend was started again, or another one \
-             leads now); it is begun anew",
+            "StarRocks no longer knows the open transaction (its leading frontend restarted, or another one leads now); it is \
+             begun again",
         ))
     } else if says("CANCELLED transaction") || says("ABORTED transaction") {
         LoadOutcome::Again(Retryable::new(
             RetryClass::Busy,
-            "StarRocks has given up the open step; it is begun anew",
+            "StarRocks cancelled the open transaction; it is begun again",
         ))
     } else {
         judge_words(message, table, sent)
     }
 }
 
-/// Whether StarRocks does not know the label. A database that is not there says `does not exist`, too.
+/// Whether StarRocks does not know the label. `does not exist` alone is not enough: a missing database says it too.
 fn is_unknown(message: &str) -> bool {
     let says = |words: &str| message.contains(words);
     let task = says("stream load task") && says("does not exist");
@@ -190,7 +193,7 @@ fn said(operation: Operation, reply: &Reply) -> String {
         Operation::Rollback => "roll back",
     };
     format!(
-        "StarRocks was asked to {operation} a transaction and said {:?}: {}",
+        "StarRocks failed to {operation} a transaction: status {:?}: {}",
         quotable(&reply.status),
         quotable(&reply.message)
     )
@@ -206,7 +209,7 @@ pub(super) fn judge_load(answer: &Answer, table: &Table, sent: u64) -> LoadOutco
         Ok(reply) => judge_step_words(&reply.message, table, sent),
         Err(_) => LoadOutcome::Unclear(Retryable::new(
             RetryClass::Strange,
-            "StarRocks' answer to a load is not the JSON expected",
+            "StarRocks' answer to a load is not the expected JSON",
         )),
     }
 }
