@@ -1,6 +1,6 @@
-//! What a table is beside its name: which relation of the source, how it is published, which table of StarRocks.
+//! The identity of a table beyond its name: the relation of the source, how it is published, the table of StarRocks.
 //!
-//! Pure. Two observations are compared; what cannot have lost a row is no difference.
+//! Pure. Compares two observations; a change that cannot have lost a row is not a difference.
 
 use std::collections::BTreeMap;
 
@@ -8,27 +8,27 @@ use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::lsn::Lsn;
 
-/// A relation of the source, as the stream and the catalogue number it.
+/// A relation of the source, by its numbers in the stream and the catalogue.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SourceIdentity {
-    /// Its `oid`, which it keeps whatever it is called.
+    /// Its `oid`, which does not change when it is renamed.
     pub relation: u32,
-    /// Its `relfilenode`; 0 when it has none of its own. Another one alone is no other table: VACUUM FULL writes one.
+    /// Its `relfilenode`; 0 when it has none of its own. A new one alone does not make another table: VACUUM FULL writes one.
     #[serde(default)]
     pub file: u32,
-    /// A partitioned table or a partition: who publishes it under which name is a matter of the publication.
+    /// A partitioned table or a partition: under which name it is published depends on the publication.
     #[serde(default)]
     pub partitioned: bool,
-    /// The table was taken up here: rows of an earlier commit may be of another relation of this name.
+    /// The position at which the job began with the table: rows of earlier commits may be of another relation with this name.
     #[serde(default)]
     pub since: Lsn,
-    /// Its partitions at all levels, as last seen. Not kept.
+    /// Its partitions at all levels, as last seen. Not stored.
     #[serde(skip)]
     pub partitions: Vec<u32>,
-    /// It had no row when the job took it up, as far as the source tells. Not kept here.
+    /// Whether it had no row when the job began with it, where known. Not stored here.
     #[serde(skip)]
     pub empty: Option<bool>,
-    /// How it is published; none before there is a publication.
+    /// How it is published; none before the publication exists.
     #[serde(default)]
     pub published: Option<Published>,
 }
@@ -36,27 +36,27 @@ pub struct SourceIdentity {
 /// How a publication publishes a table.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Published {
-    /// Its `oid`: another one for a publication that was made anew.
+    /// Its `oid`: a recreated publication has another one.
     pub publication: u32,
-    /// The transaction that last altered the publication itself (`xmin`), its tables apart.
+    /// The transaction that last altered the publication itself (`xmin`), not its list of tables.
     pub altered: u32,
     pub owner: u32,
-    /// Which changes: `iudt` for all of them.
+    /// The published operations: `iudt` for all of them.
     pub kinds: String,
-    /// Under the name of the root.
+    /// Whether partitions are published under the name of the root.
     pub via_root: bool,
-    /// What publishes the table; nothing does when this is empty.
+    /// The entries that publish the table; it is not published when there are none.
     pub members: Vec<Membership>,
 }
 
-/// One reason why a publication publishes a table.
+/// One entry by which a publication publishes a table.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Membership {
     /// `table`, `schema` or `all`.
     pub by: String,
-    /// The `oid` of the entry: another one for a table that was taken out and put back.
+    /// The `oid` of the entry: a table that was removed and added again has another one.
     pub entry: u32,
-    /// The transaction that made the entry.
+    /// The transaction that created the entry.
     pub made: u32,
     /// The row filter; empty when there is none.
     #[serde(default)]
@@ -66,45 +66,45 @@ pub struct Membership {
     pub columns: String,
 }
 
-/// Every kind of change.
+/// All published operations.
 const ALL_KINDS: &str = "iudt";
 
-/// In what a table is not what it was.
+/// How a table differs from its earlier identity.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Difference {
-    /// Another relation has its name.
+    /// Another relation has the name.
     Replaced,
     /// The publication does not publish it.
     Unpublished,
-    /// The publication leaves out kinds of changes.
+    /// The publication leaves out operations.
     Kinds,
-    /// Changes of partitions come under other names.
+    /// Changes of partitions are published under other names.
     ViaRoot,
-    /// The publication was made anew, or altered, and for a while it may have left changes out.
+    /// The publication was recreated or altered, and may have left changes out for a while.
     Altered,
-    /// It was taken out and put back, or its row filter or column list is another.
+    /// The table was removed and added again, or its row filter or column list has changed.
     Membership,
 }
 
 impl SourceIdentity {
-    /// The publication has a list of its columns.
+    /// Whether the publication has a column list for the table.
     pub fn is_listed(&self) -> bool {
         let published = self.published.as_ref();
         published.is_some_and(|published| published.members.iter().any(|member| !member.columns.is_empty()))
     }
 
-    /// Whether `now` is another table, or one whose changes may not all have come.
+    /// How `now` differs: another table, or one whose changes may not all have been sent.
     pub fn differs(&self, now: &Self) -> Option<Difference> {
         if self.relation != now.relation {
             return Some(Difference::Replaced);
         }
-        // Before there was a publication nothing was promised.
+        // Without an earlier publication there is nothing to compare.
         let then = self.published.as_ref()?;
-        // A publication that is gone says so by itself: nothing can be decoded without it.
+        // A missing publication is reported elsewhere: nothing can be decoded without it.
         now.published.as_ref().and_then(|published| then.differs(published, now.partitioned))
     }
 
-    /// As it is noted from now on; `since` stays.
+    /// The identity to store from now on; `since` is kept.
     #[must_use]
     pub fn renewed(&self, now: Self) -> Self {
         let published = now.published.or_else(|| self.published.clone());
@@ -113,7 +113,7 @@ impl SourceIdentity {
 }
 
 impl Published {
-    /// What every table of this publication lacks, whatever was known of it.
+    /// A difference that needs no earlier observation: not published, or not all operations.
     pub fn lacks(&self) -> Option<Difference> {
         let is_missing = |kind| !self.kinds.contains(kind);
         if self.members.is_empty() {
@@ -132,7 +132,7 @@ impl Published {
         if self.publication != now.publication {
             return (!self.is_continued_by(now)).then_some(Difference::Altered);
         }
-        // An owner or a name that shows explains the mark; otherwise something was set, and set back.
+        // A visible change of owner or `via_root` explains another `xmin`; otherwise something was set and set back.
         let explained = self.owner != now.owner || self.via_root != now.via_root;
         if self.altered != now.altered && !explained {
             return Some(Difference::Altered);
@@ -140,8 +140,8 @@ impl Published {
         (!self.is_held_by(&now.members)).then_some(Difference::Membership)
     }
 
-    /// A publication made anew with the table in it, and not altered since: while there was none, PostgreSQL would not
-    /// decode a change.
+    /// Whether `now` is a publication recreated together with this table and not altered since: while there was none,
+    /// PostgreSQL could not decode any change.
     fn is_continued_by(&self, now: &Self) -> bool {
         let same = |one: &Membership, other: &Membership| {
             one.filter == other.filter && one.columns == other.columns && other.made == now.altered
@@ -149,7 +149,7 @@ impl Published {
         now.members.iter().any(|member| self.members.iter().any(|known| same(known, member)))
     }
 
-    /// The table was published by one and the same entry all the time, and no entry changes what that one sends.
+    /// Whether one and the same entry has published the table all the time, and no other entry changes what it sends.
     fn is_held_by(&self, now: &[Membership]) -> bool {
         let stays = |known: &&Membership| now.contains(known);
         let is_plain = |known: &Membership| known.filter.is_empty() && known.columns.is_empty();
@@ -159,14 +159,14 @@ impl Published {
     }
 }
 
-/// A table of StarRocks, by the numbers of its partitions: TRUNCATE gives it others, as does DROP and CREATE.
+/// A table of StarRocks, identified by its partition numbers, which TRUNCATE and DROP with CREATE change.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TargetIdentity {
-    /// By their names. A table that nobody partitioned has one.
+    /// Partition numbers by name. A table that is not partitioned has one partition.
     pub partitions: BTreeMap<String, u64>,
 }
 
-/// Partitions that are remembered: people may have made targets of thousands.
+/// Most partitions that are stored; a target created by a person may have thousands.
 const MOST_PARTITIONS: usize = 64;
 
 impl TargetIdentity {
@@ -175,8 +175,8 @@ impl TargetIdentity {
         Self { partitions: partitions.into_iter().take(MOST_PARTITIONS).collect() }
     }
 
-    /// Whether `now` is another table or was emptied. Partitions come and go by rules of their own; one of the same name
-    /// and another number was emptied, and where none is left the table was made anew.
+    /// Whether `now` is another table or was emptied. Partitions may be added and removed by rules of the target; one with
+    /// the same name and another number was emptied, and where none is left the table was recreated.
     pub fn is_lost_in(&self, now: &Self) -> bool {
         let numbers = self.partitions.iter().map(|(name, number)| (number, now.partitions.get(name)));
         let emptied = |(then, now): (&u64, Option<&u64>)| now.is_some_and(|now| now != then);
@@ -185,7 +185,7 @@ impl TargetIdentity {
     }
 }
 
-/// What another version wrote in a form of its own is not known here.
+/// Reads a field; None when another version wrote it in a form that this version does not know.
 pub(super) fn legible<'de, D: Deserializer<'de>, T: serde::de::DeserializeOwned>(
     deserializer: D,
 ) -> Result<Option<T>, D::Error> {

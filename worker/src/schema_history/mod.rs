@@ -1,11 +1,11 @@
-//! The columns that a source table has had, and what its target calls them.
+//! The schema history of a table: the columns that it has had at the source, and their names in the target.
 //!
-//! A column is known by its number (`attnum`), which it keeps whatever it is called. The stream names columns and
-//! says no number, and after a restart it shows old shapes once more; so it is remembered which shape was seen from
-//! which position on. Kept beside the target, so that a restart on another machine knows it too.
+//! A column is identified by its number (`attnum`), which does not change when it is renamed. The stream contains names
+//! and no numbers, and after a restart it sends old shapes again; so the history records from which position on each
+//! shape was seen. It is stored in the target database, so that a restart on another machine has it too.
 //!
-//! Versions of the worker read what others wrote: a field that is missing is not known, and one that this version does
-//! not know is kept as it is.
+//! Histories are read by other versions of the worker: a missing field is unknown, and a field that this version does not
+//! know is preserved.
 
 mod identity;
 mod owner;
@@ -24,58 +24,58 @@ use crate::{
     table::{Column, Look, Table, TableName},
 };
 
-/// What is known of one table.
+/// The schema history of one table.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SchemaHistory {
-    /// Columns that the target has from the source, those too that the source has dropped since.
+    /// Columns that the target has from the source, including those that the source has dropped since.
     pub target: Vec<TargetColumn>,
-    /// Shapes of the source, the oldest first; rows before the second are of the first.
+    /// Shapes of the source, oldest first; rows before `since` of the second shape have the first one.
     pub shapes: Vec<Shape>,
-    /// Which relation of the source it is, and how it is published. None: not known yet.
+    /// Which relation of the source it is, and how it is published. None: unknown.
     #[serde(default, deserialize_with = "identity::legible", skip_serializing_if = "Option::is_none")]
     pub source: Option<SourceIdentity>,
-    /// Which table of StarRocks holds its rows. None: not known, or about to become another by our own doing.
+    /// Which table of StarRocks has its rows. None: unknown, or a TRUNCATE of our own is changing it.
     #[serde(default, deserialize_with = "identity::legible", skip_serializing_if = "Option::is_none")]
     pub sink: Option<TargetIdentity>,
-    /// Whether the target has every row of the source. None: not known.
+    /// Whether the target has every row of the source. None: unknown.
     #[serde(default, deserialize_with = "identity::legible", skip_serializing_if = "Option::is_none")]
     pub whole: Option<bool>,
-    /// The table follows the source from here on.
+    /// The position from which on the target follows the source.
     #[serde(default, deserialize_with = "identity::legible", skip_serializing_if = "Option::is_none")]
     pub from: Option<Lsn>,
-    /// The job did not have the table from here on: changes behind it are not in the target.
+    /// The position from which on the table was not part of the job: later changes are not in the target.
     #[serde(default, deserialize_with = "identity::legible", skip_serializing_if = "Option::is_none")]
     pub left: Option<Lsn>,
-    /// What the catalogue showed of its columns when this was written. None: not known.
+    /// What the catalogue showed of its columns when the history was written. None: unknown.
     #[serde(default, deserialize_with = "identity::legible", skip_serializing_if = "Option::is_none")]
     pub look: Option<Look>,
-    /// Who loads into the target. None: written by a version that did not say.
+    /// The slot whose job loads into the target. None: written by a version that did not record it.
     #[serde(default, deserialize_with = "identity::legible", skip_serializing_if = "Option::is_none")]
     pub owner: Option<Owner>,
-    /// What other versions of the worker know of it.
+    /// Fields of other versions of the worker.
     #[serde(flatten)]
     pub others: Map<String, Value>,
 }
 
-/// What is kept of tables, by their names at the source. A table that is not there has no history.
+/// The stored source identities, by the names of tables at the source. A table without an entry has no history.
 pub type Noted = HashMap<TableName, Option<SourceIdentity>>;
 
-/// The columns that the source had, in the order of their rows.
+/// The columns of the source's rows, in their order, from one position on.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Shape {
-    /// The commit position of the first transaction with such rows.
+    /// The commit position of the first transaction with rows of this shape.
     pub since: Lsn,
     pub columns: Vec<Known>,
 }
 
-/// A column of the target. Written as a list, as every version so far.
+/// A column of the target. Serialized as a list, as in every version so far.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(from = "(i32, String, String)", into = "(i32, String, String)")]
 pub struct TargetColumn {
     /// `attnum` at the source.
     pub number: i32,
     pub name: String,
-    /// The StarRocks type that was made for it.
+    /// The StarRocks type with which the column was created.
     pub made: String,
 }
 
@@ -97,18 +97,18 @@ impl From<TargetColumn> for (i32, String, String) {
     }
 }
 
-/// A column that has gone, and of which nothing is known but its name.
+/// Number of a dropped column of which only the name is known.
 pub const GONE: i32 = 0;
 
-/// A column, as it was called at a time.
+/// Number and name of a column at some time.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Known(pub i32, pub String);
 
-/// Shapes that are remembered: a restart goes back over few.
+/// Most shapes that are kept; a restart reads over only a few again.
 const MOST_SHAPES: usize = 8;
 
 impl SchemaHistory {
-    /// Of a table of which nothing was seen, and whose target has these columns.
+    /// The history of a table without any rows seen, whose target has these columns.
     pub fn beginning(table: &Table, target: Vec<TargetColumn>) -> Self {
         let shapes = vec![Shape { since: Lsn(0), columns: known(table) }];
         Self { target, shapes, look: Some(Look::at(table)), ..Self::default() }
@@ -116,21 +116,21 @@ impl SchemaHistory {
 }
 
 impl SchemaHistory {
-    /// As a job begins with it that has no past: its columns are those of the target, and everything else is of an
-    /// earlier job of this name.
+    /// The history for a job without a prior run: the columns are those of the target, and everything else was of an earlier
+    /// job with this name.
     #[must_use]
     pub fn of_an_earlier_job(&self) -> Self {
         let (source, sink, from, left, owner) = (None, None, None, None, None);
         Self { source, sink, whole: Some(false), from, left, owner, ..self.clone() }
     }
 
-    /// Whether it would be written as this one is.
+    /// Whether both histories are serialized identically.
     pub fn is_kept_as(&self, other: &Self) -> bool {
         serde_json::to_value(self).ok() == serde_json::to_value(other).ok()
     }
 
-    /// As it goes on with these columns in the target. A person may have taken away a column whose name another has at
-    /// the source now: what the old one held is of no use any more.
+    /// The history with these columns in the target. A person may have dropped a target column whose name another source
+    /// column has now; in older shapes the dropped column then has no number.
     #[must_use]
     pub fn with_target(&self, target: Vec<TargetColumn>) -> Self {
         let is_replaced = |Known(number, name): &Known| {
@@ -145,24 +145,24 @@ impl SchemaHistory {
 }
 
 impl SchemaHistory {
-    /// The same, of a table that the catalogue shows like this.
+    /// The history with what the catalogue shows of the table now.
     #[must_use]
     pub fn looked_at(self, table: &Table) -> Self {
         Self { look: Some(Look::at(table)), ..self }
     }
 }
 
-/// The columns of a table as they are called now.
+/// The columns of a table with their current names.
 pub fn known(table: &Table) -> Vec<Known> {
     table.columns.iter().map(|Column { number, name, .. }| Known(*number, name.clone())).collect()
 }
 
-/// The number of the column that was called so.
+/// The number of the column with this name.
 pub fn number_of(columns: &[Known], name: &str) -> Option<i32> {
     columns.iter().find(|Known(_, known)| known == name).map(|Known(number, _)| *number)
 }
 
-/// Takes note that rows of this shape come from `commit` on. A transaction may hold rows of several.
+/// Records that rows have this shape from `commit` on. A transaction may contain rows of several shapes.
 pub fn see(shapes: &mut Vec<Shape>, commit: Lsn, columns: Vec<Known>) {
     if shapes.last().is_some_and(|last| last.columns == columns || last.since > commit) {
         return;
@@ -172,8 +172,8 @@ pub fn see(shapes: &mut Vec<Shape>, commit: Lsn, columns: Vec<Known>) {
     shapes.drain(..surplus);
 }
 
-/// The shapes that rows of a transaction may have that was seen before: the one that was in force when it
-/// committed, and the one before it, if they changed in that very transaction. None when it is the latest.
+/// The shapes that rows of a transaction with this commit position may have: the shape in force at its commit, and the
+/// earlier ones that it changed itself, latest first.
 pub fn seen_at(shapes: &[Shape], commit: Lsn) -> impl Iterator<Item = &Shape> {
     let after = shapes.iter().position(|shape| shape.since > commit).unwrap_or(shapes.len());
     let before = shapes.get(..after).unwrap_or_default();

@@ -1,4 +1,4 @@
-//! A door for the fuzzer: everything that StarRocks, or a directory left by others, may say.
+//! Entry points for the fuzzer: all input from StarRocks and from a state directory.
 
 use std::path::Path;
 
@@ -26,16 +26,16 @@ use crate::{
     table::Table,
 };
 
-/// What an answer was taken for.
+/// How an answer was understood.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Taken {
-    /// A load of so many rows is durable.
+    /// The load of `sent` rows counts as durable.
     pub committed: bool,
-    /// A label is known to be committed.
+    /// The label counts as committed.
     pub known: bool,
 }
 
-/// What comes of an answer in these bytes to a load of `sent` rows. `stream` is at its end.
+/// Reads an answer in these bytes to a load of `sent` rows. `stream` is at its end.
 pub async fn exchange(
     stream: TcpStream,
     bytes: &[u8],
@@ -63,7 +63,7 @@ async fn read(connection: &mut Connection) -> Result<(Head, Vec<u8>), WireError>
     }
 }
 
-/// What an answer means whose HTTP is read.
+/// Judges an answer whose HTTP has been read.
 pub fn answer(status: u16, body: Vec<u8>, table: &Table, sent: u64) -> Taken {
     let known = matches!(read_state(status, &body), Ok(Said::Committed | Said::Visible));
     let outcome = judge(&Answer { status, body }, table, sent);
@@ -73,17 +73,17 @@ pub fn answer(status: u16, body: Vec<u8>, table: &Table, sent: u64) -> Taken {
     Taken { committed: outcome == LoadOutcome::Committed, known }
 }
 
-/// What an answer means to a step of all tables.
+/// Judges an answer to a call of a step.
 pub fn step(status: u16, body: Vec<u8>, table: &Table, sent: u64) -> Step {
     call::fuzz::step(&Answer { status, body }, table, sent)
 }
 
-/// Whether a StarRocks of this version, whose tables show themselves so, takes all tables in one step.
+/// Whether a StarRocks of this version and with this SHOW CREATE TABLE supports steps.
 pub fn takes_steps(version: &str, create: &str) -> bool {
     transaction_support::check(version, create, Deletes::Hard).is_ok()
 }
 
-/// What the catalogue and the table of claims may hold.
+/// Reads rows as the catalogue, the histories and the claims.
 pub fn catalogue(table: &Table, create: &str, rows: Rows, notes: &Path) {
     for row in &rows {
         // A history that cannot be read is a fault.
@@ -96,7 +96,7 @@ pub fn catalogue(table: &Table, create: &str, rows: Rows, notes: &Path) {
         Some(TargetColumn::new(text(2)?.parse().ok()?, text(0)?, text(1)?))
     };
     let held: Vec<_> = rows.iter().filter_map(held).collect();
-    // A refusal is as good as a statement here.
+    // Either result is valid; it must not panic.
     let _completed = schema::fuzz::completed(table, create, rows, &held).is_ok();
 }
 
@@ -108,7 +108,7 @@ pub async fn session(config: &SinkConfig) -> Result<usize, String> {
     rows.map(|rows| rows.len()).map_err(|error| format!("{:?}", error.fault()))
 }
 
-/// The loads that are noted in a directory, and whether a position is.
+/// The number of loads in a journal directory, and whether it has a position.
 pub fn notes(directory: &Path) -> std::io::Result<(usize, bool)> {
     let journal = Journal::open(directory)?;
     Ok((journal.labels().len(), Journal::left(directory).is_some()))

@@ -1,8 +1,8 @@
-//! Statements, and the session that runs them: the text protocol only, no default database.
+//! SQL sessions with StarRocks by the MySQL protocol: text protocol only, no default database.
 //!
-//! A connection with a default database that the user may not use is closed without a word, so the
-//! session names none and says `USE` later. Only SHOW and DESC read the catalogue: the frontend answers
-//! them alone, while `information_schema` needs a backend.
+//! StarRocks closes a connection without an error when the user may not use its default database, so the session names
+//! none and runs `USE` later. The catalogue is read with SHOW and DESC only: the frontend answers them by itself, while
+//! `information_schema` needs a backend.
 
 use std::time::Duration;
 
@@ -19,20 +19,20 @@ use crate::{
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 const STATEMENT_TIMEOUT: Duration = Duration::from_secs(120);
-/// The catalogue of one table is far smaller; a larger packet is not from StarRocks.
+/// The catalogue of one table is far smaller, so a larger packet is an error.
 const LARGEST_PACKET: usize = 16 * 1024 * 1024;
 
-/// An identifier in quotes. Names with a backtick were refused before.
+/// A quoted identifier. Names that contain a backtick have been refused before.
 pub(super) fn quoted(name: &str) -> String {
     format!("`{name}`")
 }
 
-/// A text in quotes, for a pattern or a comparison.
+/// A quoted string literal.
 pub(super) fn literal(text: &str) -> String {
     format!("'{}'", text.replace('\\', "\\\\").replace('\'', "''"))
 }
 
-/// Why a statement came to nothing.
+/// Why a statement failed.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum SqlError {
     #[error("StarRocks cannot be reached by the MySQL protocol at {at}")]
@@ -47,7 +47,7 @@ pub(crate) enum SqlError {
     Authentication,
     #[error("StarRocks does not let the user {doing}")]
     Permission { doing: String },
-    #[error("not asked to {doing}, because nobody confirms that this worker still has the replication slot")]
+    #[error("did not {doing}: the slot lease has expired")]
     LeaseEnded { doing: String },
     #[error("StarRocks cannot {doing} now (error {code}: {message})")]
     Passing { doing: String, code: u16, message: String, passes: Passes },
@@ -55,18 +55,18 @@ pub(crate) enum SqlError {
     Refused { doing: String, code: u16, message: String },
 }
 
-/// What has to come about until a statement is taken that was right all along.
+/// What has to happen before a valid statement is accepted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Passes {
-    /// A backend, or the frontend, has to be there again.
+    /// A backend or the frontend has to be reachable again.
     WhenReachable,
-    /// Something else has to come to its end.
+    /// Another operation in StarRocks has to end.
     WhenDone,
 }
 
-/// What StarRocks says under the number of every other error when it is the moment that is wrong.
+/// Messages of temporary errors; StarRocks reports them with the same error number as permanent ones.
 const PASSING: [(&str, Passes); 16] = [
-    // CREATE TABLE asks for one replica when no more than one backend is seen: there is none.
+    // CREATE TABLE asks for one replica when it sees at most one backend, so this means that there is none.
     ("Table replication num should be less than", Passes::WhenReachable),
     ("Failed to find enough", Passes::WhenReachable),
     ("Backend node not found", Passes::WhenReachable),
@@ -88,7 +88,7 @@ const PASSING: [(&str, Passes); 16] = [
 impl SqlError {
     pub(super) fn fault(&self) -> Fault {
         let message = match self {
-            // The cause holds no row values and no credentials: it comes from connecting or the catalogue.
+            // The cause contains no row values and no credentials: it comes from connecting or from the catalogue.
             Self::Unreachable { source, .. } => format!("{self}: {source}"),
             other => other.to_string(),
         };
@@ -123,11 +123,11 @@ impl SqlError {
         }
     }
 
-    /// The fault of a SELECT from `table`, a table of the worker's own.
+    /// The fault of a failed SELECT from `table`, a bookkeeping table.
     pub(super) fn of_reading(&self, table: &str) -> Fault {
         let fault = self.fault();
         match self {
-            // A SELECT needs a backend, and says so in many ways.
+            // A SELECT needs a backend, and fails with many different messages without one.
             Self::Refused { .. } | Self::Passing { .. } => Fault {
                 reason: Reason::SinkUnreachable,
                 fix: format!("see that StarRocks' backends are alive, and that the user may read {table}"),
@@ -137,7 +137,7 @@ impl SqlError {
         }
     }
 
-    /// Whether another change of the table's shape stands in the way.
+    /// Whether another ALTER of the table is in progress.
     pub(super) fn is_schema_change(&self) -> bool {
         let Self::Passing { message, .. } = self else { return false };
         ["schema change operation is in progress", "SCHEMA_CHANGE"]
@@ -146,12 +146,12 @@ impl SqlError {
     }
 }
 
-/// One connection for one setting-up.
+/// One connection, for one task.
 #[derive(Debug)]
 pub(super) struct Session {
     connection: Conn,
     at: String,
-    /// Without it every statement is run.
+    /// None where no lease applies.
     permit: Option<LoadPermit>,
 }
 
@@ -159,7 +159,7 @@ fn changes(statement: &str) -> bool {
     ["ALTER ", "CREATE ", "TRUNCATE "].iter().any(|verb| statement.starts_with(verb))
 }
 
-/// The rows of an answer; a value of NULL is none.
+/// The rows of an answer; NULL is None.
 pub(super) type Rows = Vec<Vec<Option<String>>>;
 
 impl Session {
@@ -172,12 +172,12 @@ impl Session {
         Ok(Self { connection, at, permit: None })
     }
 
-    /// Changes nothing without the right to load: much time may pass between two statements.
+    /// Checks the permit before each statement that changes something, because much time may pass between two statements.
     pub(super) fn under(self, permit: Option<&LoadPermit>) -> Self {
         Self { permit: permit.cloned(), ..self }
     }
 
-    /// Runs a statement that does `doing`, and gives its rows.
+    /// Runs a statement and returns its rows. `doing` describes it in errors.
     pub(super) async fn run(&mut self, statement: &str, doing: &str) -> Result<Rows, SqlError> {
         if changes(statement) && self.permit.as_ref().is_some_and(|permit| !permit.is_granted()) {
             return Err(SqlError::LeaseEnded { doing: doing.to_owned() });
@@ -189,9 +189,9 @@ impl Session {
         Ok(rows.into_iter().map(|row| row.unwrap_raw().into_iter().map(text_of).collect()).collect())
     }
 
-    /// Ends the connection, so that none is held while the job runs.
+    /// Closes the connection, so that none is open while the job runs.
     pub(super) async fn close(self) {
-        // The work is done; a farewell that fails changes nothing.
+        // All statements have been answered, so a failure to close does not matter.
         let _ = timeout(CONNECT_TIMEOUT, guarded(self.connection.disconnect())).await;
     }
 }
@@ -215,7 +215,7 @@ fn classify(error: mysql_async::Error, at: &str, doing: &str) -> SqlError {
     }
 }
 
-/// By the words: almost everything has one number.
+/// Classifies by the message, because almost all errors have the same number.
 fn refused(doing: &str, code: u16, words: &str) -> SqlError {
     let (doing, message) = (doing.to_owned(), super::quote::quotable(words));
     match PASSING.iter().find(|(known, _)| words.contains(known)) {
@@ -248,7 +248,7 @@ mod tests {
         lease.renew(Moment::now());
         let (session, _client) = tokio::join!(Session::open(&config), double::talk(listener, &[]));
         let mut session = session.unwrap().under(Some(&permit));
-        // As when the process is stopped here, for minutes.
+        // As if the process were suspended here for minutes.
         lease.end();
         for statement in ["TRUNCATE TABLE `d`.`t`", "ALTER TABLE `d`.`t` DROP COLUMN `c`"] {
             let error = session.run(statement, "change the table").await.unwrap_err();

@@ -321,7 +321,7 @@ async fn a_target_column_that_was_renamed_by_hand_halts_and_its_remedy_works() -
     rig.sink.rows(&format!("ALTER TABLE {DATABASE}.t RENAME COLUMN v TO w")).await?;
     rig.source.run("INSERT INTO t VALUES (3, 'into nothing')").await?;
     let fault = halted(&worker, "TargetIncompatible").await?;
-    assert!(fault.message.contains("column v of target table t is gone"), "{}", fault.message);
+    assert!(fault.message.contains("column v of target table t no longer exists"), "{}", fault.message);
     rig.sink.rows(&format!("ALTER TABLE {DATABASE}.t RENAME COLUMN w TO v")).await?;
     worker.until_ready().await?;
     let at_source = between(&fault.fix, "run at the source ", " so that every row")?;

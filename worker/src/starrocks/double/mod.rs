@@ -1,4 +1,4 @@
-//! For tests: tables, batches, and a server that says what it is told to.
+//! For tests: tables, batches, and a server with scripted answers.
 
 pub(crate) mod turn;
 
@@ -71,10 +71,10 @@ pub(crate) fn changes_of<'a>(
     gathered.close(SystemTime::UNIX_EPOCH)
 }
 
-/// Neither a count of rows nor a load under that label.
+/// An answer without a count of rows, and with an unknown label.
 const BEYOND: &str = r#"{"Status":"Success","state":"UNKNOWN"}"#;
 
-/// StarRocks at this port of this machine; nothing answers its SQL.
+/// A sink at this HTTP port of this machine; its SQL port is not served.
 pub(crate) fn sink(port: u16) -> SinkConfig {
     SinkConfig {
         host: "127.0.0.1".to_owned(),
@@ -93,8 +93,8 @@ pub(crate) fn sink(port: u16) -> SinkConfig {
 /// What the server does with one connection.
 pub(crate) type Turn = Box<dyn FnOnce(&mut Conversation) + Send>;
 
-/// A server that takes one connection for each turn, in order, and tells what it was sent. Who asks for more gets
-/// an answer that ends every load, so that a test fails instead of trying for ever.
+/// A server that accepts one connection for each turn, in order, and records what it received. Further connections get
+/// an answer that ends every load, so that a test fails instead of retrying without end.
 #[derive(Debug)]
 pub(crate) struct Double {
     pub(crate) port: u16,
@@ -109,8 +109,8 @@ impl Double {
         let over = Arc::new(AtomicBool::new(false));
         let ends = Arc::clone(&over);
         let serve = move || {
-            let hold = |turn| Conversation::accept(&listener, port).hold(turn);
-            let heard = turns.into_iter().map(hold).collect();
+            let serve_turn = |turn| Conversation::accept(&listener, port).serve(turn);
+            let heard = turns.into_iter().map(serve_turn).collect();
             loop {
                 let mut beyond = Conversation::accept(&listener, port);
                 if ends.load(Ordering::SeqCst) {
@@ -123,7 +123,7 @@ impl Double {
         Self { port, over, thread: std::thread::spawn(serve) }
     }
 
-    /// What was sent, a text for each turn: heads and bodies as they came.
+    /// What the server received, one text for each turn: heads and bodies as they came.
     pub(crate) fn heard(self) -> Vec<String> {
         self.over.store(true, Ordering::SeqCst);
         drop(TcpStream::connect(("127.0.0.1", self.port)));
@@ -143,12 +143,12 @@ impl Conversation {
         Self { stream: BufReader::new(listener.accept().unwrap().0), port, heard: String::new() }
     }
 
-    fn hold(mut self, turn: Turn) -> String {
+    fn serve(mut self, turn: Turn) -> String {
         turn(&mut self);
         self.heard
     }
 
-    /// Reads a head, and gives the length of the body that it announces.
+    /// Reads a head and returns its `Content-Length`.
     pub(crate) fn head(&mut self) -> usize {
         let begun = self.heard.len();
         while !self.heard[begun..].ends_with("\r\n\r\n") {
@@ -173,12 +173,12 @@ impl Conversation {
         self.say(&format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{json}", json.len()));
     }
 
-    /// Keeps the connection as long as the client does.
+    /// Keeps the connection open until the client closes it.
     pub(crate) fn until_closed(&mut self) {
         let _ = self.stream.read_to_string(&mut self.heard);
     }
 
-    /// Nothing more may come before the client closes.
+    /// Records whatever the client still sends before it closes; tests assert that it is nothing.
     pub(crate) fn expect_silence(&mut self) {
         let mut rest = String::new();
         self.stream.get_mut().shutdown(std::net::Shutdown::Write).unwrap();

@@ -1,4 +1,4 @@
-//! What a frontend and a backend do with a connection.
+//! The turns of frontends and backends.
 
 use super::{Conversation, Turn};
 
@@ -6,7 +6,7 @@ pub(crate) fn turn(turn: impl FnOnce(&mut Conversation) + Send + 'static) -> Tur
     Box::new(turn)
 }
 
-/// The frontend names a backend, and hears nothing more.
+/// The frontend redirects to a backend.
 pub(crate) fn redirect() -> Turn {
     turn(|peer| {
         peer.head();
@@ -16,7 +16,7 @@ pub(crate) fn redirect() -> Turn {
     })
 }
 
-/// The backend takes the body and answers.
+/// The backend reads the body and answers.
 pub(crate) fn take(json: &'static str) -> Turn {
     turn(move |peer| {
         let length = peer.head();
@@ -26,7 +26,7 @@ pub(crate) fn take(json: &'static str) -> Turn {
     })
 }
 
-/// The backend answers instead of taking the body.
+/// The backend answers instead of reading the body.
 pub(crate) fn refuse(json: &'static str) -> Turn {
     turn(move |peer| {
         peer.head();
@@ -35,14 +35,14 @@ pub(crate) fn refuse(json: &'static str) -> Turn {
     })
 }
 
-/// The backend closes before it says a word.
+/// The backend closes the connection without an answer.
 pub(crate) fn hang_up() -> Turn {
     turn(|peer| {
         peer.head();
     })
 }
 
-/// What the frontend says of a label.
+/// The frontend answers a request for the state of a label.
 pub(crate) fn state(state: &'static str) -> Turn {
     turn(move |peer| {
         peer.head();

@@ -1,10 +1,8 @@
-//! HTTP/1.1 as Stream Load needs it: a head, a pause for `100 Continue`, a body in pieces, an answer at
-//! any moment.
+//! HTTP/1.1 as Stream Load needs it: a head, a wait for `100 Continue`, a body in pieces, an answer at any moment.
 //!
-//! Written out, on `httparse`, because the pause decides what is known about a load. Whether the body
-//! was begun, whether a final answer came instead of the 100 or in the middle of the body, whether the
-//! peer closed before or after that: each means something else for the data, and here each is a case of
-//! its own. Everything read is bounded.
+//! Hand-written on `httparse`, because the wait decides what is known about a load. Whether the body was begun, whether
+//! a final answer came instead of the 100 or during the body, whether the peer closed before or after that: each means
+//! something different for the data, and each is a case of its own here. Everything that is read is bounded.
 
 use std::{io, ops::ControlFlow};
 
@@ -17,7 +15,7 @@ const LONGEST_HEAD: usize = 64 * 1024;
 const LONGEST_BODY: usize = 1024 * 1024;
 const MOST_HEADERS: usize = 64;
 
-/// Why an exchange came to nothing.
+/// Why an exchange failed.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum WireError {
     #[error("the connection failed")]
@@ -26,11 +24,11 @@ pub(crate) enum WireError {
     Closed,
     #[error("the peer's answer is not HTTP")]
     NotHttp,
-    #[error("the peer's answer is too large")]
+    #[error("the peer's answer exceeds the size limit")]
     TooLarge,
     #[error("the peer did not answer in time")]
     TimedOut,
-    #[error("the lease on the replication slot ended before the rows were sent")]
+    #[error("the slot lease expired before the rows were sent")]
     LeaseEnded,
 }
 
@@ -41,7 +39,7 @@ pub(crate) struct Connection {
     received: Vec<u8>,
 }
 
-/// What comes before the body of an answer.
+/// The status and the headers of an answer.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Head {
     pub(crate) status: u16,
@@ -63,7 +61,7 @@ impl Connection {
         Ok(Self { stream, received: Vec::new() })
     }
 
-    /// As if these bytes had been received.
+    /// A connection that has already received these bytes.
     #[cfg(feature = "fuzz")]
     pub(crate) fn having_received(stream: TcpStream, received: Vec<u8>) -> Self {
         Self { stream, received }
@@ -73,20 +71,20 @@ impl Connection {
         Ok(self.stream.write_all(bytes).await?)
     }
 
-    /// Sends a piece of a body. Breaks off when the peer answers before it has all.
+    /// Sends a piece of a body. Breaks when the peer answers before the piece is sent.
     pub(crate) async fn send_piece(&mut self, piece: &[u8]) -> Result<ControlFlow<()>, WireError> {
         let (mut reader, mut writer) = self.stream.split();
         let mut rest = piece;
         while !rest.is_empty() {
             tokio::select! {
-                biased; // an answer ends the body, however much room there is for more of it
+                biased; // an answer ends the body even when the socket accepts more
                 read = reader.read_buf(&mut self.received) => match read? {
                     0 => return Err(WireError::Closed),
                     _ => return Ok(ControlFlow::Break(())),
                 },
                 written = writer.write(rest) => match written {
                     Ok(written) => rest = rest.get(written..).unwrap_or_default(),
-                    // The peer takes no more, but may have said why.
+                    // The peer accepts no more bytes, but may have sent an answer.
                     Err(_) => return Ok(ControlFlow::Break(())),
                 },
             }
@@ -94,7 +92,7 @@ impl Connection {
         Ok(ControlFlow::Continue(()))
     }
 
-    /// Reads the next head, be it `100 Continue` or final.
+    /// Reads the next head, `100 Continue` or final.
     pub(crate) async fn read_head(&mut self) -> Result<Head, WireError> {
         loop {
             if let Some((head, length)) = parse_head(&self.received)? {

@@ -1,6 +1,6 @@
-//! Where StarRocks is, how it is asked, and where it sends us instead of answering.
+//! Requests to a StarRocks frontend, and the redirects that it answers with.
 //!
-//! Of a `Location` only host and port are taken.
+//! Only host and port of a `Location` are used.
 
 use std::{net::IpAddr, time::Duration};
 
@@ -12,7 +12,7 @@ use crate::config::SinkConfig;
 
 pub(crate) const FRONTEND_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// Where StarRocks is, and as whom.
+/// The address of the frontend, the database and the credentials.
 #[derive(Debug, Clone)]
 pub(crate) struct Frontend {
     pub(crate) host: String,
@@ -22,14 +22,14 @@ pub(crate) struct Frontend {
     pub(crate) authorization: String,
 }
 
-/// What came back.
+/// A complete answer.
 #[derive(Debug)]
 pub(crate) struct Answer {
     pub(crate) status: u16,
     pub(crate) body: Vec<u8>,
 }
 
-/// Why no answer came back, by what that means for the data.
+/// Why there is no answer, by what that means for the data.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum LoadError {
     #[error("{at} cannot be reached")]
@@ -48,7 +48,7 @@ pub(crate) enum LoadError {
     },
 }
 
-/// A server, as the next request finds it.
+/// The host and port of a server.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Address {
     pub(crate) host: String,
@@ -71,7 +71,7 @@ impl Frontend {
         Self { authorization: format!("Basic {credentials}"), ..Self::anonymous(config) }
     }
 
-    /// For what needs no credentials.
+    /// Without credentials, for pages that need none.
     pub(crate) fn anonymous(config: &SinkConfig) -> Self {
         let (host, port, database) = (config.host.clone(), config.http_port, config.database.clone());
         Self { host, port, database, authorization: String::new() }
@@ -81,7 +81,7 @@ impl Frontend {
         Address { host: self.host.clone(), port: self.port }
     }
 
-    /// A request without a body to a server that has begun nothing when it does not answer.
+    /// Sends a request without a body. Only for requests that begin nothing when the server does not answer.
     pub(crate) async fn ask(&self, at: &Address, head: &str) -> Result<(Answer, Head), LoadError> {
         self.ask_within(at, head, FRONTEND_TIMEOUT).await
     }
@@ -103,21 +103,21 @@ impl Frontend {
         outcome.map_err(|source| LoadError::NotBegun { at: at.to_string(), source })
     }
 
-    /// The next server, of which only the address is taken from a `Location`.
+    /// The server that a `Location` names.
     pub(crate) fn follow(&self, at: &Address, location: &[u8]) -> Result<Address, LoadError> {
         let address = read_address(location).ok_or_else(|| LoadError::BadRedirect { at: at.to_string() })?;
-        // All-in-one images know their backend as 127.0.0.1, which from here is somebody else.
+        // All-in-one images register their backend as 127.0.0.1, which is another machine from here.
         let misled = is_loopback(&address.host) && !is_loopback(&self.host);
         Ok(if misled { Address { host: self.host.clone(), ..address } } else { address })
     }
 }
 
-/// Where an answer sends us instead of answering.
+/// The `Location` of a redirect; none for any other answer.
 pub(crate) fn redirect(head: &Head) -> Option<&[u8]> {
     head.location.as_deref().filter(|_| head.status == 307)
 }
 
-/// The host and port of `http://host:port/…`.
+/// Reads host and port of `http://host:port/…`.
 fn read_address(location: &[u8]) -> Option<Address> {
     let rest = location.strip_prefix(b"http://")?;
     let end = rest.iter().position(|byte| matches!(byte, b'/' | b'?')).unwrap_or(rest.len());

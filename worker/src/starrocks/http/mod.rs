@@ -1,4 +1,4 @@
-//! HTTP to StarRocks: one connection with `100 Continue`, and the frontend that names the backends.
+//! HTTP with StarRocks: a connection with `100 Continue`, and requests to the frontend, which names the backends.
 
 pub(crate) mod connection;
 pub(crate) mod frontend;

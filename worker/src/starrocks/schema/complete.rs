@@ -1,4 +1,4 @@
-//! Makes one target, or brings it to what the source has now.
+//! Creates one target, or alters it to match the source.
 
 use std::time::Duration;
 
@@ -23,14 +23,14 @@ use crate::{
     table::Table,
 };
 
-/// An asynchronous change of a table takes twenty seconds at least.
+/// The poll interval doubles between these two; an asynchronous ALTER takes at least 20 s.
 const SHORTEST_LOOK: Duration = Duration::from_millis(100);
 const LONGEST_LOOK: Duration = Duration::from_secs(5);
-/// A change that StarRocks takes and cancels so often will not come about by itself.
+/// After so many ALTERs that StarRocks accepted and cancelled, retrying at once is useless.
 const MOST_TRIES: u32 = 5;
 
-/// Makes the target, or completes it; gives what is known of it then. A target that was filled and is not the same any
-/// more is left as it is.
+/// Creates the target, or completes its columns; returns its schema history. A target that was filled and has been
+/// replaced, emptied or dropped since is not touched and gives a fault.
 pub(super) async fn prepare_table(
     session: &mut Session,
     config: &SinkConfig,
@@ -38,7 +38,7 @@ pub(super) async fn prepare_table(
     before: Option<&SchemaHistory>,
 ) -> Result<SchemaHistory, Fault> {
     if let Some(columns) = newly_left_out(table, before.and_then(|before| before.look.as_ref())) {
-        info!(table = %table.name, %columns, "columns that PostgreSQL does not send, generated ones among them, are left out");
+        info!(table = %table.name, %columns, "columns left out: PostgreSQL does not publish them");
     }
     if let Some(Standing { columns, identity }) = standing(session, table, before).await? {
         before.map_or(Ok(()), |before| check(table, config.values, before))?;
@@ -91,7 +91,7 @@ async fn complete_table(
 
 fn not_changed(table: &Table) -> Fault {
     let message = format!(
-        "StarRocks took the changes that target table {} needs, and does not show them",
+        "StarRocks accepted ALTER TABLE on {}, but its columns are unchanged; the ALTER was probably cancelled",
         table.target
     );
     let fix = "look at SHOW ALTER TABLE COLUMN for why the change was cancelled";
@@ -102,7 +102,7 @@ async fn alter(session: &mut Session, table: &Table, statement: &str) -> Result<
     match session.run(statement, &format!("change the columns of {}", table.target)).await {
         Err(error) if !error.is_schema_change() => Err(of_table(&error, table)),
         Ok(_) => {
-            info!(table = %table.name, target = %table.target, %statement, "target table being changed");
+            info!(table = %table.name, target = %table.target, %statement, "target table alter started");
             Ok(())
         }
         Err(_) => Ok(()),

@@ -1,4 +1,4 @@
-//! What an existing table lacks, and whether what it has will do.
+//! The difference between an existing target and what the source needs: columns to rename, add and widen, or a fault.
 
 use crds::Reason;
 
@@ -15,14 +15,13 @@ use crate::{
     table::Table,
 };
 
-/// A column as DESC shows it.
+/// A column of the target as DESC shows it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Existing {
     pub(super) name: String,
-    /// As it is printed; the types that this version knows are few.
+    /// As printed, because this version knows only some types.
     type_name: String,
     nullable: bool,
-    /// As DESC shows it.
     default: Option<String>,
     fills_itself: bool,
 }
@@ -33,28 +32,28 @@ impl Existing {
         let mut values = row.into_iter();
         let (name, type_name, null) = (values.next()??, values.next()??, values.next()??);
         let (default, extra) = (values.nth(1).flatten(), values.next().flatten());
-        // Generated and counted columns fill themselves.
+        // Generated and AUTO_INCREMENT columns need no value either.
         let fills_itself = default.is_some() || extra.is_some_and(|extra| !extra.is_empty());
         Some(Self { name, type_name, nullable: null.eq_ignore_ascii_case("YES"), default, fills_itself })
     }
 }
 
-/// What is to be done next to an existing table.
+/// The next ALTER of an existing target.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Step<'a> {
     Rename {
         from: &'a str,
         to: &'a str,
     },
-    /// What is widened keeps its default, which has to be said.
+    /// MODIFY COLUMN must repeat the default of a widened column.
     Change {
         added: Vec<(Needed<'a>, Filling)>,
         widened: Vec<(Needed<'a>, Option<&'a str>)>,
     },
 }
 
-/// The next step on the way from what exists to what `table` needs; none when that is done. `held` is what the table
-/// had from the source when it was last looked at; nothing when that is not known.
+/// The next step from the existing columns to those that `table` needs; none when nothing is missing. `held` are the
+/// columns that the target had from the source according to its history; empty when unknown.
 pub(super) fn next_step<'a>(
     table: &'a Table,
     values: Values,
@@ -82,7 +81,7 @@ pub(super) fn next_step<'a>(
     Ok((!added.is_empty() || !widened.is_empty()).then_some(Step::Change { added, widened }))
 }
 
-/// Without what the source has dropped and a person has taken away since.
+/// `held` without columns that the source has dropped and that no longer exist in the target.
 pub(super) fn still_held(table: &Table, existing: &[Existing], held: &[TargetColumn]) -> Vec<TargetColumn> {
     let is_there = |held: &&TargetColumn| {
         table.columns.iter().any(|column| column.number == held.number)
@@ -91,7 +90,7 @@ pub(super) fn still_held(table: &Table, existing: &[Existing], held: &[TargetCol
     held.iter().filter(is_there).cloned().collect()
 }
 
-/// The columns that a target has that lacks nothing.
+/// The columns of a target from which nothing is missing, including those that the source has dropped.
 pub(super) fn held_now(
     table: &Table,
     values: Values,
@@ -116,7 +115,7 @@ fn added_with(
     values: Values,
     held: &[TargetColumn],
 ) -> Result<Filling, Fault> {
-    // Numbers only grow: a column with a lower one was there before, and was not published.
+    // Column numbers only grow: a column with a lower one existed before and was not published.
     let was_there = column.number.is_some_and(|number| held.iter().any(|held| held.number > number));
     let filling = filling(table, column, values).filter(|_| !was_there);
     filling.ok_or_else(|| unfilled(table, column))
@@ -127,9 +126,7 @@ fn unfilled(table: &Table, column: &Needed<'_>) -> Fault {
     Fault::halt(
         Part::Table(source.clone()),
         Reason::SourceSchemaChanged,
-        format!(
-            "column {name} of {source} comes from now on, and what it holds in earlier rows cannot be told"
-        ),
+        format!("column {name} of {source} is newly published; its values in existing rows are unknown"),
         format!(
             "run ALTER TABLE `{target}` ADD COLUMN {} in StarRocks; then {}",
             column.definition(),
@@ -138,7 +135,7 @@ fn unfilled(table: &Table, column: &Needed<'_>) -> Fault {
     )
 }
 
-/// Whether the column has to become wider; a fault when it does not do and cannot.
+/// Whether the column has to be widened; a fault when its type is unsuitable and cannot be widened.
 fn is_widened(
     table: &Table,
     needed: &Needed<'_>,
@@ -146,7 +143,7 @@ fn is_widened(
     held: &[TargetColumn],
 ) -> Result<bool, Fault> {
     let found = TargetType::read(&existing.type_name);
-    // A narrower type that somebody chose stays; one that was made for a narrower source does not.
+    // A narrower type that a person chose is kept; one that the worker created for a narrower source is widened.
     let was_other =
         held.iter().any(|held| Some(held.number) == needed.number && held.made != needed.target.to_string());
     if was_other && !needed.key && found.is_some_and(|found| found.widens_to(needed.target)) {
@@ -156,8 +153,7 @@ fn is_widened(
         return Ok(false);
     }
     let (name, found, needed) = (needed.name, &existing.type_name, needed.target);
-    let message =
-        format!("column {name} of target table {} is {found}, and {needed} is needed", table.target);
+    let message = format!("column {name} of target table {} is {found}; {needed} is needed", table.target);
     Err(incompatible(
         table,
         message,
@@ -165,7 +161,7 @@ fn is_widened(
     ))
 }
 
-/// A column of the target that no row of the source fills must be able to stay empty.
+/// A target column that the source does not fill must be nullable or have a default.
 fn check_strangers(table: &Table, needed: &[Needed<'_>], existing: &[Existing]) -> Result<(), Fault> {
     let unfilled = |column: &&Existing| !needed.iter().any(|needed| same_column(needed.name, &column.name));
     let demanding = |column: &&Existing| !column.nullable && !column.fills_itself;
@@ -173,7 +169,7 @@ fn check_strangers(table: &Table, needed: &[Needed<'_>], existing: &[Existing]) 
         None => Ok(()),
         Some(column) => {
             let message = format!(
-                "column {} of target table {} needs a value and the source has none",
+                "column {} of target table {} is NOT NULL without a default, and the source has no such column",
                 column.name, table.target
             );
             Err(incompatible(table, message, &strange(table, column)))
@@ -181,7 +177,7 @@ fn check_strangers(table: &Table, needed: &[Needed<'_>], existing: &[Existing]) 
     }
 }
 
-/// StarRocks gives no column another default later, and takes none away that is part of the key.
+/// StarRocks cannot change the default of an existing column or drop a key column, so neither is a remedy.
 fn strange(table: &Table, Existing { name, type_name, .. }: &Existing) -> String {
     let target = &table.target;
     format!(
@@ -227,7 +223,7 @@ mod tests {
         ("dbmazz_cdc_version", "bigint"),
     ];
 
-    /// The statement that is next.
+    /// The next statement.
     fn next(table: &Table, columns: &[(&str, &str)], held: &[TargetColumn]) -> Result<Option<String>, Fault> {
         let existing = existing(columns);
         let step = next_step(table, Values::default(), &existing, held)?;
@@ -275,7 +271,7 @@ mod tests {
         let fault = next(&table, &columns, &[]).unwrap_err();
         assert_eq!(fault.reason, Reason::SourceSchemaChanged);
         assert!(fault.fix.contains("ADD COLUMN `price` DECIMAL(10,2) NULL"), "{}", fault.fix);
-        // It was there before, and is published only now.
+        // It existed before and is published only now.
         table.columns[2].fill = Fill::Null;
         let before = held(&[(1, "id", "BIGINT"), (2, "name", "VARCHAR(20)"), (9, "gone", "INT")]);
         assert!(next(&table, &columns, &before).is_err());
@@ -286,10 +282,7 @@ mod tests {
     fn a_type_that_would_lose_something_is_refused_by_name() {
         let fault = next(&source(), &[("id", "bigint"), ("price", "decimal(10,1)")], &[]).unwrap_err();
         assert_eq!(fault.reason, Reason::TargetIncompatible);
-        assert_eq!(
-            fault.message,
-            "column price of target table t is decimal(10,1), and DECIMAL(10,2) is needed"
-        );
+        assert_eq!(fault.message, "column price of target table t is decimal(10,1); DECIMAL(10,2) is needed");
     }
 
     #[test]
@@ -300,11 +293,11 @@ mod tests {
             next(&source(), &columns, &made).unwrap().unwrap(),
             "ALTER TABLE `t` MODIFY COLUMN `name` VARCHAR(1048576) NULL, MODIFY COLUMN `price` DECIMAL(10,2) NULL"
         );
-        // The same types, chosen by somebody for the source as it is.
+        // The same types, chosen by a person for the source as it is.
         let chosen =
             held(&[(1, "id", "BIGINT"), (2, "name", "VARCHAR(1048576)"), (3, "price", "DECIMAL(10,2)")]);
         assert!(next(&source(), &columns, &chosen).is_err());
-        // A default has to be repeated as DESC shows it.
+        // The default is repeated as DESC shows it.
         let (table, mut shown) = (source(), existing(&columns));
         shown[2].default = Some("a \"b\" \\".to_owned());
         let step = next_step(&table, Values::default(), &shown, &made).unwrap().unwrap();
@@ -314,7 +307,7 @@ mod tests {
             "{}",
             alter_table(&table, &step)
         );
-        // A key cannot.
+        // A key column cannot be widened.
         let key = [("id", "int"), ("name", "varchar(80)"), ("price", "decimal(10,2)")];
         assert!(next(&source(), &with_audit(&key), &held(&[(1, "id", "INT")])).is_err());
     }

@@ -1,7 +1,7 @@
-//! Whether the rows that a target has are still those of the source, as far as its columns tell.
+//! Whether the rows that a target has still match the source, as far as the catalogue shows.
 //!
-//! Pure. PostgreSQL writes rows anew when a type or its modifier changes, shows them otherwise when a label of an enum
-//! or an attribute of a composite does, and sends none of them.
+//! Pure. PostgreSQL rewrites rows when a type or its modifier changes, and shows them differently when a label of an enum
+//! or an attribute of a composite type changes; it sends none of these rows.
 
 use crds::Reason;
 
@@ -13,23 +13,24 @@ use crate::{
     table::{Column, Difference, Look, Representation, Table},
 };
 
-/// Fails when rows that were loaded before are no longer as the source has them.
+/// Fails when rows that were loaded before no longer match the source.
 pub(super) fn check(table: &Table, values: Values, before: &SchemaHistory) -> Result<(), Fault> {
     let Some(look) = &before.look else { return Ok(()) };
-    if let Some(TargetColumn { name, .. }) = before.target.iter().find(|held| is_no_longer_sent(table, held))
+    if let Some(TargetColumn { name, .. }) =
+        before.target.iter().find(|held| is_no_longer_published(table, held))
     {
-        return Err(no_longer_sent(table, name));
+        return Err(no_longer_published(table, name));
     }
     for (place, column) in table.columns.iter().enumerate() {
         let Some(written) = look.written.get(&column.number) else { continue };
-        if is_otherwise(column, table.key.contains(&place), written, values) {
+        if is_rewritten(column, table.key.contains(&place), written, values) {
             return Err(rewritten(table, column, written));
         }
     }
     Ok(())
 }
 
-/// The table with what earlier rows hold in columns that its target does not have yet.
+/// The table with the values that earlier rows have in columns that the target lacks.
 pub(super) fn with_fills(table: &Table, before: Option<&SchemaHistory>) -> Table {
     let mut table = table.clone();
     let Some(look) = before.and_then(|before| before.look.as_ref()) else { return table };
@@ -38,7 +39,7 @@ pub(super) fn with_fills(table: &Table, before: Option<&SchemaHistory>) -> Table
     table
 }
 
-/// What is to be said of columns that are not sent, when that is new.
+/// Names of the columns that are not published, if they have changed since the last look.
 pub(super) fn newly_left_out(table: &Table, before: Option<&Look>) -> Option<String> {
     let left_out = &table.facts.left_out;
     let is_known = before.is_some_and(|before| before.left_out == *left_out);
@@ -46,15 +47,15 @@ pub(super) fn newly_left_out(table: &Table, before: Option<&Look>) -> Option<Str
     (!is_known && !names.is_empty()).then(|| names.join(", "))
 }
 
-fn is_no_longer_sent(table: &Table, TargetColumn { number, .. }: &TargetColumn) -> bool {
+fn is_no_longer_published(table: &Table, TargetColumn { number, .. }: &TargetColumn) -> bool {
     table.facts.left_out.contains_key(number)
 }
 
-fn is_otherwise(column: &Column, key: bool, written: &Representation, values: Values) -> bool {
+fn is_rewritten(column: &Column, key: bool, written: &Representation, values: Values) -> bool {
     match written.changed_to(&column.representation) {
         None => false,
         Some(Difference::Values) => true,
-        // A key has one spelling of those that are equal, and a number of the target has none.
+        // A key is stored in one spelling for all equal values, and a DECIMAL of the target has no spelling.
         Some(Difference::Spelling) => {
             let target = target_type(column.kind, key, values);
             !key && !matches!(target, Some(TargetType::Decimal { .. }))
@@ -65,18 +66,21 @@ fn is_otherwise(column: &Column, key: bool, written: &Representation, values: Va
 fn rewritten(table: &Table, column: &Column, written: &Representation) -> Fault {
     let (name, source, now) = (&column.name, &table.name, &column.representation);
     let what = if written.parts != now.parts && written.oid == now.oid {
-        format!("the type {} of column {name} has other labels or attributes than it had", now.declared)
+        format!("the labels or attributes of type {} of column {name} have changed", now.declared)
     } else if written.expression != now.expression {
-        format!("column {name} is computed by another expression than it was")
+        format!("the expression of generated column {name} has changed")
     } else {
-        format!("column {name} was {} and is {}", written.declared, now.declared)
+        format!("the type of column {name} has changed from {} to {}", written.declared, now.declared)
     };
-    halt(table, format!("{what}: PostgreSQL has changed earlier rows of {source} and sends none of them"))
+    halt(table, format!("{what}: PostgreSQL has changed existing rows of {source} and does not send them"))
 }
 
-fn no_longer_sent(table: &Table, name: &str) -> Fault {
+fn no_longer_published(table: &Table, name: &str) -> Fault {
     let source = &table.name;
-    halt(table, format!("column {name} of {source} is no longer sent: its values in the target grow old"))
+    halt(
+        table,
+        format!("column {name} of {source} is no longer published; its values in the target are stale"),
+    )
 }
 
 fn halt(table: &Table, message: String) -> Fault {
@@ -99,7 +103,7 @@ mod tests {
         Representation { oid: NUMERIC, modifier, ..Representation::default() }
     }
 
-    /// A table with a number that has so many digits and places, and a key.
+    /// A table with a key and a `numeric` column of this precision and scale.
     fn table(precision: u16, scale: i16) -> Table {
         let mut table = double::table(&[("id", Kind::BigInt), ("n", Kind::Decimal { precision, scale })]);
         table.columns[1].representation = numeric(precision.into(), scale.into());

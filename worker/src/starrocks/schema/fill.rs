@@ -1,4 +1,4 @@
-//! The default of a column that is added: what StarRocks shows in rows that were there before.
+//! The default of an added column, which StarRocks shows in existing rows.
 
 use std::time::SystemTime;
 
@@ -15,15 +15,15 @@ use crate::{
     table::{Column, Fill, Table},
 };
 
-/// A column can be added with what its rows hold.
+/// The value that existing rows get in an added column.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Filling {
     Null,
-    /// As it stands between the quotes of DEFAULT.
+    /// The text between the quotes of DEFAULT.
     Text(String),
 }
 
-/// What the column is filled with, as StarRocks writes it; nothing when StarRocks cannot do that.
+/// The filling of the column; none when StarRocks cannot fill it with the source's value.
 pub(super) fn filling(table: &Table, needed: &Needed<'_>, values: Values) -> Option<Filling> {
     let Some(column) = table.columns.iter().find(|column| column.name == needed.name) else {
         return Some(Filling::Null); // an audit column
@@ -31,7 +31,7 @@ pub(super) fn filling(table: &Table, needed: &Needed<'_>, values: Values) -> Opt
     match &column.fill {
         Fill::Null => Some(Filling::Null),
         Fill::Unknown => None,
-        // A column of these types has no default.
+        // StarRocks allows no default for these types.
         Fill::Value(_) if matches!(needed.target, TargetType::Json | TargetType::Varbinary) => None,
         Fill::Value(text) => {
             literal(column, text, values).filter(|filling| is_default(filling, needed.target))
@@ -39,12 +39,12 @@ pub(super) fn filling(table: &Table, needed: &Needed<'_>, values: Values) -> Opt
     }
 }
 
-/// What a load may carry is not always a default to StarRocks.
+/// Whether StarRocks accepts the value as a default: not every value that can be loaded is one.
 fn is_default(filling: &Filling, target: TargetType) -> bool {
     match (filling, target) {
         (Filling::Null, _) => true,
         (Filling::Text(text), TargetType::Varchar(length)) => text.len() <= length as usize,
-        // NaN and the infinities are values of these types and no literals of theirs.
+        // NaN and the infinities are values of these types, but not literals.
         (Filling::Text(text), TargetType::Float | TargetType::Double) => {
             text.parse::<f64>().is_ok_and(f64::is_finite)
         }
@@ -52,7 +52,7 @@ fn is_default(filling: &Filling, target: TargetType) -> bool {
     }
 }
 
-/// The text as a load would write it, by the same rules.
+/// The value as a load would write it, by the same rules.
 fn literal(column: &Column, text: &str, values: Values) -> Option<Filling> {
     let alone = Table {
         columns: vec![column.clone()],
@@ -74,7 +74,7 @@ fn literal(column: &Column, text: &str, values: Values) -> Option<Filling> {
     written(value.get(serde_json::to_string(&column.name).ok()?.len() + 2..)?)
 }
 
-/// What JSON says, as a literal. A text that would need escapes is left to the person who can check it.
+/// The JSON value as a SQL literal. None for a text that needs escapes: a person has to add such a column.
 fn written(json: &str) -> Option<Filling> {
     let text = match json {
         "null" => return Some(Filling::Null),

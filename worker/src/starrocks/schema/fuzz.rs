@@ -1,4 +1,4 @@
-//! A door for the fuzzer: what an existing table may show of itself.
+//! Entry point for the fuzzer: the catalogue's output for an existing table.
 
 use super::{
     difference::{Existing, held_now, next_step, still_held},
@@ -7,7 +7,7 @@ use super::{
 };
 use crate::{config::Values, fault::Fault, schema_history::TargetColumn, starrocks::sql::Rows, table::Table};
 
-/// The next statement on the way to a complete table from one with these columns, of which some are known.
+/// The next statement that completes a table with these columns and this history.
 pub(in crate::starrocks) fn completed(
     table: &Table,
     create: &str,

@@ -1,4 +1,4 @@
-//! Whether an existing table has the key of the source.
+//! Whether an existing target has the key of the source.
 
 use super::difference::incompatible;
 use crate::{
@@ -7,7 +7,7 @@ use crate::{
     table::Table,
 };
 
-/// Whether SHOW CREATE TABLE shows a primary-key table with the same key columns.
+/// Checks that SHOW CREATE TABLE shows a primary-key table with the same key columns.
 pub(super) fn primary_key(table: &Table, create: &str) -> Result<(), Fault> {
     let fix = &take_anew(table);
     let Some(found) = key_columns(create) else {
@@ -26,16 +26,15 @@ pub(super) fn primary_key(table: &Table, create: &str) -> Result<(), Fault> {
         return Ok(());
     }
     let (found, keys) = (found.join(", "), keys.join(", "));
-    let message =
-        format!("target table {} has the primary key ({found}), and ({keys}) is needed", table.target);
+    let message = format!("target table {} has the primary key ({found}); ({keys}) is needed", table.target);
     Err(incompatible(table, message, fix))
 }
 
-/// The names in the line ``PRIMARY KEY(`a`, `b`)``, which stands alone, below the columns.
+/// The names in the line ``PRIMARY KEY(`a`, `b`)``, which is a line of its own below the columns.
 fn key_columns(create: &str) -> Option<Vec<&str>> {
     let line = create.lines().find_map(|line| line.trim().strip_prefix("PRIMARY KEY"))?;
     let list = line.trim().strip_prefix('(')?.trim_end().strip_suffix(')')?;
-    // Names are in backticks and hold none, so every second part is a name.
+    // Names are in backticks and contain none, so every second part is a name.
     Some(list.split('`').skip(1).step_by(2).collect())
 }
 

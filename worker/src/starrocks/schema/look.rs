@@ -1,4 +1,4 @@
-//! What StarRocks shows of its tables. Nothing here changes anything.
+//! Reads what StarRocks shows of its tables. Nothing here writes.
 
 use super::{difference::Existing, of_table};
 use crate::{
@@ -11,14 +11,14 @@ use crate::{
     table::Table,
 };
 
-/// A target and its columns, as StarRocks shows them; no columns when it is not there.
+/// A target and its columns, as StarRocks shows them; no columns when the target does not exist.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Shown {
     target: String,
     columns: Vec<Existing>,
 }
 
-/// Looks at the targets, and does nothing to them.
+/// Reads the columns of the targets.
 pub async fn show(config: &SinkConfig, tables: &[Table]) -> Result<Vec<Shown>, Fault> {
     let mut session = Session::open(config).await.map_err(|error| error.fault())?;
     let shown = show_with(&mut session, config, tables).await;
@@ -58,7 +58,7 @@ async fn describe(session: &mut Session, table: &Table) -> Result<Vec<Existing>,
     Ok(rows.into_iter().filter_map(Existing::read).collect())
 }
 
-/// Whether a change of the table's shape is unfinished.
+/// Whether an ALTER of the table's columns is unfinished.
 pub(super) async fn is_changing(
     session: &mut Session,
     database: &str,
@@ -72,11 +72,11 @@ pub(super) async fn is_changing(
     Ok(state.is_some_and(|state| !matches!(state, "FINISHED" | "CANCELLED")))
 }
 
-/// The place of `State` in SHOW ALTER TABLE COLUMN.
+/// Index of the column `State` in SHOW ALTER TABLE COLUMN.
 const STATE: usize = 9;
 
-/// Fewer live backends than replicas fail the statement. The health page is the only one that counts
-/// backends for a user without privileges; without it one replica is always possible.
+/// Number of live backends, because CREATE TABLE fails with more replicas than that. Only the health page shows it to a
+/// user without privileges; 1 when it cannot be read, because one replica is always possible.
 pub(super) async fn live_backends(config: &SinkConfig) -> u64 {
     #[derive(serde::Deserialize)]
     struct Health {
@@ -90,7 +90,7 @@ pub(super) async fn live_backends(config: &SinkConfig) -> u64 {
     health.map_or(1, |health| health.online_backend_num)
 }
 
-/// Whether a list shows the name. Patterns match more than one name: `_` stands for any letter.
+/// Whether the rows contain exactly this name. A LIKE pattern can match others, because `_` matches any character.
 pub(super) fn lists(rows: &Rows, name: &str) -> bool {
     rows.iter().any(|row| row.first().and_then(Option::as_deref) == Some(name))
 }

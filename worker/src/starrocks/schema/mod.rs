@@ -1,12 +1,12 @@
-//! The target's database and tables: looked at, made when missing, brought to what the source has now.
+//! The target database and its tables: inspected, created when missing, altered to match the source.
 //!
 //! ```text
 //! database ─► each table: ─┬─ missing ─► CREATE
 //!                          └─ there ─► columns, history ─► next step ─► ALTER ─► columns read back ─► next step …
 //! ```
 //!
-//! A change counts as made when the columns read back show it and no change of the table's shape is
-//! unfinished, not when the statement returns. Nothing is ever dropped or narrowed.
+//! A change counts as done when the columns read back show it and no ALTER of the table is unfinished, not when the
+//! statement returns. Nothing is ever dropped or narrowed.
 
 mod complete;
 mod difference;
@@ -60,23 +60,23 @@ use crate::{
     table::{Table, TableId},
 };
 
-/// What is known of the targets.
+/// The targets after preparation.
 #[derive(Debug, Default)]
 pub struct Targets {
-    /// Tables that cannot be loaded, with what a person has to mend.
+    /// Tables that cannot be loaded, with the fault that a person has to remove.
     pub halted: Vec<(TableId, Fault)>,
-    /// Of each of the others.
+    /// The history of each other table.
     pub histories: Vec<(TableId, SchemaHistory)>,
-    /// Targets that were not ready soon: nothing is loaded into them before they are.
+    /// Targets that were not ready within the time limit: nothing is loaded into them until they are.
     pub unfinished: Vec<(TableId, Arc<Aim>)>,
-    /// Tables whose histories are not as they are kept.
+    /// Tables whose histories differ from the stored ones.
     pub(super) unkept: Vec<TableId>,
-    /// Targets of tables that the job has no more, with their histories.
+    /// Targets of tables that the job no longer has, with their histories.
     pub(super) left: Vec<(String, SchemaHistory)>,
 }
 
 impl Targets {
-    /// Nothing was known of the target as it is.
+    /// Whether the history of the table is new or has changed.
     pub fn is_new(&self, table: TableId) -> bool {
         self.unkept.contains(&table)
     }
@@ -86,9 +86,8 @@ impl Targets {
     }
 }
 
-/// Makes the target ready for `tables` of the job. What may pass by itself is the fault of the whole. Calling again is
-/// harmless, whatever was done before. `begins`: the job has no past, and what is
-/// kept under its name is of an earlier one.
+/// Prepares the targets of the job's `tables`. A retryable fault fails the whole call; repeating the call is harmless.
+/// `begins` means that the job has no prior run, so that histories under its name are of an earlier job.
 pub async fn prepare(
     config: &SinkConfig,
     claimant: &Claimant,
@@ -112,10 +111,11 @@ async fn prepare_with(
     begins: bool,
 ) -> Result<Targets, Fault> {
     enter_database(session, &config.database).await.map_err(|error| error.fault())?;
-    let letters = (config.on_refused_row == OnRefusedRow::DeadLetter).then(row::table);
+    let dead_letters = (config.on_refused_row == OnRefusedRow::DeadLetter).then(row::table);
     let in_one_step = config.consistency == Consistency::Transaction;
     let checkpoints = in_one_step.then(checkpoint::table);
-    for own in [claim::table(), schema_histories::table()].into_iter().chain(letters).chain(checkpoints) {
+    for own in [claim::table(), schema_histories::table()].into_iter().chain(dead_letters).chain(checkpoints)
+    {
         prepare_table(session, config, &own, None).await?;
     }
     if in_one_step {
@@ -138,9 +138,9 @@ async fn prepare_with(
             Some(Err(fault)) if fault.course == Course::Halt => targets.halted.push((table.id, fault)),
             Some(prepared) => targets.add(table, of_source(prepared?, before, source), noted),
             None => {
-                info!(table = %table.name, target = %table.target, "the target is not ready yet; the others begin");
+                info!(table = %table.name, target = %table.target, "target not ready yet, starting the others");
                 targets.wait_for(table, before, source);
-                // The statement that was left may still be answered on it.
+                // The answer to the abandoned statement may still arrive on the old session.
                 *session = Session::open(config).await.map_err(|error| error.fault())?;
                 enter_database(session, &config.database).await.map_err(|error| error.fault())?;
             }
@@ -149,8 +149,8 @@ async fn prepare_with(
     Ok(targets)
 }
 
-/// The history with what the table is at the source now. One that was kept by an earlier version of the worker has no
-/// place from which on the table is this one: it always was.
+/// The history with the current identity of the source table. A history of an earlier version of the worker has no
+/// position from which on the table is this relation, so it counts from the beginning.
 fn of_source(history: SchemaHistory, before: Option<&SchemaHistory>, now: &SourceIdentity) -> SchemaHistory {
     let source = match before {
         None => now.clone(),
@@ -167,8 +167,7 @@ fn of_source(history: SchemaHistory, before: Option<&SchemaHistory>, now: &Sourc
 }
 
 impl Targets {
-    /// Takes note of tables that have a history and are not the job's any more: what is confirmed from `at` on never
-    /// comes again.
+    /// Adds tables that have a history and no longer belong to the job: their changes from `at` on are never sent again.
     pub fn leave(
         &mut self,
         kept: &SchemaHistories,
@@ -187,7 +186,7 @@ impl Targets {
         );
     }
 
-    /// `noted`: what is kept of it, as it stands there.
+    /// `noted` is the stored history.
     fn add(&mut self, table: &Table, history: SchemaHistory, noted: Option<&SchemaHistory>) {
         if noted.is_none_or(|noted| !noted.is_kept_as(&history)) {
             self.unkept.push(table.id);
@@ -195,7 +194,7 @@ impl Targets {
         self.histories.push((table.id, history));
     }
 
-    /// Rows of the table are routed as if its target were ready; its lane waits until it is.
+    /// Adds an unfinished target. Its table's rows are routed as if it were ready; the lane waits until it is.
     fn wait_for(&mut self, table: &Table, before: Option<&SchemaHistory>, source: &SourceIdentity) {
         let history = before.cloned().unwrap_or_else(|| SchemaHistory::beginning(table, Vec::new()));
         let history = of_source(history, before, source);
@@ -205,7 +204,7 @@ impl Targets {
     }
 }
 
-/// Brings the target of a running table to where it has to be; gives what is to be kept of it.
+/// Alters the target of a running table as `aim` requires; returns the history to store.
 pub(super) async fn reshape(
     config: &SinkConfig,
     job: &str,
@@ -232,7 +231,7 @@ async fn reshape_with(
     Ok(SchemaHistory { shapes: aim.shapes.clone(), ..history })
 }
 
-/// Whether the target can be loaded, and by nobody else.
+/// Checks that the target can be loaded and has no earlier rival.
 fn check_ours(
     config: &SinkConfig,
     table: &Table,
@@ -244,7 +243,7 @@ fn check_ours(
     owners::shared(table, own, rivals).map_or(Ok(()), Err)
 }
 
-/// Whether names and width of a table are such that it can be loaded the way the job loads.
+/// Checks that the names and the width of a table permit loading with the job's consistency.
 fn check_usable(config: &SinkConfig, table: &Table) -> Result<(), Fault> {
     check_table(table)?;
     match config.consistency {
@@ -262,7 +261,7 @@ async fn check_sink(session: &mut Session, config: &SinkConfig) -> Result<(), Fa
     transaction_support::check(&version, &create, config.deletes)
 }
 
-/// What is kept of the target; nothing when that cannot be known, or there is nothing.
+/// The stored history of the target, if there is one.
 pub(super) async fn kept_of(
     config: &SinkConfig,
     job: &str,
@@ -274,7 +273,7 @@ pub(super) async fn kept_of(
     Ok(found?.remove(&table.target))
 }
 
-/// Which table the target is now.
+/// The current identity of the target.
 pub(super) async fn identity_of(config: &SinkConfig, table: &Table) -> Result<Option<TargetIdentity>, Fault> {
     let mut session = Session::open(config).await.map_err(|error| error.fault())?;
     let found = async {
@@ -286,8 +285,8 @@ pub(super) async fn identity_of(config: &SinkConfig, table: &Table) -> Result<Op
     found.map_err(|error| error.fault())
 }
 
-/// Looks before it makes: the statement is refused to a user who may not make databases, even with
-/// IF NOT EXISTS and the database there.
+/// Checks for the database before CREATE DATABASE, because StarRocks refuses the statement to a user without the
+/// privilege even with IF NOT EXISTS and an existing database.
 async fn enter_database(session: &mut Session, database: &str) -> Result<(), SqlError> {
     let (pattern, name) = (literal(database), quoted(database));
     let found = session.run(&format!("SHOW DATABASES LIKE {pattern}"), "list databases").await?;
@@ -299,7 +298,7 @@ async fn enter_database(session: &mut Session, database: &str) -> Result<(), Sql
     Ok(())
 }
 
-/// What StarRocks refuses of one table is that table's alone.
+/// A refused statement is the fault of this table only.
 fn of_table(error: &SqlError, table: &Table) -> Fault {
     let fault = error.fault();
     let message = format!("{} (table {})", fault.message, table.name);

@@ -1,8 +1,7 @@
-//! Names that StarRocks can hold, and that survive a URL, a header and a quoted identifier.
+//! Checks names: StarRocks must accept them, and they must be safe in a URL, a header and a quoted identifier.
 //!
-//! Pure. StarRocks deletes backticks inside quoted names instead of unescaping them, and its servers
-//! decode the path of a URL differently from version to version; so a name that needs either is refused
-//! here, before any connection, instead of being altered on the way.
+//! Pure. StarRocks deletes backticks inside quoted names instead of unescaping them, and its versions decode the path of
+//! a URL differently; so a name that needs either is refused here, before any connection, and never altered.
 
 use crds::Reason;
 
@@ -16,15 +15,15 @@ use crate::{
     table::Table,
 };
 
-/// Columns that StarRocks keeps for itself.
+/// Column names that StarRocks reserves.
 const RESERVED: [&str; 3] = ["__op", "__row", "___count___"];
 const RESERVED_PREFIXES: [&str; 2] = ["__generated_partition_column_", "__starrocks_shadow_"];
-/// Tables of the worker's own, in the target database beside the targets.
+/// The bookkeeping tables.
 const OWN: [&str; 4] = [CLAIMS, HISTORIES, DEAD_LETTERS, CHECKPOINTS];
 const LONGEST: usize = 1024;
 const LONGEST_DATABASE: usize = 256;
 
-/// Whether the name of the database can be used.
+/// Checks the name of the database.
 pub(crate) fn check_database(name: &str) -> Result<(), Fault> {
     let first = name.bytes().next().is_some_and(|byte| byte.is_ascii_alphabetic() || byte == b'_');
     if first && fits_url(name) && name.len() <= LONGEST_DATABASE {
@@ -37,7 +36,7 @@ pub(crate) fn check_database(name: &str) -> Result<(), Fault> {
     ))
 }
 
-/// Whether the target's name and those of all its columns can be used.
+/// Checks the names of the target and of all its columns.
 pub(crate) fn check_table(table: &Table) -> Result<(), Fault> {
     let part = || Part::Table(table.name.clone());
     if !fits_url(&table.target) || table.target.len() > LONGEST {
@@ -48,10 +47,10 @@ pub(crate) fn check_table(table: &Table) -> Result<(), Fault> {
             "rename the table so that its name has only letters, digits and _ - . ~ $",
         ));
     }
-    // A StarRocks may be told to take names of tables without regard to case.
+    // StarRocks can be configured to compare table names without regard to case.
     if OWN.iter().any(|own| own.eq_ignore_ascii_case(&table.target)) {
         let message = format!(
-            "the target name {:?} of table {} is that of a table of the worker's own",
+            "the target name {:?} of table {} is the name of a bookkeeping table of the worker",
             table.target, table.name
         );
         return Err(refusal(part(), message, "rename the table"));
@@ -59,8 +58,11 @@ pub(crate) fn check_table(table: &Table) -> Result<(), Fault> {
     for (place, column) in table.columns.iter().enumerate() {
         let earlier = &table.columns[..place];
         let twice = earlier.iter().any(|other| same_column(&other.name, &column.name));
-        let problem =
-            if twice { Some("differs from another only in case") } else { column_problem(&column.name) };
+        let problem = if twice {
+            Some("differs from another column only in case")
+        } else {
+            column_problem(&column.name)
+        };
         if let Some(problem) = problem {
             let message = format!("column {:?} of table {} {problem}", column.name, table.name);
             return Err(refusal(part(), message, "rename the column"));
@@ -69,7 +71,7 @@ pub(crate) fn check_table(table: &Table) -> Result<(), Fault> {
     Ok(())
 }
 
-/// StarRocks compares the names of columns without regard to case.
+/// StarRocks compares column names without regard to case.
 pub(crate) fn same_column(one: &str, other: &str) -> bool {
     one.to_lowercase() == other.to_lowercase()
 }
@@ -82,15 +84,15 @@ fn fits_url(name: &str) -> bool {
 fn column_problem(name: &str) -> Option<&'static str> {
     let lower = name.to_lowercase();
     if name.is_empty() || name.len() > LONGEST {
-        Some("has a name of a length that StarRocks does not take")
+        Some("has an empty name or one longer than 1024 bytes, which StarRocks does not accept")
     } else if name.chars().any(|letter| letter.is_control() || "`=<>!*".contains(letter)) {
         Some("has a character in its name that StarRocks cannot express")
     } else if RESERVED.contains(&lower.as_str())
         || RESERVED_PREFIXES.iter().any(|prefix| lower.starts_with(prefix))
     {
-        Some("has a name that StarRocks keeps for itself")
+        Some("has a name that StarRocks reserves")
     } else if lower.starts_with(HEX_PREFIX) {
-        Some("has a name that loads use for themselves")
+        Some("has a name that begins with dbmazz_hex_, which loads use")
     } else if AUDIT_COLUMNS.iter().any(|(audit, _)| *audit == lower) {
         Some("has the name of an audit column")
     } else {

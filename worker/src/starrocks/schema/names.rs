@@ -1,4 +1,4 @@
-//! Renamed columns: which of the target's is to be called what.
+//! Renamed columns: which columns of the target have to be renamed.
 
 use crds::Reason;
 
@@ -10,8 +10,8 @@ use crate::{
     table::{Column, Table},
 };
 
-/// The next column to be renamed, from what to what. The target follows the number of a column, so that the old
-/// values stay with it; a name that is still taken is waited for until its own column was renamed.
+/// The next column to rename, as old and new name. A target column follows the column number of the source, so that it
+/// keeps its values. A new name that is still in use becomes free when its own column is renamed first.
 pub(super) fn next_rename<'a>(
     table: &'a Table,
     existing: &'a [Existing],
@@ -38,7 +38,7 @@ impl<'a> Names<'a> {
         self.existing.iter().any(|existing| same_column(&existing.name, name))
     }
 
-    /// What the column has to be renamed from, if it has.
+    /// The old and the new name of the column, if it has to be renamed.
     fn pending(&self, column: &'a Column) -> Result<Option<(&'a str, &'a str)>, Fault> {
         let name = column.name.as_str();
         let was = self.held.iter().find(|held| held.number == column.number).map(|held| held.name.as_str());
@@ -49,7 +49,7 @@ impl<'a> Names<'a> {
         Ok(was.map(|was| (was, name)))
     }
 
-    /// Whether the target's column of this name is this column's: no other column of the source filled it.
+    /// Whether the target column with this name belongs to this column: no other source column has filled it.
     fn is_own(&self, column: &Column) -> Result<bool, Fault> {
         let is_other =
             |held: &&TargetColumn| held.number != column.number && same_column(&held.name, &column.name);
@@ -57,20 +57,20 @@ impl<'a> Names<'a> {
             return Ok(true);
         };
         match self.table.columns.iter().find(|column| column.number == *owner) {
-            // It has got its own new name already, and that is nobody's old one.
-            Some(owner) => Ok(self.exists(&owner.name) && !self.was_another_s(owner)),
+            // The other column already has its new name, which was not the old name of a third column.
+            Some(owner) => Ok(self.exists(&owner.name) && !self.was_of_another(owner)),
             None => Err(self.reused(column)),
         }
     }
 
-    fn was_another_s(&self, column: &Column) -> bool {
+    fn was_of_another(&self, column: &Column) -> bool {
         self.held.iter().any(|held| held.number != column.number && same_column(&held.name, &column.name))
     }
 
     fn reused(&self, column: &Column) -> Fault {
         let (source, name, target) = (&self.table.name, &column.name, &self.table.target);
         self.fault(
-            format!("column {name} of {source} was dropped, and another took its name: target table {target} holds the old values"),
+            format!("column {name} of {source} was dropped and another column has its name; target table {target} contains the values of the dropped one"),
             format!("run {} in StarRocks; then {}", drop_column(target, name), send_again(self.table)),
         )
     }
@@ -93,7 +93,7 @@ mod tests {
     use super::*;
     use crate::{starrocks::double::table, table::Kind};
 
-    /// Of a source whose columns are these, numbered from 1; the target has `existing`, and had `held`.
+    /// For source columns numbered from 1, existing target columns and the columns of the history.
     fn next(source: &[&str], existing: &[&str], held: &[(i32, &str)]) -> Result<Option<String>, Reason> {
         let columns: Vec<_> = source.iter().map(|name| (*name, Kind::Text)).collect();
         let column = |name: &&str| {
@@ -117,10 +117,10 @@ mod tests {
         assert_eq!(next(&["id", "b"], &["id", "a"], &held), renamed("a to b"));
         assert_eq!(next(&["id", "b"], &["id", "b"], &held), Ok(None));
         assert_eq!(next(&["id", "A"], &["id", "a"], &held), Ok(None));
-        // Nothing is known, or somebody dropped it: it is added.
+        // Nothing is known of it, or a person dropped it: it is added.
         assert_eq!(next(&["id", "b"], &["id", "a"], &[]), Ok(None));
         assert_eq!(next(&["id", "b"], &["id"], &held), Ok(None));
-        // Somebody made it beside the old one.
+        // A person created it beside the old one.
         assert_eq!(next(&["id", "b"], &["id", "a", "b"], &held), Ok(None));
     }
 

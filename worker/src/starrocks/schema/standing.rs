@@ -1,7 +1,7 @@
-//! Whether a target is the one that was filled. Nothing here changes anything.
+//! Whether a target is still the table that was filled. Nothing here writes.
 //!
-//! What SHOW tells without a backend: that the table is there, the numbers of its partitions (TRUNCATE, DROP and CREATE
-//! give it others, a change of columns does not), and its columns. A DELETE by hand shows nowhere.
+//! Uses what SHOW returns without a backend: that the table exists, its partition numbers (TRUNCATE and DROP with CREATE
+//! change them, ALTER of columns does not), and its columns. A manual DELETE cannot be detected.
 
 use crds::Reason;
 
@@ -19,15 +19,16 @@ use crate::{
     table::Table,
 };
 
-/// What is there of a target.
+/// An existing target.
 #[derive(Debug)]
 pub(super) struct Standing {
     pub(super) columns: Vec<Existing>,
-    /// Nothing where StarRocks does not tell.
+    /// None where StarRocks shows no partitions.
     pub(super) identity: Option<TargetIdentity>,
 }
 
-/// The target as it stands; nothing when there is none and none was filled.
+/// The existing target; none when there is none and none was filled. A fault when the target is not the one of its
+/// history.
 pub(super) async fn standing(
     session: &mut Session,
     table: &Table,
@@ -40,13 +41,13 @@ pub(super) async fn standing(
     let found = session.run(&show, "list tables").await.map_err(|error| error.fault())?;
     if !lists(&found, &table.target) {
         let was_filled = before.is_some_and(|before| before.source.is_some());
-        return if was_filled { Err(lost(table, "is gone")) } else { Ok(None) };
+        return if was_filled { Err(lost(table, "no longer exists")) } else { Ok(None) };
     }
     let identity = identity(session, table).await.map_err(|error| error.fault())?;
     if let (Some(then), Some(now)) = (before.and_then(|before| before.sink.as_ref()), &identity)
         && then.is_lost_in(now)
     {
-        return Err(lost(table, "was emptied or made anew by somebody else"));
+        return Err(lost(table, "was truncated or recreated outside the job"));
     }
     let columns = columns(session, table).await?;
     if let Some(before) = before {
@@ -55,7 +56,7 @@ pub(super) async fn standing(
     Ok(Some(Standing { columns, identity }))
 }
 
-/// The numbers of the target's partitions; nothing where StarRocks shows none.
+/// The partition numbers of the target; none where StarRocks does not show them.
 pub(super) async fn identity(
     session: &mut Session,
     table: &Table,
@@ -74,13 +75,13 @@ pub(super) async fn identity(
     Ok(partitions.filter(|partitions| !partitions.is_empty()).map(TargetIdentity::of))
 }
 
-/// Whether the target has the columns that its rows were loaded into. StarRocks takes a name that a table lacks for one
-/// of a passing column, and its values are lost without a word.
+/// Checks that the target has the columns that its rows were loaded into. StarRocks treats an unknown name in a load as a
+/// temporary column and drops its values without an error.
 pub(super) fn proved(table: &Table, existing: &[Existing], before: &SchemaHistory) -> Result<(), Fault> {
     let exists = |name: &str| existing.iter().any(|existing| same_column(&existing.name, name));
     let now = |number: i32| table.columns.iter().find(|column| column.number == number);
     let is_missing = |TargetColumn { number, name, .. }: &&TargetColumn| {
-        // Dropped at the source: a person may take it away.
+        // A column that the source has dropped may be dropped in the target too.
         now(*number).is_some_and(|column| !exists(name) && !exists(&column.name))
     };
     match before.target.iter().find(is_missing) {
@@ -91,8 +92,9 @@ pub(super) fn proved(table: &Table, existing: &[Existing], before: &SchemaHistor
 
 fn taken_away(table: &Table, column: &str, made: &str) -> Fault {
     let target = &table.target;
-    let message =
-        format!("column {column} of target table {target} is gone: it was renamed or dropped in StarRocks");
+    let message = format!(
+        "column {column} of target table {target} no longer exists: it was renamed or dropped in StarRocks"
+    );
     let fix = format!(
         "if it was renamed, run ALTER TABLE `{target}` RENAME COLUMN … TO `{column}` in StarRocks; if it was dropped, run \
          ALTER TABLE `{target}` ADD COLUMN `{column}` {made} NULL there (a value column; a key needs the target anew); \
@@ -103,14 +105,13 @@ fn taken_away(table: &Table, column: &str, made: &str) -> Fault {
 }
 
 fn lost(table: &Table, what: &str) -> Fault {
-    let message =
-        format!("target table {} {what}: rows that were loaded before are missing in it", table.target);
+    let message = format!("target table {} {what}: rows that were loaded before are missing", table.target);
     Fault::halt(Part::Table(table.name.clone()), Reason::TargetLost, message, take_anew(table))
 }
 
 fn left_out(table: &Table, from: &str) -> Fault {
     let message = format!(
-        "the job did not have {} from {from} on: what changed meanwhile is missing in target table {}",
+        "{} was not part of the job from {from} on: changes made meanwhile are missing in target table {}",
         table.name, table.target
     );
     Fault::halt(Part::Table(table.name.clone()), Reason::TableLeftOut, message, take_anew(table))

@@ -1,4 +1,4 @@
-//! The statements that make a table and complete it.
+//! The statements that create a target and alter it.
 
 use crds::Reason;
 
@@ -14,17 +14,17 @@ use crate::{
     table::{Column, Table},
 };
 
-/// A column of the target, as it has to be.
+/// A column that the target needs.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Needed<'a> {
-    /// The column's number at the source; none of an audit column.
+    /// The column number at the source; none for an audit column.
     pub(super) number: Option<i32>,
     pub(super) name: &'a str,
     pub(super) target: TargetType,
     pub(super) key: bool,
 }
 
-/// Every column of the target: the key first, in key order, then the others, then the audit columns.
+/// All columns of the target: the key first, in key order, then the others, then the audit columns.
 pub(super) fn needed(table: &Table, values: Values) -> Result<Vec<Needed<'_>>, Fault> {
     let keys = table.key.iter().filter_map(|place| table.columns.get(*place)).map(|column| (column, true));
     let others = table.columns.iter().enumerate().filter(|(place, _)| !table.key.contains(place));
@@ -48,7 +48,7 @@ fn need<'a>(table: &Table, column: &'a Column, key: bool, values: Values) -> Res
     Ok(Needed { number: Some(column.number), name: &column.name, target, key })
 }
 
-/// Texts are measured row by row; what has a fixed width must leave room for them.
+/// Checks the fixed-width key columns only; texts are measured in each row.
 fn check_key_width(table: &Table, needed: &[Needed<'_>]) -> Result<(), Fault> {
     let widths = needed.iter().filter(|column| column.key).filter_map(|column| column.target.key_width());
     if widths.sum::<u32>() <= LONGEST_KEY {
@@ -77,7 +77,7 @@ pub(super) fn create_table(table: &Table, values: Values, replicas: u64) -> Resu
     ))
 }
 
-/// One statement, and so one job, for all that can be done in one.
+/// One statement, and so one job in StarRocks, for all changes of a step.
 pub(super) fn alter_table(table: &Table, step: &Step<'_>) -> String {
     let clauses: Vec<_> = match step {
         Step::Rename { from, to } => vec![format!("RENAME COLUMN {} TO {}", quoted(from), quoted(to))],
@@ -96,7 +96,7 @@ pub(super) fn alter_table(table: &Table, step: &Step<'_>) -> String {
     format!("ALTER TABLE {} {}", quoted(&table.target), clauses.join(", "))
 }
 
-/// As it was shown: StarRocks takes a changed column with the default that it has, and with no other.
+/// The default as DESC shows it: StarRocks accepts MODIFY COLUMN only with the existing default.
 fn with_default(shown: &str) -> String {
     format!(" DEFAULT \"{}\"", shown.replace('\\', "\\\\").replace('"', "\\\""))
 }

@@ -1,6 +1,6 @@
-//! The look at the targets of a running job: whether each is still what its history says.
+//! Checks the targets of a running job: whether each still matches its history.
 //!
-//! A look never writes: what it finds is for the start of a session to act on.
+//! It never writes; the start of the next session acts on what it finds.
 
 use super::{
     difference::{next_step, still_held},
@@ -24,18 +24,18 @@ use crate::{
     table::Table,
 };
 
-/// What a look says of one target.
+/// The result for one target.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum TargetCheck {
-    /// It is the table of its history.
+    /// The target matches its history.
     Same,
-    /// Nothing is kept of it.
+    /// There is no history of the target.
     Unknown,
     Wrong(Fault),
 }
 
-/// Looks at the targets, in the order of `tables`. Of those that `stand` it is asked too whether they could be brought
-/// to what the source has.
+/// Checks the targets, in the order of `tables`. For tables for which `stand` returns true it also checks whether the
+/// target could be altered to match the source.
 pub async fn look(
     config: &SinkConfig,
     claimant: &Claimant,
@@ -98,7 +98,7 @@ async fn check_target(
     }
 }
 
-/// Whether the start of a session would get by this table.
+/// Checks that the start of a session could prepare this target.
 async fn could_follow(
     session: &mut Session,
     config: &SinkConfig,

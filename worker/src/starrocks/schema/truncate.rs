@@ -1,8 +1,8 @@
-//! Empties a target when nobody else is about to.
+//! Empties a target, unless an earlier TRUNCATE of it still runs.
 //!
-//! A frontend goes on with a statement whose client has gone. So a TRUNCATE that was sent and lost, by this worker or by
-//! one that was killed, is not sent again while it runs: it would empty the target once more, later, with rows in it that
-//! came after. The frontend lists what it runs for a user.
+//! A frontend continues a statement after its client has disconnected. A TRUNCATE whose answer was lost, sent by this
+//! worker or by one that was killed, could still empty the target after later rows have been loaded. So nothing is sent,
+//! and nothing is loaded, while it runs. The frontend lists the running statements of a user.
 
 use crds::Reason;
 
@@ -15,7 +15,7 @@ use crate::{
     table::Table,
 };
 
-/// Empties the target. Calling again is harmless.
+/// Empties the target. May be repeated.
 pub(in crate::starrocks) async fn truncate(
     config: &SinkConfig,
     table: &Table,
@@ -37,7 +37,7 @@ async fn run(session: &mut Session, statement: &str, table: &Table) -> Result<()
     outcome.map(|_| ()).map_err(|error| of_table(&error, table))
 }
 
-/// Whether a connection is busy with the statement. An idle one may show what it has run last.
+/// Whether a connection is running the statement. An idle one may show its last statement.
 fn runs(processes: &Rows, statement: &str) -> bool {
     let shows = |row: &[Option<String>], text: &str| row.iter().flatten().any(|cell| cell == text);
     processes.iter().any(|row| shows(row, statement) && !shows(row, "Sleep"))
@@ -47,7 +47,7 @@ fn still_running(table: &Table) -> Fault {
     Fault::retry(
         Part::Table(table.name.clone()),
         Reason::SinkBusy,
-        format!("an earlier TRUNCATE of {} has not ended in StarRocks", table.target),
+        format!("an earlier TRUNCATE of {} is still running in StarRocks", table.target),
         "wait; if it lasts, look for it in SHOW FULL PROCESSLIST and end it there (KILL)",
     )
 }

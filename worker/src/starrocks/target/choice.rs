@@ -1,7 +1,7 @@
-//! Which StarRocks type holds a source type without loss.
+//! Chooses the StarRocks type that holds a source type without loss.
 //!
-//! Key columns have rules of their own: StarRocks takes few types as keys, and two spellings that
-//! PostgreSQL takes as equal must not become two keys.
+//! Key columns have rules of their own: StarRocks allows few types as keys, and two spellings that are equal in
+//! PostgreSQL must not become two keys.
 
 use super::{LONGEST_KEY, LONGEST_TEXT, TargetType};
 use crate::{
@@ -9,7 +9,7 @@ use crate::{
     table::Kind,
 };
 
-/// The type of a source column in the target; none for a key that has no usable form.
+/// The target type of a source column; none for a key column whose type cannot be a key.
 pub(crate) fn target_type(kind: Kind, key: bool, values: Values) -> Option<TargetType> {
     if key { key_type(kind) } else { Some(value_type(kind, values)) }
 }
@@ -45,12 +45,12 @@ fn decimal_type(precision: u16, scale: i16) -> TargetType {
     }
 }
 
-// At most four bytes a character in UTF-8.
+// A character takes at most four bytes in UTF-8.
 fn text_of(characters: u32) -> TargetType {
     TargetType::Varchar(characters.saturating_mul(4).clamp(1, LONGEST_TEXT))
 }
 
-/// Numbers that StarRocks takes as no key go as their text, in the one spelling of [`Kind::key_text`].
+/// Numbers that StarRocks does not allow as keys are stored as text, in the canonical spelling of [`Kind::key_text`].
 pub(crate) fn key_type(kind: Kind) -> Option<TargetType> {
     let text = |bytes: u32| Some(TargetType::Varchar(bytes.clamp(1, LONGEST_KEY)));
     match kind {
@@ -77,7 +77,7 @@ fn decimal_key(precision: u16, scale: i16) -> TargetType {
     match whole {
         ..=18 if scale <= 0 => TargetType::BigInt,
         ..=38 if scale <= 0 => TargetType::LargeInt,
-        // A sign, a point, and a zero before it.
+        // Three more for a sign, a point, and a zero before it.
         _ => {
             let digits = whole.max(0).unsigned_abs() + scale.max(0).unsigned_abs() as u32;
             TargetType::Varchar((digits + 3).min(LONGEST_KEY))

@@ -1,4 +1,4 @@
-//! The column types of StarRocks: how they are written, and which of them will do for another.
+//! The column types of StarRocks: how they are written, and which of them can hold the values of another.
 //!
 //! Pure.
 
@@ -30,7 +30,7 @@ pub(crate) enum TargetType {
     },
     /// The length is in bytes.
     Varchar(u32),
-    /// As long as there is.
+    /// Of the greatest length, `LONGEST_TEXT`.
     Varbinary,
     Date,
     DateTime,
@@ -69,10 +69,10 @@ impl TargetType {
         })
     }
 
-    /// Whether a column of this type takes every value of `needed`, or refuses it aloud.
+    /// Whether a column of this type holds every value of `needed` or refuses it with an error.
     ///
-    /// A shorter VARCHAR will do: in strict mode StarRocks refuses a text that is too long. A DECIMAL
-    /// with fewer places will not: StarRocks rounds in silence.
+    /// A shorter VARCHAR is accepted, because in strict mode StarRocks refuses a text that is too long. A DECIMAL with fewer
+    /// places is not, because StarRocks rounds without an error.
     pub(crate) fn holds(self, needed: Self) -> bool {
         match (self, needed) {
             (Self::Decimal { precision, scale }, Self::Decimal { precision: needed, scale: places }) => {
@@ -89,7 +89,7 @@ impl TargetType {
         }
     }
 
-    /// Whether StarRocks turns a column of this type into one of `wider`, and no value changes by it.
+    /// Whether StarRocks can alter a column of this type to `wider` without changing a value.
     pub(crate) fn widens_to(self, wider: Self) -> bool {
         match (self, wider) {
             (Self::Varchar(found), Self::Varchar(length)) => found < length,
@@ -113,7 +113,7 @@ impl TargetType {
         }
     }
 
-    /// Bytes in an encoded key; none when that depends on the value, or the type is no key.
+    /// Bytes in an encoded key; none when they depend on the value or the type cannot be a key.
     pub(crate) fn key_width(self) -> Option<u32> {
         match self {
             Self::Boolean => Some(1),
