@@ -7,7 +7,7 @@
 //! ```
 //!
 //! The frontend plans a load within a transaction over several tables from the headers of its own hop, so there both
-//! hops carry all headers; `transaction::room` checks that a table's headers fit.
+//! hops carry all headers; `schema::header_room` checks that a table's headers fit.
 //!
 //! The frontend never receives the body. The output is an answer to classify, or an error that says whether the load
 //! can have begun.
@@ -175,7 +175,7 @@ async fn final_head(connection: &mut Connection) -> Result<Head, WireError> {
     }
 }
 
-/// The headers that tell where a call belongs.
+/// The headers that name the database, the table and the kind of transaction.
 pub(crate) fn transaction_headers(database: &str, target: Option<&str>) -> String {
     let table = target.map_or_else(String::new, |target| format!("table: {target}\r\n"));
     format!("db: {database}\r\n{table}transaction_type: multi\r\n")

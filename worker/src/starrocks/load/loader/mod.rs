@@ -5,7 +5,7 @@
 //!              ▲            ├─ unclear ─► ask for the state ───► durable
 //!              │            │                   │ free
 //!              └─── wait ◄──┴─ again ◄──────────┘       halt ─► the table stops
-//!                                                  refused ─► dead_letter::search: find the refused rows
+//!                                                  refused ─► halving: find the refused rows
 //! ```
 //!
 //! A load keeps its label and its bytes through all attempts. Retryable faults are reported while they last; only faults
