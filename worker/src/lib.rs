@@ -1,6 +1,6 @@
-//! `dbmazz`: moves the changes of PostgreSQL tables into StarRocks, and loses none.
+//! `dbmazz`: replicates the changes of PostgreSQL tables to StarRocks, without losing one.
 //!
-//! The straight line of a WAL byte, and the room of each step:
+//! The path of a WAL byte, with the module of each step:
 //!
 //! ```text
 //! socket ─► decode ─► route ═► batch ─► lane ═► label ─► encode ─► load ─► answer ═► ledger ═► socket (status update)
@@ -10,12 +10,12 @@
 //! The vocabulary ([`lsn`], [`table`], [`schema_history`], [`change`], [`fault`], [`slot_lease`], [`prior_run`],
 //! [`progress`]) imports nothing else.
 //! [`postgres`] knows nothing of [`pipeline`] or [`starrocks`]; [`pipeline`] knows neither end and
-//! names what it needs in the trait [`pipeline::Load`]; [`starrocks`] never imports [`postgres`];
-//! [`verify`] reads both ends and knows neither [`starrocks`] nor [`pipeline`], so that its judgement is its own;
-//! what both need to speak the MySQL protocol is in `mysql`, which knows nothing but [`config`];
+//! loads through the trait [`pipeline::Load`]; [`starrocks`] never imports [`postgres`];
+//! [`verify`] reads both ends and knows neither [`starrocks`] nor [`pipeline`], so that its result is independent;
+//! the MySQL protocol that both need is in `mysql`, which knows only [`config`];
 //! [`control`] only reads progress and sends commands; [`job`] owns every task and holds no data.
-//! Behind the feature `fuzz` stand the doors of the fuzzer, which hands bytes to rooms that are closed otherwise.
-//! `tests/layering.rs` reads the `use` lines and fails when one of these sentences is broken.
+//! The feature `fuzz` adds entry points for the fuzzer, which passes bytes to private modules.
+//! `tests/layering.rs` reads the `use` lines and fails when one of these rules is broken.
 
 pub mod change;
 pub mod config;

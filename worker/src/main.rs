@@ -1,6 +1,7 @@
-//! `dbmazz`: reads what it is asked and the job's description, and lets the job run.
+//! `dbmazz`: reads its arguments and the job's description, and runs the job.
 //!
-//! Exit codes: 0 after a drain or for equal sides, 1 for a fault or a difference, 2 for a description or arguments that cannot be used.
+//! Exit codes: 0 after a drain or for equal sides, 1 for a fault or a difference, 2 for an invalid description or
+//! invalid arguments.
 
 use std::{
     env,
@@ -89,7 +90,7 @@ fn start(task: Task) -> ExitCode {
     }
 }
 
-/// The job, and logging as it asks for.
+/// Reads the job's description, and sets up logging as it says.
 fn described() -> Result<JobConfig, ConfigError> {
     let directory = env::var_os("DBMAZZ_JOB_DIR").filter(|directory| !directory.is_empty());
     let file = if directory.is_none() { dotenv::load(Path::new(".env"))? } else { Default::default() };
@@ -110,11 +111,11 @@ fn log(asked: Option<String>, level: LogLevel) -> Result<(), ConfigError> {
         LogLevel::Error => "error",
         LogLevel::Warn => "warn",
         LogLevel::Info => "info",
-        // The libraries below say far too much at this level.
+        // Libraries log far too much at this level.
         LogLevel::Debug => "info,worker=debug,dbmazz=debug",
     });
     let problem = "must be a level, such as info, or pairs of module and level";
-    // Not an `EnvFilter`, which compiles regular expressions for what is a list of names here.
+    // Not an `EnvFilter`, which compiles regular expressions for what is only a list of names.
     let filter: Targets = filter
         .parse()
         .map_err(|_| ConfigError { field: "RUST_LOG".to_owned(), problem: problem.to_owned() })?;
@@ -124,7 +125,7 @@ fn log(asked: Option<String>, level: LogLevel) -> Result<(), ConfigError> {
     Ok(())
 }
 
-/// One thread for everything that waits; what computes or blocks has threads of its own.
+/// Runs the task on a single-threaded runtime; work that computes or blocks runs on other threads.
 fn run(task: Task, config: JobConfig) -> anyhow::Result<ExitCode> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let ended = runtime.block_on(work(task, config));
@@ -155,7 +156,7 @@ fn said(text: &str) -> ExitCode {
 }
 
 fn refused(problem: &str) -> ExitCode {
-    // Nobody is left to tell when this fails, too; the exit code still says it.
+    // If this fails too, the exit code still reports the error.
     let _written = writeln!(io::stderr(), "dbmazz cannot start: {problem}");
     ExitCode::from(2)
 }

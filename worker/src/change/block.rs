@@ -1,4 +1,4 @@
-//! Events of a stretch of WAL, with the bytes that they point into.
+//! Events of a range of WAL, with the bytes that they point into.
 
 use std::{ops::Range, time::SystemTime};
 
@@ -7,11 +7,11 @@ use bytes::Bytes;
 use super::{BlockBuilder, Change, Event, Old, Reshape, Tuple};
 use crate::{fault::Fault, lsn::Lsn, table::TableId};
 
-/// Routed events of one stretch of WAL, in WAL order.
+/// Routed events of one range of WAL, in WAL order.
 #[derive(Debug, Default)]
 pub struct Block {
     pub(super) bytes: Bytes,
-    /// Memory that the bytes take, unused room included.
+    /// Memory of the bytes, including unused capacity.
     pub(super) reserved: usize,
     pub(super) entries: Vec<Entry>,
     pub(super) faults: Vec<Fault>,
@@ -39,12 +39,12 @@ pub(super) enum OldEntry {
 }
 
 impl Block {
-    /// A block over bytes that were read; entries follow by [`BlockBuilder`].
+    /// A builder for a block.
     pub fn builder() -> BlockBuilder {
         BlockBuilder::default()
     }
 
-    /// Everything that happened, in WAL order.
+    /// All events, in WAL order.
     pub fn events(&self) -> impl Iterator<Item = Event<'_>> {
         self.entries.iter().filter_map(|entry| self.event(entry))
     }
@@ -53,12 +53,12 @@ impl Block {
         self.entries.is_empty()
     }
 
-    /// The bytes that rows point into: who keeps a large row keeps these, and copies nothing.
+    /// The bytes that rows point into; a large row can be kept by sharing them, without a copy.
     pub fn bytes(&self) -> &Bytes {
         &self.bytes
     }
 
-    /// Memory that the block holds.
+    /// Memory of the block, in bytes.
     pub fn held_bytes(&self) -> usize {
         self.reserved + self.entries.capacity() * size_of::<Entry>()
     }

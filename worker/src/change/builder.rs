@@ -1,4 +1,4 @@
-//! Makes blocks.
+//! Builds blocks.
 
 use std::{ops::Range, time::SystemTime};
 
@@ -10,7 +10,7 @@ use crate::{fault::Fault, lsn::Lsn, table::TableId};
 
 /// Fills a [`Block`]: bytes are appended as they are read, events as they are routed.
 ///
-/// Rows are named by their place in the bytes, so that the bytes may grow meanwhile.
+/// Rows are referred to by their place in the bytes, so that the bytes may be reallocated meanwhile.
 #[derive(Debug, Default)]
 pub struct BlockBuilder {
     bytes: Vec<u8>,
@@ -32,7 +32,7 @@ impl BlockBuilder {
         &self.bytes
     }
 
-    /// For reading from the socket right into the block. What is already there must stay.
+    /// For reading from the socket directly into the block. Existing bytes must not change.
     pub fn bytes_mut(&mut self) -> &mut Vec<u8> {
         &mut self.bytes
     }

@@ -1,6 +1,6 @@
-//! The channel of blocks from the reader to the pipeline: so many bytes wide, however large the blocks are.
+//! The channel of blocks from the reader to the pipeline, bounded in bytes, however large the blocks are.
 //!
-//! A block has its room until the pipeline is done with it. One that is larger than the channel has all of it.
+//! A block takes its room until the pipeline has processed it. A block larger than the channel takes all of the room.
 
 use std::{ops::Deref, sync::Arc};
 
@@ -11,14 +11,14 @@ use tokio::sync::{
 
 use super::Block;
 
-/// Room is counted in these.
+/// Room is counted in units of this many bytes.
 const UNIT: usize = 4 << 10;
 
-/// Both ends of a channel that is so many bytes wide.
+/// Both ends of a channel for `bytes` bytes.
 pub fn channel(bytes: usize) -> (ChannelSender, mpsc::Receiver<ReceivedBlock>) {
     let width = units(bytes);
-    // Every block takes a unit at least.
-    let (blocks, exit) = mpsc::channel(width as usize);
+    // Every block takes at least one unit.
+    let (blocks, receiver) = mpsc::channel(width as usize);
     (
         ChannelSender {
             blocks,
@@ -26,7 +26,7 @@ pub fn channel(bytes: usize) -> (ChannelSender, mpsc::Receiver<ReceivedBlock>) {
             width,
             behind: Room::default(),
         },
-        exit,
+        receiver,
     )
 }
 
@@ -34,12 +34,12 @@ fn units(bytes: usize) -> u32 {
     u32::try_from(bytes.div_ceil(UNIT)).unwrap_or(u32::MAX).clamp(1, Semaphore::MAX_PERMITS as u32)
 }
 
-/// What there is room for behind a channel.
+/// The room behind a channel.
 #[derive(Debug, Clone, Copy)]
 pub struct Room {
-    /// Bytes that the pipeline gathers at most.
+    /// Bytes that the pipeline holds at most.
     pub buffer: usize,
-    /// Bytes that the process may take; none for no limit.
+    /// Memory limit of the process in bytes; `None` without a limit.
     pub memory: Option<u64>,
 }
 
@@ -49,7 +49,7 @@ impl Default for Room {
     }
 }
 
-/// Where the reader puts blocks. There is one, so what has room now has room until it enters.
+/// The sender of the reader. There is only one, so a block that has room now has room until it enters.
 #[derive(Debug)]
 pub struct ChannelSender {
     blocks: mpsc::Sender<ReceivedBlock>,
@@ -58,17 +58,17 @@ pub struct ChannelSender {
     behind: Room,
 }
 
-/// Why a block did not enter.
+/// Why a block was not sent.
 #[derive(Debug)]
 pub enum Refused {
     /// There is no room for it yet.
     Full(Block),
-    /// Nobody takes blocks any more.
+    /// The receiver was dropped.
     Gone,
 }
 
 impl ChannelSender {
-    /// There is so much room behind it.
+    /// Sets the room behind the channel.
     #[must_use]
     pub fn with_room_behind(self, behind: Room) -> Self {
         Self { behind, ..self }
@@ -78,12 +78,12 @@ impl ChannelSender {
         self.behind
     }
 
-    /// The pipeline is done with everything that entered.
+    /// Whether the pipeline has processed every block that was sent.
     pub fn is_clear(&self) -> bool {
         self.room.available_permits() == self.width as usize
     }
 
-    /// Lets a block in, if there is room.
+    /// Sends a block, if there is room.
     pub fn enter(&self, block: Block) -> Result<(), Refused> {
         if self.is_abandoned() {
             return Err(Refused::Gone);
@@ -92,12 +92,12 @@ impl ChannelSender {
             return Err(Refused::Full(block));
         };
         self.blocks.try_send(ReceivedBlock { block, _room: room }).map_err(|error| match error {
-            TrySendError::Full(passing) => Refused::Full(passing.block),
+            TrySendError::Full(refused) => Refused::Full(refused.block),
             TrySendError::Closed(_) => Refused::Gone,
         })
     }
 
-    /// Resolves when the block has room, or when nobody takes blocks any more.
+    /// Resolves when the block has room, or when the receiver was dropped.
     pub async fn room_for(&self, block: &Block) {
         tokio::select! {
             room = self.room.acquire_many(self.room_of(block)) => drop(room),
@@ -105,7 +105,7 @@ impl ChannelSender {
         }
     }
 
-    /// The pipeline is gone.
+    /// Whether the receiver was dropped.
     pub fn is_abandoned(&self) -> bool {
         self.blocks.is_closed()
     }
@@ -146,35 +146,35 @@ mod tests {
 
     #[tokio::test]
     async fn blocks_enter_until_their_bytes_fill_it() {
-        let (entrance, mut exit) = channel(8 * UNIT);
-        entrance.enter(block(5 * UNIT)).unwrap();
-        let Err(Refused::Full(waiting)) = entrance.enter(block(4 * UNIT)) else { panic!("there is no room") };
-        let first = exit.recv().await.unwrap();
-        assert!(matches!(entrance.enter(block(4 * UNIT)), Err(Refused::Full(_))), "it is in use still");
+        let (sender, mut receiver) = channel(8 * UNIT);
+        sender.enter(block(5 * UNIT)).unwrap();
+        let Err(Refused::Full(waiting)) = sender.enter(block(4 * UNIT)) else { panic!("there is no room") };
+        let first = receiver.recv().await.unwrap();
+        assert!(matches!(sender.enter(block(4 * UNIT)), Err(Refused::Full(_))), "it is in use still");
         drop(first);
-        entrance.enter(waiting).unwrap();
+        sender.enter(waiting).unwrap();
     }
 
     #[tokio::test]
-    async fn a_block_that_is_larger_than_the_passage_has_it_for_itself() {
-        let (entrance, mut exit) = channel(8 * UNIT);
-        entrance.enter(block(1)).unwrap();
-        let Err(Refused::Full(large)) = entrance.enter(block(100 * UNIT)) else { panic!("it is not alone") };
-        exit.recv().await.unwrap();
-        entrance.enter(large).unwrap();
-        assert!(matches!(entrance.enter(block(1)), Err(Refused::Full(_))));
-        assert!(exit.recv().await.unwrap().held_bytes() >= 100 * UNIT);
+    async fn a_block_that_is_larger_than_the_channel_has_it_for_itself() {
+        let (sender, mut receiver) = channel(8 * UNIT);
+        sender.enter(block(1)).unwrap();
+        let Err(Refused::Full(large)) = sender.enter(block(100 * UNIT)) else { panic!("it is not alone") };
+        receiver.recv().await.unwrap();
+        sender.enter(large).unwrap();
+        assert!(matches!(sender.enter(block(1)), Err(Refused::Full(_))));
+        assert!(receiver.recv().await.unwrap().held_bytes() >= 100 * UNIT);
     }
 
     #[tokio::test]
     async fn room_is_waited_for_and_nobody_waits_for_a_pipeline_that_is_gone() {
-        let (entrance, exit) = channel(UNIT);
-        entrance.room_for(&block(1)).await;
-        entrance.enter(block(1)).unwrap();
+        let (sender, receiver) = channel(UNIT);
+        sender.room_for(&block(1)).await;
+        sender.enter(block(1)).unwrap();
         let waiting = block(1);
-        assert!(timeout(Duration::ZERO, entrance.room_for(&waiting)).await.is_err());
-        drop(exit);
-        entrance.room_for(&waiting).await;
-        assert!(matches!(entrance.enter(waiting), Err(Refused::Gone)));
+        assert!(timeout(Duration::ZERO, sender.room_for(&waiting)).await.is_err());
+        drop(receiver);
+        sender.room_for(&waiting).await;
+        assert!(matches!(sender.enter(waiting), Err(Refused::Gone)));
     }
 }

@@ -1,8 +1,7 @@
-//! What happened to rows: the changes of a stretch of WAL, as slices of the bytes they came in.
+//! Changes of rows in a range of WAL, as slices of the bytes in which they came.
 //!
-//! A [`Block`] crosses from the reader's thread to the pipeline. It holds the bytes of one or more
-//! reads and, for each thing that happened in them, an entry that points into the bytes: nothing is
-//! copied or allocated for a row.
+//! A [`Block`] is passed from the reader's thread to the pipeline. It holds the bytes of one or more reads and an entry
+//! per event that points into the bytes: nothing is copied or allocated per row.
 
 mod block;
 mod builder;
@@ -24,7 +23,7 @@ use crate::{
     table::{Table, TableId},
 };
 
-/// One thing that happened, with its values borrowed from the block.
+/// One event, with its values borrowed from the block.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Event<'a> {
     /// A transaction begins; all its changes carry its commit position.
@@ -36,7 +35,7 @@ pub enum Event<'a> {
         table: TableId,
         change: Change<'a>,
     },
-    /// Every row of the table is gone.
+    /// The table was truncated.
     Truncate {
         table: TableId,
     },
@@ -53,7 +52,7 @@ pub enum Event<'a> {
     Keepalive {
         lsn: Lsn,
     },
-    /// The table cannot be followed beyond this point.
+    /// The table cannot be replicated beyond this point.
     Halt {
         table: TableId,
         fault: &'a Fault,
@@ -65,11 +64,11 @@ pub enum Event<'a> {
 pub struct Reshape {
     /// The table as its next rows have it.
     pub rows: Arc<Table>,
-    /// What the target must have before it takes them, when that is not known to be so.
+    /// The columns that the target must get before these rows are loaded; `None` when it has them.
     pub target: Option<Arc<Aim>>,
 }
 
-/// What a target has to become.
+/// The columns that a target has to get.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Aim {
     /// The table as the source has it now.
@@ -78,7 +77,7 @@ pub struct Aim {
     pub shapes: Vec<Shape>,
 }
 
-/// What happened to one row.
+/// A change of one row.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Change<'a> {
     Insert { new: Tuple<'a> },
@@ -89,7 +88,7 @@ pub enum Change<'a> {
 /// The row before the change, as far as the source sends it.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Old<'a> {
-    /// Only the key columns mean anything; the others are sent as null whatever they were.
+    /// Only the key columns are valid; the others are sent as null whatever they were.
     Key(Tuple<'a>),
     /// Every column.
     Full(Tuple<'a>),

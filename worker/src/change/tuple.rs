@@ -1,8 +1,8 @@
-//! A row in the form in which the source sends it, and its values.
+//! A row in the form in which pgoutput sends it, and its values.
 
-/// A checked row: for each column a byte that tells its kind, and for text a length and the bytes.
+/// A checked row: per column a byte for the kind of its value, and for text a length and the bytes.
 ///
-/// The form is that of pgoutput, so a row is stored as it came.
+/// The form is that of pgoutput, so a row is stored as it was sent.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Tuple<'a>(&'a [u8]);
 
@@ -10,13 +10,13 @@ pub struct Tuple<'a>(&'a [u8]);
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Value<'a> {
     Null,
-    /// A large value that the change left as it was, and that the source therefore does not send.
+    /// A large value that the change did not modify, and that the source therefore does not send.
     Unchanged,
     Text(&'a [u8]),
 }
 
 impl<'a> Tuple<'a> {
-    /// Reads a row of `columns` columns from the front of `bytes`; gives it and what follows.
+    /// Reads a row of `columns` columns from the front of `bytes`; returns it and the remaining bytes.
     pub fn split(bytes: &'a [u8], columns: usize) -> Result<(Self, &'a [u8]), MalformedTuple> {
         let mut rest = bytes;
         for _ in 0..columns {
@@ -25,7 +25,7 @@ impl<'a> Tuple<'a> {
         Ok((Self(&bytes[..bytes.len() - rest.len()]), rest))
     }
 
-    /// A row that was checked before it was stored.
+    /// A row from bytes that were checked before they were stored.
     pub(crate) fn stored(bytes: &'a [u8]) -> Self {
         Self(bytes)
     }
@@ -76,14 +76,14 @@ pub fn write_value(value: Value<'_>, out: &mut Vec<u8>) {
         Value::Unchanged => out.push(b'u'),
         Value::Text(text) => {
             out.push(b't');
-            // A value came in a frame whose length is 31 bits, so it fits.
+            // A value comes in a frame whose length has 31 bits, so its length fits.
             out.extend_from_slice(&(text.len() as u32).to_be_bytes());
             out.extend_from_slice(text);
         }
     }
 }
 
-/// The bytes are not a row of so many columns.
+/// The bytes are not a row of the given number of columns.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("a row is shorter than its columns, or holds a kind of value that was not asked for")]
 pub struct MalformedTuple;

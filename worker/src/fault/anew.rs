@@ -1,14 +1,14 @@
-//! The one remedy for a target whose earlier rows cannot be known: the table is taken anew, by hand.
+//! The remedy for a target whose earlier rows cannot be trusted: a person has the table replicated anew.
 
 use super::statement::{drop_target, identifier, send_whole, source};
 use crate::table::{Column, Kind, Table, TableName};
 
-/// Where it is not known which columns a table has.
+/// For a table whose columns are not known.
 const WHERE_REFUSED: &str = "where PostgreSQL refuses that UPDATE, for not all columns of a table are published, set the \
     replica identity back and add to the UPDATE c = (c::text || '')::its type for each column c that may be large";
 
-/// What a person does so that the target is made anew and every row of the source comes again. Each statement runs as
-/// it stands. First the target, so that a row that the worker finds no note of is a row of nobody.
+/// The steps after which the target is created anew and every row of the source is sent again. Each statement runs as
+/// printed. The target is dropped first, so that rows without a schema history never remain.
 pub fn take_anew(table: &Table) -> String {
     sentence(&table.name, &send_again(table))
 }
@@ -18,8 +18,8 @@ pub fn take_anew_by_name(name: &TableName) -> String {
     sentence(name, &format!("{}; {WHERE_REFUSED}", sending(name, None)))
 }
 
-/// The same for every table of a job that forgets its past by `forget`. That comes last: the job begins again with it,
-/// and must find no row of before.
+/// The same for every table of a job whose record of prior runs is deleted by `forget`. That comes last: the job begins
+/// again with it, and must find no earlier row.
 pub fn take_all_anew(forget: &str) -> String {
     format!(
         "take every table anew: in StarRocks' target database run for each, t being its target, \
@@ -31,7 +31,7 @@ pub fn take_all_anew(forget: &str) -> String {
     )
 }
 
-/// What makes PostgreSQL send every row whole again, into a target that is there.
+/// The steps that make PostgreSQL send every row whole again, into an existing target.
 pub fn send_again(table: &Table) -> String {
     if table.facts.refuses_full() {
         return writing(table);
@@ -45,7 +45,7 @@ fn sentence(name: &TableName, again: &str) -> String {
     format!("take the table anew: in StarRocks run {drop}; when the job has made the target again, {again}")
 }
 
-/// Without FULL an update leaves out large values that it did not change.
+/// With REPLICA IDENTITY FULL an update sends large values that it did not change, too.
 fn sending(name: &TableName, key: Option<&str>) -> String {
     let (whole, source) = (send_whole(name), source(name));
     let (column, which) =
@@ -56,7 +56,7 @@ fn sending(name: &TableName, key: Option<&str>) -> String {
     )
 }
 
-/// Where the replica identity cannot be FULL. A large value that is computed anew is sent, though it is the same.
+/// For a table whose replica identity cannot be FULL. A large value that is computed anew is sent, though it is equal.
 fn writing(table: &Table) -> String {
     let name = source(&table.name);
     let key = table.key.first().and_then(|place| table.columns.get(*place));
@@ -75,7 +75,7 @@ fn writing(table: &Table) -> String {
     )
 }
 
-/// PostgreSQL may keep it beside its row, and then leaves it out of an update that does not change it.
+/// Whether PostgreSQL may store the value out of line (TOAST), and so leave it out of an update that does not change it.
 fn may_be_large(column: &Column) -> bool {
     const SMALL: [&str; 6] = ["interval", "time", "uuid", "inet", "cidr", "macaddr"];
     match column.kind {

@@ -1,4 +1,4 @@
-//! What stands in the way of replication, in words that a person can act on.
+//! Faults of the replication, with messages and remedies for people.
 
 mod anew;
 mod statement;
@@ -13,7 +13,7 @@ pub use self::{
 };
 use crate::table::TableName;
 
-/// One fault: where, why, what is wrong, and what to do. It never holds row values or credentials.
+/// One fault: its part, reason, message and remedy. It never contains row values or credentials.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Fault {
     pub part: Part,
@@ -37,19 +37,19 @@ pub enum Part {
 /// What the worker does about it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Course {
-    /// Tries again by itself, with back-off, for ever.
+    /// Retries by itself, with back-off, without limit.
     Retry,
     /// Stops that part until a person acts. Nothing is dropped: PostgreSQL keeps the WAL.
     Halt,
 }
 
 impl Fault {
-    /// A fault that may pass by itself.
+    /// A fault that is retried.
     pub fn retry(part: Part, reason: Reason, message: impl Into<String>, fix: impl Into<String>) -> Self {
         Self { part, reason, course: Course::Retry, message: message.into(), fix: fix.into() }
     }
 
-    /// A fault that a person has to mend.
+    /// A fault that a person has to resolve.
     pub fn halt(part: Part, reason: Reason, message: impl Into<String>, fix: impl Into<String>) -> Self {
         Self { part, reason, course: Course::Halt, message: message.into(), fix: fix.into() }
     }

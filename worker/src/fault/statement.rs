@@ -1,8 +1,8 @@
-//! Statements for people, each in one place, with every name in quotes: each runs as it stands.
+//! Statements for people, each in one place, with every name quoted: each runs as printed.
 
 use crate::table::TableName;
 
-/// What makes PostgreSQL send whole rows of a table. A partitioned table does not pass it on to its partitions.
+/// Makes PostgreSQL send whole rows of a table. Partitions do not inherit the setting.
 pub fn send_whole(name: &TableName) -> String {
     format!(
         "run at the source ALTER TABLE {} REPLICA IDENTITY FULL (of a partitioned table on each partition)",
@@ -10,8 +10,7 @@ pub fn send_whole(name: &TableName) -> String {
     )
 }
 
-/// What takes away a target with all that is kept of it. The target first, so that a row that the worker finds no note
-/// of is a row of nobody.
+/// Drops a target and its schema history. The target first, so that rows without a schema history never remain.
 pub fn drop_target(target: &str) -> String {
     format!(
         "DROP TABLE IF EXISTS {} FORCE and then DELETE FROM `dbmazz_tables` WHERE `target` = {}",
@@ -20,12 +19,12 @@ pub fn drop_target(target: &str) -> String {
     )
 }
 
-/// What takes a column away from a target.
+/// Drops a column of a target.
 pub fn drop_column(target: &str, column: &str) -> String {
     format!("ALTER TABLE {} DROP COLUMN {}", sink(target), sink(column))
 }
 
-/// What makes a job one without a past, where its claims of slots have these keys.
+/// Deletes a job's record of prior runs, given the keys of its claims.
 pub fn forget(claims: &[String]) -> String {
     let delete = |claim: &String| format!("DELETE FROM `dbmazz_jobs` WHERE `slot` = {}", text(claim));
     match claims {
@@ -43,12 +42,12 @@ pub(super) fn identifier(name: &str) -> String {
     format!("\"{}\"", name.replace('"', "\"\""))
 }
 
-/// A name for StarRocks. One with a backtick was refused before.
+/// A quoted name for StarRocks. Names with a backtick were refused before.
 fn sink(name: &str) -> String {
     format!("`{name}`")
 }
 
-/// A text for StarRocks.
+/// A text literal for StarRocks.
 fn text(text: &str) -> String {
     format!("'{}'", text.replace('\\', "\\\\").replace('\'', "\\'"))
 }

@@ -1,15 +1,16 @@
 //! Faults of a table that the pipeline itself detects.
 
+use std::time::Duration;
+
 use crds::Reason;
 
-use super::scheduler::STUCK_AFTER;
 use crate::{
     fault::{Fault, Part},
     table::Table,
 };
 
-/// The table's task does not end and its changes filled the buffer; its further changes are read again later.
-pub(super) fn behind(table: &Table) -> Fault {
+/// The table's task has not ended within `limit` and its changes filled the buffer; they are read again later.
+pub(super) fn behind(table: &Table, limit: Duration) -> Fault {
     let Table { name, target, .. } = table;
     Fault::retry(
         Part::Table(name.clone()),
@@ -17,7 +18,7 @@ pub(super) fn behind(table: &Table) -> Fault {
         format!(
             "the load, truncate or change of columns of {target} has not finished within {} s; changes of {name} stay \
              in PostgreSQL's WAL, other tables continue",
-            STUCK_AFTER.as_secs()
+            limit.as_secs()
         ),
         format!(
             "see why StarRocks does not finish it (SHOW ALTER TABLE COLUMN, versions and replicas of the tablets of \

@@ -1,4 +1,4 @@
-//! Checked reading of big-endian numbers and zero-ended texts: what is not there is `None`, never a panic.
+//! Checked reading of big-endian numbers and zero-terminated texts: missing bytes give `None`, never a panic.
 
 /// The bytes not read yet.
 #[derive(Debug, Clone, Copy)]
@@ -29,7 +29,7 @@ impl<'a> Cursor<'a> {
         self.array().map(i64::from_be_bytes)
     }
 
-    /// Bytes up to the next zero, which is read too.
+    /// Bytes up to the next zero byte, which is consumed too.
     pub(super) fn text(&mut self) -> Option<&'a [u8]> {
         let end = memchr::memchr(0, self.0)?;
         let text = self.take(end)?;

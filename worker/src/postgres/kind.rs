@@ -1,7 +1,7 @@
-//! What PostgreSQL's types mean for the target.
+//! Maps PostgreSQL's types to kinds of the target.
 //!
-//! In: type oid and type modifier, as the catalogue and pgoutput give them. Out: the [`Kind`]. A type that
-//! has no kind of its own goes as its text, which loses nothing.
+//! In: type oid and type modifier, as the catalogue and pgoutput give them. Out: the [`Kind`]. A type without a kind of
+//! its own is replicated as its text, which loses nothing.
 
 use crate::table::{Element, Kind};
 
@@ -9,13 +9,13 @@ const BPCHAR: u32 = 1042;
 const VARCHAR: u32 = 1043;
 const NUMERIC: u32 = 1700;
 
-/// Every type below this is PostgreSQL's own, and means the same on every server.
+/// Types with a lower oid are built into PostgreSQL, and are the same on every server.
 const FIRST_UNPINNED_OID: u32 = 10_000;
 
 /// Longest label of an enum, and longest `name`, in characters.
 pub(super) const NAME_CHARACTERS: u32 = 63;
 
-/// The kind of a type that is built into PostgreSQL; nothing for a type of the database's own.
+/// The kind of a type that is built into PostgreSQL; `None` for a type that the database defines.
 pub(super) fn builtin(oid: u32, typmod: i32) -> Option<Kind> {
     let short = |characters| Kind::ShortText { characters };
     let known = match oid {
@@ -90,7 +90,7 @@ pub(super) fn element(oid: u32) -> Element {
     }
 }
 
-/// The length in a modifier that counts `header` bytes before it; none when there is no limit.
+/// The length in a modifier, which includes `header` bytes; `None` when there is no limit.
 fn sized(typmod: i32, header: i32) -> Option<u32> {
     u32::try_from(typmod.checked_sub(header)?).ok().filter(|length| *length > 0)
 }
@@ -108,8 +108,7 @@ fn numeric(typmod: i32) -> Kind {
 pub(super) fn fits(narrow: Kind, wide: Kind) -> bool {
     use Kind::{Array, BigInt, Decimal, Integer, Numeric, Opaque, PaddedText, ShortText, SmallInt, Text};
     match (narrow, wide) {
-        // Text in a nondeterministic collation, and arrays that a later PostgreSQL has: the stream tells
-        // less than the catalogue.
+        // Text in a nondeterministic collation, and arrays of a later PostgreSQL: only the catalogue tells these.
         (Text | ShortText { .. } | PaddedText { .. }, Opaque)
         | (Opaque, Array { .. })
         | (SmallInt, Integer | BigInt)
@@ -126,7 +125,7 @@ pub(super) fn fits(narrow: Kind, wide: Kind) -> bool {
     }
 }
 
-/// Whether the kinds differ by nothing but the length or the digits of their values.
+/// Whether the kinds differ only in the length or the digits of their values.
 pub(super) fn is_of_one_family(one: Kind, other: Kind) -> bool {
     use Kind::{Decimal, Numeric, PaddedText, ShortText, Text};
     matches!(

@@ -1,19 +1,19 @@
-//! The source end: everything between PostgreSQL and the [`Block`](crate::change::Block)s of the pipeline.
+//! The source: everything between PostgreSQL and the [`Block`](crate::change::Block)s of the pipeline.
 //!
 //! ```text
 //! setup::prepare ─► tables, slot, publication
-//! stream::Reader:  socket ─► gather (frames ─► pgoutput ─► route) ─► blocks
-//!                  socket ◄─ feedback ◄─ durable
+//! stream::Reader:  socket ─► frame_buffer (frames ─► pgoutput ─► route) ─► blocks
+//!                  socket ◄─ status_update ◄─ durable
 //! ```
 //!
 //! - [`setup`]: checks the source, creates what is missing, reads the tables' shapes, and drops on request.
-//! - [`health`]: how safe the slot is, asked now and then.
-//! - [`stream`]: the reader, the only place that tells PostgreSQL to forget WAL.
+//! - [`slot`]: the replication slot: its creation, checks, lock and health.
+//! - [`stream`]: the reader, the only module that confirms positions to PostgreSQL.
 //! - [`pgoutput`] and [`route`]: pure; bytes to messages, messages to changes of the job's tables.
-//! - [`connection`]: the one client, for SQL and for replication alike.
-//! - [`reading`]: rows of tables, for whoever only looks.
+//! - [`connection`]: the client, for SQL and for the replication stream.
+//! - [`query`]: read-only SQL sessions.
 //!
-//! Whatever comes from the socket is checked before it is believed: it can be an error, never a panic.
+//! All bytes from the socket are checked: wrong ones cause an error, never a panic.
 
 mod connection;
 mod cursor;

@@ -1,7 +1,7 @@
-//! Sessions that only look: SQL about rows, never a change, and no walsender of the server taken.
+//! Read-only SQL sessions, which take no walsender of the server.
 //!
-//! In: a statement. Out: its rows as texts, all at once or as they come. Every session is read only, so that
-//! whatever asks cannot write by mistake.
+//! In: a statement. Out: its rows as texts, all at once or one by one. Every session is set read only, so that no
+//! statement can write by mistake.
 
 use std::ops::ControlFlow;
 
@@ -9,7 +9,7 @@ pub(crate) use super::connection::Row;
 use super::{connection::Connection, error::SourceError};
 use crate::{config::SourceConfig, fault::Fault};
 
-/// A session for small questions. Blocks.
+/// A read-only session. Blocks.
 #[derive(Debug)]
 pub(crate) struct ReadOnlySession {
     connection: Connection,
@@ -27,7 +27,7 @@ impl ReadOnlySession {
         self.connection.query(sql).map_err(|error| error.fault(&self.config))
     }
 
-    /// Hands on the rows of an answer of any size, one by one, until `take` has enough. Ends the session.
+    /// Passes the rows of an answer of any size to `take`, one by one, until it breaks. Ends the session.
     pub(crate) fn each_row(self, sql: &str, take: impl FnMut(Row) -> ControlFlow<()>) -> Result<(), Fault> {
         self.connection.each_row(sql, take).map_err(|error| error.fault(&self.config))
     }

@@ -1,4 +1,4 @@
-//! What is said of a table that is not the one that is kept.
+//! Faults of a table that differs from its recorded source identity.
 
 use crds::Reason;
 
@@ -13,6 +13,7 @@ pub(in crate::postgres) fn fault(
     name: &TableName,
     table: Option<&Table>,
     publication: &str,
+    via_root: bool,
     difference: Difference,
     moved: Option<&TableName>,
 ) -> Fault {
@@ -30,14 +31,24 @@ pub(in crate::postgres) fn fault(
             ),
         ),
         Difference::ViaRoot => (
-            format!(
-                "publish_via_partition_root of publication {publication} was switched: changes of {name} went under other names"
-            ),
+            if via_root {
+                format!(
+                    "publish_via_partition_root of publication {publication} of {name} was switched on: changes of \
+                     partitions were published under their own names before, and are published under the name of the \
+                     partitioned table now"
+                )
+            } else {
+                format!(
+                    "publish_via_partition_root of publication {publication} of {name} was switched off: changes of \
+                     partitions were published under the name of the partitioned table before, and are published under \
+                     their own names now"
+                )
+            },
             format!("run ALTER PUBLICATION {quoted} SET (publish_via_partition_root = true), then "),
         ),
         Difference::Altered => (
             format!(
-                "publication {publication} was altered or made anew, and may have left out changes of {name} meanwhile"
+                "publication {publication} was altered or created anew, and may have left out changes of {name} meanwhile"
             ),
             String::new(),
         ),
@@ -48,11 +59,11 @@ pub(in crate::postgres) fn fault(
             String::new(),
         ),
     };
-    let message = format!("{message}: what changed meanwhile is missing in the target");
+    let message = format!("{message}: changes that were not published meanwhile are missing in the target");
     Fault::halt(Part::Table(name.clone()), Reason::PublicationChanged, message, format!("{first}{anew}"))
 }
 
-/// Changes of a partition came under its own name.
+/// The fault of a partitioned table when changes of a partition came under the partition's own name.
 pub(in crate::postgres) fn under_another_name(table: &Table, partition: &str) -> Fault {
     let name = &table.name;
     let message = format!(
@@ -66,17 +77,17 @@ pub(in crate::postgres) fn under_another_name(table: &Table, partition: &str) ->
     Fault::halt(Part::Table(name.clone()), Reason::PublicationChanged, message, fix)
 }
 
-/// Another relation has the name.
+/// The fault of a table whose name another relation has.
 pub(in crate::postgres) fn replaced(name: &TableName, moved: Option<&TableName>, fix: String) -> Fault {
     let was = moved.map_or_else(
-        || "the one whose rows are in the target was dropped or renamed".to_owned(),
-        |moved| format!("the one whose rows are in the target is called {moved} now"),
+        || "the relation replicated so far was dropped or renamed".to_owned(),
+        |moved| format!("the relation replicated so far is called {moved} now"),
     );
-    let message = format!("{name} is another table at the source: {was}");
+    let message = format!("{name} was replaced at the source by a different relation; {was}");
     Fault::halt(Part::Table(name.clone()), Reason::SourceTableReplaced, message, fix)
 }
 
-/// The relation has another name, and nothing has its old one.
+/// The fault of a table that was renamed, and no relation has its old name.
 pub(crate) fn renamed(name: &TableName, moved: &TableName) -> Fault {
     let message = format!("{name} is called {moved} at the source now, and the job's list has the old name");
     let fix = format!(

@@ -1,4 +1,4 @@
-//! Whether the server can be replicated from at all.
+//! Checks whether the server supports logical replication for this job.
 
 use crds::Reason;
 
@@ -12,13 +12,13 @@ use crate::{
     },
 };
 
-/// `pg_partition_tree`, generated columns: below it our questions to the catalogue fail.
+/// The catalogue queries need `pg_partition_tree` and generated columns, which PostgreSQL 12 introduced.
 const OLDEST_VERSION: u32 = 120_000;
 const STANDBY_SINCE: u32 = 160_000;
-/// The code by which PostgreSQL refuses to write.
+/// SQLSTATE of a write in a read-only session.
 const READ_ONLY: &str = "25006";
 
-/// Which server, and which course of its history.
+/// A server, by system identifier, timeline and end of its WAL.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Origin {
     pub(in crate::postgres) system: u64,
@@ -53,8 +53,8 @@ impl Server {
         Ok(Self { version, wal_level, is_standby: settings.flag(2), origin: identify(connection)? })
     }
 
-    /// A standby takes no writes: what has to be made is made on its primary.
-    pub(super) fn in_words_of_a_standby(&self, error: SourceError, config: &SourceConfig) -> SourceError {
+    /// A standby takes no writes: names the publication that is missing on its primary, in place of the server's error.
+    pub(super) fn explained_on_standby(&self, error: SourceError, config: &SourceConfig) -> SourceError {
         let is_it = self.is_standby && error.code() == Some(READ_ONLY);
         if is_it { missing_on_standby(config).into() } else { error }
     }
@@ -81,7 +81,10 @@ impl Server {
         if self.wal_level != "logical" {
             return Err(halt(
                 Reason::WalLevelNotLogical,
-                format!("wal_level is {}, and logical replication needs logical", self.wal_level),
+                format!(
+                    "PostgreSQL setting wal_level is `{}`; logical replication needs `logical`",
+                    self.wal_level
+                ),
                 "run ALTER SYSTEM SET wal_level = logical and restart the server (on a managed service set its \
                  parameter, such as rds.logical_replication or cloudsql.logical_decoding)",
             ));

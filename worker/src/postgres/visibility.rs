@@ -1,20 +1,20 @@
-//! Which transactions a look at the catalogue could see.
+//! Which transactions were visible to a query of the catalogue.
 //!
-//! Pure. The stream hands on a transaction as soon as its commit is in the WAL; others see it a moment later, and
-//! much later when the commit waits for a synchronous standby. A catalogue that was read without seeing a
-//! transaction may be older than the rows of that transaction.
+//! Pure. The stream sends a transaction as soon as its commit is in the WAL. Other sessions see it a moment later, and
+//! much later when the commit waits for a synchronous standby. A catalogue read that did not see a transaction may be
+//! older than the rows of that transaction.
 
-/// Gives a snapshot; what is read after it sees no less.
+/// Returns a snapshot; later reads of the session see at least as much.
 pub(super) const ASK: &str = "SELECT pg_catalog.txid_current_snapshot()";
 
 /// A snapshot, as `txid_current_snapshot` prints it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Visibility {
-    /// Every transaction below is visible.
+    /// Every transaction below this number is visible.
     oldest: u64,
-    /// None from here on is.
+    /// No transaction from this number on is visible.
     next: u64,
-    /// Those between that are not.
+    /// Transactions in between that are not visible.
     running: Vec<u64>,
 }
 
@@ -30,9 +30,9 @@ impl Visibility {
         })
     }
 
-    /// Whether the transaction is visible, of whose number the stream says the low half.
+    /// Whether a transaction is visible, given the low 32 bits of its number, as the stream sends them.
     pub fn sees(&self, xid: u32) -> bool {
-        // The nearest number with this half: two billion transactions are never in use at once.
+        // The nearest number with these low bits: two billion transactions are never in use at once.
         let behind = (self.next as u32).wrapping_sub(xid).cast_signed();
         let Ok(behind) = u64::try_from(behind) else { return false };
         let whole = self.next.saturating_sub(behind);

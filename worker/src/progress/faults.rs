@@ -1,7 +1,7 @@
-//! The faults that stand, and whose they are.
+//! The current faults, each with its owner.
 //!
-//! A table that halts stays halted although a load of it that was under way before ends well, and StarRocks is out of
-//! reach until every load that found it so has found it again: so only the owner of a fault clears it.
+//! Only the owner of a fault clears it: a halted table stays halted although a load that was in flight completes, and
+//! StarRocks counts as unreachable until every load that failed to reach it has reached it again.
 
 use std::collections::BTreeMap;
 
@@ -10,14 +10,14 @@ use crate::{
     table::TableName,
 };
 
-/// Who raised a fault, and will clear it.
+/// The component that raised a fault and will clear it.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Owner {
-    /// The job: its sessions, its reader, and its tables that stand still.
+    /// The job: its sessions, its reader, and its halted tables.
     Job,
-    /// Who keeps the right to load.
+    /// The keeper of the slot lease.
     SlotLease,
-    /// A load of the table, while it is tried.
+    /// A load of the table, while it is retried.
     Load(TableName),
 }
 
@@ -25,17 +25,17 @@ pub enum Owner {
 pub(super) struct Faults(BTreeMap<(Part, Owner), Fault>);
 
 impl Faults {
-    /// Says whether it is news.
+    /// Returns whether the fault is new.
     pub(super) fn raise(&mut self, owner: Owner, fault: Fault) -> bool {
         self.0.insert((fault.part.clone(), owner), fault.clone()).as_ref() != Some(&fault)
     }
 
-    /// Says whether there was one.
+    /// Returns whether there was one.
     pub(super) fn clear(&mut self, owner: &Owner, part: &Part) -> bool {
         self.0.remove(&(part.clone(), owner.clone())).is_some()
     }
 
-    /// The owner has these faults, and no others. Gives those that are news.
+    /// Replaces all faults of the owner. Returns those that are new.
     pub(super) fn replace(&mut self, owner: &Owner, faults: Vec<Fault>) -> Vec<Fault> {
         let stands = |part: &Part| faults.iter().any(|fault| fault.part == *part);
         self.0.retain(|(part, known), _| known != owner || stands(part));
@@ -46,7 +46,7 @@ impl Faults {
         self.0.clear();
     }
 
-    /// One for each part: what waits for a person goes before what passes by itself.
+    /// One fault per part; a halt takes precedence over a retried fault.
     pub(super) fn gravest(&self) -> Vec<Fault> {
         let mut gravest: BTreeMap<&Part, &Fault> = BTreeMap::new();
         for ((part, _), fault) in &self.0 {

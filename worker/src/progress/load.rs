@@ -1,14 +1,14 @@
-//! What loads have done: how much, and how long it took.
+//! Counts and durations of completed loads.
 
 use std::time::{Duration, Instant};
 
-/// Between two loads a stream that is far behind may have nothing pending; for so long the last load speaks for it.
+/// A stream that is far behind may have nothing pending between two loads: for this time the lag of the last load counts.
 const RECENT: Duration = Duration::from_secs(3);
 
-/// One load that ended well.
+/// One completed load.
 #[derive(Debug, Clone, Copy)]
 pub struct LoadDone {
-    /// Changes that the load settles, those superseded within the batch included.
+    /// Changes that the load settles, including those superseded within the batch.
     pub changes: u64,
     pub rows: u64,
     /// Bytes of the body.
@@ -61,7 +61,7 @@ impl Loads {
         self.latest = Some((now, done.lag_seconds));
     }
 
-    /// Milliseconds from commit to durable, of a load a moment ago.
+    /// Milliseconds from commit to durable of the last load, if that completed within [`RECENT`].
     pub(super) fn recent_lag_ms(&self, now: Instant) -> u64 {
         let is_recent = |(at, _): &(Instant, f64)| now.saturating_duration_since(*at) < RECENT;
         self.latest.filter(is_recent).map_or(0, |(_, seconds)| (seconds * 1e3) as u64)

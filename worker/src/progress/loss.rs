@@ -1,6 +1,6 @@
-//! Values that were not stored as they are, by the job's rules: counted, never silent.
+//! Counts of values that the job's rules altered before they were stored.
 
-/// The rule by which a value became another, or none.
+/// The rule by which a value was altered or set to NULL.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(usize)]
 pub enum Loss {
@@ -22,7 +22,7 @@ impl Loss {
         Self::TooLongTruncated,
     ];
 
-    /// As metrics spell it.
+    /// The spelling in metrics.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::DateNull => "date_null",

@@ -1,7 +1,6 @@
-//! How far the job is: written by those who do the work, read by control.
+//! Progress of the job: written by the tasks of the job, read by control.
 //!
-//! Counters are plain atomics, counted once per batch or block; nothing here takes part in a decision
-//! about delivery.
+//! Counters are plain atomics, updated once per batch or block; no decision about delivery depends on them.
 
 mod faults;
 mod load;
@@ -35,7 +34,7 @@ use crate::{
     table::TableName,
 };
 
-/// The board of one job.
+/// The progress of one job.
 #[derive(Debug)]
 pub struct Progress {
     started: Instant,
@@ -55,9 +54,9 @@ pub struct Progress {
     reconnects: AtomicU64,
     load_retries: AtomicU64,
     streaming: AtomicBool,
-    /// Seconds from the start to the last beat.
+    /// Seconds from the start to the last heartbeat.
     beat: AtomicU64,
-    /// Milliseconds from the start to the moment when the server was heard last; 0 when it never was.
+    /// Milliseconds from the start to the last message of the server; 0 when there was none.
     heard: AtomicU64,
     sizes: Mutex<Sizes>,
     slot: Mutex<Option<SlotHealth>>,
@@ -66,7 +65,7 @@ pub struct Progress {
     loads: Mutex<Loads>,
 }
 
-/// The sizes of loads that were asked for last.
+/// The requested limits of batches.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Sizes {
     pub max_rows: u64,
@@ -102,7 +101,7 @@ impl Progress {
         }
     }
 
-    /// The job has these tables from now on; what was counted of those that stay is kept.
+    /// Sets the tables of the job; counters of tables that stay are kept.
     pub fn set_tables(&self, names: &[TableName]) {
         lock(&self.tables).select(names);
     }
@@ -119,12 +118,12 @@ impl Progress {
         State::of(self.state.load(Relaxed))
     }
 
-    /// The replication connection is up, or is not.
+    /// Sets whether the replication connection is up.
     pub fn set_streaming(&self, streaming: bool) {
         self.streaming.store(streaming, Relaxed);
     }
 
-    /// The job's main task is alive. It says so every few seconds, whatever else it waits for.
+    /// Heartbeat of the supervisor, every few seconds, whatever else it waits for.
     pub fn beat(&self) {
         self.beat.store(self.started.elapsed().as_secs(), Relaxed);
     }
@@ -133,7 +132,7 @@ impl Progress {
         *lock(&self.sizes) = sizes;
     }
 
-    /// The server was heard, and everything up to here has come.
+    /// The server has sent a message, and everything up to this position has been received.
     pub fn received(&self, lsn: Lsn) {
         self.received.fetch_max(lsn.0, Relaxed);
         self.heard.store(self.elapsed_ms().max(1), Relaxed);
@@ -160,7 +159,7 @@ impl Progress {
         self.held_bytes.store(bytes as u64, Relaxed);
     }
 
-    /// When the oldest change that is not yet durable was committed.
+    /// Commit time of the oldest change that is not yet durable.
     pub fn oldest_pending(&self, commit: Option<SystemTime>) {
         self.oldest_pending.store(commit.map_or(0, unix_millis), Relaxed);
     }
@@ -208,32 +207,32 @@ impl Progress {
         self.started.elapsed().as_millis() as u64
     }
 
-    /// Reports a fault of the job; it stands until the job clears it. Says whether it is news.
+    /// Raises a fault of the job; it stays until the job clears it. Returns whether it is new.
     pub fn raise(&self, fault: Fault) -> bool {
         self.raise_of(Owner::Job, fault)
     }
 
-    /// The set-up has found these faults, and no others. Gives those that are news.
+    /// Replaces the faults of the job with those that the setup has found. Returns those that are new.
     pub fn raise_only(&self, faults: Vec<Fault>) -> Vec<Fault> {
         lock(&self.faults).replace(&Owner::Job, faults)
     }
 
-    /// The part is well again, as far as the job knows. Says whether it was not.
+    /// Clears the job's fault of the part. Returns whether there was one.
     pub fn clear(&self, part: &Part) -> bool {
         self.clear_of(Owner::Job, part)
     }
 
-    /// Reports a fault that nobody but its owner clears. Says whether it is news.
+    /// Raises a fault that only its owner clears. Returns whether it is new.
     pub fn raise_of(&self, owner: Owner, fault: Fault) -> bool {
         lock(&self.faults).raise(owner, fault)
     }
 
-    /// The owner has no fault of the part any more. Says whether it had.
+    /// Clears the owner's fault of the part. Returns whether there was one.
     pub fn clear_of(&self, owner: Owner, part: &Part) -> bool {
         lock(&self.faults).clear(&owner, part)
     }
 
-    /// What PostgreSQL says of the slot. Says whether it has just become unsafe.
+    /// Sets the slot's health. Returns whether the slot has just become at risk.
     pub fn slot_seen(&self, health: Option<SlotHealth>) -> bool {
         let is_at_risk = |health: &Option<SlotHealth>| health.as_ref().is_some_and(SlotHealth::is_at_risk);
         let mut known = lock(&self.slot);
@@ -242,14 +241,14 @@ impl Progress {
         news
     }
 
-    /// Where the slot begins, what it has confirmed, and where the server was, when it was last looked at.
+    /// Restart and confirmed position of the slot and the end of the server's WAL, as of the last query.
     pub fn slot_place(&self) -> Option<(Lsn, Lsn, Lsn)> {
         let slot = lock(&self.slot);
         let health = slot.as_ref()?;
         Some((health.restart?, health.confirmed?, health.server?))
     }
 
-    /// Every part is well.
+    /// Clears every fault.
     pub fn clear_all(&self) {
         lock(&self.faults).clear_all();
     }
@@ -259,7 +258,7 @@ fn unix_millis(time: SystemTime) -> u64 {
     time.duration_since(UNIX_EPOCH).map_or(0, |elapsed| elapsed.as_millis() as u64)
 }
 
-// A thread that panicked while counting leaves counters that are still counters.
+// A poisoned lock is used on: the counters stay valid when a thread panics.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -1,30 +1,30 @@
-//! How safe the slot is.
+//! Health of the replication slot.
 
 use crate::lsn::Lsn;
 
-/// What PostgreSQL last said of the slot and its WAL.
+/// The last state of the slot and its WAL, as PostgreSQL shows it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct SlotHealth {
     /// `reserved`, `extended`, `unreserved` or `lost`; empty before PostgreSQL 13.
     pub wal_status: String,
-    /// WAL that can still be written before the slot loses its own; none without a limit.
+    /// WAL that can still be written before the slot loses WAL that it needs; `None` without a limit.
     pub safe_wal_bytes: Option<u64>,
     /// WAL that the server keeps for the slot.
     pub retained_wal_bytes: u64,
-    /// Since somebody last read the slot (PostgreSQL 17); none while somebody does.
+    /// Seconds since the slot was last in use (PostgreSQL 17); `None` while it is.
     pub inactive_seconds: Option<u64>,
     /// Empty for a slot that is valid.
     pub invalidation_reason: String,
     /// The server decodes from here.
     pub restart: Option<Lsn>,
-    /// What was committed before is not sent any more.
+    /// Transactions that committed before are not sent any more.
     pub confirmed: Option<Lsn>,
     /// The end of the WAL that the server has written.
     pub server: Option<Lsn>,
 }
 
 impl SlotHealth {
-    /// The WAL that the slot needs is going, or more than three quarters of what it may keep are used.
+    /// WAL that the slot needs may be removed, or more than three quarters of what it may keep are used.
     pub fn is_at_risk(&self) -> bool {
         let is_going = matches!(self.wal_status.as_str(), "unreserved" | "lost");
         is_going || self.safe_wal_bytes.is_some_and(|safe| safe < self.retained_wal_bytes / 3)

@@ -1,12 +1,12 @@
-//! What the worker is doing, and what it was asked to do.
+//! Stage and state of the job.
 
 use std::fmt;
 
-/// What the worker is doing, in the words of the dbmazz contract.
+/// What the worker is doing, with the values of the dbmazz contract.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
 pub enum Stage {
-    /// Nothing has been tried yet.
+    /// Before the first session.
     Init,
     /// Connecting, checking, creating what is missing.
     Setup,

@@ -1,11 +1,11 @@
-//! What each table has done.
+//! Progress per table.
 
 use std::collections::BTreeMap;
 
 use super::Losses;
 use crate::table::TableName;
 
-/// What one table has done since the start.
+/// Counters of one table since the start.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct TableProgress {
     pub rows: u64,
@@ -14,21 +14,21 @@ pub struct TableProgress {
     pub failed_loads: u64,
     /// Values that were altered by the job's rules.
     pub losses: Losses,
-    /// Rows that StarRocks refused and that are parked.
+    /// Rows that StarRocks refused and that are stored as dead letters.
     pub dead_letters: u64,
-    /// The target is known to have every row of the source.
+    /// Whether the target is known to have every row of the source.
     pub whole: bool,
 }
 
 #[derive(Debug, Clone, Default)]
 pub(super) struct Tables {
-    /// Those of the job; what is counted may be of tables of the worker's own, or of tables that were left.
+    /// The tables of the job. `counted` may also contain the worker's own tables, and deselected ones.
     pub(super) selected: Vec<TableName>,
     pub(super) counted: BTreeMap<TableName, TableProgress>,
 }
 
 impl Tables {
-    /// The job has these from now on; what was counted of those that stay is kept.
+    /// Sets the tables of the job; counters of tables that stay are kept.
     pub(super) fn select(&mut self, names: &[TableName]) {
         self.selected = names.to_vec();
         self.counted.retain(|name, _| names.contains(name));

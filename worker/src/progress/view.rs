@@ -1,4 +1,4 @@
-//! The board at one moment, for those who report it.
+//! A snapshot of the progress, for control.
 
 use std::{
     collections::BTreeMap,
@@ -9,14 +9,14 @@ use std::{
 use super::{Durations, Progress, Sizes, SlotHealth, Stage, State, TableProgress, lock, unix_millis};
 use crate::{fault::Fault, lsn::Lsn, table::TableName};
 
-/// A server with nothing to send answers every three seconds.
+/// A server with nothing to send answers status updates every 3 s: after 5 s without a message it counts as silent.
 const QUIET_MS: u64 = 5_000;
 
-/// The board at one moment.
+/// A snapshot of the progress.
 #[derive(Debug, Clone)]
 pub struct View {
     pub uptime_seconds: u64,
-    /// Seconds since the last beat of the job's main task.
+    /// Seconds since the last heartbeat of the supervisor.
     pub quiet_seconds: u64,
     pub stage: Stage,
     pub state: State,
@@ -84,14 +84,15 @@ impl Progress {
         }
     }
 
-    /// How long nothing has come, where something should: what was committed since is not known, and not there.
+    /// Milliseconds without a message of the server, once that counts as silence, or while nothing is read: commits
+    /// since then are unknown and not replicated.
     fn silent_ms(&self) -> u64 {
         let silent = self.elapsed_ms().saturating_sub(self.heard.load(Relaxed));
         let flows = self.streaming.load(Relaxed) && self.state() == State::Running;
         if flows && silent < QUIET_MS { 0 } else { silent }
     }
 
-    /// Where the server was when it was looked at last, while nothing comes from there by itself.
+    /// The end of the server's WAL as of the last query, used while the server is silent or nothing is read.
     fn beyond(&self) -> Lsn {
         let seen = lock(&self.slot).as_ref().and_then(|slot| slot.server);
         seen.filter(|_| self.silent_ms() > 0).unwrap_or_default()

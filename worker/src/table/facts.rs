@@ -1,4 +1,4 @@
-//! What the catalogue tells of a table beside its columns, and what is kept of it for the next look.
+//! Facts from the catalogue about a table besides its columns, and the part of them that is recorded.
 
 use std::collections::BTreeMap;
 
@@ -6,34 +6,34 @@ use serde::{Deserialize, Serialize};
 
 use super::{Column, Fill, Representation, Table};
 
-/// What the catalogue tells beside the columns that are sent.
+/// Facts from the catalogue besides the columns that are sent.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Facts {
-    /// The storage of the table, or of each leaf partition, by its oid. Another one means that its rows were written
-    /// anew, or that they are gone.
+    /// The filenode of the table, or of each leaf partition, by its oid. A different one means that its rows were
+    /// rewritten or removed.
     pub files: BTreeMap<u32, u32>,
-    /// Columns that are there and not sent, by number.
+    /// Columns that exist and are not sent, by number.
     pub left_out: BTreeMap<i32, String>,
-    /// The publication has a list of its columns, though all may be on it.
+    /// The publication has a column list for the table, which may contain all columns.
     pub listed: bool,
 }
 
 impl Facts {
-    /// PostgreSQL may refuse its updates under REPLICA IDENTITY FULL: from 15 on for a list of columns, from 18 on for
-    /// a generated column that is not published.
+    /// Whether PostgreSQL may refuse updates of the table under REPLICA IDENTITY FULL: from version 15 on because of a
+    /// column list, from 18 on because of a generated column that is not published.
     pub fn refuses_full(&self) -> bool {
         self.listed || !self.left_out.is_empty()
     }
 }
 
-/// A look at the catalogue, as it is kept beside the target.
+/// The state of the catalogue, as it is recorded in the table's schema history.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Look {
     pub last_number: i32,
     pub files: BTreeMap<u32, u32>,
     pub left_out: BTreeMap<i32, String>,
-    /// What the rows of the target were written with, by the numbers of the columns.
+    /// The representations with which the target's rows were written, by column number.
     pub written: BTreeMap<i32, Representation>,
 }
 
@@ -48,21 +48,21 @@ impl Look {
         }
     }
 
-    /// What rows hold in a column that is there now, and that the target did not get before.
+    /// The value of earlier rows in a column that exists now and that the target does not have yet.
     pub fn fill_of(&self, column: &Column, table: &Table) -> Fill {
-        // Numbers only grow: a column with a lower one was there before, and was not sent.
+        // Column numbers only grow: a column with a lower number existed before, and was not sent.
         if column.number <= self.last_number {
             return Fill::Unknown;
         }
         match &column.fill {
             Fill::Value(value) => Fill::Value(value.clone()),
-            // No row was written anew, so earlier ones have nothing there, whatever default was set later.
+            // No row was rewritten, so earlier rows have NULL there, whatever default was set later.
             _ if self.has_files_of(&table.facts) => Fill::Null,
             fill => fill.clone(),
         }
     }
 
-    /// A partition that came or went since says nothing.
+    /// Compares the partitions that exist at both times; others are ignored.
     fn has_files_of(&self, now: &Facts) -> bool {
         let mut common =
             self.files.iter().filter_map(|(oid, file)| Some((file, now.files.get(oid)?))).peekable();

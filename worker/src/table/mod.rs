@@ -1,4 +1,4 @@
-//! A source table with its target: the shape that both ends and the pipeline agree on.
+//! A source table with its target: the description that both ends and the pipeline share.
 
 mod facts;
 mod representation;
@@ -51,14 +51,14 @@ pub struct Table {
     pub columns: Vec<Column>,
     /// Places in `columns` of the primary key, in key order; never empty.
     pub key: Vec<usize>,
-    /// The highest number that a column of it ever had, dropped ones too.
+    /// The highest number that a column of the table ever had, including dropped ones.
     pub last_number: i32,
-    /// What the catalogue tells beside the columns.
+    /// Facts from the catalogue besides the columns.
     pub facts: Facts,
 }
 
 impl Table {
-    /// Whether rows and target of both are the same. The facts beside them differ after a TRUNCATE, too.
+    /// Whether rows and target of both are the same. The facts are not compared: they differ after a TRUNCATE, too.
     pub fn has_shape_of(&self, other: &Self) -> bool {
         let Self { id, name, target, columns, key, last_number, facts: _ } = self;
         (id, name, target) == (&other.id, &other.name, &other.target)
@@ -73,28 +73,28 @@ pub struct Column {
     pub kind: Kind,
     /// The type as PostgreSQL names it, for messages.
     pub source_type: String,
-    /// `attnum`: the same for as long as the column lives, whatever it is called.
+    /// `attnum`: constant as long as the column exists, also when it is renamed.
     pub number: i32,
-    /// What rows hold that were there before the column was.
+    /// The value of the column in rows that existed before it.
     pub fill: Fill,
-    /// The target has it. Not so a column that the source dropped before the target could get it.
+    /// Whether the target has the column. It lacks a column that the source dropped before the target got it.
     pub stored: bool,
     /// What the text of its values depends on.
     pub representation: Representation,
 }
 
-/// What the rows of a table hold in a column that is added to it.
+/// The value of a table's rows in a column that is added.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Fill {
     Null,
     /// One value, as text.
     Value(String),
-    /// A value of its own for each row, which only the rows themselves tell.
+    /// A different value in each row, which only the rows themselves contain.
     Unknown,
 }
 
 impl Column {
-    /// A column that is there from the start.
+    /// A column that exists from the start.
     pub fn new(name: impl Into<String>, kind: Kind, source_type: impl Into<String>) -> Self {
         let (name, source_type) = (name.into(), source_type.into());
         Self {
@@ -109,7 +109,7 @@ impl Column {
     }
 }
 
-/// What a source type means for the target: types of one kind are stored and written alike.
+/// The kind of a source type: types of one kind are stored and written alike in the target.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
     Boolean,
@@ -140,8 +140,8 @@ pub enum Kind {
     PaddedText {
         characters: u32,
     },
-    /// Text whose equality is not that of its bytes, or is not known: `citext`, text in a nondeterministic
-    /// collation, ranges, composites, geometry, and every type that this worker has no other word for.
+    /// Text whose equality is not that of its bytes, or is not known: `citext`, text in a nondeterministic collation,
+    /// ranges, composites, geometry, and every type without another kind.
     Opaque,
     /// `bytea`, in hexadecimal.
     Bytes,
@@ -149,13 +149,13 @@ pub enum Kind {
     Timestamp,
     /// Sent in UTC: the session's time zone is UTC.
     TimestampTz,
-    /// `json`, which keeps what it was given, a key that comes twice too.
+    /// `json`, which keeps its input text, including duplicate keys.
     Json,
     Jsonb,
     /// An array of any dimensions.
     Array {
         element: Element,
-        /// What stands between two elements: a comma for all types but `box` and a few of extensions.
+        /// The delimiter between elements: a comma for all types but `box` and a few of extensions.
         delimiter: u8,
     },
     Hstore,
@@ -168,14 +168,13 @@ pub enum Element {
     Integer,
     Float,
     Json,
-    /// As a string, which holds every text: also `numeric`, so that its digits stay.
+    /// As a string, which holds every text; also `numeric`, to keep its digits.
     Text,
 }
 
 impl Kind {
-    /// The spelling that a key has in the sink, out of those that PostgreSQL takes as equal: blanks that pad
-    /// a `char`, zeros that end a fraction and the sign of zero mean nothing to it. It is part of the text,
-    /// so that it costs nothing to find.
+    /// The canonical spelling of a key in the sink, among those that PostgreSQL treats as equal: it ignores blanks that
+    /// pad a `char`, trailing zeros of a fraction, and the sign of zero. It is a part of the text, so no copy is made.
     #[inline]
     pub fn key_text(self, text: &[u8]) -> &[u8] {
         match self {

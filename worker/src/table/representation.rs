@@ -1,38 +1,39 @@
-//! What the text of a column's values depends on beside the values: the type with its modifier, the labels of enums,
-//! the attributes of composites.
+//! The representation of a column's values: the type with its modifier, the labels of enums, the attributes of
+//! composites.
 //!
-//! Pure. PostgreSQL changes the values of earlier rows when one of these changes, and sends none of them. So what a
-//! target's rows were written with is kept beside the target, and compared with what the catalogue shows.
+//! Pure. When one of these changes, PostgreSQL changes the values of earlier rows and sends none of them. So the
+//! representation with which a target's rows were written is recorded in the schema history, and compared with what the
+//! catalogue shows.
 
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-/// As the catalogue shows it, domains and one array taken away.
+/// The representation as the catalogue shows it, with domains and one array resolved.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Representation {
-    /// The base type, of an array that of its elements.
+    /// The base type; for an array that of its elements.
     pub oid: u32,
     /// `atttypmod`; -1 for none.
     pub modifier: i32,
     pub array: bool,
     /// The declared type in SQL's words, for messages.
     pub declared: String,
-    /// Enum labels and composite attributes that the type reaches, by an identifier that a rename leaves alone.
+    /// Enum labels and composite attributes that the type contains, by an identifier that a rename does not change.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub parts: BTreeMap<String, String>,
-    /// Of a generated column that is sent.
+    /// The expression of a generated column that is sent.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub expression: Option<String>,
 }
 
-/// How the values of earlier rows differ from what they were.
+/// How the values of earlier rows changed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Difference {
-    /// Zeros at the end of a fraction, or blanks that pad: the text differs, and the value does not.
+    /// Trailing zeros of a fraction, or padding blanks: the text changed, and the value did not.
     Spelling,
-    /// In a way that nobody can tell.
+    /// Values changed, in a way that cannot be derived.
     Values,
 }
 
@@ -54,8 +55,7 @@ const NUMERIC: u32 = 1700;
 const MOST_PLACES: i32 = 6;
 
 impl Representation {
-    /// What has become of values that were written like this, in a column that is like `now`; none when they are as
-    /// they were.
+    /// How values that were written with `self` changed in a column that has `now`; `None` when they did not change.
     pub fn changed_to(&self, now: &Self) -> Option<Difference> {
         if self.array != now.array || self.parts_differ(now) || self.is_computed_otherwise(now) {
             return Some(Difference::Values);
@@ -66,7 +66,7 @@ impl Representation {
         modified(self.oid, self.modifier, now.modifier)
     }
 
-    /// A label that is added changes no row; an attribute changes the text of all.
+    /// An added label changes no row; an added attribute changes the text of all.
     fn parts_differ(&self, now: &Self) -> bool {
         self.parts.iter().any(|(part, was)| now.parts.get(part) != Some(was))
     }
@@ -85,7 +85,7 @@ fn is_widened(then: &Representation, now: &Representation) -> bool {
     }
 }
 
-/// What another modifier of a type does to values.
+/// How a change of a type's modifier changes values.
 fn modified(oid: u32, then: i32, now: i32) -> Option<Difference> {
     if then == now || now == -1 {
         return None;
@@ -96,7 +96,7 @@ fn modified(oid: u32, then: i32, now: i32) -> Option<Difference> {
         VARCHAR | VARBIT => unless(then != -1 && now > then),
         BPCHAR if then != -1 && now > then => Some(Difference::Spelling),
         NUMERIC => numeric(then, now),
-        // What the modifier of another type means is not known.
+        // The modifier of any other type has an unknown meaning.
         _ => Some(Difference::Values),
     }
 }
@@ -109,7 +109,7 @@ fn places(modifier: i32) -> i32 {
     if modifier < 0 { MOST_PLACES } else { modifier.min(MOST_PLACES) }
 }
 
-/// The upper half says which fields there are, the lower how many places; all ones are all of them.
+/// The upper half of an interval's modifier has the fields, the lower half the number of places; all ones stand for all.
 fn holds_interval(then: i32, now: i32) -> bool {
     const ALL_FIELDS: i32 = 0x7FFF;
     let fields = |modifier: i32| if modifier < 0 { ALL_FIELDS } else { modifier >> 16 & ALL_FIELDS };

@@ -26,7 +26,7 @@ use super::{
     load_task::{Completed, Ended, LoadTasks, run_task},
     positions::TablePositions,
     publish::publish,
-    scheduler::{Traffic, blocking_lane},
+    scheduler::{STUCK_AFTER, Traffic, blocking_lane},
 };
 use crate::{
     change::{Aim, Block, Change, Event, ReceivedBlock, Reshape},
@@ -261,7 +261,7 @@ impl<L: Load> Pipeline<L> {
 
     fn fall_behind(&mut self, place: usize, now: Instant) {
         let Some(lane) = self.lanes.get_mut(place) else { return };
-        let fault = behind(lane.table());
+        let fault = behind(lane.table(), STUCK_AFTER);
         warn!(table = %lane.table().name, held = lane.held_bytes(), "table fell behind; other tables continue");
         lane.fall_behind(&mut self.ledger);
         let id = lane.table().id;

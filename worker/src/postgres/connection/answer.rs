@@ -1,4 +1,4 @@
-//! Reads the answers of the query protocol: rows of optional texts, and refusals.
+//! Reads the answers of the query protocol: rows of optional texts, and errors.
 
 use crate::postgres::{
     cursor::Cursor,
@@ -10,7 +10,7 @@ use crate::postgres::{
 pub(crate) struct Row(Vec<Option<String>>);
 
 impl Row {
-    /// The value of a column that our own statement made; empty when it is NULL.
+    /// The value of a column; empty when it is NULL.
     pub(crate) fn text(&self, column: usize) -> &str {
         self.value(column).unwrap_or_default()
     }
@@ -48,7 +48,7 @@ fn read_row(body: &[u8]) -> Option<Row> {
     cursor.is_empty().then_some(Row(values))
 }
 
-/// A length of -1 stands for NULL.
+/// Reads one value; a length of -1 stands for NULL.
 fn read_value(cursor: &mut Cursor<'_>) -> Option<Option<String>> {
     let length = cursor.i32()?;
     if length == -1 {
@@ -58,7 +58,7 @@ fn read_value(cursor: &mut Cursor<'_>) -> Option<Option<String>> {
     String::from_utf8(text.to_vec()).ok().map(Some)
 }
 
-/// What an ErrorResponse or a NoticeResponse says, without its detail, which may hold row values.
+/// Reads an ErrorResponse or a NoticeResponse, without its detail, which may contain row values.
 pub(in crate::postgres) fn server_error(body: &[u8]) -> Result<ServerError, SourceError> {
     read_error(body).ok_or_else(|| SourceError::protocol("an error message is malformed"))
 }
@@ -71,13 +71,13 @@ fn read_error(body: &[u8]) -> Option<ServerError> {
         if field == 0 {
             return Some(error);
         }
-        // Before the session has an encoding, the server may speak any.
+        // Before the session has an encoding, the server may use any.
         let text = String::from_utf8_lossy(cursor.text()?).into_owned();
         match field {
             b'C' => error.code = text,
             b'M' => error.message = text,
             b'R' => error.routine = text,
-            // In whatever language: the position comes last.
+            // In every language the position comes last.
             b'W' => error.lsn = text.split_whitespace().rev().find_map(|word| word.parse().ok()),
             _ => {}
         }

@@ -1,7 +1,7 @@
-//! Statements that may take long: whoever waits for one may give it up, and the server then stops working on it.
+//! Statements that may take long: the caller can give one up, and the server then cancels it.
 //!
-//! A statement is cancelled on a connection of its own, which says the session's key and nothing else. It goes the way
-//! that the session went, by TLS where that did.
+//! A statement is cancelled on a separate connection, which sends only the session's key. It uses the same address as
+//! the session, and TLS where the session does.
 
 use std::{
     io::ErrorKind,
@@ -19,14 +19,14 @@ use crate::{
     postgres::{cursor::Cursor, error::SourceError},
 };
 
-/// How late it is noticed that nobody waits any more.
+/// Interval at which the caller's condition is checked.
 const TICK: Duration = Duration::from_millis(100);
-/// Until a cancelled statement has ended.
+/// Limit for a cancelled statement to end.
 const CANCEL_LIMIT: Duration = Duration::from_secs(10);
-/// In the place of a protocol version.
+/// The code of a CancelRequest, in the place of a protocol version.
 const CANCEL_REQUEST: u32 = (1234 << 16) | 5678;
 
-/// What names a session to the server.
+/// Identifies a session to the server.
 #[derive(Clone, PartialEq, Eq)]
 pub(super) struct CancelKey(Vec<u8>);
 
@@ -44,7 +44,7 @@ pub(super) fn key(body: &[u8]) -> Option<CancelKey> {
 }
 
 impl Connection {
-    /// Runs one statement for as long as it is wanted; nothing when it was given up. The session can be used on.
+    /// Runs one statement as long as the condition holds; `None` when it was cancelled. The session stays usable.
     pub(in crate::postgres) fn query_while(
         &mut self,
         config: &SourceConfig,
@@ -58,8 +58,8 @@ impl Connection {
         self.until_ready(Instant::now() + QUERY_LIMIT).map(Some)
     }
 
-    /// Runs a COPY TO STDOUT, whose rows the caller reads from the socket itself; `false` when it was given up before
-    /// the first.
+    /// Runs a COPY TO STDOUT, whose rows the caller reads from the socket itself; `false` when it was cancelled before
+    /// the first row.
     pub(in crate::postgres) fn start_copy_out(
         &mut self,
         config: &SourceConfig,
@@ -100,7 +100,7 @@ impl Connection {
         Ok(true)
     }
 
-    /// Ends the statement that runs, and whatever it may have answered meanwhile.
+    /// Cancels the running statement, and discards what it has answered meanwhile.
     fn cancel(&mut self, config: &SourceConfig) -> Result<(), SourceError> {
         let Some(CancelKey(key)) = &self.key else {
             return Err(SourceError::protocol("the session has no key to cancel a statement with"));

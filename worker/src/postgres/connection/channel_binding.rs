@@ -1,9 +1,9 @@
-//! `tls-server-end-point` of RFC 5929: ties the login to the server's certificate.
+//! `tls-server-end-point` of RFC 5929: binds the login to the server's certificate.
 
 use rustls::ClientConnection;
 use sha2::{Digest, Sha256, Sha384, Sha512};
 
-/// The hash of the server's certificate; none for a signature algorithm that has no single hash.
+/// The hash of the server's certificate; `None` for a signature algorithm that has no single hash.
 pub(super) fn tls_server_end_point(tls: &ClientConnection) -> Option<Vec<u8>> {
     let certificate = tls.peer_certificates()?.first()?;
     match signature_algorithm(certificate)? {

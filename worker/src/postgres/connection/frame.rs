@@ -1,4 +1,4 @@
-//! Cuts the byte stream into frames: a tag, four bytes of length, the body.
+//! Splits the byte stream into frames: a tag, four bytes of length, the body.
 
 use std::ops::Range;
 
@@ -14,9 +14,9 @@ const HEADER: usize = 5;
 
 #[derive(Debug, PartialEq, Eq)]
 pub(in crate::postgres) enum Split {
-    /// One frame is whole: where its body is, and the length of it all.
+    /// A whole frame: the place of its body, and its length.
     Whole { tag: u8, body: Range<usize>, length: usize },
-    /// It goes on: its length, when the header is there.
+    /// An incomplete frame, with its length if the header is there.
     Part { length: Option<usize> },
 }
 
@@ -47,7 +47,7 @@ pub(super) fn query(sql: &str) -> Vec<u8> {
 pub(in crate::postgres) fn message(tag: u8, fill: impl FnOnce(&mut Vec<u8>)) -> Vec<u8> {
     let mut bytes = vec![tag, 0, 0, 0, 0];
     fill(&mut bytes);
-    // Our own messages are far below 4 GiB.
+    // Messages of this worker are far below 4 GiB.
     let length = (bytes.len() - 1) as u32;
     bytes.splice(1..HEADER, length.to_be_bytes());
     bytes

@@ -1,4 +1,4 @@
-//! A door for the fuzzer: what a server may say in a session, up to the stream.
+//! Entry point for the fuzzer: a session with arbitrary bytes from the server, up to the stream.
 
 use std::{
     io::{ErrorKind, Read},
@@ -20,10 +20,10 @@ pub enum Doing {
     EndCopy,
 }
 
-/// Longer than any answer needs that is there already.
+/// Limit for reading an answer that has already arrived.
 const LIMIT: Duration = Duration::from_secs(5);
 
-/// A server that takes everything and says nothing by itself.
+/// A server that accepts every connection and sends nothing by itself.
 #[derive(Debug)]
 pub struct Mute {
     ours: TcpStream,

@@ -1,4 +1,4 @@
-//! Proves who we are: SCRAM-SHA-256 with channel binding where TLS is, MD5, and clear text over TLS only.
+//! Authentication: SCRAM-SHA-256, with channel binding over TLS; MD5; and clear text over TLS only.
 
 use std::time::Instant;
 
@@ -13,10 +13,10 @@ use crate::{
     postgres::{cursor::Cursor, error::SourceError},
 };
 
-/// PostgreSQL's default is 4096; a hostile number would keep the thread busy for hours.
+/// Limit of SCRAM iterations: PostgreSQL's default is 4096; a hostile number would keep the thread busy for hours.
 const MOST_ITERATIONS: u32 = 1_000_000;
 
-/// What the server asks for.
+/// The server's authentication request.
 enum Request {
     Done,
     ClearText,
@@ -26,7 +26,7 @@ enum Request {
     SaslFinal(Vec<u8>),
 }
 
-/// Answers the server until it is satisfied.
+/// Answers authentication requests until the server accepts.
 pub(super) fn log_in(
     connection: &mut Connection,
     config: &SourceConfig,
@@ -108,11 +108,11 @@ fn scram(
     scram.update(&challenge).map_err(|error| refused(&error.to_string()))?;
     connection.send(&frame::message(b'p', |body| body.extend(scram.message())))?;
     let Request::SaslFinal(proof) = next(connection, deadline)? else { return Err(refused("no proof")) };
-    // The server proves that it knows the password too.
+    // The server has to prove that it knows the password too.
     scram.finish(&proof).map_err(|error| refused(&error.to_string()))
 }
 
-/// The strongest that both sides can do.
+/// The strongest mechanism that both sides support.
 fn choose(
     connection: &Connection,
     mechanisms: &[String],
@@ -123,7 +123,7 @@ fn choose(
         Some(binding) if offers(SCRAM_SHA_256_PLUS) => {
             Ok((SCRAM_SHA_256_PLUS, ChannelBinding::tls_server_end_point(binding)))
         }
-        // Says that we could have, so that a removed offer is noticed.
+        // Tells the server that this client supports channel binding, so that a removed offer is noticed.
         Some(_) if offers(SCRAM_SHA_256) => Ok((SCRAM_SHA_256, ChannelBinding::unrequested())),
         None if offers(SCRAM_SHA_256) => Ok((SCRAM_SHA_256, ChannelBinding::unsupported())),
         _ => Err(refused("none of its SASL mechanisms is supported")),

@@ -1,10 +1,10 @@
-//! The one client of PostgreSQL: a blocking session that answers SQL and streams replication alike.
+//! The PostgreSQL client: a blocking session for SQL and for the replication stream.
 //!
 //! ```text
 //! socket ─► (tls) ─► frames ─► login ─► query … query ─► copy (the stream reads the socket itself) ─► query …
 //! ```
 //!
-//! The rule: nothing waits without a limit, and a length from the peer never reserves memory by itself.
+//! The rule: every wait has a limit, and a length that the peer claims never reserves memory.
 
 mod answer;
 mod cancel;
@@ -33,24 +33,24 @@ use tls::Window;
 use super::error::SourceError;
 use crate::config::SourceConfig;
 
-/// Until TCP, TLS and login are through.
+/// Limit for TCP, TLS and login.
 const OPEN_LIMIT: Duration = Duration::from_secs(20);
-/// Until the answer to a statement is there.
+/// Limit for the answer to a statement.
 const QUERY_LIMIT: Duration = Duration::from_secs(60);
-/// Until the next row of a long answer: the server may have to sort a table before the first.
+/// Limit for the next row of a long answer: the server may have to sort a table before the first.
 const ROW_LIMIT: Duration = Duration::from_secs(3600);
-/// Until a small message is on its way.
+/// Limit for sending a small message.
 const SEND_LIMIT: Duration = Duration::from_secs(10);
-/// Answers to SQL are small: names, numbers, settings.
+/// Limit of an answer to SQL in bytes: names, numbers, settings.
 const ANSWER_BYTES: usize = 64 << 20;
 const READ_BYTES: usize = 16 << 10;
 
 #[derive(Debug)]
 pub(crate) struct Connection {
     socket: Socket,
-    /// Bytes read and not consumed; frames of the query protocol are cut from its front.
+    /// Bytes read and not consumed; frames of the query protocol are taken from its front.
     inbox: Vec<u8>,
-    /// What a request to cancel a statement has to name; none from some poolers.
+    /// The key for requests to cancel a statement; `None` from some poolers.
     key: Option<CancelKey>,
 }
 
@@ -60,10 +60,10 @@ impl Connection {
         Ok(Self::start(config, settings::REPLICATION, Window::Wide)?.0)
     }
 
-    /// A session whose socket is one for a long stream.
+    /// A session whose socket is set up for a long stream.
     ///
-    /// Where the database has no encoding its texts come as they are: PostgreSQL would refuse to send what is not
-    /// UTF-8, and with it everything behind it.
+    /// For a database without an encoding, texts are requested without conversion: PostgreSQL would refuse to send a
+    /// text that is not UTF-8, and with it everything after it.
     pub(super) fn open_for_stream(config: &SourceConfig) -> Result<Self, SourceError> {
         let (mut connection, settings) = Self::start(config, settings::REPLICATION, Window::Fitting)?;
         if settings::has_no_encoding(&settings) {
@@ -77,7 +77,7 @@ impl Connection {
         Ok(Self::start(config, &[], Window::Wide)?.0)
     }
 
-    /// The session, and the settings that it has.
+    /// The session and its settings.
     fn start(
         config: &SourceConfig,
         settings: &[(&str, &str)],
@@ -96,19 +96,19 @@ impl Connection {
         }
     }
 
-    /// Runs one statement; gives its rows.
+    /// Runs one statement; returns its rows.
     pub(super) fn query(&mut self, sql: &str) -> Result<Vec<Row>, SourceError> {
         self.query_within(sql, QUERY_LIMIT)
     }
 
-    /// As `query`, with another limit. After an error the session is of no use.
+    /// As `query`, with another limit. After an error the session must not be used any more.
     pub(super) fn query_within(&mut self, sql: &str, limit: Duration) -> Result<Vec<Row>, SourceError> {
         let deadline = Instant::now() + limit;
         self.send(&frame::query(sql))?;
         self.until_ready(deadline)
     }
 
-    /// Runs one statement and hands its rows on as they come, until `take` has enough. The session ends with it.
+    /// Runs one statement and passes its rows to `take` as they come, until it breaks. The session ends after it.
     pub(super) fn each_row(
         mut self,
         sql: &str,
@@ -116,7 +116,7 @@ impl Connection {
     ) -> Result<(), SourceError> {
         self.send(&frame::query(sql))?;
         loop {
-            // A row is as large as what one change of it may bring.
+            // A row may be as large as a change of it.
             let (tag, body) = self.receive_at_most(frame::STREAM_BYTES, Instant::now() + ROW_LIMIT)?;
             match tag {
                 b'D' if take(answer::row(&body)?).is_break() => return Ok(()),
@@ -153,12 +153,12 @@ impl Connection {
         self.socket.read(into)
     }
 
-    /// Waits until there is something to read, for so long.
+    /// Waits until there are bytes to read, at most for the limit.
     pub(super) fn wait(&mut self, limit: Duration) -> io::Result<()> {
         self.socket.wait_readable(limit)
     }
 
-    /// An error when the server is gone, for whoever does not read for a while.
+    /// Fails when the server is gone; for a caller that does not read for a while.
     pub(super) fn check(&self) -> io::Result<()> {
         self.socket.check()
     }
@@ -167,9 +167,9 @@ impl Connection {
         self.socket.write_all(bytes, Instant::now() + SEND_LIMIT).map_err(SourceError::Lost)
     }
 
-    /// Ends the stream in order: the server has then read everything that was sent before.
+    /// Ends the stream in order: afterwards the server has read everything that was sent before.
     ///
-    /// `unread` is what the stream had read and not consumed.
+    /// `unread` are bytes that the stream had read and not consumed.
     pub(super) fn end_copy(&mut self, unread: Vec<u8>, limit: Duration) -> Result<(), SourceError> {
         self.inbox = unread;
         self.send(&frame::COPY_DONE)?;
@@ -178,7 +178,7 @@ impl Connection {
         Ok(())
     }
 
-    /// Says goodbye; the session ends with the socket in any case.
+    /// Sends Terminate; the session ends with the socket in any case.
     pub(super) fn close(mut self) {
         drop(self.send(&frame::TERMINATE));
     }
@@ -188,7 +188,7 @@ impl Connection {
         let (mut rows, mut refused, mut room) = (Vec::new(), None, ANSWER_BYTES);
         loop {
             let (tag, body) = match (self.receive(deadline), refused.take()) {
-                // A fatal refusal is the last word: the server closes after it.
+                // After a fatal error the server closes the connection.
                 (Err(_), Some(error)) => return Err(SourceError::Server(error)),
                 (received, earlier) => {
                     refused = earlier;

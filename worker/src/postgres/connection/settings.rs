@@ -1,7 +1,7 @@
-//! The start of a session, with its settings: one value has one text, whatever the server's defaults are.
+//! The start of a session with its settings, so that a value has one text, whatever the server's defaults are.
 //!
-//! What was asked for is read back once a session, because poolers answer the start of a session themselves and keep
-//! settings from it.
+//! The settings are read back once per session, because poolers answer the start of a session themselves and may not
+//! apply the settings.
 
 use super::answer::Row;
 use crate::config::SourceConfig;
@@ -9,10 +9,10 @@ use crate::config::SourceConfig;
 /// Version 3.0 of the protocol.
 const PROTOCOL: u32 = 3 << 16;
 
-/// Makes a session one of the replication protocol, which speaks SQL too.
+/// Requests a session of the replication protocol, which accepts SQL too.
 pub(super) const REPLICATION: &[(&str, &str)] = &[("replication", "database")];
 
-/// They win over those of the role and of the database.
+/// Settings of every session. They take precedence over those of the role and of the database.
 const SETTINGS: [(&str, &str); 16] = [
     ("client_encoding", "UTF8"),
     ("client_min_messages", "warning"),
@@ -26,7 +26,7 @@ const SETTINGS: [(&str, &str); 16] = [
     // Defaults and types are read as the server writes them.
     ("standard_conforming_strings", "on"),
     ("quote_all_identifiers", "off"),
-    // Rows that a policy hides are an error and not missing.
+    // Rows that a policy hides cause an error, instead of being left out.
     ("row_security", "off"),
     ("default_transaction_read_only", "off"),
     ("default_transaction_isolation", "read committed"),
@@ -34,15 +34,15 @@ const SETTINGS: [(&str, &str); 16] = [
     ("idle_in_transaction_session_timeout", "0"),
 ];
 
-/// A session of a worker that is gone keeps the slot's lock no longer than this. Not every platform of a server has
-/// them, so they are not read back.
+/// They end the session of a worker that is gone, and with it the lock on the slot, after about a minute. Not every
+/// platform of a server has them, so they are not read back.
 const KEEPALIVES: [(&str, &str); 3] =
     [("tcp_keepalives_idle", "30"), ("tcp_keepalives_interval", "10"), ("tcp_keepalives_count", "3")];
 
-/// Servers refuse a startup message with a setting that their version does not have, so these are set later.
+/// Servers refuse a startup message with a setting that their version does not have, so these are set after it.
 const WHERE_KNOWN: [&str; 2] = ["transaction_timeout", "idle_session_timeout"];
 
-/// Of a database whose texts are bytes in no encoding.
+/// The encoding of a database whose texts are bytes without an encoding.
 const NO_ENCODING: &str = "SQL_ASCII";
 
 /// The StartupMessage: it has no tag.
@@ -56,7 +56,7 @@ pub(super) fn startup_message(config: &SourceConfig, more: &[(&str, &str)]) -> V
     let mut body = PROTOCOL.to_be_bytes().to_vec();
     for (name, value) in own.into_iter().chain(SETTINGS).chain(KEEPALIVES).chain(more.iter().copied()) {
         for text in [name, value] {
-            // The configuration is checked for zero bytes; one here would cut the message, so it is left out.
+            // The configuration is checked for zero bytes; one here would truncate the message, so it is left out.
             body.extend(text.bytes().filter(|byte| *byte != 0).chain([0]));
         }
     }
@@ -65,7 +65,7 @@ pub(super) fn startup_message(config: &SourceConfig, more: &[(&str, &str)]) -> V
     [&length.to_be_bytes()[..], &body].concat()
 }
 
-/// Sets what only some versions know, and reads all settings back as names and values.
+/// Sets the settings that only some versions have, and reads all settings back as names and values.
 pub(super) fn question() -> String {
     let list = |names: &mut dyn Iterator<Item = &str>| {
         names.map(|name| format!("'{name}'")).collect::<Vec<_>>().join(", ")
@@ -78,17 +78,17 @@ pub(super) fn question() -> String {
     )
 }
 
-/// The first setting that the session does not have although it was asked for, in words.
+/// Describes the first setting that was requested and that the session does not have.
 pub(super) fn ignored(answer: &[Row]) -> Option<String> {
     let asked = SETTINGS.into_iter().chain(WHERE_KNOWN.map(|name| (name, "0")));
     let found = |name: &str| answer.iter().find(|row| row.text(0) == name).map(|row| row.text(1).to_owned());
     asked.filter_map(|(name, value)| Some((name, value, found(name)?))).find_map(|(name, value, found)| {
         let is_it = found == value || (name == "DateStyle" && found.starts_with("ISO,"));
-        (!is_it).then(|| format!("{name} is {found:?} and was asked to be {value:?}"))
+        (!is_it).then(|| format!("{name} is {found:?}, and {value:?} was requested"))
     })
 }
 
-/// Texts of such a database come as they are only when nobody asks for UTF-8.
+/// Whether the database has no encoding: its texts come without conversion only if UTF-8 is not requested.
 pub(super) fn has_no_encoding(answer: &[Row]) -> bool {
     answer.iter().any(|row| row.text(0) == "server_encoding" && row.text(1) == NO_ENCODING)
 }

@@ -1,7 +1,7 @@
-//! A TCP or TLS stream that never waits longer than it is told to.
+//! A TCP or TLS stream in which every wait has a limit.
 //!
-//! The socket does not block; waiting is done by `poll` with a limit. So one thread can read a stream, send
-//! status updates by the clock, and notice a pause.
+//! The socket is non-blocking; waits use `poll` with a limit. So one thread can read a stream, send status updates by
+//! the clock, and react to a pause.
 
 use std::{
     io::{self, BufReader, ErrorKind, Read, Write},
@@ -12,23 +12,23 @@ use std::{
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustls::ClientConnection;
 
-/// As much is taken from TCP at once: TLS by itself asks for a few records each time.
+/// Bytes read from TCP at once: the TLS library by itself reads a few records each time.
 const CIPHERTEXT: usize = 32 << 10;
 
 #[derive(Debug)]
 pub(super) struct Socket {
-    /// Reads ahead for TLS only.
+    /// Used for TLS only.
     tcp: BufReader<TcpStream>,
     tls: Option<Box<ClientConnection>>,
 }
 
 impl Socket {
-    /// `tcp` must not block.
+    /// `tcp` must be non-blocking.
     pub(super) fn plain(tcp: TcpStream) -> Self {
         Self { tcp: BufReader::with_capacity(0, tcp), tls: None }
     }
 
-    /// Goes on in TLS, the handshake included.
+    /// Continues in TLS, including the handshake.
     pub(super) fn into_tls(self, tls: ClientConnection, deadline: Instant) -> io::Result<Self> {
         let tcp = BufReader::with_capacity(CIPHERTEXT, self.tcp.into_inner());
         let mut socket = Self { tcp, tls: Some(Box::new(tls)) };
@@ -79,7 +79,7 @@ impl Socket {
         }
     }
 
-    /// An error when the other side is gone, though there may be something left to read.
+    /// Fails when the peer is gone, although bytes may be left to read.
     pub(super) fn check(&self) -> io::Result<()> {
         let mut socket = [PollFd::new(self.tcp.get_ref(), PollFlags::RDHUP)];
         match poll(&mut socket, Some(&Timespec { tv_sec: 0, tv_nsec: 0 })) {
@@ -89,8 +89,8 @@ impl Socket {
         }
     }
 
-    /// Waits until reading makes sense, or the time is over. Only after a read that found nothing: what was read ahead
-    /// wakes nobody.
+    /// Waits until there are bytes to read, or the limit has passed. Only after a read that found nothing: bytes that
+    /// were read ahead do not end the wait.
     pub(super) fn wait_readable(&self, limit: Duration) -> io::Result<()> {
         wait(self.tcp.get_ref(), PollFlags::IN, limit)
     }
@@ -106,7 +106,7 @@ enum Received {
     Nothing,
 }
 
-/// One record after the other: a server makes one of each message.
+/// Reads one record after the other: a server makes one record of each message.
 fn read_records(
     tcp: &mut BufReader<TcpStream>,
     tls: &mut ClientConnection,
@@ -117,7 +117,7 @@ fn read_records(
         && !room.is_empty()
     {
         match tls.reader().read(room) {
-            // A peer that closes TCP without closing TLS ends the stream all the same.
+            // A peer that closes TCP without closing TLS ends the stream too.
             Ok(0) => break,
             Err(error) if error.kind() == ErrorKind::UnexpectedEof => break,
             Ok(count) => filled += count,
@@ -133,7 +133,7 @@ fn read_records(
 fn receive_tls(tcp: &mut BufReader<TcpStream>, tls: &mut ClientConnection) -> io::Result<Received> {
     match tls.read_tls(tcp) {
         Ok(0) if tls.is_handshaking() => return Err(closed()),
-        // Once more through the reader, which tells the end.
+        // Read once more, which reports the end.
         Ok(_) => {}
         Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(Received::Nothing),
         Err(error) if error.kind() == ErrorKind::Interrupted => return Ok(Received::Something),
@@ -141,7 +141,7 @@ fn receive_tls(tcp: &mut BufReader<TcpStream>, tls: &mut ClientConnection) -> io
     }
     let processed = tls.process_new_packets();
     if processed.is_err() {
-        // The alert tells the peer why; whether it arrives does not matter any more.
+        // The alert tells the peer the reason; its delivery does not matter.
         drop(tls.write_tls(tcp.get_mut()));
     }
     processed.map_err(|error| io::Error::new(ErrorKind::InvalidData, error))?;

@@ -1,4 +1,4 @@
-//! What can go wrong between this worker and PostgreSQL, and the one place that makes a [`Fault`] of it.
+//! Errors between this worker and PostgreSQL, and the one place that maps them to a [`Fault`].
 
 mod server;
 mod slot;
@@ -21,7 +21,7 @@ use crate::{
     lsn::Lsn,
 };
 
-/// What went wrong. Nothing in it is a row value or a credential.
+/// An error at the source. It contains no row values and no credentials.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum SourceError {
     #[error("no connection")]
@@ -34,24 +34,24 @@ pub(crate) enum SourceError {
     Authentication(String),
     #[error("{0}")]
     Server(ServerError),
-    /// The server ended the stream by an error.
+    /// The server ended the stream with an error.
     #[error("{0}")]
     Stream(ServerError),
-    /// Something between this worker and the server keeps a setting from the session.
+    /// A component between this worker and the server keeps a setting from the session.
     #[error("{0}")]
     SettingsIgnored(String),
     #[error("not PostgreSQL's protocol: {0}")]
     Protocol(String),
-    /// The slot, or the WAL it needs, is gone for good.
+    /// The slot, or the WAL that it needs, is lost.
     #[error("slot lost: {0}")]
     SlotLost(String),
-    /// Nobody can prove that no change is missing.
+    /// It cannot be proven that no change is missing.
     #[error("gap: {0}")]
     Gap(String),
-    /// Between the judgement of the slot and its stream, others have moved it: it has to be judged again.
+    /// Another session moved the slot after its check and before the stream: it has to be checked again.
     #[error("slot moved to {0}")]
     Moved(Lsn),
-    /// Found out by ourselves, with its remedy.
+    /// A fault that this worker detected itself, with its remedy.
     #[error("{0}")]
     Found(Box<Fault>),
 }
@@ -61,7 +61,7 @@ impl SourceError {
         Self::Protocol(problem.into())
     }
 
-    /// The server's SQLSTATE, when it was the server that refused.
+    /// The SQLSTATE of an error that the server sent.
     pub(super) fn code(&self) -> Option<&str> {
         match self {
             Self::Server(error) | Self::Stream(error) => Some(&error.code),
@@ -99,7 +99,7 @@ impl SourceError {
             ),
             Self::Protocol(problem) => source_retry(
                 Reason::SourceProtocolViolation,
-                format!("what answers at {at} does not speak PostgreSQL's protocol as expected: {problem}"),
+                format!("the server at {at} does not follow PostgreSQL's protocol: {problem}"),
                 "check that host and port are those of the PostgreSQL server itself, not of a pooler or proxy",
             ),
             Self::SlotLost(problem) => slot_lost(config, &problem),
@@ -107,7 +107,7 @@ impl SourceError {
             Self::Moved(lsn) => slot_in_use(config, &format!("another session has moved it to {lsn}")),
             Self::SettingsIgnored(setting) => source_retry(
                 Reason::SourceSettingsIgnored,
-                format!("the session at {at} is not as it was asked for: {setting}"),
+                format!("the session at {at} does not have the requested settings: {setting}"),
                 "give the address of the PostgreSQL server itself: a connection pooler, or a trigger at login, sets it otherwise",
             ),
             Self::Server(_) | Self::Stream(_) if self.is_missing_publication() => publication_missing(config),
@@ -140,7 +140,7 @@ fn source_retry(reason: Reason, message: impl Into<String>, fix: impl Into<Strin
     Fault::retry(Part::Source, reason, message, fix)
 }
 
-/// A fault of the whole source that a person has to mend.
+/// A fault of the whole source that a person has to resolve.
 pub(super) fn halt(reason: Reason, message: impl Into<String>, fix: impl Into<String>) -> Fault {
     Fault::halt(Part::Source, reason, message, fix)
 }

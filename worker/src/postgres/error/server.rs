@@ -1,4 +1,4 @@
-//! What the server refuses, by its SQLSTATE.
+//! Maps errors of the server to faults, by SQLSTATE.
 
 use crds::Reason;
 
@@ -8,19 +8,19 @@ use super::{
 };
 use crate::{config::SourceConfig, fault::Fault, lsn::Lsn, postgres::sql};
 
-/// An ErrorResponse: the fields that a person needs.
+/// The fields of an ErrorResponse that are used.
 #[derive(Debug, Clone, Default, PartialEq, Eq, thiserror::Error)]
 #[error("{message} (SQLSTATE {code})")]
 pub(crate) struct ServerError {
     pub(in crate::postgres) code: String,
     pub(in crate::postgres) message: String,
-    /// Where in the server: unlike the message it is the same in every language.
+    /// The function of the server that raised the error; unlike the message it is the same in every language.
     pub(in crate::postgres) routine: String,
     /// The change that was being decoded.
     pub(in crate::postgres) lsn: Option<Lsn>,
 }
 
-/// A standby lacks what only its primary can have made.
+/// A standby lacks a publication, which only its primary can create.
 pub(in crate::postgres) fn missing_on_standby(config: &SourceConfig) -> Fault {
     source_retry(
         Reason::PublicationMissing,
@@ -32,7 +32,7 @@ pub(in crate::postgres) fn missing_on_standby(config: &SourceConfig) -> Fault {
     )
 }
 
-/// The server's own words, and what a person can do about them. Unknown means retry.
+/// The server's message, with a remedy. Unknown codes are retried.
 pub(super) fn server_fault(error: &ServerError, config: &SourceConfig) -> Fault {
     let SourceConfig { user, database, slot, .. } = config;
     let said = format!("PostgreSQL at {}:{} said: {error}", config.host, config.port);
@@ -67,14 +67,14 @@ pub(super) fn server_fault(error: &ServerError, config: &SourceConfig) -> Fault 
         "55006" => slot_in_use(config, &error.message),
         "25006" => source_retry(
             Reason::SourcePermissionDenied,
-            format!("{said}; the server lets this session only read"),
+            format!("{said}; the server allows this session only to read"),
             "on a standby, run on its primary what the message names; on any other server look why sessions can only \
              read although this one asked to write, for example a full disk on a managed service",
         ),
         "22021" | "22P05" => source_retry(
             Reason::SourceEncodingInvalid,
             format!(
-                "PostgreSQL at {}:{} cannot say a text of database {database} in UTF-8 (SQLSTATE {})",
+                "PostgreSQL at {}:{} cannot convert a text of database {database} to UTF-8 (SQLSTATE {})",
                 config.host, config.port, error.code
             ),
             "correct the names of tables, columns, types and labels, or the rows that were asked for: they hold \
@@ -96,13 +96,13 @@ pub(super) fn server_fault(error: &ServerError, config: &SourceConfig) -> Fault 
             format!("{said}; this looks like a connection pooler"),
             "give the address of the PostgreSQL server itself: replication does not work through a pooler",
         ),
-        // Asked where everything that is decoded has to be in the WAL.
+        // Raised where the server checks the requirements of logical decoding.
         "55000" if error.routine == "CheckLogicalDecodingRequirements" => source_retry(
             Reason::WalLevelNotLogical,
             said,
             "run ALTER SYSTEM SET wal_level = logical and restart the server; on a standby, on its primary",
         ),
-        // Invalidated, or restart WAL removed: what only a new slot mends.
+        // The slot was invalidated, or WAL that it needs was removed: only a new slot helps.
         "55000" | "58P01" if is_lost(error, slot) => slot_lost(config, &error.to_string()),
         _ => source_retry(
             Reason::SourceUnreachable,
@@ -112,7 +112,7 @@ pub(super) fn server_fault(error: &ServerError, config: &SourceConfig) -> Fault 
     }
 }
 
-/// Whether it speaks of the slot, or of WAL that it needs, in whatever language.
+/// Whether the error is about the slot, or about WAL that it needs, in any language.
 fn is_lost(error: &ServerError, slot: &str) -> bool {
     let named = |text: &str| error.message.contains(text);
     let is_of_wal = matches!(error.routine.as_str(), "WalSndSegmentOpen" | "wal_segment_open" | "XLogRead");

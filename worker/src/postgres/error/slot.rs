@@ -1,4 +1,4 @@
-//! What is wrong with the slot, or with what it is to decode, and how a job comes out of it.
+//! Faults of the slot and of the publication, with their remedies.
 
 use crds::Reason;
 
@@ -27,7 +27,7 @@ pub(in crate::postgres) fn slot_lost(config: &SourceConfig, problem: &str) -> Fa
     )
 }
 
-/// How a job begins behind what cannot be had any more.
+/// The remedy where changes are lost: the job begins again after them.
 pub(super) fn begin_anew(config: &SourceConfig) -> String {
     format!(
         "begin again: run SELECT pg_drop_replication_slot({slot}) if the slot is there, and {}; instead of dropping the \
@@ -54,17 +54,17 @@ pub(in crate::postgres) fn gap(config: &SourceConfig, problem: &str) -> Fault {
 
 pub(in crate::postgres) fn set_back(flushed: Lsn, reached: Lsn) -> String {
     format!(
-        "the server has WAL up to {flushed} only, and this job has replicated up to {reached} of it: it was set back in \
-         time, as by the snapshot of a volume, and writes other changes at the same positions"
+        "the server has WAL only up to {flushed}, and this job has replicated up to {reached}: the server was set back in \
+         time, for example by restoring the snapshot of a volume, and writes other changes at the same positions"
     )
 }
 
-/// A standby that has not received what was replicated already.
+/// A standby that has not received all that was replicated already.
 pub(in crate::postgres) fn behind(config: &SourceConfig, flushed: Lsn, reached: Lsn) -> Fault {
     source_retry(
         Reason::ReplicationGap,
         format!(
-            "the standby at {}:{} has received WAL up to {flushed} only, and this job has replicated up to {reached}",
+            "the standby at {}:{} has received WAL only up to {flushed}, and this job has replicated up to {reached}",
             config.host, config.port
         ),
         "wait until the standby has caught up; if it never does, its server was set back in time: copy the tables anew",

@@ -1,4 +1,4 @@
-//! What ends a stream from the server's side: an error while it decodes or sends comes again at the same position.
+//! Errors with which the server ends a stream: an error of decoding or sending recurs at the same position.
 
 use crds::Reason;
 
@@ -12,12 +12,13 @@ use crate::{
     fault::{Course, Fault},
 };
 
-/// A text that is not valid in the encoding of the database, and one that has no form in UTF-8.
+/// SQLSTATEs of a text that is not valid in the encoding of the database, and of one that has no form in UTF-8.
 const INVALID_TEXT: [&str; 2] = ["22021", "22P05"];
 const OUT_OF_MEMORY: &str = "53200";
 
 impl ServerError {
-    /// It says something of what was to be sent, and not of the session: whoever asks again hears it again.
+    /// Whether the error is about the data to be sent, and not about the session: the next stream fails in the same
+    /// place.
     pub(in crate::postgres) fn is_of_the_stream(&self) -> bool {
         !["08", "57"].iter().any(|class| self.code.starts_with(class))
     }
@@ -31,7 +32,7 @@ pub(super) fn stream_fault(error: &ServerError, config: &SourceConfig) -> Fault 
     }
     let at = format!("{}:{}", config.host, config.port);
     let slot = &config.slot;
-    // Messages of data exceptions quote the data.
+    // Messages of data exceptions (class 22) quote the data.
     let said =
         if error.code.starts_with("22") { format!("SQLSTATE {}", error.code) } else { error.to_string() };
     if error.code == OUT_OF_MEMORY {
@@ -53,12 +54,12 @@ pub(super) fn stream_fault(error: &ServerError, config: &SourceConfig) -> Fault 
     )
 }
 
-/// Whether the server cannot send a text in UTF-8.
+/// Whether the error says that a text cannot be sent in UTF-8.
 pub(in crate::postgres) fn is_invalid_text(error: &ServerError) -> bool {
     INVALID_TEXT.contains(&error.code.as_str())
 }
 
-/// A text that cannot be sent: in which encoding it is, and whose it is, as far as is known.
+/// The fault of a text that cannot be sent, with its encoding and its table as far as known.
 pub(in crate::postgres) fn invalid_text(
     error: &ServerError,
     config: &SourceConfig,

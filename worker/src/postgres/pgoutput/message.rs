@@ -1,4 +1,4 @@
-//! What `pgoutput` says, one message at a time. Rows are places in the message's body.
+//! The messages of `pgoutput`. Rows are places in the message's body.
 
 use std::{ops::Range, time::SystemTime};
 
@@ -11,7 +11,7 @@ pub enum Message {
     Begin {
         commit: Lsn,
         time: SystemTime,
-        /// The low half of the transaction's number.
+        /// The low 32 bits of the transaction's number.
         xid: u32,
     },
     /// `end` is the position after the commit record.
@@ -19,7 +19,7 @@ pub enum Message {
         end: Lsn,
     },
     Relation(Box<Relation>),
-    /// A type that is not built in, by name; for a domain the name of what it is made of.
+    /// A type that is not built in, by name; for a domain the name of its base type.
     Type(Box<TypeName>),
     Insert {
         relation: u32,
@@ -37,7 +37,7 @@ pub enum Message {
     Truncate {
         relations: Vec<u32>,
     },
-    /// An origin or a logical message: nothing happened to a row.
+    /// An origin or a logical message, which changes no row.
     Aside,
 }
 
@@ -66,7 +66,7 @@ pub struct TypeName {
     pub name: String,
 }
 
-/// A row: where its values are in the message, and how many.
+/// A row: the place of its values in the message, and their number.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Row {
     pub columns: usize,

@@ -1,7 +1,7 @@
 //! Decodes the messages of `pgoutput`, protocol version 1, values as text.
 //!
 //! In: the body of one XLogData frame. Out: a [`Message`] whose rows are places in that body, each
-//! checked value by value. The rule: what is unknown, short or too long is an error, never skipped.
+//! checked value by value. The rule: an unknown, short or too long message is an error, and is never skipped.
 
 mod message;
 
@@ -42,7 +42,7 @@ pub fn decode(body: &[u8]) -> Result<Message, Malformed> {
     message.filter(|_| reading.cursor.is_empty()).ok_or(Malformed::Content(*tag))
 }
 
-/// The relation of a change of a row, of which only the beginning is there.
+/// The relation of a change, from the beginning of its message.
 pub fn relation_of_change(begun: &[u8]) -> Option<u32> {
     let (tag, rest) = begun.split_first()?;
     matches!(tag, b'I' | b'U' | b'D').then(|| Cursor(rest).u32()).flatten()
@@ -68,7 +68,7 @@ impl Reading<'_> {
     fn relation(&mut self) -> Option<Message> {
         let (oid, schema, name) = (self.cursor.u32()?, self.schema()?, self.cursor.string()?);
         let (_replica_identity, count) = (self.cursor.u8()?, self.cursor.u16()?);
-        // Collected from what is there: the count by itself reserves nothing.
+        // Collected from the bytes that exist: the claimed count reserves no memory.
         let columns = std::iter::repeat_with(|| self.relation_column()).take(count.into());
         let columns = columns.collect::<Option<Vec<_>>>()?;
         Some(Message::Relation(Box::new(Relation { oid, schema, name, columns })))
@@ -80,7 +80,7 @@ impl Reading<'_> {
         Some(RelationColumn { identity: flags & 1 == 1, name, type_oid, typmod })
     }
 
-    /// Nothing stands for `pg_catalog`.
+    /// An empty schema stands for `pg_catalog`.
     fn schema(&mut self) -> Option<String> {
         let schema = self.cursor.string()?;
         Some(if schema.is_empty() { "pg_catalog".to_owned() } else { schema })
@@ -151,7 +151,7 @@ impl Reading<'_> {
 /// Seconds from the Unix epoch to PostgreSQL's, 2000-01-01.
 const POSTGRES_EPOCH: u64 = 946_684_800;
 
-/// Microseconds since 2000 as a time; what no clock can hold becomes the Unix epoch.
+/// Microseconds since 2000 as a time; a value out of range becomes the Unix epoch.
 fn postgres_time(micros: i64) -> SystemTime {
     let epoch = UNIX_EPOCH + Duration::from_secs(POSTGRES_EPOCH);
     let distance = Duration::from_micros(micros.unsigned_abs());
@@ -159,7 +159,7 @@ fn postgres_time(micros: i64) -> SystemTime {
     time.unwrap_or(UNIX_EPOCH)
 }
 
-/// The other way round, for status updates.
+/// A time as microseconds since 2000, for status updates.
 pub(super) fn postgres_micros(time: SystemTime) -> i64 {
     let epoch = UNIX_EPOCH + Duration::from_secs(POSTGRES_EPOCH);
     time.duration_since(epoch).map_or(0, |elapsed| elapsed.as_micros() as i64)

@@ -1,4 +1,4 @@
-//! One table, as the stream and the catalogue know it.
+//! The state of one replicated table in the router: as the stream, the catalogue and the target have it.
 
 use std::sync::Arc;
 
@@ -16,22 +16,22 @@ use crate::{
 
 #[derive(Debug)]
 pub(super) struct Followed {
-    /// As the catalogue shows it, or what is in its way there.
+    /// As the catalogue shows it, or its fault there.
     now: Result<Table, Fault>,
-    /// As its rows come.
+    /// With the columns of its rows in the stream.
     rows: Arc<Table>,
-    /// As the target was told to become.
+    /// With the columns that the target has, or was last asked to get.
     target: Table,
     shapes: Vec<Shape>,
-    /// Which relation it is; not known where nothing is kept of it.
+    /// The recorded source identity; `None` where none is recorded.
     identity: Option<SourceIdentity>,
-    /// The numbers of its partitions, as the last look showed them.
+    /// The oids of its partitions, as of the last catalogue query.
     pub(super) partitions: Vec<u32>,
     pub(super) halted: bool,
 }
 
 impl Followed {
-    /// The target is as `table`.
+    /// A table whose target has the columns of `table`.
     pub(super) fn new(table: Table, history: SchemaHistory) -> Self {
         let SchemaHistory { shapes, source: identity, .. } = history;
         let partitions = identity.as_ref().map(|identity| identity.partitions.clone()).unwrap_or_default();
@@ -48,12 +48,12 @@ impl Followed {
         Some((self.rows.name.clone(), Some(identity)))
     }
 
-    /// Changes of its partitions come under its own name, and are missed when they do not.
+    /// Whether it has partitions, whose changes have to come under its own name.
     pub(super) fn is_followed_by_partitions(&self) -> bool {
         !self.halted && !self.partitions.is_empty()
     }
 
-    /// What the catalogue says of a table that is not the one that was followed, or is gone.
+    /// The fault of a table that was replaced, is missing, or is published differently.
     pub(super) fn lost(&self) -> Option<(TableId, Fault)> {
         let fault = self.now.as_ref().err().filter(|_| !self.halted)?;
         let is_lost = matches!(
@@ -71,8 +71,8 @@ impl Followed {
         self.now = now;
     }
 
-    /// What follows from an announcement in the transaction that commits at `commit`; nothing when its rows are as
-    /// those before.
+    /// Handles an announcement in the transaction that commits at `commit`; `None` when rows and target keep their
+    /// columns.
     pub(super) fn announced(
         &mut self,
         relation: &Relation,
@@ -81,7 +81,7 @@ impl Followed {
     ) -> Result<Option<Reshape>, Fault> {
         let now = self.now.clone()?;
         if key_numbers(&now) != key_numbers(&self.target) {
-            return Err(changed(&self.target, "its primary key is another"));
+            return Err(changed(&self.target, "it has another primary key"));
         }
         let unclear = |unclear: Unclear| unclear_fault(&now, &unclear);
         let columns = shape::columns(relation, &now, &self.shapes, commit, type_names).map_err(unclear)?;
@@ -108,12 +108,12 @@ fn key_numbers(table: &Table) -> Vec<i32> {
     table.key.iter().filter_map(|place| table.columns.get(*place)).map(|column| column.number).collect()
 }
 
-/// The table is not what it was, in a way that cannot be followed.
+/// The fault of a table that changed in a way that cannot be replicated.
 pub(super) fn changed(table: &Table, difference: &str) -> Fault {
     fault(
         table,
         Reason::SourceSchemaChanged,
-        format!("{} is not the table it was: {difference}", table.name),
+        format!("{} changed incompatibly: {difference}", table.name),
         take_anew(table),
     )
 }
@@ -123,7 +123,7 @@ fn unclear_fault(table: &Table, unclear: &Unclear) -> Fault {
     fault(
         table,
         Reason::SourceSchemaChanged,
-        format!("{} is not the table it was: {unclear}", table.name),
+        format!("{} changed incompatibly: {unclear}", table.name),
         format!("run {} in StarRocks; then {}", drop_column(&table.target, column), send_again(table)),
     )
 }
@@ -132,7 +132,7 @@ fn identity_fault(table: &Table) -> Fault {
     fault(
         table,
         Reason::ReplicaIdentityInsufficient,
-        format!("the replica identity of {} does not hold its whole primary key", table.name),
+        format!("the replica identity of {} does not contain its whole primary key", table.name),
         format!(
             "run ALTER TABLE {} REPLICA IDENTITY DEFAULT (of a partitioned table on each partition); what was written \
              before lacks its key, so then {}",

@@ -1,9 +1,9 @@
-//! Gives each change to its table: messages in, events of a block out.
+//! Routes each change to its table: messages in, events of a block out.
 //!
 //! Pure. The rule: a change belongs to one selected table and one transaction. An announcement is compared with a
-//! look at the catalogue that is sure to see its transaction; where there was none yet, the router asks for one
-//! before it goes on. A table that cannot be followed is halted, once, and nothing of it is handed on afterwards;
-//! the pipeline then holds the confirmed position, so nothing of it is lost.
+//! catalogue query that is sure to see its transaction; where there is none yet, the router requests one before it
+//! continues. A table that cannot be replicated is halted, once, and no later change of it is passed on; the pipeline
+//! then holds the confirmed position, so none of its changes is lost.
 
 mod followed;
 mod owner;
@@ -30,25 +30,25 @@ use crate::{
     table::{Table, TableId},
 };
 
-/// Knows what has been announced, and the place in the stream.
+/// Holds the announced relations, and the position in the stream.
 #[derive(Debug)]
 pub struct Router {
     /// In the order of their ids.
     tables: Vec<Followed>,
-    /// What the last look at the catalogue saw.
+    /// The visibility of the last catalogue query.
     visibility: Visibility,
     relations: HashMap<u32, Standing>,
     type_names: HashMap<u32, TypeName>,
-    /// The relation of the last change: most changes are of the same table as the one before.
+    /// The relation of the last change, as a cache: most changes are of the same table as the one before.
     latest: Option<(u32, Rows)>,
     in_transaction: bool,
-    /// The transaction at hand: its number and where it commits.
+    /// The current transaction: its number and its commit position.
     transaction: (u32, Lsn),
     committed: Lsn,
-    /// When the latest transaction was committed.
+    /// Commit time of the latest transaction.
     commit_time: Option<SystemTime>,
     changes: u64,
-    /// Tables that the last look found not to be what they were.
+    /// Tables that the last catalogue query found replaced, missing, or published differently.
     lost: Vec<(TableId, Fault)>,
 }
 
@@ -56,18 +56,18 @@ pub struct Router {
 #[derive(Debug, Clone, Copy)]
 enum Standing {
     Followed(Rows),
-    /// Published, and not selected: somebody else's.
+    /// Published, and not selected by this job.
     Ignored,
     /// A partition of a table whose changes come under the table's own name.
     Partition(TableId),
 }
 
-/// What became of a message.
+/// The outcome of routing a message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[must_use]
 pub enum Routed {
     Done,
-    /// It has to come again, after [`Router::learn`].
+    /// The message has to be routed again, after [`Router::learn`].
     NotBeforeALook,
 }
 
@@ -87,7 +87,7 @@ pub enum Contradiction {
 }
 
 impl Router {
-    /// Of tables whose targets are as they are, as they were found with this visibility.
+    /// A router for tables that were read with this visibility, and whose targets have their columns.
     pub fn new(tables: impl IntoIterator<Item = (Table, SchemaHistory)>, visibility: Visibility) -> Self {
         Self {
             tables: tables.into_iter().map(|(table, history)| Followed::new(table, history)).collect(),
@@ -104,19 +104,19 @@ impl Router {
         }
     }
 
-    /// The end of the last whole transaction that was handed on.
+    /// The end of the last whole transaction that was passed on.
     pub fn committed(&self) -> Lsn {
         self.committed
     }
 
-    /// Nothing was handed on of what commits from here on. Rows of a transaction go on before it is whole, so this is
-    /// beyond the last whole one while another is being received.
+    /// Nothing that commits at or after this position was passed on. Rows of a transaction are passed on before it is
+    /// complete, so this is beyond the last whole transaction while another is being received.
     pub fn reached(&self) -> Lsn {
         let (_, commit) = self.transaction;
         self.committed.max(Lsn(commit.0.saturating_add(u64::from(commit > Lsn(0)))))
     }
 
-    /// When the latest transaction was committed, by the server's clock.
+    /// Commit time of the latest transaction, by the server's clock.
     pub fn commit_time(&self) -> Option<SystemTime> {
         self.commit_time
     }
@@ -130,7 +130,7 @@ impl Router {
         std::mem::take(&mut self.changes)
     }
 
-    /// A new connection: the server begins with a whole transaction and announces everything again.
+    /// Handles a new connection: the server starts with a whole transaction and announces all relations again.
     pub fn reconnected(&mut self) {
         self.in_transaction = false;
     }
@@ -140,12 +140,12 @@ impl Router {
         self.tables.iter().map(Followed::rows)
     }
 
-    /// Whether a look at the catalogue was sure to see the transaction at hand.
+    /// Whether the last catalogue query is sure to have seen the current transaction.
     pub fn sees(&self) -> bool {
         self.visibility.sees(self.transaction.0)
     }
 
-    /// The tables as the catalogue shows them, in the order of their ids.
+    /// Takes the tables as the catalogue shows them, in the order of their ids.
     pub fn learn(
         &mut self,
         tables: Vec<Result<Table, Fault>>,
@@ -158,12 +158,12 @@ impl Router {
         self.lost = self.tables.iter().filter_map(Followed::lost).collect();
     }
 
-    /// What is kept of the tables.
+    /// The recorded source identities of the tables.
     pub fn noted(&self) -> Noted {
         self.tables.iter().filter_map(Followed::noted).collect()
     }
 
-    /// Hands on what `message` says. Its rows are at `at` and beyond in the block's bytes.
+    /// Adds the events of `message` to the block. The message starts at `at` in the block's bytes.
     pub fn route(
         &mut self,
         message: Message,
@@ -227,7 +227,7 @@ impl Router {
         if self.in_transaction == open { Ok(()) } else { Err(Contradiction::OutsideTransaction) }
     }
 
-    /// The rows that a change is of; none when they are not ours or no longer followed.
+    /// The table and width of a change's rows; `None` when the table is not selected or is halted.
     fn rows(&mut self, relation: u32, block: &mut BlockBuilder) -> Result<Option<Rows>, Contradiction> {
         self.expect_transaction(true)?;
         if let Some((oid, rows)) = self.latest
@@ -259,10 +259,10 @@ impl Router {
         self.latest = None;
         let commit = self.transaction.1;
         let owner = owner::of(&self.tables, relation, commit);
-        // Partitions are known by a look, as columns are.
+        // Partitions, like columns, are known only from the catalogue.
         let wants_a_look = match owner {
             Owner::Table(table) => !self.is_halted(table),
-            Owner::Nobody => self.tables.iter().any(Followed::is_followed_by_partitions),
+            Owner::None => self.tables.iter().any(Followed::is_followed_by_partitions),
             Owner::Partition(_) => false,
         };
         if wants_a_look && !self.sees() {
@@ -277,7 +277,7 @@ impl Router {
         let standing = match owner {
             Owner::Table(table) => Standing::Followed(Rows { table, columns }),
             Owner::Partition(root) => Standing::Partition(root),
-            Owner::Nobody => Standing::Ignored,
+            Owner::None => Standing::Ignored,
         };
         self.relations.insert(relation.oid, standing);
         if let Some(table) = selected {
@@ -295,14 +295,14 @@ impl Router {
         }
     }
 
-    /// Its changes should have come under the name of the root: others of it may have gone by unseen.
+    /// Halts the partitioned table of a relation whose changes came under its own name: earlier ones may have been missed.
     fn halt_at_partition(&mut self, root: TableId, relation: u32, block: &mut BlockBuilder) {
         let Some(table) = self.tables.get(root.0 as usize).filter(|table| !table.halted) else { return };
         let fault = replaced::under_another_name(table.rows(), &format!("relation {relation}"));
         self.halt(root, fault, block);
     }
 
-    /// A name that moved to another relation, or a relation that took another name, is not the table we followed.
+    /// Halts a table whose name moved to another relation, or whose relation took another name.
     fn check_identity(&mut self, relation: &Relation, selected: Option<TableId>, block: &mut BlockBuilder) {
         let was = match self.relations.get(&relation.oid) {
             Some(Standing::Followed(rows)) => Some(rows.table),
@@ -322,7 +322,7 @@ impl Router {
         self.relations.values().any(is_it)
     }
 
-    /// A change of the relation is left out: its table cannot be followed beyond it.
+    /// A change of the relation is left out: halts its table there.
     pub fn leave_out(&mut self, relation: u32, why: impl FnOnce(&Table) -> Fault, block: &mut BlockBuilder) {
         let Some(Standing::Followed(rows)) = self.relations.get(&relation).copied() else { return };
         let fault = self.tables.get(rows.table.0 as usize).map(|table| why(table.rows()));

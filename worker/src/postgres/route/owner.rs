@@ -1,7 +1,7 @@
-//! Whose rows an announced relation has.
+//! Assigns an announced relation to a table of the job.
 //!
-//! Pure. A table is known by its number, which the history keeps; by its name only where that is not known. What was
-//! committed before the table was taken up may be of another relation that had its name.
+//! Pure. A table is identified by the relation's oid, which its schema history records; by its name only where none is
+//! recorded. Changes that were committed before the table was recorded may be of another relation that had its name.
 
 use super::followed::Followed;
 use crate::{
@@ -11,18 +11,18 @@ use crate::{
     table::TableId,
 };
 
-/// Whose a relation is.
+/// The table that a relation belongs to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Owner {
     Table(TableId),
     /// A partition of the table.
     Partition(TableId),
-    Nobody,
+    None,
 }
 
 pub(super) fn of(tables: &[Followed], relation: &Relation, commit: Lsn) -> Owner {
     let is_its = |table: &&Followed| match table.identity() {
-        // Under whatever name, from where it was taken up on.
+        // Under any name, from the position at which it was recorded.
         Some(identity) if identity.relation == relation.oid => {
             commit >= identity.since || is_named(table, relation)
         }
@@ -33,10 +33,10 @@ pub(super) fn of(tables: &[Followed], relation: &Relation, commit: Lsn) -> Owner
         return Owner::Table(table.rows().id);
     }
     let root = tables.iter().find(|table| table.partitions.contains(&relation.oid));
-    root.map_or(Owner::Nobody, |root| Owner::Partition(root.rows().id))
+    root.map_or(Owner::None, |root| Owner::Partition(root.rows().id))
 }
 
-/// Tables whose name the relation has without being theirs.
+/// Faults of tables whose name the relation has although it is another relation.
 pub(super) fn replaced(tables: &[Followed], relation: &Relation, commit: Lsn) -> Vec<(TableId, Fault)> {
     let is_replaced = |table: &&Followed| {
         is_named(table, relation)

@@ -1,4 +1,4 @@
-//! Where a row of a message lies in the block that holds the message.
+//! Converts the place of a row in its message into its place in the block.
 
 use std::ops::Range;
 

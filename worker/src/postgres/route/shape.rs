@@ -1,7 +1,7 @@
-//! Which columns the rows of an announced relation have.
+//! Determines the columns of the rows of an announced relation.
 //!
-//! In: the relation, which has names and no numbers; the table as the catalogue shows it, which may be ahead of the
-//! stream; the shapes that were seen before. Out: the table as the next rows have it, or why that cannot be told.
+//! In: the relation, which has column names and no numbers; the table as the catalogue shows it, which may be ahead of
+//! the stream; the shapes seen before. Out: the table with the columns of its next rows, or why they are not certain.
 
 use std::{collections::HashMap, ops::Range};
 
@@ -18,22 +18,24 @@ use crate::{
 /// Types that are not built in, by oid.
 pub(super) type TypeNames = HashMap<u32, TypeName>;
 
-/// Why rows cannot be read.
+/// Why the columns of rows are not certain.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(super) enum Unclear {
     #[error("column {0} was dropped, and another took its name")]
     Reused(String),
-    #[error("column {0} has another name or none by now, and which one cannot be told")]
+    #[error("column {0} was renamed or dropped since, and its present name cannot be determined")]
     Renamed(String),
-    #[error("the order of its columns cannot be told")]
+    #[error("the order of its columns cannot be determined")]
     Order,
-    #[error("rows of before have column {column} in a type that is no part of {now}, which it is by now")]
+    #[error(
+        "earlier rows have column {column} in a type whose values do not all fit {now}, its present type"
+    )]
     Type { column: String, now: String },
     #[error("column {0} is part of the key and was dropped")]
     Key(String),
 }
 
-/// The columns of the relation, as they were called then.
+/// The columns of the relation, with the names that they had then.
 pub(super) fn columns(
     relation: &Relation,
     table: &Table,
@@ -50,7 +52,7 @@ pub(super) fn columns(
     let then = seen.iter().copied().find(is_called_so);
     let merged = || with_unknown(relation, merged(relation, &seen, &now)?, table, type_names);
     if shapes.last().is_some_and(|latest| latest.since > commit) {
-        // It was seen before, when the catalogue was not as it is now.
+        // A later shape is known, so this announcement was seen before, when the catalogue was different.
         return then.map_or_else(merged, |then| Ok(then.to_vec()));
     }
     match (then, Some(now.as_slice()).filter(is_called_so)) {
@@ -63,13 +65,13 @@ pub(super) fn columns(
     }
 }
 
-/// The name that one column had and another has.
+/// A name that one column had and another column has now.
 fn reused(then: &[Known], now: &[Known]) -> Option<String> {
     let other = then.iter().zip(now).find(|(then, now)| then != now && then.0 != GONE);
     other.map(|(Known(_, name), _)| name.clone())
 }
 
-/// A shape between those that are known: several changes came in a row.
+/// A shape between the known ones, after several changes in a row.
 fn merged(relation: &Relation, seen: &[&[Known]], now: &[Known]) -> Result<Vec<Known>, Unclear> {
     let latest = seen.first().copied().unwrap_or_default();
     let mut columns = Vec::with_capacity(relation.columns.len());
@@ -85,8 +87,8 @@ fn merged(relation: &Relation, seen: &[&[Known]], now: &[Known]) -> Result<Vec<K
     if numbers.is_sorted_by(|one, other| one < other) { Ok(columns) } else { Err(Unclear::Order) }
 }
 
-/// A name that nobody knows is that of a column that was dropped since, or that was renamed since. Its number lies
-/// between those of its neighbours, and where only columns that are there now have such numbers, it is the lowest.
+/// An unknown name belongs to a column that was dropped or renamed since. Its number lies between those of its
+/// neighbours; where all such numbers belong to present columns, it is the lowest of them.
 fn with_unknown(
     relation: &Relation,
     mut columns: Vec<Known>,
@@ -105,7 +107,7 @@ fn with_unknown(
     Ok(columns)
 }
 
-/// The number of a column of the type in question; none when that is not certain.
+/// The number of the column with an unknown name, by its neighbours and type; `None` when it is not certain.
 fn unknown(
     now: &Table,
     between: Range<i32>,
@@ -124,7 +126,7 @@ fn unknown(
     }
 }
 
-/// The table with the rows of the relation, by what its columns are called now.
+/// The table with the columns of the relation's rows, under their present names.
 pub(super) fn table(
     relation: &Relation,
     columns: &[Known],
@@ -148,8 +150,8 @@ pub(super) fn table(
     Ok(Table { columns, key, ..now.clone() })
 }
 
-/// Rows of before a type became narrower come once more when their table was taken anew: a value that the column cannot
-/// hold is refused then, and the change itself was judged when the target was compared with the source.
+/// Rows from before a type became narrower are sent again when their table is replicated anew. A value that the column
+/// cannot hold is then refused, and the change of type was checked when the target was compared with the source.
 fn is_of_before(column: &Column, announced: &RelationColumn) -> bool {
     kind::builtin(announced.type_oid, announced.typmod)
         .is_some_and(|kind| kind::is_of_one_family(kind, column.kind))
@@ -166,7 +168,8 @@ fn is_same_type(column: &Column, announced: &RelationColumn, type_names: &TypeNa
     }
 }
 
-/// A type of the database's own: the same name, or a domain, which comes with the name of its base.
+/// Whether a type that the database defines is the column's: it has the same name, or the column has a domain, which is
+/// announced with the name of its base type.
 fn is_own_type(column: &Column, name: &TypeName) -> bool {
     // PostgreSQL quotes where it thinks so.
     let declared = column.source_type.replace('"', "");

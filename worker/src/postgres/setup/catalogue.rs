@@ -1,4 +1,4 @@
-//! What PostgreSQL's catalogue says about the selected tables: nothing is judged here.
+//! Reads the selected tables from PostgreSQL's catalogue. Decides nothing.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -16,13 +16,13 @@ use crate::{
 #[derive(Debug, Default)]
 pub(super) struct Catalogue {
     relations: HashMap<TableName, Relation>,
-    /// What it saw, at the least.
+    /// What the queries saw at least.
     pub(super) visibility: Visibility,
 }
 
 #[derive(Debug, Clone, Default)]
 pub(super) struct Relation {
-    /// `r` table, `p` partitioned table, anything else is none.
+    /// `r` table, `p` partitioned table; other kinds cannot be replicated.
     pub(super) kind: String,
     /// `p` for a table whose changes are in the WAL.
     pub(super) persistence: String,
@@ -30,13 +30,13 @@ pub(super) struct Relation {
     pub(super) identity: String,
     /// A partition without replica identity, if there is one.
     pub(super) partition_without_identity: Option<String>,
-    /// The highest number that a column ever had.
+    /// The highest `attnum` that was ever used.
     pub(super) last_number: i32,
-    /// The table or a partition of it, if its old rows do not come whole.
+    /// The table or a partition of it whose replica identity is not FULL, if there is one.
     pub(super) partial_identity: Option<String>,
     /// The storage of the table or of each leaf partition, by its oid.
     pub(super) files: BTreeMap<u32, u32>,
-    /// Without dropped ones, in order.
+    /// Without dropped columns, in order.
     pub(super) columns: Vec<Attribute>,
     pub(super) primary_key: Option<Index>,
     pub(super) identity_index: Option<Index>,
@@ -46,7 +46,7 @@ pub(super) struct Relation {
 pub(super) struct Attribute {
     pub(super) number: i32,
     pub(super) name: String,
-    /// The type, or for a domain the one at its bottom; for an array that of its elements.
+    /// The type; for a domain its base type, for an array the type of its elements.
     pub(super) type_oid: u32,
     pub(super) typmod: i32,
     /// `b` base, `e` enum, `c` composite, …
@@ -55,13 +55,13 @@ pub(super) struct Attribute {
     /// The declared type in SQL's words.
     pub(super) declared: String,
     pub(super) generated: Option<Generated>,
-    /// Enum labels and composite attributes that its type reaches.
+    /// Enum labels and composite attributes that its type contains.
     pub(super) parts: BTreeMap<String, String>,
-    /// What stands between two elements; nothing when it is no array.
+    /// The delimiter between array elements; `None` when it is no array.
     pub(super) delimiter: Option<u8>,
-    /// Texts that differ in their bytes may be equal.
+    /// The collation is nondeterministic: texts that differ in their bytes may be equal.
     pub(super) folded: bool,
-    /// What rows hold that were there before the column.
+    /// The value of the column in rows that existed before it.
     pub(super) fill: Fill,
 }
 
@@ -160,8 +160,8 @@ SELECT schema, name, relkind, relpersistence, relreplident,
   ELSE r.oid || ' ' || pg_catalog.pg_relation_filenode(r.oid) END
 FROM relations r";
 
-/// Follows domains down to what they are made of, and one array to its elements; the innermost modifier
-/// that is set counts. (`int2vector` has elements and is no array.)
+/// Resolves domains to their base types, and one array to its elements; the innermost modifier that is set counts.
+/// (`int2vector` has elements and is no array.)
 const TYPES: &str = "
 arrays AS (
   SELECT a.oid FROM pg_catalog.pg_type a JOIN pg_catalog.pg_type e ON e.oid = a.typelem AND e.typarray = a.oid),
@@ -197,9 +197,9 @@ LEFT JOIN pg_catalog.pg_collation c ON c.oid = a.attcollation
 LEFT JOIN pg_catalog.pg_attrdef f ON f.adrelid = a.attrelid AND f.adnum = a.attnum
 ORDER BY t.schema, t.name, t.attnum";
 
-/// What the text of a value depends on and no message of the stream tells: labels by the oid that they keep when they
-/// are renamed, attributes by their types, for their names are not in the text. Types below 16384 are PostgreSQL's own.
-/// (Before PostgreSQL 14 no range has a multirange.)
+/// Parts of types that values' texts depend on and that the stream does not announce: enum labels, by the oid that they
+/// keep when they are renamed, and composite attributes, by their types, because their names are not in the text. Types
+/// below 16384 are PostgreSQL's own. (Before PostgreSQL 14 no range has a multirange.)
 const PARTS: &str = "
 reached (schema, name, number, type) AS (
   SELECT r.schema, r.name, a.attnum, a.atttypid
@@ -268,8 +268,8 @@ fn attribute(row: &Row) -> Result<Attribute, SourceError> {
         folded: row.flag(11),
         fill: match row.value(12) {
             Some(value) => Fill::Value(value.to_owned()),
-            // A default that was evaluated for each row, or was set later, or whose rows were written anew since; one
-            // that was taken away again leaves that there is no null.
+            // A default that was evaluated per row, was set later, or whose rows were rewritten since; of a default that
+            // was removed, NOT NULL may remain.
             None if row.flag(13) => Fill::Unknown,
             None => Fill::Null,
         },
@@ -286,7 +286,7 @@ fn files(text: &str) -> Result<BTreeMap<u32, u32>, SourceError> {
     pairs.ok_or_else(|| SourceError::protocol("the storage of a table is not a list of numbers"))
 }
 
-/// `indkey` holds the included columns too, after those of the key.
+/// Reads `indkey`, which holds the columns of the key and then the included ones.
 fn index(row: &Row) -> Result<Index, SourceError> {
     let wrong = |_| SourceError::protocol("an index has no column numbers");
     let columns = row.text(2).split_ascii_whitespace().map(str::parse);

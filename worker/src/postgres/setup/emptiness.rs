@@ -1,4 +1,4 @@
-//! Whether tables that are taken up have rows already: those are not in the stream, and nobody copies them.
+//! Whether tables that the job begins to replicate have rows already: those are not in the stream, and are not copied.
 
 use super::identity::Identities;
 use crate::{
@@ -6,11 +6,11 @@ use crate::{
     table::{Table, TableName},
 };
 
-/// A table of nothing but dead rows may take long to be known as empty; then it is not known.
+/// The scan of a table with only dead rows may take long; beyond this limit it stays unknown whether the table is empty.
 const LIMIT: &str = "SET statement_timeout = '2s'";
 const NO_LIMIT: &str = "RESET statement_timeout";
 
-/// Notes of tables without a history whether they have no row, where the role may see that.
+/// Records for tables without a history whether they are empty, where the role may read them.
 pub(super) fn note(
     connection: &mut Connection,
     tables: &[Table],
@@ -31,7 +31,7 @@ pub(super) fn note(
 
 fn is_empty(connection: &mut Connection, name: &TableName) -> Result<Option<bool>, SourceError> {
     let (table, text) = (sql::table(name), sql::literal(&sql::table(name)));
-    // A policy for rows would hide them.
+    // Row-level security would hide rows.
     let may = format!(
         "SELECT pg_catalog.has_table_privilege(c.oid, 'SELECT') AND NOT pg_catalog.row_security_active(c.oid), \
          c.relkind = 'p' FROM pg_catalog.pg_class c WHERE c.oid = {text}::pg_catalog.regclass"

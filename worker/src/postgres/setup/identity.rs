@@ -1,4 +1,4 @@
-//! Which relation a selected table is, and how it is published; whether that is what is kept of it.
+//! The relation behind each selected table and how it is published, compared with the recorded source identity.
 
 use std::collections::HashMap;
 
@@ -18,12 +18,12 @@ use crate::{
 const SCHEMAS_SINCE: u32 = 150_000;
 const VIA_ROOT_SINCE: u32 = 130_000;
 
-/// The selected tables as they are now, beside what is kept of them.
+/// The selected tables as they are now, and their recorded identities.
 #[derive(Debug, Default)]
 pub(in crate::postgres) struct Identities {
     noted: Noted,
     now: HashMap<TableName, SourceIdentity>,
-    /// Where relations are now that are kept under another name.
+    /// Current names of relations that are recorded under another name.
     moved: HashMap<u32, TableName>,
     publication: String,
 }
@@ -36,7 +36,7 @@ impl Identities {
         noted: &Noted,
         version: u32,
     ) -> Result<Self, SourceError> {
-        // First: what is committed before this and not seen below is found by the next look.
+        // Read first: a change committed after it and not seen below is found by the next poll.
         let since =
             connection.query(POSITION)?.first().map(|row| row.parse(0)).transpose()?.unwrap_or_default();
         let publication = publication(connection, &config.publication, version)?;
@@ -54,7 +54,7 @@ impl Identities {
         Ok(Self { noted: noted.clone(), now, moved, publication: config.publication.clone() })
     }
 
-    /// The table as it was judged otherwise, if it is the one that is kept.
+    /// `table`, unless it differs from the recorded identity.
     pub(super) fn judged(&self, name: &TableName, table: Result<Table, Fault>) -> Result<Table, Fault> {
         match self.difference(name, table.as_ref().ok()) {
             Some(fault) => Err(fault),
@@ -62,7 +62,7 @@ impl Identities {
         }
     }
 
-    /// The table with what its publication tells of it.
+    /// `table`, with whether its publication has a column list for it.
     pub(super) fn described(&self, mut table: Table) -> Table {
         table.facts.listed = self.now.get(&table.name).is_some_and(SourceIdentity::is_listed);
         table
@@ -76,20 +76,21 @@ impl Identities {
         };
         let difference = match noted {
             Some(noted) => noted.differs(now),
-            // Of an earlier version: how it was published is not known, but it was.
+            // Recorded by an earlier version: it was published, but how is not known.
             None => now.published.as_ref().and_then(Published::lacks),
         }?;
         let moved = noted.as_ref().and_then(|noted| self.moved.get(&noted.relation));
-        Some(replaced::fault(name, table, &self.publication, difference, moved))
+        let via_root = now.published.as_ref().is_some_and(|published| published.via_root);
+        Some(replaced::fault(name, table, &self.publication, via_root, difference, moved))
     }
 
-    /// Something of it may still come under its old number.
+    /// Whether changes of the recorded relation may still come, because it exists under another name.
     pub(super) fn holds_wal(&self, name: &TableName) -> bool {
         let relation = self.noted.get(name).and_then(Option::as_ref).map(|noted| noted.relation);
         relation.is_some_and(|relation| self.moved.contains_key(&relation))
     }
 
-    /// Nobody puts a table back into a publication behind the back of its history.
+    /// Whether the table has a history. Such a table is never put back into a publication by the worker.
     pub(super) fn is_kept(&self, name: &TableName) -> bool {
         self.noted.contains_key(name)
     }
@@ -106,7 +107,7 @@ impl Identities {
 const POSITION: &str = "SELECT CASE WHEN pg_catalog.pg_is_in_recovery() THEN pg_catalog.pg_last_wal_replay_lsn() \
                         ELSE pg_catalog.pg_current_wal_insert_lsn() END";
 
-/// Without what it publishes; and whether that is everything.
+/// The publication without its members, and whether it publishes all tables.
 fn publication(
     connection: &mut Connection,
     name: &str,
@@ -212,7 +213,7 @@ fn entries(publication: u32, tables: &[TableName], version: u32) -> String {
     )
 }
 
-/// The relations that are kept, by what they are called now.
+/// Recorded relations that have another name now, with that name.
 fn moved(connection: &mut Connection, noted: &Noted) -> Result<HashMap<u32, TableName>, SourceError> {
     let kept: Vec<String> = noted.values().flatten().map(|noted| noted.relation.to_string()).collect();
     if kept.is_empty() {

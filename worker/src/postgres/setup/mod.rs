@@ -1,12 +1,11 @@
-//! Before the stream: what the source must have is checked, what is missing is made.
+//! Prepares the source before the stream: checks the requirements, and creates what is missing.
 //!
-//! In: the configuration, and the job's past. Out: [`Prepared`], or the first thing that stands in the way with its
-//! remedy. The rules: nothing is created before everything was checked; the publication is there before the slot,
-//! so that the slot's first change finds it; a slot is made only for a job without a past, and never dropped but
-//! by [`drop_objects`], which is asked for.
+//! In: the configuration, and the job's prior runs. Out: [`Prepared`], or the faults with their remedies. The rules:
+//! nothing is created before everything was checked; the publication is created before the slot, so that it exists at
+//! the slot's first change; a slot is created only for a job without prior runs, and dropped only by [`drop_objects`].
 //!
-//! A role with REPLICATION that owns the tables is enough (and may create in the database, unless the
-//! publication is there already).
+//! A role with REPLICATION that owns the tables is sufficient. It needs CREATE on the database too, unless the
+//! publication exists.
 
 mod catalogue;
 mod emptiness;
@@ -25,7 +24,7 @@ use super::{
     server::{Server, server_version},
     slot::{
         self,
-        check::{judged_slot, locked, warn_of_limits},
+        check::{checked_slot, locked, warn_of_limits},
     },
     visibility::Visibility,
 };
@@ -41,52 +40,52 @@ use crate::{
 /// A source that is ready to stream.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Prepared {
-    /// Those that can be followed, in the order of the configuration; at least one.
+    /// The tables that can be replicated, in the order of the configuration; at least one.
     pub tables: Vec<Table>,
-    /// What each of them is at the source.
+    /// The source identity of each of them.
     pub identities: Vec<SourceIdentity>,
-    /// What is in the way of each of the others.
+    /// The fault of each other table.
     pub refused: Vec<Fault>,
     /// A refused table is published, so its changes may be in the WAL, which must stay.
     pub holds_wal: bool,
-    /// Where the slot continues.
+    /// The confirmed position of the slot.
     pub confirmed: Lsn,
     /// As in `server_version_num`: 150004 is 15.4.
     pub server_version: u32,
     pub slot_created: bool,
     pub publication_created: bool,
     pub system_identifier: u64,
-    /// What the tables' shapes were read with.
+    /// The visibility with which the tables' shapes were read.
     pub visibility: Visibility,
 }
 
-/// What the source is like.
+/// The outcome of the setup.
 #[derive(Debug)]
 pub enum Setup {
     Ready(Box<Prepared>, Exclusive),
-    /// Nothing can be followed, and nothing was made: what is in the way of each table.
+    /// No table can be replicated, and nothing was created: the fault of each table.
     Refused(Vec<Fault>),
 }
 
-/// A session that has the lock of the slot: no other worker loads for it before it is released.
+/// A session that holds the lock on the slot: no other worker loads before it is released.
 #[derive(Debug)]
 pub struct Exclusive {
     connection: Connection,
 }
 
 impl Exclusive {
-    /// Lets the stream's session have the lock at once: it would have to wait for the end of this one. Blocks.
+    /// Releases the lock, so that the session of the stream need not wait for the end of this one. Blocks.
     pub fn release(mut self) {
-        // A session that cannot be asked any more ends, and its lock with it.
+        // If the query fails the session has ended, and its lock with it.
         let _ = self.connection.query("SELECT pg_catalog.pg_advisory_unlock_all()");
         self.connection.close();
     }
 }
 
-/// Checks the source and makes what is missing, for a job that has no history of any table and whose slot another
-/// worker may hold. Where nothing can be followed, what is in the way of the first table is the fault.
-pub fn prepare(config: &SourceConfig, past: &[PriorRun]) -> Result<Prepared, Fault> {
-    let setup = try_prepare(config, past, &Noted::new(), |_| Ok(()));
+/// Checks the source and creates what is missing, for a job without schema histories, whose slot another worker may
+/// hold. Where no table can be replicated, the fault of the first table is returned.
+pub fn prepare(config: &SourceConfig, prior_runs: &[PriorRun]) -> Result<Prepared, Fault> {
+    let setup = try_prepare(config, prior_runs, &Noted::new(), |_| Ok(()));
     match setup.map_err(|error| error.fault(config))? {
         Setup::Ready(prepared, session) => {
             session.release();
@@ -96,23 +95,23 @@ pub fn prepare(config: &SourceConfig, past: &[PriorRun]) -> Result<Prepared, Fau
     }
 }
 
-/// Checks the source and makes what is missing, while no other worker loads. Blocks; safe to repeat.
-pub fn prepare_noted(config: &SourceConfig, past: &[PriorRun], noted: &Noted) -> Result<Setup, Fault> {
+/// Checks the source and creates what is missing, while no other worker loads. Blocks; safe to repeat.
+pub fn prepare_noted(config: &SourceConfig, prior_runs: &[PriorRun], noted: &Noted) -> Result<Setup, Fault> {
     if config.tables.is_empty() {
         return Err(no_table());
     }
     let lock = |connection: &mut Connection| locked(connection, config);
-    try_prepare(config, past, noted, lock).map_err(|error| error.fault(config))
+    try_prepare(config, prior_runs, noted, lock).map_err(|error| error.fault(config))
 }
 
 fn try_prepare(
     config: &SourceConfig,
-    past: &[PriorRun],
+    prior_runs: &[PriorRun],
     noted: &Noted,
     lock: impl FnOnce(&mut Connection) -> Result<(), SourceError>,
 ) -> Result<Setup, SourceError> {
     let mut connection = Connection::open(config)?;
-    // Nobody is kept waiting behind us for long, and nobody keeps us for ever.
+    // Do not queue behind other sessions' locks for more than 30 s: sessions that come later would queue behind us.
     connection.query("SET lock_timeout = '30s'")?;
     let server = Server::read(&mut connection)?;
     server.check()?;
@@ -123,7 +122,7 @@ fn try_prepare(
     if tables.is_empty() {
         return Ok(Setup::Refused(refused.into_iter().map(|refused| refused.fault).collect()));
     }
-    let slot = judged_slot(&mut connection, config, &server, past)?;
+    let slot = checked_slot(&mut connection, config, &server, prior_runs)?;
     lock(&mut connection)?;
     let made = publication::ensure(
         &mut connection,
@@ -133,7 +132,7 @@ fn try_prepare(
         &identities,
         server.version,
     )
-    .map_err(|error| server.in_words_of_a_standby(error, config))?;
+    .map_err(|error| server.explained_on_standby(error, config))?;
     let create = |connection: &mut Connection| {
         slot::create(connection, &config.slot, server.version, server.is_standby)
     };
@@ -144,7 +143,7 @@ fn try_prepare(
     } else {
         identities
     };
-    // With slot and publication there: whatever is written from now on comes by the stream.
+    // After slot and publication exist: every later change comes through the stream.
     emptiness::note(&mut connection, &tables, &mut identities)?;
     let is_published =
         |refused: &Refused| publication.as_ref().is_some_and(|publication| publication.has(&refused.table));
@@ -164,7 +163,7 @@ fn try_prepare(
     Ok(Setup::Ready(Box::new(prepared), Exclusive { connection }))
 }
 
-/// What is in the way of tables now. Makes nothing; blocks.
+/// The faults of tables at the source now. Creates nothing; blocks.
 pub fn refused(config: &SourceConfig, noted: &Noted) -> Result<Vec<Fault>, Fault> {
     try_refused(config, noted).map_err(|error| error.fault(config))
 }
@@ -180,14 +179,14 @@ fn try_refused(config: &SourceConfig, noted: &Noted) -> Result<Vec<Fault>, Sourc
     Ok(refused.into_iter().map(|refused| refused.fault).collect())
 }
 
-/// The shapes that these tables have now, and what those are sure to reflect. Makes nothing; blocks.
+/// The shapes that these tables have now, and the visibility with which they were read. Creates nothing; blocks.
 pub(in crate::postgres) fn shapes(
     config: &SourceConfig,
     tables: &[TableName],
     noted: &Noted,
 ) -> Result<Shapes, SourceError> {
     let mut connection = Connection::open_for_sql(config)?;
-    // Whoever changes a partition holds it; the stream is not kept waiting for that.
+    // A session that changes a partition locks it; the stream does not wait for that longer than 5 s.
     connection.query("SET lock_timeout = '5s'")?;
     let version = server_version(&mut connection)?;
     let catalogue = Catalogue::read(&mut connection, tables)?;
@@ -203,17 +202,17 @@ pub(in crate::postgres) fn shapes(
     Ok(Shapes { tables: judged, partitions, visibility: catalogue.visibility })
 }
 
-/// The shapes that these tables have now, or what is in their way. Blocks.
+/// The shapes that these tables have now, or their faults. Blocks.
 pub fn shapes_of(config: &SourceConfig, tables: &[TableName]) -> Result<Vec<Result<Table, Fault>>, Fault> {
     let shapes = shapes(config, tables, &Noted::new()).map(|shapes| shapes.tables);
     shapes.map_err(|error| error.fault(config))
 }
 
-/// Tables as the catalogue shows them, or what is in their way.
+/// Tables as the catalogue shows them, or their faults.
 #[derive(Debug)]
 pub(in crate::postgres) struct Shapes {
     pub(in crate::postgres) tables: Vec<Result<Table, Fault>>,
-    /// The numbers of each one's partitions.
+    /// The oids of each table's partitions.
     pub(in crate::postgres) partitions: Vec<Vec<u32>>,
     pub(in crate::postgres) visibility: Visibility,
 }

@@ -1,7 +1,7 @@
-//! The publication: created for the selected tables, or somebody's own, which must publish them whole.
+//! The publication: created for the selected tables, or an existing one, which must publish all kinds of their changes.
 //!
-//! Tables that are published and not selected are left in it: they may be somebody else's, and the stream
-//! ignores them. `FOR ALL TABLES` is as good as a list.
+//! Published tables that are not selected are left in it: other subscribers may use them, and the router ignores them.
+//! `FOR ALL TABLES` is accepted like a list.
 
 use std::collections::HashMap;
 
@@ -21,7 +21,7 @@ use crate::{
 
 const VIA_ROOT_SINCE: u32 = 130_000;
 const COLUMN_LISTS_SINCE: u32 = 150_000;
-/// Before, columns that are generated are never sent, though 15 lists them as published.
+/// Before this version generated columns are never sent, though PostgreSQL 15 lists them as published.
 const GENERATED_SINCE: u32 = 180_000;
 
 /// A publication that exists.
@@ -33,7 +33,7 @@ pub(super) struct Publication {
     via_root: bool,
     /// Stored generated columns that are listed are sent.
     sends_generated: bool,
-    /// What it publishes, and (from PostgreSQL 15 on) which columns.
+    /// The published tables, and (from PostgreSQL 15 on) their published columns.
     members: HashMap<TableName, Option<Vec<String>>>,
 }
 
@@ -56,7 +56,7 @@ impl Publication {
         Ok(Some(Self { name: name.to_owned(), publishes_all, via_root, sends_generated, members }))
     }
 
-    /// The columns that it publishes of a table, where the server tells.
+    /// The published columns of a table, where the server shows them.
     pub(super) fn columns(&self, table: &TableName) -> Option<&[String]> {
         self.members.get(table)?.as_deref()
     }
@@ -112,9 +112,9 @@ fn members(
     rows.into_iter().map(member).collect()
 }
 
-/// Makes sure that the publication publishes these tables; says whether anything had to be made. Others are not put
-/// into it: PostgreSQL would refuse updates of a table that is published without a replica identity. Nor is a table
-/// that has a history: what it missed outside would be missing for ever, and nobody would know.
+/// Creates the publication, or adds tables that are missing in it; returns whether it changed anything. Only tables that
+/// can be replicated are added: PostgreSQL refuses updates of a published table without a replica identity. A table with
+/// a history is not added either: the changes that were not published would be missing unnoticed.
 pub(super) fn ensure(
     connection: &mut Connection,
     config: &SourceConfig,

@@ -1,6 +1,6 @@
-//! Takes away what a job left in the source, when it is deleted and its policy says so.
+//! Drops slot and publication of a job at the source, when it is deleted or stopped and the request says so.
 //!
-//! Safe to repeat. No session of anybody is ended: a slot in use is waited for, for a while.
+//! Safe to repeat. No session is terminated: a slot in use is waited for, up to [`IN_USE_LIMIT`].
 
 use std::{
     thread,
@@ -17,28 +17,25 @@ use crate::{
     },
 };
 
-/// Long enough for the walsender of a worker that has just ended.
+/// Wait for a slot in use: long enough for the walsender of a worker that has just ended.
 const IN_USE_LIMIT: Duration = Duration::from_secs(10);
 const IN_USE_PAUSE: Duration = Duration::from_millis(200);
 
-/// What to drop; only what this job created should be.
+/// The objects to drop; they should be objects that this job created.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct DropObjects {
     pub slot: bool,
     pub publication: bool,
 }
 
-/// Drops what is there of slot and publication. Blocks.
+/// Drops slot and publication as far as they exist. Blocks.
 pub fn drop_objects(config: &SourceConfig, objects: DropObjects) -> Result<(), Fault> {
     try_drop(config, objects).map_err(|error| error.fault(config))
 }
 
-/// The slot was dropped while the job lives.
+/// The fault of a job whose slot was dropped on request.
 pub fn slot_dropped(config: &SourceConfig) -> Fault {
-    slot_lost(
-        config,
-        "it was dropped on request while the job lives, and what is written from then on is not kept",
-    )
+    slot_lost(config, "it was dropped on request while the job exists, and changes from then on are not kept")
 }
 
 fn try_drop(config: &SourceConfig, objects: DropObjects) -> Result<(), SourceError> {
@@ -52,7 +49,7 @@ fn try_drop(config: &SourceConfig, objects: DropObjects) -> Result<(), SourceErr
         opened => opened?,
     };
     connection.query("SET lock_timeout = '30s'")?;
-    // The slot first: it is what fills the source's disk.
+    // The slot first: it makes the server keep WAL.
     if slot {
         drop_slot(&mut connection, config)?;
     }
@@ -72,7 +69,7 @@ fn drop_slot(connection: &mut Connection, config: &SourceConfig) -> Result<(), S
     );
     loop {
         match connection.query(&statement) {
-            // Somebody else was faster.
+            // Another session has dropped it in the meantime.
             Err(error) if error.code() == Some("42704") => return Ok(()),
             Err(SourceError::Server(error)) if error.code == "55006" => {
                 if Instant::now() > deadline {

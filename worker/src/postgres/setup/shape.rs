@@ -1,6 +1,6 @@
-//! Judges what the catalogue says: tables with their columns and keys, or everything that is in the way.
+//! Derives tables with their columns and keys from the catalogue, or a fault for each table that cannot be replicated.
 //!
-//! Pure. A table with a trouble is refused alone: the others flow.
+//! Pure. A table with a fault is refused alone: the others are replicated.
 
 use std::collections::HashSet;
 
@@ -18,7 +18,7 @@ use crate::{
     table::{Column, Facts, Kind, Representation, Table, TableId, TableName},
 };
 
-/// The tables that can be followed, in the order of the configuration, and for each other one what is in the way.
+/// The tables that can be replicated, in the order of the configuration, and the fault of each other one.
 pub(super) fn tables(
     config: &SourceConfig,
     catalogue: &Catalogue,
@@ -38,7 +38,7 @@ pub(super) fn tables(
     (tables, refused)
 }
 
-/// A table that cannot be followed as it is.
+/// A table that cannot be replicated as it is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Refused {
     pub(super) table: TableName,
@@ -65,7 +65,7 @@ pub(super) fn judged(
     table(id, name, relation, &columns_of(name, relation, publication))
 }
 
-/// Where every change has to come with the whole row, PostgreSQL must be told to send the old one.
+/// With consistency Transaction every change has to come with the whole row, so the old row has to be sent too.
 fn whole(config: &SourceConfig, catalogue: &Catalogue, table: Table) -> Result<Table, Fault> {
     let partial = catalogue.relation(&table.name).and_then(|relation| relation.partial_identity.as_ref());
     match partial.filter(|_| config.whole_rows && table.key.len() < table.columns.len()) {
@@ -74,7 +74,7 @@ fn whole(config: &SourceConfig, catalogue: &Catalogue, table: Table) -> Result<T
     }
 }
 
-/// What it is instead of a table with its changes in the WAL.
+/// The description of a relation that is no table with its changes in the WAL.
 fn unfit(relation: &Relation) -> Option<&'static str> {
     match (relation.kind.as_str(), relation.persistence.as_str()) {
         ("r" | "p", "p") => None,
@@ -85,7 +85,7 @@ fn unfit(relation: &Relation) -> Option<&'static str> {
     }
 }
 
-/// What tells rows apart, and comes with every update and delete: the primary key, or the unique index of the
+/// The key that identifies rows and is sent with every update and delete: the primary key, or the unique index of the
 /// replica identity.
 fn key<'a>(name: &TableName, relation: &'a Relation) -> Result<&'a Index, Fault> {
     if let Some(partition) = &relation.partition_without_identity {
@@ -102,8 +102,8 @@ fn key<'a>(name: &TableName, relation: &'a Relation) -> Result<&'a Index, Fault>
     }
 }
 
-/// The columns that pgoutput sends. A publication may have a list; generated columns are sent from PostgreSQL 18 on
-/// when they are stored and listed, and never by a publication that we have still to make.
+/// The columns that pgoutput sends. A publication may have a column list. Generated columns are sent from PostgreSQL 18
+/// on if they are stored and listed, and never by a publication that this worker is still to create.
 fn columns_of<'a>(
     name: &TableName,
     relation: &'a Relation,
@@ -122,7 +122,7 @@ fn columns_of<'a>(
     relation.columns.iter().filter(is_sent).collect()
 }
 
-/// A type that is not known goes as its text: it loses nothing there.
+/// The kind of a column. An unknown type is replicated as its text, which loses nothing.
 fn kind_of(column: &Attribute) -> Kind {
     if let Some(delimiter) = column.delimiter {
         return Kind::Array { element: kind::element(column.type_oid), delimiter };
@@ -224,7 +224,7 @@ fn keyless(name: &TableName) -> Fault {
     )
 }
 
-/// `whose`: what has to be altered, as SQL. A partitioned table does not pass its replica identity on.
+/// `whose` is the table to alter, as SQL. Partitions do not inherit the replica identity of their table.
 fn insufficient(name: &TableName, of: &str, whose: &str) -> Fault {
     refusal(
         name,

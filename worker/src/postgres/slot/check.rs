@@ -1,4 +1,4 @@
-//! Whether the slot is where the job's past says that it should be, and for how long it will be.
+//! Checks the slot against the job's prior runs, takes its lock, and warns of settings that can end the replication.
 
 use std::{
     thread,
@@ -19,29 +19,32 @@ use crate::{
 };
 
 const IDLE_TIMEOUT_SINCE: u32 = 180_000;
-/// Long enough for the walsender of a worker that was killed a moment ago.
+/// Wait for a slot in use: long enough for the walsender of a worker that was just killed to end.
 const IN_USE_LIMIT: Duration = Duration::from_secs(3);
 const IN_USE_PAUSE: Duration = Duration::from_millis(20);
 
-/// Where the slot is, if there is one; fails when the past says that it should be somewhere else.
-pub(crate) fn judged_slot(
+/// The confirmed position of the slot, if there is one; fails when it contradicts the prior runs.
+pub(crate) fn checked_slot(
     connection: &mut Connection,
     config: &SourceConfig,
     server: &Server,
-    past: &[PriorRun],
+    prior_runs: &[PriorRun],
 ) -> Result<Option<Lsn>, SourceError> {
-    let same = past.iter().find(|past| past.system == server.origin.system);
-    let Some(past) = same.or(past.first()) else {
+    let of_server = prior_runs.iter().find(|prior_run| prior_run.system == server.origin.system);
+    let Some(prior_run) = of_server.or(prior_runs.first()) else {
         let slot = Slot::find(connection, &config.slot, server.version)?;
         return Ok(slot.map(|slot| slot.usable(config)).transpose()?);
     };
     let slot = quiet_slot(connection, config, server.version)?;
-    let left = past.timeline.map(|timeline| continuity::left(connection, timeline, server.origin));
-    start_position::check(config, past, server.origin, server.is_standby, left.transpose()?.flatten(), slot)?;
+    let end =
+        prior_run.timeline.map(|timeline| continuity::timeline_end(connection, timeline, server.origin));
+    let end = end.transpose()?.flatten();
+    start_position::check(config, prior_run, server.origin, server.is_standby, end, slot)?;
     Ok(slot)
 }
 
-/// Keeps other workers of the slot away, from the source's objects and from the sink's, until the session ends or lets go.
+/// Takes the lock on the slot: until the session ends or releases it, no other worker of the slot changes objects at
+/// the source or the sink.
 pub(crate) fn locked(connection: &mut Connection, config: &SourceConfig) -> Result<(), SourceError> {
     let deadline = Instant::now() + IN_USE_LIMIT;
     loop {
@@ -53,14 +56,14 @@ pub(crate) fn locked(connection: &mut Connection, config: &SourceConfig) -> Resu
     }
 }
 
-/// What is not wrong now, and ends the replication one day.
+/// Warns of settings that are harmless now and can end the replication later.
 pub(crate) fn warn_of_limits(
     connection: &mut Connection,
     config: &SourceConfig,
     server: &Server,
 ) -> Result<(), SourceError> {
     let slot = Slot::find(connection, &config.slot, server.version)?;
-    if slot.is_some_and(|slot| slot.stays_behind(server.version)) {
+    if slot.is_some_and(|slot| slot.lost_by_failover(server.version)) {
         let why =
             if server.is_standby { "slots of a standby stay on it" } else { "it was made without FAILOVER" };
         tracing::warn!(slot = %config.slot, "the slot does not survive a failover of the server: {why}");
@@ -71,15 +74,15 @@ pub(crate) fn warn_of_limits(
         )?;
         if let Some(row) = rows.first() {
             let timeout = row.text(0);
-            tracing::warn!(slot = %config.slot, %timeout, "idle_replication_slot_timeout is set: PostgreSQL gives \
-                a slot up that nobody reads for so long, and a job that is stopped meanwhile loses changes");
+            tracing::warn!(slot = %config.slot, %timeout, "idle_replication_slot_timeout is set: PostgreSQL \
+                invalidates a slot that is not read for that long, so a job that is stopped longer loses changes");
         }
     }
     Ok(())
 }
 
-/// A slot that somebody reads moves while it is judged, so its end is waited for, for a while. The lock of the slot
-/// keeps other workers away until this session ends.
+/// The confirmed position of a slot that no session reads: a slot in use moves while it is checked, so the end of its
+/// reader is awaited up to [`IN_USE_LIMIT`]. The lock on the slot keeps other workers away until this session ends.
 fn quiet_slot(
     connection: &mut Connection,
     config: &SourceConfig,

@@ -1,6 +1,7 @@
-//! Whether a new connection continues the old stream: same server, a timeline that holds what we have, same slot.
+//! Checks that a new connection continues the old stream: same server, a timeline that contains what was received, same
+//! slot.
 //!
-//! What cannot be proven stops the stream: a gap that nobody notices is the worst that can happen.
+//! A continuity that cannot be proven stops the stream: an unnoticed gap is the worst failure.
 
 use crate::{
     config::SourceConfig,
@@ -14,7 +15,7 @@ use crate::{
     },
 };
 
-/// The stream from `position`, in the one form of pgoutput that we decode.
+/// The command that starts the stream at `position`, in the form of pgoutput that this worker decodes.
 pub(crate) fn start_command(config: &SourceConfig, position: Lsn) -> String {
     let slot = sql::identifier(&config.slot);
     // A list of names inside a literal: quoted as both.
@@ -24,7 +25,7 @@ pub(crate) fn start_command(config: &SourceConfig, position: Lsn) -> String {
     )
 }
 
-/// The server of this connection must be the one of the last, or have taken over from it behind `position`.
+/// The server must be the one of the previous connection, or have been promoted from it at or after `position`.
 pub(crate) fn check_origin(
     connection: &mut Connection,
     config: &SourceConfig,
@@ -41,8 +42,8 @@ pub(crate) fn check_origin(
     if now.timeline == known.timeline {
         return check_end(connection, config, now.flushed, position);
     }
-    match left(connection, known.timeline, now)? {
-        Some(left) if left >= position => Ok(()),
+    match timeline_end(connection, known.timeline, now)? {
+        Some(end) if end >= position => Ok(()),
         _ => Err(SourceError::Gap(format!(
             "the server is on timeline {} and does not have all that was received on timeline {} up to {position}",
             now.timeline, known.timeline
@@ -50,7 +51,7 @@ pub(crate) fn check_origin(
     }
 }
 
-/// What was received, the server has; unless it was set back in time, or is a standby that is late.
+/// The server must have all WAL that was received; otherwise it was set back in time, or is a standby that lags.
 fn check_end(
     connection: &mut Connection,
     config: &SourceConfig,
@@ -67,8 +68,8 @@ fn check_end(
     }
 }
 
-/// Where the server's history left `timeline`; none when it never was on it, or still is.
-pub(in crate::postgres) fn left(
+/// The position at which the server's history left `timeline`; `None` when it was never on it, or still is.
+pub(in crate::postgres) fn timeline_end(
     connection: &mut Connection,
     timeline: u32,
     now: Origin,
@@ -80,7 +81,7 @@ pub(in crate::postgres) fn left(
     Ok(left_at(rows.first().map(|row| row.text(1)).unwrap_or_default(), timeline))
 }
 
-/// Where a history left `timeline`. Its lines: the timeline, the position, the reason.
+/// The position at which a history left `timeline`. Each line has the timeline, the position, the reason.
 fn left_at(history: &str, timeline: u32) -> Option<Lsn> {
     history.lines().find_map(|line| {
         let mut words = line.split_ascii_whitespace();
@@ -89,7 +90,7 @@ fn left_at(history: &str, timeline: u32) -> Option<Lsn> {
     })
 }
 
-/// What the slot has confirmed; it must be there, and whole.
+/// The confirmed position of the slot, which must exist and be usable.
 pub(crate) fn confirmed(connection: &mut Connection, config: &SourceConfig) -> Result<Lsn, SourceError> {
     let rows = connection.query("SELECT pg_catalog.current_setting('server_version_num')")?;
     let version = rows.first().map(|row| row.parse(0)).transpose()?.unwrap_or_default();
@@ -98,13 +99,13 @@ pub(crate) fn confirmed(connection: &mut Connection, config: &SourceConfig) -> R
     Ok(slot.usable(config)?)
 }
 
-/// The slot must not be ahead of what is durable: else changes between are gone.
+/// The slot must not be ahead of the durable position: otherwise the changes in between are lost.
 pub(crate) fn check_slot(confirmed: Lsn, durable: Lsn) -> Result<(), SourceError> {
     if confirmed <= durable {
         return Ok(());
     }
     Err(SourceError::Gap(format!(
-        "it was moved to {confirmed} by somebody else, and StarRocks has everything only up to {durable}"
+        "it was moved to {confirmed} by another client, and StarRocks has everything only up to {durable}"
     )))
 }
 

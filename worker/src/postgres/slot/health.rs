@@ -1,6 +1,6 @@
-//! How safe the slot is: what the server says of it and of the WAL that it keeps.
+//! Health of the slot: the server's state of the slot and of the WAL that it keeps.
 //!
-//! Asked seldom, on a connection of its own, so that it is known also while the stream is down.
+//! Queried every 30 s on a separate connection, so that it is known also while the stream is down.
 
 use crate::{
     config::SourceConfig,
@@ -10,7 +10,7 @@ use crate::{
     progress::SlotHealth,
 };
 
-/// Looks once; nothing while there is no slot. Blocks.
+/// Queries the slot's health once; `None` while there is no slot. Blocks.
 pub fn look(config: &SourceConfig) -> Result<Option<SlotHealth>, Fault> {
     try_look(config).map_err(|error| error.fault(config))
 }

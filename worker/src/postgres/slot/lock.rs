@@ -1,9 +1,9 @@
-//! The lock between two workers of one slot, held as long as the session.
+//! The advisory lock that excludes two workers of one slot; a session holds it until it ends.
 //!
-//! A stream locks the slot by itself. Catch-up lets go of it between two chunks, and a worker that began
-//! there would pass the first; so every session takes this lock before it touches the slot. Whether a session still
-//! has it is asked on another connection: the session itself is silent while it waits for room or for a chunk, and what
-//! its socket holds may be older than any stop of this process.
+//! A stream locks the slot itself. Catch-up releases the slot between two chunks, and a worker that began there would
+//! overtake the first; so every session takes this lock before it touches the slot. Whether a session still holds it is
+//! asked on another connection: the session itself sends nothing while it waits for room or for a chunk, and bytes in
+//! its socket may be older than a suspension of this process.
 
 use std::time::Duration;
 
@@ -18,19 +18,19 @@ use crate::{
     slot_lease::{Moment, Session},
 };
 
-/// Until the server has said whether a session has the lock.
+/// Limit for the server's answer whether a session holds the lock.
 const ANSWER_LIMIT: Duration = Duration::from_secs(10);
-/// When a session began, in a form that is the same in every session.
+/// The start of a session, in a form that does not depend on settings of the session that asks.
 const BEGUN: &str = "(extract(epoch FROM backend_start) * 1000000)::bigint";
 
-/// A session with the lock, and a moment at which it had it, or before.
+/// A session that holds the lock, and a moment not later than when it took it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::postgres) struct Locked {
     pub(in crate::postgres) session: Session,
     pub(in crate::postgres) since: Moment,
 }
 
-/// Takes the lock, or says that another session holds the slot.
+/// Takes the lock; fails when another session holds it.
 pub(in crate::postgres) fn take(connection: &mut Connection, slot: &str) -> Result<Locked, SourceError> {
     let since = Moment::now();
     let rows = connection.query(&format!(
@@ -50,14 +50,14 @@ fn session(row: &Row) -> Result<Session, SourceError> {
     Ok(Session { process: row.parse(1)?, begun: row.parse(2)? })
 }
 
-/// The code by which PostgreSQL says the same of a slot in use.
+/// The SQLSTATE with which PostgreSQL reports a slot in use.
 const SLOT_IN_USE: &str = "55006";
 
 fn key(slot: &str) -> String {
     format!("pg_catalog.hashtextextended({}, 0)", sql::literal(&format!("dbmazz slot {slot}")))
 }
 
-/// Asks whether a session still has the lock, on a connection of its own.
+/// Asks on a separate connection whether a session still holds the lock.
 #[derive(Debug)]
 pub struct Witness {
     config: SourceConfig,
@@ -69,7 +69,7 @@ impl Witness {
         Self { config, connection: None }
     }
 
-    /// Whether the session has the lock now. Blocks, for some seconds at most.
+    /// Whether the session holds the lock now. Blocks; the answer is limited to 10 s.
     pub fn sees(&mut self, session: Session) -> Result<bool, Fault> {
         self.try_sees(session).map_err(|error| error.fault(&self.config))
     }
@@ -79,14 +79,14 @@ impl Witness {
             Some(connection) => connection,
             None => Connection::open_for_sql(&self.config)?,
         };
-        // After an error it is not known what the connection will say next: it ends here.
+        // After an error the state of the connection is unknown: it is dropped.
         let rows = connection.query_within(&question(&self.config.slot, session), ANSWER_LIMIT)?;
         self.connection = Some(connection);
         Ok(!rows.is_empty())
     }
 }
 
-/// One row when the session has the lock. A lock of one number is shown as its two halves.
+/// Gives one row when the session holds the lock. `pg_locks` shows a 64-bit key as two halves.
 fn question(slot: &str, Session { process, begun }: Session) -> String {
     let key = key(slot);
     format!(

@@ -1,4 +1,4 @@
-//! The replication slot: found, judged, and created when it is missing. It is never dropped here.
+//! The replication slot: found, checked, and created when it is missing. This module never drops it.
 
 pub(crate) mod check;
 pub(crate) mod continuity;
@@ -19,10 +19,10 @@ use crate::{
     lsn::Lsn,
 };
 
-/// PostgreSQL 13 knows whether a slot still has its WAL.
+/// PostgreSQL 13 shows whether a slot still has its WAL.
 const WAL_STATUS_SINCE: u32 = 130_000;
 const FAILOVER_SINCE: u32 = 170_000;
-/// And why it gave a slot up, and whether it follows that of a primary.
+/// PostgreSQL 17 shows why a slot was invalidated, and whether it follows a slot of the primary.
 const REASON_SINCE: u32 = 170_000;
 
 /// A slot as `pg_replication_slots` shows it.
@@ -31,15 +31,15 @@ pub(super) struct Slot {
     plugin: String,
     database: String,
     wal_lost: bool,
-    /// Why the server has given it up, where it tells.
+    /// Why the server invalidated the slot; empty when it did not, or does not show it.
     invalidated: String,
-    /// It follows a slot of the primary, and cannot be read before this server is one.
+    /// The slot follows a slot of the primary, and cannot be read before this server is promoted.
     follows: bool,
-    /// It is kept on standbys that synchronise slots.
+    /// The slot is synchronised to standbys.
     fails_over: bool,
-    /// The process of the session that holds it.
+    /// The process of the session that uses the slot.
     pub(super) holder: Option<String>,
-    /// Everything before it has been confirmed; none for a slot that is not logical or not ready.
+    /// The confirmed position; `None` for a slot that is not logical or not ready.
     confirmed: Option<Lsn>,
 }
 
@@ -73,8 +73,8 @@ impl Slot {
         }))
     }
 
-    /// Whether a failover of this server would lose it.
-    pub(super) fn stays_behind(&self, version: u32) -> bool {
+    /// Whether a failover of this server would lose the slot.
+    pub(super) fn lost_by_failover(&self, version: u32) -> bool {
         version >= FAILOVER_SINCE && !self.fails_over
     }
 
@@ -113,15 +113,15 @@ impl Slot {
     fn why_lost(&self) -> String {
         match self.invalidated.as_str() {
             "" | "wal_removed" => {
-                "its WAL was removed, because it fell behind max_slot_wal_keep_size".to_owned()
+                "its WAL was removed, because the slot kept more than max_slot_wal_keep_size".to_owned()
             }
             reason => format!("PostgreSQL has given it up: {reason}"),
         }
     }
 }
 
-/// Creates the slot; it waits for the transactions that are open now. Where the server can, the slot follows it to a
-/// standby that synchronises slots; a slot of a standby itself cannot.
+/// Creates the slot; the server waits for the transactions that are open now. From PostgreSQL 17 on the slot is created
+/// with FAILOVER, so that it is synchronised to standbys; on a standby that is not possible.
 pub(super) fn create(
     connection: &mut Connection,
     name: &str,
@@ -144,7 +144,7 @@ fn foreign(slot: &Slot, config: &SourceConfig) -> Fault {
         Part::Source,
         Reason::BadConfiguration,
         format!(
-            "replication slot {} exists and is not ours: it is of kind {kind} and of database {:?}",
+            "replication slot {} exists and does not belong to this job: its plugin is {kind} and its database {:?}",
             config.slot, slot.database
         ),
         "give this job the name of another slot, or of none that exists",

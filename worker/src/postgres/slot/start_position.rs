@@ -1,7 +1,7 @@
-//! Where the stream begins: judged by what earlier workers have left behind, the server, and its slot.
+//! Checks the position at which the stream begins, from the job's prior runs, the server, and its slot.
 //!
-//! Pure. A slot is made only for a job without a past: a new slot over a gap would hide it for ever. What cannot be
-//! proven to be without a gap halts the job, with what a person can do.
+//! Pure. A slot is created only for a job without prior runs: a new slot after a gap would hide the gap for ever. The
+//! job halts with a remedy unless it is proven that there is no gap.
 
 use crate::{
     config::SourceConfig,
@@ -14,67 +14,73 @@ use crate::{
     prior_run::{End, PriorRun},
 };
 
-/// Fails when changes may be missing. `left` is where the server's history left the timeline of the past.
+/// Fails when changes may be missing. `timeline_end` is the position at which the server's history left the timeline of
+/// the prior run.
 pub(crate) fn check(
     config: &SourceConfig,
-    past: &PriorRun,
+    prior_run: &PriorRun,
     now: Origin,
     is_standby: bool,
-    left: Option<Lsn>,
+    timeline_end: Option<Lsn>,
     slot: Option<Lsn>,
 ) -> Result<(), Fault> {
-    if past.system != now.system {
+    if prior_run.system != now.system {
         return Err(gap(
             config,
             &format!(
-                "this job has replicated the server with system identifier {} up to {}, and now one with {} answers",
-                past.system, past.reached, now.system
+                "this job has replicated the server with system identifier {} up to {}, and now a server with system \
+                 identifier {} answers",
+                prior_run.system, prior_run.reached, now.system
             ),
         ));
     }
     let Some(confirmed) = slot else {
         return Err(slot_lost(
             config,
-            &format!("it does not exist, and this job has replicated from it up to {}", past.reached),
+            &format!("it does not exist, and this job has replicated from it up to {}", prior_run.reached),
         ));
     };
-    check_timeline(config, past, now, left, confirmed)?;
-    check_end(config, past, now, is_standby)?;
-    match past.told() {
+    check_timeline(config, prior_run, now, timeline_end, confirmed)?;
+    check_end(config, prior_run, now, is_standby)?;
+    match prior_run.told() {
         Some(told) if confirmed > told => Err(gap(
             config,
             &format!(
-                "it was moved to {confirmed} by somebody else, and this job has confirmed nothing beyond {told}"
+                "it was moved to {confirmed} by another client, and this job has confirmed nothing beyond {told}"
             ),
         )),
         _ => Ok(()),
     }
 }
 
-/// A promoted server holds what was replicated when it left the old timeline behind all of it, or when this job has
-/// already confirmed something of its new one: a stream goes on through a promotion of its own server.
+/// A promoted server has all that was replicated if it left the old timeline at or after that position, or if this job
+/// has already confirmed a position on the new timeline: a stream continues through a promotion of its own server.
 fn check_timeline(
     config: &SourceConfig,
-    past: &PriorRun,
+    prior_run: &PriorRun,
     now: Origin,
-    left: Option<Lsn>,
+    timeline_end: Option<Lsn>,
     confirmed: Lsn,
 ) -> Result<(), Fault> {
-    let went_along = past.told().is_some() && left.is_some_and(|left| confirmed > left);
-    match (past.timeline, past.end) {
+    let was_followed = prior_run.told().is_some() && timeline_end.is_some_and(|end| confirmed > end);
+    match (prior_run.timeline, prior_run.end) {
         (Some(timeline), _) if timeline == now.timeline => Ok(()),
-        (Some(_), _) if went_along => Ok(()),
-        (Some(_), End::Orderly) if left.is_some_and(|left| left >= past.reached) => Ok(()),
+        (Some(_), _) if was_followed => Ok(()),
+        (Some(_), End::Orderly) if timeline_end.is_some_and(|end| end >= prior_run.reached) => Ok(()),
         (known, end) => {
-            let known = known.map_or("another timeline".to_owned(), |known| format!("timeline {known}"));
+            let known =
+                known.map_or("an unrecorded timeline".to_owned(), |known| format!("timeline {known}"));
             let why = match end {
-                End::Orderly => format!("does not have all that was replicated, up to {}", past.reached),
-                _ => "nobody knows how far the last worker had come, for it did not end in order".to_owned(),
+                End::Orderly => {
+                    format!("the server does not have all that was replicated, up to {}", prior_run.reached)
+                }
+                _ => "the last worker did not shut down cleanly, so the replicated position is unknown"
+                    .to_owned(),
             };
             Err(gap(
                 config,
                 &format!(
-                    "the server is on timeline {}, this job has replicated {known} of it, and {why}",
+                    "the server is on timeline {} (promoted or restored), this job has replicated {known}, and {why}",
                     now.timeline
                 ),
             ))
@@ -82,10 +88,15 @@ fn check_timeline(
     }
 }
 
-/// A server never has less WAL than it had: one that has was set back in time, and writes other changes at the same
-/// positions. A standby may be one that has not received as much yet.
-fn check_end(config: &SourceConfig, past: &PriorRun, now: Origin, is_standby: bool) -> Result<(), Fault> {
-    let reached = past.told().unwrap_or_default().max(past.reached);
+/// The WAL of a primary never gets shorter: if it did, the server was set back in time, and writes other changes at the
+/// same positions. A standby may not have received as much yet.
+fn check_end(
+    config: &SourceConfig,
+    prior_run: &PriorRun,
+    now: Origin,
+    is_standby: bool,
+) -> Result<(), Fault> {
+    let reached = prior_run.told().unwrap_or_default().max(prior_run.reached);
     match now.flushed >= reached {
         true => Ok(()),
         false if is_standby => Err(behind(config, now.flushed, reached)),
@@ -166,7 +177,7 @@ mod tests {
             (old(End::Cut { told: Lsn(50) }), Some(999), Some(Reason::ReplicationGap)),
             (old(End::Unknown), Some(999), Some(Reason::ReplicationGap)),
             (PriorRun { timeline: None, ..past(End::Orderly) }, Some(999), Some(Reason::ReplicationGap)),
-            // Confirmed beyond the fork, by nobody but this job.
+            // Confirmed beyond the fork, by this job.
             (old(End::Orderly), Some(9), None),
             (old(End::Cut { told: Lsn(10) }), Some(9), None),
             (old(End::Unknown), Some(9), Some(Reason::ReplicationGap)),

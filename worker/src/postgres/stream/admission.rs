@@ -1,8 +1,8 @@
-//! Whether there is room for a large row, before it is read.
+//! Decides whether there is room for a large row, before it is read.
 //!
-//! Rows are counted against the buffer when the pipeline has them; a row that is larger than the buffer would come on
-//! top of what is held. So it waits until little is held, and one that the memory limit of the process cannot hold at
-//! all is left out: its table halts, instead of the process dying of it, and then again of the same row.
+//! Rows are counted against the buffer when the pipeline has them; a row larger than the buffer would be held on top of
+//! a full buffer. So it waits until little is held. A row that does not fit the memory limit of the process is left
+//! out and its table halts; otherwise the process would run out of memory at the same row after every restart.
 
 use std::{
     thread,
@@ -18,15 +18,16 @@ use crate::{
     table::Table,
 };
 
-/// Beside rows the process takes so much: its program, connections, pieces of bodies.
+/// Memory of the process without rows: its program, connections, parts of request bodies.
 const PROGRAM: u64 = 20 << 20;
-/// As much as may be held beside a row that is larger than the buffer.
-const LITTLE: u64 = 4 << 20;
-/// What is held then may be of a table that cannot be loaded.
-const PATIENCE: Duration = Duration::from_secs(10);
-const LONG: Duration = Duration::from_secs(300);
-/// How often it is looked whether there is room.
-const LOOK: Duration = Duration::from_millis(20);
+/// Bytes that may be held beside a row that is larger than the buffer.
+const SMALL_REST: u64 = 4 << 20;
+/// After this wait a row may come on top of a buffer that is not full: a table that cannot be loaded may hold it.
+const SHORT_WAIT: Duration = Duration::from_secs(10);
+/// After this wait a row that does not fit the memory limit beside what is held is left out.
+const LONG_WAIT: Duration = Duration::from_secs(300);
+/// Interval at which the check is repeated.
+const POLL_INTERVAL: Duration = Duration::from_millis(20);
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Admission {
@@ -35,26 +36,26 @@ enum Admission {
     Never,
 }
 
-/// For a row of so many bytes, while so many are held, after so long a wait.
+/// The decision for a row of `row` bytes while `held` bytes are held, after waiting for `waited`.
 fn admission(row: u64, held: u64, room: Room, waited: Duration) -> Admission {
     let fits = |held: u64| room.memory.is_none_or(|limit| needed(row) + held <= limit);
     let has_room = held + row <= room.buffer as u64
-        || held <= LITTLE
-        || waited >= PATIENCE && held <= room.buffer as u64;
+        || held <= SMALL_REST
+        || waited >= SHORT_WAIT && held <= room.buffer as u64;
     match (fits(held), has_room) {
         (true, true) => Admission::Now,
-        (false, _) if !fits(0) || waited >= LONG => Admission::Never,
+        (false, _) if !fits(0) || waited >= LONG_WAIT => Admission::Never,
         _ => Admission::Wait,
     }
 }
 
-/// What the process takes with a row of so many bytes.
+/// Memory of the process with a row of `row` bytes.
 fn needed(row: u64) -> u64 {
     row + row / 8 + PROGRAM
 }
 
 impl Reader {
-    /// Whether the frame that has begun may be read on. Waits a little when it may not yet.
+    /// Whether the rest of the current frame may be read. Sleeps for [`POLL_INTERVAL`] when it may not yet.
     pub(super) fn admits(&mut self, frames: &mut FrameBuffer) -> bool {
         let Some(row) = frames.awaits_room().map(|bytes| bytes as u64) else { return true };
         let since = *self.sender.waiting_since.get_or_insert_with(Instant::now);
@@ -66,10 +67,10 @@ impl Reader {
         match decided {
             Admission::Now => frames.admit(),
             Admission::Never if frames.leave_out(&mut self.router, |table| too_large(table, row, room)) => {}
-            // It is no change of a row, and nobody can leave it out.
+            // Only a change of a row can be left out; this frame is none.
             Admission::Never => frames.admit(),
             Admission::Wait => {
-                thread::sleep(LOOK);
+                thread::sleep(POLL_INTERVAL);
                 return false;
             }
         }
@@ -81,7 +82,7 @@ impl Reader {
 fn too_large(table: &Table, row: u64, room: Room) -> Fault {
     let mebibytes = |bytes: u64| bytes.div_ceil(1 << 20);
     let (size, limit) = (mebibytes(row), mebibytes(room.memory.unwrap_or_default()));
-    let asked = mebibytes(needed(row) + LITTLE);
+    let asked = mebibytes(needed(row) + SMALL_REST);
     Fault::halt(
         Part::Table(table.name.clone()),
         Reason::RowTooLarge,
@@ -102,14 +103,14 @@ mod tests {
 
     #[test]
     fn a_large_row_waits_for_what_is_held_and_one_beyond_the_limit_never_comes() {
-        let (none, long) = (Duration::ZERO, LONG);
+        let (none, long) = (Duration::ZERO, LONG_WAIT);
         for (row, held, waited, expected) in [
             (6, 10, none, Admission::Now),
             (60, 0, none, Admission::Now),
             (60, 10, none, Admission::Wait),
-            (60, 10, PATIENCE, Admission::Now),
-            (60, 60, PATIENCE, Admission::Wait),
-            (90, 24, PATIENCE, Admission::Wait),
+            (60, 10, SHORT_WAIT, Admission::Now),
+            (60, 60, SHORT_WAIT, Admission::Wait),
+            (90, 24, SHORT_WAIT, Admission::Wait),
             (90, 24, long, Admission::Never),
             (110, 0, none, Admission::Never),
         ] {
@@ -121,7 +122,7 @@ mod tests {
     fn without_a_limit_every_row_comes_in_the_end() {
         let room = Room { memory: None, ..ROOM };
         assert_eq!(
-            admission(900 * MIB, 60 * MIB, room, LONG),
+            admission(900 * MIB, 60 * MIB, room, LONG_WAIT),
             Admission::Wait,
             "a large one is being loaded"
         );
@@ -131,8 +132,8 @@ mod tests {
     #[test]
     fn the_remedy_is_enough() {
         for row in [10, 110, 900] {
-            let room = Room { memory: Some((needed(row * MIB) + LITTLE).div_ceil(MIB) * MIB), ..ROOM };
-            assert_eq!(admission(row * MIB, LITTLE, room, Duration::ZERO), Admission::Now);
+            let room = Room { memory: Some((needed(row * MIB) + SMALL_REST).div_ceil(MIB) * MIB), ..ROOM };
+            assert_eq!(admission(row * MIB, SMALL_REST, room, Duration::ZERO), Admission::Now);
         }
     }
 }

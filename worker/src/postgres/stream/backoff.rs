@@ -1,5 +1,5 @@
-//! How long to wait before the next connection: 100 ms, doubling to 5 s, each with a random part. A server that fails
-//! at the same position every time decodes all before it anew, so it is asked up to half a minute apart.
+//! Pauses before the next connection: 100 ms, doubling to 5 s, each with a random part. A server that fails at the same
+//! position every time decodes everything before it again, so there the pause grows to 30 s.
 
 use std::{
     hash::{BuildHasher, RandomState},
@@ -24,7 +24,7 @@ impl Backoff {
         self.next = FIRST;
     }
 
-    /// Between half of the step and all of it, so that many workers do not come back as one.
+    /// Between half of the step and all of it, so that many workers do not reconnect at the same moment.
     pub(super) fn next(&mut self, is_failing: bool) -> Duration {
         let longest = if is_failing { LONGEST_WHILE_FAILING } else { LONGEST };
         let step = self.next.min(longest);

@@ -1,4 +1,4 @@
-//! The way to the pipeline: never waits inside, and keeps what finds no room.
+//! Sends blocks to the pipeline without waiting, and keeps those for which the channel has no room.
 
 use std::{
     collections::VecDeque,
@@ -10,9 +10,9 @@ use crate::change::{Block, ChannelSender, Refused, Room};
 
 #[derive(Debug)]
 pub(super) struct BlockSender {
-    /// None once everything was handed on that will be.
+    /// `None` once the reader has sent its last block.
     blocks: Option<ChannelSender>,
-    /// What found no room; nothing is read while something is here.
+    /// Blocks for which there was no room; nothing is read while there is one.
     stash: VecDeque<Block>,
     abandoned: bool,
     /// Since when a large row waits for room.
@@ -28,7 +28,7 @@ impl BlockSender {
         self.blocks.as_ref().map_or_else(Room::default, ChannelSender::behind)
     }
 
-    /// Nothing is on its way to the pipeline.
+    /// Nothing is stashed or in the channel.
     pub(super) fn is_clear(&self) -> bool {
         self.stash.is_empty() && self.blocks.as_ref().is_none_or(ChannelSender::is_clear)
     }
@@ -39,12 +39,12 @@ impl BlockSender {
         self.send();
     }
 
-    /// Nothing is waiting for room.
+    /// No block waits for room.
     pub(super) fn is_empty(&self) -> bool {
         self.stash.is_empty()
     }
 
-    /// Waits for room, for so long, and sends what it can.
+    /// Waits for room, at most for `limit`, and sends what it can.
     pub(super) fn wait_for_room(&mut self, limit: Duration) {
         if let (Some(blocks), Some(first)) = (&self.blocks, self.stash.front()) {
             blocking_wait::wait_for(blocks.room_for(first), limit);
@@ -52,7 +52,7 @@ impl BlockSender {
         self.send();
     }
 
-    /// Nothing more will come: the pipeline sees the end of its channel.
+    /// Closes the channel: no more blocks will come.
     pub(super) fn close(&mut self) {
         self.blocks = None;
     }
@@ -61,14 +61,14 @@ impl BlockSender {
         self.blocks.is_none()
     }
 
-    /// The pipeline has gone away without being told to.
+    /// The pipeline has dropped its receiver before the channel was closed.
     pub(super) fn is_abandoned(&self) -> bool {
         self.abandoned || self.blocks.as_ref().is_some_and(ChannelSender::is_abandoned)
     }
 
     fn send(&mut self) {
         let Some(blocks) = &self.blocks else {
-            // What comes after the end belongs to a transaction that was cut; it will be sent again.
+            // Blocks after the end belong to an incomplete transaction, which the server will send again.
             self.stash.clear();
             return;
         };

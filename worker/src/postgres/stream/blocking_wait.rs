@@ -16,7 +16,7 @@ impl Wake for Unpark {
     }
 }
 
-/// The output, or nothing when the limit passes first. Fit for channels, which need no runtime to be waited for.
+/// The output, or `None` when the limit passes first. Suitable for channels, which need no runtime to be awaited.
 pub(super) fn wait_for<F: Future>(future: F, limit: Duration) -> Option<F::Output> {
     let deadline = Instant::now() + limit;
     let waker = Waker::from(Arc::new(Unpark(thread::current())));

@@ -1,8 +1,7 @@
-//! What the router has to know of the catalogue before it goes on.
+//! Reads the catalogue for the router before it continues.
 //!
-//! On a session of its own: the one of the stream speaks of nothing else. The look has to see the transaction that
-//! the stream is in. Nearly always it does; a commit that waits for a synchronous standby is streamed before others
-//! see it.
+//! On a separate session: that of the stream cannot run SQL. The query has to see the transaction that the stream is
+//! in. It nearly always does; a commit that waits for a synchronous standby is streamed before other sessions see it.
 
 use std::{
     thread,
@@ -19,11 +18,11 @@ use crate::{
     table::TableName,
 };
 
-/// Short enough for the walsender not to be kept waiting: the stream is begun anew after it.
+/// Limit for the transaction to become visible: the walsender must not wait too long. After it the stream starts anew.
 const LIMIT: Duration = Duration::from_secs(5);
 const PAUSE: Duration = Duration::from_millis(20);
 
-/// Tells the router what the catalogue shows now.
+/// Passes the router what the catalogue shows now.
 pub(super) fn look(router: &mut Router, config: &SourceConfig) -> Result<(), SourceError> {
     let names: Vec<TableName> = router.tables().map(|table| table.name.clone()).collect();
     let noted = router.noted();

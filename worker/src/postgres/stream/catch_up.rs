@@ -1,4 +1,4 @@
-//! Reads a long backlog round the walsender: chunk by chunk, as fast as the server can decode.
+//! Reads a long backlog without a walsender: chunk by chunk through SQL, as fast as the server can decode.
 //!
 //! ```text
 //! copy the slot ─► ┌► read a chunk of the copy ─► frees WAL? advance the slot to what is durable ─► far from the end? ─┐
@@ -6,15 +6,14 @@
 //!                  no ─► advance the slot, drop the copy ─► stream
 //! ```
 //!
-//! A walsender sends one message at a time and wakes its reader for each; here a whole chunk is decoded
-//! and then sent without a pause, and while the server decodes the next, the last is loaded. The rules are those of
-//! the stream: whole transactions, in order, and the slot moves only over what is durable. What moves on with every
-//! chunk is a copy of the slot, which is this session's own and ends with it. The session that reads the copy is
-//! the one that streams afterwards, and it holds the lock of the slot all the time, so there is no moment at which
-//! another worker could begin.
+//! A walsender sends one message at a time and wakes its reader for each. Here the server decodes a whole chunk and then
+//! sends it without a pause; while it decodes the next chunk, the last one is loaded. The rules are those of the
+//! stream: whole transactions, in order, and the slot advances only over what is durable. A temporary copy of the slot,
+//! which the session owns and which ends with it, advances with every chunk. The session that reads the copy streams
+//! afterwards, and holds the lock on the slot all the time, so another worker cannot begin in between.
 //!
-//! Every chunk costs the server the decoding from the copy's restart position to the chunk, once more. Where a
-//! transaction is open for long that position stays, so there the backlog is streamed.
+//! For every chunk the server decodes again from the copy's restart position to the chunk. A transaction that is open
+//! for long holds that position back, so then the backlog is streamed.
 
 use std::{
     io::ErrorKind,
@@ -34,25 +33,25 @@ use crate::{
 };
 
 const TICK: Duration = Duration::from_millis(100);
-/// Nearer than this a stream is as fast, because a chunk begins with a pause.
+/// Backlog below which a stream is as fast, because a chunk begins with a pause.
 const NEAR: u64 = 16 << 20;
-/// The server decodes from the slot's restart position to its confirmed one again for every chunk. Beyond this the
-/// stream is faster, which does it once: a transaction that was open for long holds the restart position back.
+/// The server decodes from the slot's restart position to its confirmed position again for every chunk. Above this many
+/// bytes the stream is faster, which does it once: a transaction that was open for long holds the restart position back.
 const MOST_DECODED_AGAIN: u64 = 1 << 30;
-/// Messages of a chunk: the server skips again what lies between the copy's restart position and the chunk, so
-/// small ones cost it twice, and it keeps a whole one before it sends the first.
+/// Messages per chunk: the server decodes again what lies between the copy's restart position and the chunk, so small
+/// chunks cost more, and it holds a whole chunk before it sends the first message.
 const FIRST_CHUNK: u32 = 250_000;
 const LARGEST_CHUNK: u32 = 1_000_000;
-/// WAL of a chunk: most of it may be of no interest, and then nothing is known of its end for long.
+/// WAL per chunk: most of it may not be published, and then the chunk's end would stay unknown for long.
 const LONGEST_CHUNK: u64 = 1 << 30;
-/// Moving the slot costs the server another look at the WAL: at most a tenth of the time.
+/// Advancing the slot makes the server read the WAL again: it may take at most a tenth of the time.
 const BETWEEN_ADVANCES: Duration = Duration::from_secs(10);
 const SHARE_OF_ADVANCES: u32 = 10;
-/// Until the server has moved a slot over WAL that it decodes for that.
+/// Limit for advancing a slot, for which the server decodes the WAL in between.
 const ADVANCE_LIMIT: Duration = Duration::from_secs(60);
-/// Until the server has decoded a chunk; a transaction is never cut, however large.
+/// Limit for decoding a chunk; a transaction is never split, however large.
 const DECODE_LIMIT: Duration = Duration::from_secs(3600);
-/// From where the server supports it, work for a session that is gone ends by itself.
+/// Where the server supports it, makes it end the work of a session whose client is gone.
 const WATCH_THE_SOCKET: &str = "SELECT pg_catalog.set_config(name, '5s', false) FROM pg_catalog.pg_settings \
                                 WHERE name = 'client_connection_check_interval'";
 
@@ -60,9 +59,9 @@ const WATCH_THE_SOCKET: &str = "SELECT pg_catalog.set_config(name, '5s', false) 
 pub(super) enum Ended {
     /// The stream goes on in the same session.
     Near(Connection),
-    /// The server needs too long for it, or decodes too much again and again.
+    /// The server needs too long, or decodes too much repeatedly.
     TooSlow(Connection),
-    /// The session ended in the middle of a chunk: nobody wants more.
+    /// The session ended in the middle of a chunk, because the reader is to stop.
     Left,
 }
 
@@ -70,19 +69,19 @@ pub(super) struct CatchUp<'a> {
     reader: &'a mut Reader,
     connection: Connection,
     chunk: u32,
-    /// Of the slot itself, and of its copy.
+    /// Positions of the slot itself, and of its copy.
     slot: Place,
     copy: Place,
     advanced: Instant,
     between_advances: Duration,
 }
 
-/// Where a slot is.
+/// The position of a slot.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Place {
     /// The server decodes from here.
     pub(super) restart: Lsn,
-    /// What was committed before is not sent any more.
+    /// Transactions that committed before are not sent any more.
     pub(super) confirmed: Lsn,
 }
 
@@ -92,24 +91,24 @@ impl Place {
     }
 }
 
-/// What became of a chunk.
+/// How the read of a chunk ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Chunk {
     Read,
     /// The server did not come to its end in time.
     TooSlow,
-    /// It was left in the middle: nobody wants more.
+    /// The chunk was left in the middle, because the reader is to stop.
     Left,
 }
 
 impl<'a> CatchUp<'a> {
-    /// `slot` is where the slot is.
+    /// `slot` is the current position of the slot.
     pub(super) fn new(reader: &'a mut Reader, connection: Connection, slot: Place) -> Self {
         let (advanced, between_advances) = (Instant::now(), BETWEEN_ADVANCES);
         Self { reader, connection, chunk: FIRST_CHUNK, slot, copy: slot, advanced, between_advances }
     }
 
-    /// Gives the session back for the stream, unless it ended in the middle of a chunk.
+    /// Returns the session for the stream, unless it ended in the middle of a chunk.
     pub(super) fn run(mut self) -> Result<Ended, SourceError> {
         let begun = self.advanced;
         tracing::info!(slot = %self.reader.config.slot, lsn = %self.reader.position(), "catch-up began");
@@ -137,23 +136,23 @@ impl<'a> CatchUp<'a> {
         Ok(if is_near { Ended::Near(self.connection) } else { Ended::TooSlow(self.connection) })
     }
 
-    /// A worker that is gone does not keep the server busy with a chunk.
+    /// Lets the server notice during a chunk that this worker is gone.
     fn watch_the_socket(&mut self) -> Result<(), SourceError> {
         match self.connection.query(WATCH_THE_SOCKET) {
-            // Not every platform of a server can.
+            // Not every platform of a server supports it.
             Err(SourceError::Server(_)) | Ok(_) => Ok(()),
             Err(error) => Err(error),
         }
     }
 
-    /// A slot for this session alone, from where the slot is.
+    /// Creates a temporary copy of the slot for this session, at the slot's position.
     fn copy_slot(&mut self) -> Result<String, SourceError> {
         let rows = self.connection.query(&copy_command(&self.reader.config.slot))?;
         let copy = rows.first().map(|row| row.text(0).to_owned());
         copy.ok_or_else(|| SourceError::protocol("a copied slot has no name"))
     }
 
-    /// What was handed on may not be durable, and the slot then lies before it.
+    /// Advances the copy to the position that was passed on, which may be ahead of the durable one and so of the slot.
     fn move_copy_to_position(&mut self, copy: &str) -> Result<Chunk, SourceError> {
         let position = self.reader.position();
         if position <= self.copy.confirmed {
@@ -168,7 +167,7 @@ impl<'a> CatchUp<'a> {
         })
     }
 
-    /// Runs a statement that may take long; nothing when it took too long, or nobody waits for it any more.
+    /// Runs a statement that may take long; `None` when it took too long, or the reader is to stop.
     fn run_within(&mut self, sql: &str, limit: Duration) -> Result<Option<Vec<Row>>, SourceError> {
         let (begun, reader) = (Instant::now(), &*self.reader);
         self.connection.query_while(&reader.config, sql, || reader.wants_to_read() && begun.elapsed() < limit)
@@ -178,18 +177,18 @@ impl<'a> CatchUp<'a> {
         if self.advanced.elapsed() > self.between_advances { self.advance() } else { Ok(()) }
     }
 
-    /// Tells PostgreSQL to forget what is durable, where it can forget something: it decodes for that from the
-    /// slot's restart position on, and that moves only as far as that of the copy has.
+    /// Confirms the durable position by advancing the slot, where that frees WAL: the server decodes for it from the
+    /// slot's restart position on, and that advances only as far as the copy's has.
     fn advance(&mut self) -> Result<(), SourceError> {
         let durable = *self.reader.durable.borrow();
         self.advanced = Instant::now();
         let frees = self.copy.restart.0.saturating_sub(self.slot.restart.0);
-        if durable <= self.reader.told || frees < NEAR {
+        if durable <= self.reader.confirmed || frees < NEAR {
             return Ok(());
         }
         let slot = self.reader.config.slot.clone();
         if self.run_within(&advance_command(&slot, durable), ADVANCE_LIMIT)?.is_some() {
-            self.reader.told = durable;
+            self.reader.confirmed = durable;
             self.reader.progress.confirmed(durable);
             self.slot = place(&mut self.connection, &slot)?;
         }
@@ -197,7 +196,7 @@ impl<'a> CatchUp<'a> {
         Ok(())
     }
 
-    /// Behind the last change there may be WAL of no interest: where the copy is, everything has been sent.
+    /// Passes on the position of the copy: everything before it has been sent, also where the WAL has no published changes.
     fn pass_on_position(&mut self, copy: &str) -> Result<(), SourceError> {
         let read = self.copy.confirmed;
         self.copy = place(&mut self.connection, copy)?;
@@ -210,7 +209,7 @@ impl<'a> CatchUp<'a> {
         Ok(())
     }
 
-    /// Bytes from what was read to where the server is.
+    /// Bytes from the position of the copy to the end of the server's WAL.
     fn behind(&mut self) -> Result<u64, SourceError> {
         let server = identify(&mut self.connection)?.flushed;
         Ok(server.0.saturating_sub(self.copy.confirmed.0))
@@ -226,8 +225,8 @@ impl<'a> CatchUp<'a> {
         }
         let mut frames = FrameBuffer::copying(self.connection.take_inbox());
         let ended = self.take_chunk(&mut frames);
-        // However it ended: what was routed is not asked for again.
-        self.hand_on(&mut frames);
+        // Also after an error: routed events are not requested again.
+        self.send_block(&mut frames);
         ended
     }
 
@@ -235,7 +234,7 @@ impl<'a> CatchUp<'a> {
         loop {
             let heard = self.reader.digest(frames)?;
             if frames.is_full() {
-                self.hand_on(frames);
+                self.send_block(frames);
             }
             if heard.ended {
                 return Ok(Chunk::Read);
@@ -256,8 +255,8 @@ impl<'a> CatchUp<'a> {
 
     fn read(&mut self, frames: &mut FrameBuffer) -> Result<(), SourceError> {
         if frames.awaits_room().is_some() && frames.has_events() {
-            // What came before a large row does not wait with it.
-            self.hand_on(frames);
+            // Events before a large row do not wait with it.
+            self.send_block(frames);
             return Ok(());
         }
         if !self.reader.admits(frames) {
@@ -276,7 +275,7 @@ impl<'a> CatchUp<'a> {
         }
     }
 
-    fn hand_on(&mut self, frames: &mut FrameBuffer) {
+    fn send_block(&mut self, frames: &mut FrameBuffer) {
         let Reader { progress, router, sender, .. } = &mut *self.reader;
         progress.received(router.committed());
         progress.changes_received(router.take_changes());
@@ -286,7 +285,7 @@ impl<'a> CatchUp<'a> {
     }
 }
 
-/// Where a slot is now.
+/// The current position of a slot.
 pub(super) fn place(connection: &mut Connection, slot: &str) -> Result<Place, SourceError> {
     let slot = sql::literal(slot);
     let rows = connection.query(&format!(
@@ -296,7 +295,7 @@ pub(super) fn place(connection: &mut Connection, slot: &str) -> Result<Place, So
     Ok(Place { restart: row.parse(0)?, confirmed: row.parse(1)? })
 }
 
-/// A copy that PostgreSQL drops when the session ends, in whatever way.
+/// A temporary copy, which PostgreSQL drops when the session ends, in any way.
 fn copy_command(slot: &str) -> String {
     let slot = sql::literal(slot);
     format!(
@@ -318,21 +317,21 @@ fn chunk_command(copy: &str, publication: &str, until: Lsn, messages: u32) -> St
     )
 }
 
-/// Whether the server cannot do what catch-up asks for, or cannot come to the end of it. A stream gets as far as can
-/// be, and says what is wrong there.
+/// Whether the error means that the server cannot do catch-up, or cannot finish it. The stream then continues as far as
+/// possible, and reports the error there.
 pub(super) fn is_refusal(code: &str) -> bool {
     let is_cut = ["08", "57P"].iter().any(|class| code.starts_with(class));
     !is_cut && !matches!(code, "55006" | "42704")
 }
 
-/// Whether a backlog is long enough for catch-up to pay, and does not have to be decoded again and again.
+/// Whether catch-up is faster than the stream: the backlog is long enough, and little of it is decoded repeatedly.
 pub(super) fn pays(slot: Place, position: Lsn, server: Lsn, above: Option<u64>) -> bool {
     let is_long = |above: u64| server.0.saturating_sub(position.0) > above.max(NEAR);
     let reached = Place { confirmed: position.max(slot.confirmed), ..slot };
     above.is_some_and(is_long) && reached.decoded_again() <= MOST_DECODED_AGAIN
 }
 
-/// After catch-up was refused, or was too slow, the stream has its turn: longer and longer.
+/// After catch-up failed or was too slow, it is not tried for 5 min, doubling to 1 h; the backlog is streamed.
 #[derive(Debug)]
 pub(super) struct Refusals {
     pause: Duration,
@@ -347,7 +346,7 @@ impl Refusals {
         Self { pause: FIRST_PAUSE, until: None }
     }
 
-    /// How long it is not tried from now on.
+    /// Records a failure; returns how long catch-up is not tried from now on.
     pub(super) fn add(&mut self, now: Instant) -> Duration {
         let pause = self.pause;
         self.until = Some(now + pause);
@@ -393,7 +392,7 @@ mod tests {
         for (slot, position, expected) in [
             (at(1000, reached), reached, true),
             (at(999, reached), reached, false),
-            // Read and not confirmed counts too: the copy is moved over it.
+            // Read and not confirmed counts too: the copy is advanced over it.
             (at(1000, 2000), reached, true),
             (at(1000, 2000), reached + 1, false),
             (at(1000, reached + 1), 0, false),

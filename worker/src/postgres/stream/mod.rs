@@ -1,19 +1,19 @@
 //! The reader: a plain blocking thread between the socket and the pipeline.
 //!
 //! ```text
-//! socket ─► gather ─► outlet ═► blocks
-//! socket ◄─ feedback ◄═ durable
+//! socket ─► frame_buffer ─► block_sender ═► blocks
+//! socket ◄─ status_update ◄═ durable
 //!
 //! catch_up: the same from chunks, while far behind
 //! ```
 //!
-//! In: WAL of the slot, the durable position, what the job wants of the intake. Out: blocks of routed events,
-//! whole and in order, and status updates. The rules:
+//! In: WAL of the slot, the durable position, the state of the intake. Out: blocks of routed events, whole and in
+//! order, and status updates. The rules:
 //!
-//! - PostgreSQL is told exactly what `durable` says, and nothing else is ever confirmed.
-//! - Status updates go out by the clock, also while everything downstream is full, and while paused.
-//! - A lost connection is made again, for ever; the slot stays. The stream continues after the last whole
-//!   transaction that was handed on, so a transaction comes whole or again from its start.
+//! - Exactly the durable position is confirmed to PostgreSQL.
+//! - Status updates are sent by the clock, also while everything downstream is full, and while paused.
+//! - A lost connection is opened again, without limit; the slot stays. The stream continues after the last whole
+//!   transaction that was passed on, so a transaction comes whole or again from its start.
 
 mod admission;
 mod backoff;
@@ -65,33 +65,33 @@ use crate::{
     slot_lease::{HeldSlot, SlotHold},
 };
 
-/// What the job wants of the source.
+/// Whether the reader reads.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Intake {
     /// Read.
     Open,
     /// Stop reading; keep the connection.
     Paused,
-    /// Finish the open transaction, then hand on nothing more; confirm until `durable` is dropped.
+    /// Finish the open transaction, then pass on nothing more; confirm until `durable` is dropped.
     Closed,
 }
 
-/// What ties the reader to the job and its pipeline.
+/// The channels between the reader, the job and its pipeline.
 #[derive(Debug)]
 pub struct ReaderEnds {
     pub blocks: ChannelSender,
     pub durable: watch::Receiver<Lsn>,
     pub intake: watch::Receiver<Intake>,
-    /// Told whether the slot is ours.
+    /// Receives whether this worker holds the slot.
     pub hold: watch::Sender<SlotHold>,
 }
 
-/// Before another session's hold on the slot is reported: our own last session may need a moment to end.
-const SLOT_IN_USE_PATIENCE: Duration = Duration::from_secs(10);
-/// A stream this far behind the server may have a long backlog before it.
+/// A slot in use is reported after this time: this worker's previous session may need a moment to end.
+const SLOT_IN_USE_GRACE: Duration = Duration::from_secs(10);
+/// Age of a commit from which the stream may have a long backlog.
 const FAR_BEHIND: Duration = Duration::from_secs(30);
-/// To confirm the last position, when everything else has ended and the connection is gone.
-const FAREWELL_LIMIT: Duration = Duration::from_secs(5);
+/// Limit to confirm the last position on a new connection, after everything else has ended.
+const FINAL_CONFIRM_LIMIT: Duration = Duration::from_secs(5);
 
 /// Reads the slot until the job ends.
 #[derive(Debug)]
@@ -106,13 +106,14 @@ pub struct Reader {
     progress: Arc<Progress>,
     /// The server of the last stream; none before the first.
     origin: Option<Origin>,
-    /// The last position that PostgreSQL was told.
-    told: Lsn,
+    /// The last position that was confirmed to PostgreSQL.
+    confirmed: Lsn,
     slot_in_use_since: Option<Instant>,
     refusals: Refusals,
-    /// What the server had written when a stream ended by an error of its own: nothing is well before that is passed.
+    /// The end of the server's WAL when a stream ended with an error of the server: the fault stands until the stream
+    /// has passed this position.
     failing: Option<Lsn>,
-    /// The last text that could not be sent, named.
+    /// The last error for a text that could not be sent, and its fault.
     unsendable: Option<(ServerError, Fault)>,
     ended_since: Option<Instant>,
 }
@@ -136,7 +137,7 @@ impl Reader {
             hold,
             progress,
             origin: None,
-            told: Lsn::default(),
+            confirmed: Lsn::default(),
             slot_in_use_since: None,
             refusals: Refusals::none(),
             failing: None,
@@ -145,8 +146,8 @@ impl Reader {
         }
     }
 
-    /// Blocks until the job has ended, until something stands in the way that only a person can mend, or until the
-    /// slot has to be judged again.
+    /// Blocks until the job has ended, a fault occurs that only a person can resolve, or the slot has to be checked
+    /// again.
     pub fn run(mut self) -> Result<(), Fault> {
         let mut backoff = Backoff::new();
         let ended = loop {
@@ -202,7 +203,7 @@ impl Reader {
         !is_refused && catch_up::pays(slot, self.position(), server, self.config.catch_up)
     }
 
-    /// Gives the session back for the stream; nothing when another has to be opened.
+    /// Returns the session for the stream; `None` when a new one has to be opened.
     fn catch_up(&mut self, connection: Connection, slot: Place) -> Result<Option<Connection>, SourceError> {
         match CatchUp::new(self, connection, slot).run() {
             Ok(catch_up::Ended::Near(connection)) => {
@@ -228,10 +229,10 @@ impl Reader {
 
     fn refused(&mut self, why: &str) {
         let pause = self.refusals.add(Instant::now());
-        tracing::warn!(slot = %self.config.slot, error = why, ?pause, "catch-up was given up, streaming instead");
+        tracing::warn!(slot = %self.config.slot, error = why, ?pause, "catch-up failed, streaming instead");
     }
 
-    /// Whether what is received is old, and the server was last seen so far ahead that catch-up pays.
+    /// Whether the received commits are old, and the server was last seen so far ahead that catch-up is faster.
     fn fell_behind(&self) -> bool {
         let age = self.router.commit_time().and_then(|time| time.elapsed().ok());
         if age.is_none_or(|age| age < FAR_BEHIND) {
@@ -243,7 +244,7 @@ impl Reader {
         })
     }
 
-    /// Something has come: whatever the server failed at is passed.
+    /// Clears the fault of a failing server once the stream has passed the position.
     fn heard(&mut self, received: Lsn) {
         if self.failing.is_some_and(|failing| received >= failing) {
             self.failing = None;
@@ -266,7 +267,7 @@ impl Reader {
         }
     }
 
-    /// Everything before it has been handed on, or was durable before.
+    /// The position up to which everything has been passed on or was durable before.
     fn position(&self) -> Lsn {
         self.start.max(*self.durable.borrow()).max(self.router.committed())
     }
@@ -275,7 +276,7 @@ impl Reader {
         let origin = identify(connection)?;
         let confirmed = continuity::confirmed(connection, &self.config)?;
         let Some(known) = self.origin else {
-            // It was judged where it was; another worker, or somebody else, has held it since.
+            // The slot was checked before at an earlier position; another client has used it since.
             return if confirmed > self.start { Err(SourceError::Moved(confirmed)) } else { Ok(origin) };
         };
         self.progress.reconnected();
@@ -290,10 +291,10 @@ impl Reader {
         self.slot_in_use_since = None;
         let Locked { session, since } = locked;
         let held = SlotHold::Held(HeldSlot { timeline: origin.timeline, session, since });
-        // After catch-up the session is the one that it was.
+        // After catch-up the session is the same, so nothing is sent.
         self.hold.send_if_modified(|hold| std::mem::replace(hold, held) != held);
         self.progress.set_streaming(true);
-        // A server that fails at a position lets every stream begin, and fails there again.
+        // A server that fails at a position starts every stream, and fails there again.
         if self.failing.is_none() {
             backoff.reset();
             self.progress.clear(&Part::Source);
@@ -306,19 +307,19 @@ impl Reader {
         self.hold.send_if_modified(|hold| is_held(hold) && is_held(&std::mem::replace(hold, SlotHold::Lost)));
     }
 
-    /// Makes a fault known that may pass; gives back one that does not.
+    /// Reports a retryable fault; returns any other as an error.
     fn report(&mut self, error: SourceError) -> Result<(), Fault> {
         self.lost();
         self.progress.set_streaming(false);
-        // What was there has to be looked at, or made, again.
-        let judge_again = matches!(error, SourceError::Moved(_)) || error.is_missing_publication();
+        // The slot has to be checked, or the publication created, by a new setup.
+        let needs_setup = matches!(error, SourceError::Moved(_)) || error.is_missing_publication();
         let fault = self.named(error);
-        if fault.course == Course::Halt || judge_again {
+        if fault.course == Course::Halt || needs_setup {
             return Err(fault);
         }
         if fault.reason == Reason::SlotInUse {
             let since = *self.slot_in_use_since.get_or_insert_with(Instant::now);
-            if since.elapsed() < SLOT_IN_USE_PATIENCE {
+            if since.elapsed() < SLOT_IN_USE_GRACE {
                 return Ok(());
             }
         } else {
@@ -345,7 +346,7 @@ impl Reader {
         fault
     }
 
-    /// Routes every whole frame, and looks at the catalogue where the router has to know more.
+    /// Routes every whole frame, and queries the catalogue where the router requests it.
     fn digest(&mut self, frames: &mut FrameBuffer) -> Result<FrameEvents, SourceError> {
         let mut heard = frames.digest(&mut self.router)?;
         while heard.wants_a_look {
@@ -355,12 +356,12 @@ impl Reader {
         Ok(heard)
     }
 
-    /// Between two connections: what was received is still handed on, and a drain is noticed.
+    /// Waits between two connections; passes on what was received, and reacts to a drain.
     fn wait(&mut self, limit: Duration) {
         let deadline = Instant::now() + limit;
         while Instant::now() < deadline && !self.is_over() {
             if *self.intake.borrow_and_update() == Intake::Closed && self.sender.is_empty() {
-                // The rest of a transaction that was cut will not come any more.
+                // The rest of an interrupted transaction does not come any more.
                 self.sender.close();
             }
             let left = deadline.saturating_duration_since(Instant::now()).min(Duration::from_millis(100));
@@ -372,7 +373,7 @@ impl Reader {
         }
     }
 
-    /// Whether there is nobody left to read for, and nothing left to confirm.
+    /// Whether the pipeline has ended and its last position is confirmed, or the limit for that has passed.
     fn is_over(&mut self) -> bool {
         if self.sender.is_abandoned() {
             return true;
@@ -381,10 +382,10 @@ impl Reader {
             return false;
         }
         let since = *self.ended_since.get_or_insert_with(Instant::now);
-        self.told >= *self.durable.borrow() || since.elapsed() > FAREWELL_LIMIT
+        self.confirmed >= *self.durable.borrow() || since.elapsed() > FINAL_CONFIRM_LIMIT
     }
 
-    /// The pipeline has dropped its end of the durable position: it will not move any more.
+    /// The pipeline has dropped the sender of the durable position, which will not change any more.
     fn is_pipeline_gone(&self) -> bool {
         self.durable.has_changed().is_err()
     }

@@ -1,27 +1,27 @@
-//! How long to let bytes gather before the next read.
+//! Pauses between reads, during which bytes gather in the kernel.
 //!
-//! Every read that finds the server in the middle of sending costs the server more than it costs us: it sends
-//! a message at a time, and wakes whoever waits for it. A pause lets it work undisturbed, and a long one lets the
-//! window fill up, behind which its messages are put together before they are sent.
+//! A read while the server is sending costs the server more than it costs this worker: it sends one message at a time,
+//! and each send wakes the waiting reader. A pause avoids these wake-ups, and a long pause lets the TCP window fill up,
+//! so that the kernel of the server combines further messages before it sends them.
 
 use std::time::{Duration, Instant};
 
-/// For a stream that trickles: one wake-up of ours for the messages of a transaction.
+/// For a slow stream: one wake-up of the reader for the messages of a transaction.
 const SHORT: Duration = Duration::from_micros(300);
-/// For a stream in full flow: far less than a load takes, and a server fills the window in a fraction of it.
+/// For a stream in full flow: far less than a load takes, and a server fills the window in a fraction of it (10 ms).
 const LONG: Duration = Duration::from_millis(10);
-/// How fast it flows is judged so often.
-const BETWEEN_JUDGEMENTS: Duration = Duration::from_millis(50);
-/// Bytes a second of a stream in full flow: some ten thousand small changes.
+/// Interval at which the rate is measured.
+const RATE_INTERVAL: Duration = Duration::from_millis(50);
+/// Bytes per second from which a stream is in full flow: about 10,000 small changes.
 const FULL_FLOW: u128 = 2_000_000;
-/// A read of so many bytes took what had been put together, and more of it is there or comes at once. What a network
-/// brings first of it may be one packet.
+/// A read of at least this many bytes returned combined messages, and more of them follow at once. The first read of
+/// them may return a single packet.
 const LARGE: usize = 4 << 10;
 
 #[derive(Debug)]
 pub(super) struct ReadPacing {
     pause: Duration,
-    judged: Instant,
+    measured: Instant,
     /// Bytes since then, and since the last pause.
     brought: usize,
     burst: usize,
@@ -29,25 +29,25 @@ pub(super) struct ReadPacing {
 
 impl ReadPacing {
     pub(super) fn new(now: Instant) -> Self {
-        Self { pause: SHORT, judged: now, brought: 0, burst: 0 }
+        Self { pause: SHORT, measured: now, brought: 0, burst: 0 }
     }
 
-    /// A read gave so many bytes where there was room for so many: how long to pause before the next.
+    /// The pause before the next read, after a read of `bytes` into `room`.
     pub(super) fn after(&mut self, bytes: usize, room: usize, now: Instant) -> Option<Duration> {
         self.brought += bytes;
         self.burst += bytes;
-        self.judge(now);
+        self.measure(now);
         if bytes >= LARGE || bytes == room {
             return None;
         }
         Some(if std::mem::take(&mut self.burst) >= LARGE { SHORT } else { self.pause })
     }
 
-    fn judge(&mut self, now: Instant) {
-        let elapsed = now.saturating_duration_since(self.judged);
-        if elapsed >= BETWEEN_JUDGEMENTS {
+    fn measure(&mut self, now: Instant) {
+        let elapsed = now.saturating_duration_since(self.measured);
+        if elapsed >= RATE_INTERVAL {
             let is_full = self.brought as u128 * 1_000_000 >= FULL_FLOW * elapsed.as_micros();
-            (self.pause, self.judged, self.brought) = (if is_full { LONG } else { SHORT }, now, 0);
+            (self.pause, self.measured, self.brought) = (if is_full { LONG } else { SHORT }, now, 0);
         }
     }
 }
@@ -77,20 +77,20 @@ mod tests {
     fn a_flow_that_ends_is_given_short_ones_again() {
         let begun = Instant::now();
         let mut pacing = ReadPacing::new(begun);
-        assert_eq!(pacing.after(LARGE * 32, ROOM, begun + BETWEEN_JUDGEMENTS), None);
+        assert_eq!(pacing.after(LARGE * 32, ROOM, begun + RATE_INTERVAL), None);
         assert_eq!(
-            pacing.after(1, ROOM, begun + BETWEEN_JUDGEMENTS),
+            pacing.after(1, ROOM, begun + RATE_INTERVAL),
             Some(SHORT),
             "the next window comes at once"
         );
-        assert_eq!(pacing.after(1, ROOM, begun + BETWEEN_JUDGEMENTS), Some(LONG));
-        assert_eq!(pacing.after(1, ROOM, begun + BETWEEN_JUDGEMENTS * 2), Some(SHORT));
+        assert_eq!(pacing.after(1, ROOM, begun + RATE_INTERVAL), Some(LONG));
+        assert_eq!(pacing.after(1, ROOM, begun + RATE_INTERVAL * 2), Some(SHORT));
     }
 
     #[test]
     fn a_window_that_comes_in_packets_is_read_to_its_end() {
         let (begun, packet) = (Instant::now(), 1448);
-        let (mut pacing, mut now) = (ReadPacing::new(begun), begun + BETWEEN_JUDGEMENTS);
+        let (mut pacing, mut now) = (ReadPacing::new(begun), begun + RATE_INTERVAL);
         for _ in 0..100 {
             assert_eq!(pacing.after(9 * packet, ROOM, now), None);
             assert_eq!(pacing.after(packet, ROOM, now), Some(SHORT));

@@ -1,6 +1,6 @@
-//! One connection's stream: reads, hands on, confirms, and ends in order.
+//! The stream of one connection: reads, passes on, confirms, and ends in order.
 //!
-//! One loop, one step at a time; each step is bounded by [`TICK`], so that status updates are never late.
+//! One loop, one step at a time; each step waits at most [`TICK`], so that status updates are never late.
 
 use std::{
     io::ErrorKind,
@@ -17,14 +17,14 @@ use super::{
 };
 use crate::postgres::{connection::Connection, error::SourceError};
 
-/// The longest that a step waits: how late a moved durable position, a pause or a drain is noticed.
+/// The longest wait of a step, and so the delay until a new durable position, a pause or a drain is noticed.
 const TICK: Duration = Duration::from_millis(100);
 /// The longest that an event waits for others in a block.
 const GATHERING_LIMIT: Duration = Duration::from_millis(5);
-/// For the rest of an open transaction, when draining.
+/// Limit for reading the rest of an open transaction when draining.
 const DRAIN_LIMIT: Duration = Duration::from_secs(5);
-/// For the server to take note of the last position.
-const FAREWELL_LIMIT: Duration = Duration::from_secs(3);
+/// Limit for the server to process the last position.
+const FINAL_CONFIRM_LIMIT: Duration = Duration::from_secs(3);
 
 pub(super) struct Session<'a> {
     reader: &'a mut Reader,
@@ -33,7 +33,7 @@ pub(super) struct Session<'a> {
     updates: StatusUpdates,
     pacing: ReadPacing,
     closing_since: Option<Instant>,
-    /// What arrives was committed long ago.
+    /// The commits that arrive are old, and catch-up is faster.
     behind: bool,
 }
 
@@ -41,20 +41,20 @@ pub(super) struct Session<'a> {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Ended {
     Job,
-    /// It fell so far behind that there may be a faster way.
+    /// The stream is so far behind that catch-up may be faster.
     Behind,
 }
 
-/// What the next step is.
+/// The next step of the loop.
 enum Step {
     Read,
     /// Downstream is full.
     AwaitRoom,
     /// Paused, or drained: only confirm.
-    SlotHold,
-    HandOn,
-    CloseOutlet,
-    LookBehind,
+    Idle,
+    Send,
+    CloseSender,
+    EndBehind,
     End,
 }
 
@@ -75,8 +75,8 @@ impl<'a> Session<'a> {
     /// Streams until there is a reason to stop (`Ok`) or the connection ends.
     pub(super) fn run(mut self) -> Result<Ended, SourceError> {
         let ended = self.stream();
-        // What was received before a connection broke is as good as ever.
-        self.hand_on();
+        // What was received before a connection broke is still valid.
+        self.send_block();
         let ended = ended?;
         if ended == Ended::Job {
             self.finish();
@@ -91,11 +91,11 @@ impl<'a> Session<'a> {
             match self.next_step() {
                 Step::Read => self.read()?,
                 Step::AwaitRoom => self.reader.sender.wait_for_room(TICK),
-                Step::SlotHold => self.hold(),
-                Step::HandOn => self.hand_on(),
-                Step::CloseOutlet => self.reader.sender.close(),
+                Step::Idle => self.idle(),
+                Step::Send => self.send_block(),
+                Step::CloseSender => self.reader.sender.close(),
                 Step::End => return Ok(Ended::Job),
-                Step::LookBehind => return Ok(Ended::Behind),
+                Step::EndBehind => return Ok(Ended::Behind),
             }
         }
     }
@@ -109,15 +109,15 @@ impl<'a> Session<'a> {
         }
         let intake = *self.reader.intake.borrow();
         match intake {
-            Intake::Open if self.behind => Step::LookBehind,
+            Intake::Open if self.behind => Step::EndBehind,
             Intake::Open => Step::Read,
-            _ if self.frames.has_events() && !self.is_cut_short(intake) => Step::HandOn,
-            Intake::Paused => Step::SlotHold,
+            _ if self.frames.has_events() && !self.is_cut_short(intake) => Step::Send,
+            Intake::Paused => Step::Idle,
             Intake::Closed => self.closing_step(),
         }
     }
 
-    /// Draining, with the rest of a transaction still to come: that is read first.
+    /// Draining in the middle of a transaction: the rest of it is read first.
     fn is_cut_short(&self, intake: Intake) -> bool {
         intake == Intake::Closed && self.reader.router.in_transaction()
     }
@@ -125,20 +125,20 @@ impl<'a> Session<'a> {
     fn closing_step(&mut self) -> Step {
         let since = *self.closing_since.get_or_insert_with(Instant::now);
         if self.reader.sender.is_closed() {
-            Step::SlotHold
+            Step::Idle
         } else if self.reader.router.in_transaction() && since.elapsed() < DRAIN_LIMIT {
             Step::Read
         } else if self.frames.has_events() {
-            Step::HandOn
+            Step::Send
         } else {
-            Step::CloseOutlet
+            Step::CloseSender
         }
     }
 
     fn read(&mut self) -> Result<(), SourceError> {
         if self.frames.awaits_room().is_some() && self.frames.has_events() {
-            // What came before a large row does not wait with it.
-            self.hand_on();
+            // Events before a large row do not wait with it.
+            self.send_block();
             return Ok(());
         }
         if !self.reader.admits(&mut self.frames) {
@@ -155,7 +155,7 @@ impl<'a> Session<'a> {
                 self.frames.filled(count);
                 self.digest()?;
                 if self.frames.is_full() || self.frames.age() > GATHERING_LIMIT {
-                    self.hand_on();
+                    self.send_block();
                 }
                 self.pacing.after(count, room, Instant::now()).into_iter().for_each(thread::sleep);
                 Ok(())
@@ -165,10 +165,10 @@ impl<'a> Session<'a> {
         }
     }
 
-    /// The socket is empty: hand on what there is, then wait for the server.
+    /// The socket is empty: sends the events that there are, or waits for the server.
     fn await_more(&mut self) -> Result<(), SourceError> {
         if self.frames.has_events() {
-            self.hand_on();
+            self.send_block();
             return Ok(());
         }
         self.connection.wait(TICK).map_err(SourceError::Lost)
@@ -188,47 +188,48 @@ impl<'a> Session<'a> {
         Ok(())
     }
 
-    fn hand_on(&mut self) {
+    fn send_block(&mut self) {
         self.reader.progress.changes_received(self.reader.router.take_changes());
         if let Some(block) = self.frames.take() {
             self.reader.sender.offer(block);
         }
     }
 
-    /// Tells PostgreSQL what is durable, when it is time to.
+    /// Confirms the durable position to PostgreSQL when a status update is due.
     fn confirm(&mut self) -> Result<(), SourceError> {
         let durable = *self.reader.durable.borrow();
         if let Some(update) = self.updates.due(durable) {
             self.connection.send(&update)?;
-            self.reader.told = durable;
+            self.reader.confirmed = durable;
             self.reader.progress.confirmed(durable);
         }
         Ok(())
     }
 
-    fn hold(&mut self) {
+    fn idle(&mut self) {
         let Reader { durable, intake, .. } = &mut *self.reader;
         let (durable, intake) = (pin!(durable.changed()), pin!(intake.changed()));
         if let Some(Either::Right((Err(_), _))) = blocking_wait::wait_for(select(durable, intake), TICK) {
-            // Nobody can change the intake any more: that alone is no reason to hurry.
+            // The sender of the intake is dropped, so `changed` returns at once: wait here instead.
             thread::sleep(TICK);
         }
     }
 
-    /// The last position, and the end of the stream behind it: the server has processed the one when it answers the
-    /// other.
+    /// Sends the last position and then the end of the stream: when the server answers the end, it has processed the
+    /// position.
     fn finish(mut self) {
         let durable = *self.reader.durable.borrow();
         let update = self.updates.update(durable);
         let told = self.connection.send(&update);
-        let ended = told.and_then(|()| self.connection.end_copy(self.frames.into_unread(), FAREWELL_LIMIT));
+        let ended =
+            told.and_then(|()| self.connection.end_copy(self.frames.into_unread(), FINAL_CONFIRM_LIMIT));
         match ended {
             Ok(()) => {
-                self.reader.told = durable;
+                self.reader.confirmed = durable;
                 self.reader.progress.confirmed(durable);
                 self.connection.close();
             }
-            // Nothing is lost by it: the next start replays a little.
+            // Nothing is lost: the next start reads a little again.
             Err(error) => tracing::warn!(lsn = %durable, error = %error, "last position was not confirmed"),
         }
     }

@@ -1,7 +1,7 @@
-//! Status updates: when they are due and what they say.
+//! Status updates: when they are due and what they contain.
 //!
-//! The only words by which PostgreSQL is allowed to forget WAL: write is what was received, flush and apply are
-//! what is durable.
+//! In a stream only they let PostgreSQL remove WAL: `write` is the received position, `flush` and `apply` are the
+//! durable position.
 
 use std::time::{Duration, Instant, SystemTime};
 
@@ -14,10 +14,10 @@ use crate::{
     },
 };
 
-/// A server that has nothing to send says nothing by itself: it is asked so often, so that silence is noticed.
+/// A server with nothing to send is asked for an answer at this interval, so that a dead connection is noticed.
 const LONGEST_INTERVAL: Duration = Duration::from_secs(3);
 const SHORTEST_INTERVAL: Duration = Duration::from_millis(100);
-/// A durable position that moves all the time is told at most so often.
+/// The least time between two updates of a durable position that moves all the time.
 const BETWEEN_MOVES: Duration = Duration::from_millis(20);
 
 #[derive(Debug)]
@@ -29,7 +29,7 @@ pub(super) struct StatusUpdates {
     asked: bool,
 }
 
-/// A third of the time after which the server gives us up, and at most three seconds.
+/// A third of `wal_sender_timeout`, and at most 3 s.
 pub(super) fn interval(connection: &mut Connection) -> Result<Duration, SourceError> {
     let rows =
         connection.query("SELECT setting FROM pg_catalog.pg_settings WHERE name = 'wal_sender_timeout'")?;
@@ -49,7 +49,7 @@ impl StatusUpdates {
         self.received = self.received.max(lsn);
     }
 
-    /// The server wants to hear from us at once.
+    /// The server requested an update at once.
     pub(super) fn asked(&mut self) {
         self.asked = true;
     }

@@ -1,6 +1,7 @@
-//! A text that PostgreSQL cannot send in UTF-8: whose it is.
+//! Finds the table of a text that PostgreSQL cannot send in UTF-8.
 //!
-//! The stream stands before it, so this is asked once, on a session of its own that takes texts as they are.
+//! The stream cannot pass the text, so this is queried once per error, on a separate session that takes texts without
+//! conversion.
 
 use crate::{
     config::SourceConfig,
@@ -13,10 +14,10 @@ use crate::{
     },
 };
 
-/// The position may lie behind much that is decoded first; then the table stays unknown.
+/// The server may have to decode much before the position; beyond this limit the table stays unknown.
 const LIMITS: &str = "SET client_encoding = 'SQL_ASCII'; SET statement_timeout = '20s'";
 
-/// The fault, with the encoding and the table where they can be told.
+/// The fault, with the encoding and the table where they can be determined.
 pub(super) fn name(error: &ServerError, config: &SourceConfig) -> Fault {
     let (encoding, table) = look(error, config).unwrap_or_default();
     invalid_text(error, config, encoding.as_deref(), table.as_deref())
@@ -39,11 +40,11 @@ fn table(
 ) -> Result<Option<String>, SourceError> {
     let Some(lsn) = error.lsn else { return Ok(None) };
     connection.query(LIMITS)?;
-    // Nobody reads the slot meanwhile.
+    // The lock keeps other workers from reading the slot meanwhile.
     lock::take(connection, &config.slot)?;
     let (slot, publications) =
         (sql::literal(&config.slot), sql::literal(&sql::identifier(&config.publication)));
-    // The relation stands behind the tag of a change.
+    // The relation's oid follows the tag of a change.
     value(
         connection,
         &format!(

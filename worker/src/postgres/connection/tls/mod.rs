@@ -1,7 +1,6 @@
-//! Reaches the server: every address of its name is tried, then TLS is agreed on as configured.
+//! Connects to the server: tries every address of its name, then negotiates TLS as configured.
 //!
-//! What each mode promises is what libpq's modes of the same names promise; there is no falling back to
-//! plaintext in any of them.
+//! Each mode guarantees what libpq's mode of the same name guarantees; no mode falls back to plaintext.
 
 mod trust;
 
@@ -21,32 +20,32 @@ use crate::{
     postgres::error::SourceError,
 };
 
-/// Of one address, while there are others to try.
+/// Limit for one address, while there are others to try.
 const CONNECT_LIMIT: Duration = Duration::from_secs(5);
-/// A status update that finds no ear for so long ends the connection.
+/// Sent bytes that are not acknowledged for this long end the connection.
 const UNANSWERED: Duration = Duration::from_secs(30);
-/// Room for what is on its way from a distant server.
+/// The receive window for a distant server.
 const WIDE: Offer = Offer { window: 4 << 20, segment: None };
 /// A server that puts each message on the wire by itself is as slow as its sends. Behind a full window they wait,
 /// are put together and go in a few large pieces; so the window is one that a pause of the reader fills. Its segments
 /// are those of Ethernet everywhere: within one machine they would be half of the widest window so far, and a window
 /// that shrinks below one segment lets a piece through only when a timer of the server fires, five times a second.
 const NARROW: Offer = Offer { window: 16 << 10, segment: Some(1460) };
-/// Nearer than this a narrow window lets through all that a server can decode: 32 MB a second and more.
+/// Round-trip time below which a narrow window passes all that a server can decode: 32 MB/s and more.
 const NEAR: Duration = Duration::from_micros(500);
-/// A busy machine answers late; but not so late.
+/// Longer than a busy machine nearby takes to answer.
 const FAR: Duration = Duration::from_millis(10);
-/// Asks for TLS: a message without tag, of eight bytes, with a protocol version that is none.
+/// The SSLRequest: a message of eight bytes without a tag, with a code in the place of a protocol version.
 const SSL_REQUEST: [u8; 8] = [0, 0, 0, 8, 0x04, 0xD2, 0x16, 0x2F];
 
-/// What is told to the server while the connection is made: it decides how much it may send at once.
+/// Socket options that are announced while connecting: they limit how much the server may send at once.
 #[derive(Debug)]
 struct Offer {
     window: usize,
     segment: Option<u32>,
 }
 
-/// How much may be on its way to us.
+/// Receive window and segment size.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Window {
     Wide,
@@ -79,7 +78,7 @@ fn connect(config: &SourceConfig, window: Window) -> io::Result<TcpStream> {
 
 fn connect_to(address: SocketAddr, window: Window) -> io::Result<TcpStream> {
     let (mut socket, first) = connect_with(address, WIDE)?;
-    // How far the server is shows only now, and a window that was offered cannot be taken back: so once more.
+    // The round-trip time is known only now, and an announced window cannot be reduced: so connect again.
     if window == Window::Fitting && first < FAR {
         let (narrow, second) = connect_with(address, NARROW)?;
         if first.min(second) < NEAR {
@@ -90,7 +89,7 @@ fn connect_to(address: SocketAddr, window: Window) -> io::Result<TcpStream> {
     let keepalive =
         TcpKeepalive::new().with_time(Duration::from_secs(30)).with_interval(Duration::from_secs(10));
     SockRef::from(&stream).set_tcp_keepalive(&keepalive)?;
-    // Who does not know that it is cut off would go on loading.
+    // A worker that does not notice a broken connection would continue loading.
     SockRef::from(&stream).set_tcp_user_timeout(Some(UNANSWERED))?;
     stream.set_nodelay(true)?;
     stream.set_nonblocking(true)?;
@@ -107,7 +106,7 @@ fn connect_with(address: SocketAddr, offer: Offer) -> io::Result<(RawSocket, Dur
     Ok((socket, begun.elapsed()))
 }
 
-/// One byte, and not more: what follows an `S` in the clear would be somebody else's.
+/// Reads exactly one byte: unencrypted bytes after an `S` could be injected by an attacker.
 fn accepts_tls(socket: &mut Socket, deadline: Instant) -> io::Result<bool> {
     socket.write_all(&SSL_REQUEST, deadline)?;
     let mut answer = [0; 1];

@@ -1,6 +1,6 @@
-//! Whom to believe: the three modes of TLS as one verifier.
+//! Verification of the server's certificate: the three modes of TLS as one verifier.
 //!
-//! The handshake's signature is checked in every mode, so that channel binding means something.
+//! The handshake's signature is verified in every mode; without that, channel binding would prove nothing.
 
 use std::sync::Arc;
 
@@ -24,7 +24,7 @@ use crate::{
 struct Verifier {
     mode: TlsMode,
     roots: RootCertStore,
-    /// Certificates trusted themselves: a server whose own certificate is the bundle, as people often set it up.
+    /// Certificates that are trusted directly: the bundle is often the server's own certificate.
     pinned: Vec<CertificateDer<'static>>,
     provider: Arc<CryptoProvider>,
 }
@@ -40,7 +40,7 @@ pub(super) fn verifier(
     };
     let mut roots = RootCertStore::empty();
     roots.add_parsable_certificates(pinned.iter().cloned());
-    // The system's own are authorities; only a bundle that somebody chose can name a server itself.
+    // The system's certificates are authorities; only a configured bundle can contain a server's own certificate.
     let pinned = if config.ca_file.is_some() { pinned } else { Vec::new() };
     Ok(Arc::new(Verifier { mode: config.mode, roots, pinned, provider: Arc::clone(provider) }))
 }
@@ -83,7 +83,7 @@ impl ServerCertVerifier for Verifier {
         _ocsp_response: &[u8],
         now: UnixTime,
     ) -> Result<ServerCertVerified, Error> {
-        // Require asks for encryption, not for a name: whatever comes is accepted.
+        // Require demands encryption only: every certificate is accepted.
         if self.mode == TlsMode::Require {
             return Ok(ServerCertVerified::assertion());
         }

@@ -1,7 +1,7 @@
-//! Gathers what the socket gives into blocks: whole frames are routed, the rest is carried over.
+//! Collects the bytes of the socket into blocks: routes whole frames, and carries an incomplete one over.
 //!
-//! The bytes are read right into the block and stay where they are. A block grows with the bytes that arrived and
-//! never by a length that a frame claims: a frame of a gigabyte doubles its block as it comes.
+//! The bytes are read directly into the block and are not moved. A block grows with the bytes that have arrived and
+//! never by a length that a frame claims: for a frame of 1 GiB the block doubles as the bytes arrive.
 
 use std::time::{Duration, Instant};
 
@@ -19,36 +19,36 @@ use crate::{
     table::Table,
 };
 
-/// A block with so many bytes is handed on.
+/// A block of this size is passed on.
 const FULL: usize = 128 << 10;
-/// Room for what a read gives beyond.
+/// With room for bytes that a read returns beyond that.
 const LARGEST: usize = FULL + (64 << 10);
 const SMALLEST: usize = 16 << 10;
-/// A frame of more is read when there is room for it in the process.
+/// A larger frame is read only after the admission check.
 const LARGE_FRAME: usize = 4 << 20;
-/// Reading into less than this is not worth a call.
+/// The least room to read into.
 const LEAST_SPACE: usize = 4 << 10;
 
 #[derive(Debug)]
 pub(super) struct FrameBuffer {
     builder: BlockBuilder,
-    /// Bytes that hold something; beyond it the block's bytes are room to read into.
+    /// Bytes that were read; beyond them the block's bytes are room to read into.
     filled: usize,
     /// Bytes of whole frames that were routed.
     routed: usize,
-    /// The length of the frame that is not whole yet, as it claims.
+    /// The claimed length of the incomplete frame.
     pending: usize,
-    /// There is room for the frame that is not whole yet.
+    /// The incomplete frame has passed the admission check.
     admitted: bool,
     /// Bytes still to come of a frame that is left out.
     left_out: usize,
     first_event: Option<Instant>,
-    /// As many bytes as the last block had: in full flow a block begins with room for all it will hold.
+    /// Bytes of the last block: in full flow a block begins with room for all that it will hold.
     expected: usize,
     envelope: Envelope,
 }
 
-/// What the messages come in.
+/// The envelope of the messages.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Envelope {
     /// XLogData and keepalives of a walsender.
@@ -57,7 +57,7 @@ enum Envelope {
     Copy { headed: bool },
 }
 
-/// What the frames told beside changes.
+/// What the frames contained besides changes.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 pub(super) struct FrameEvents {
     /// The furthest position that was sent.
@@ -67,12 +67,12 @@ pub(super) struct FrameEvents {
     pub(super) messages: u64,
     /// The session is ready for the next statement.
     pub(super) ended: bool,
-    /// The next frame cannot be routed before a look at the catalogue.
+    /// The next frame cannot be routed before a catalogue query.
     pub(super) wants_a_look: bool,
 }
 
 impl FrameEvents {
-    /// What was heard first, and then this.
+    /// The events of both, `self` first.
     pub(super) fn and(self, next: Self) -> Self {
         Self {
             received: self.received.max(next.received),
@@ -85,7 +85,7 @@ impl FrameEvents {
 }
 
 impl FrameBuffer {
-    /// `bytes` came before the stream was handed over.
+    /// A buffer that starts with `bytes`, which were read before the stream began.
     pub(super) fn starting_with(bytes: Vec<u8>) -> Self {
         let filled = bytes.len();
         let mut builder = BlockBuilder::default();
@@ -103,7 +103,7 @@ impl FrameBuffer {
         }
     }
 
-    /// For the rows of one COPY.
+    /// A buffer for the rows of one COPY.
     pub(super) fn copying(bytes: Vec<u8>) -> Self {
         Self { envelope: Envelope::Copy { headed: false }, ..Self::starting_with(bytes) }
     }
@@ -123,7 +123,7 @@ impl FrameBuffer {
         bytes.get_mut(self.filled..).unwrap_or_default()
     }
 
-    /// So many bytes were read into the room.
+    /// `count` bytes were read into the room.
     pub(super) fn filled(&mut self, count: usize) {
         let dropped = count.min(self.left_out);
         if dropped > 0 {
@@ -134,18 +134,19 @@ impl FrameBuffer {
         self.filled += count - dropped;
     }
 
-    /// The length of a large frame that has begun, and that nobody has said there is room for.
+    /// The length of a large frame that has begun and has not passed the admission check.
     pub(super) fn awaits_room(&self) -> Option<usize> {
         let is_known = self.filled - self.routed >= BEGINNING;
         (self.pending > LARGE_FRAME && is_known && !self.admitted).then_some(self.pending)
     }
 
-    /// The large frame may come.
+    /// The large frame may be read.
     pub(super) fn admit(&mut self) {
         self.admitted = true;
     }
 
-    /// The large frame never has room: its change is left out, and its table halts there. False when it is no change.
+    /// There will never be room for the large frame: leaves out its change, and halts its table there. Returns false
+    /// when the frame is no change.
     pub(super) fn leave_out(&mut self, router: &mut Router, why: impl FnOnce(&Table) -> Fault) -> bool {
         let begun = self.builder.bytes().get(self.routed + FRAME_HEADER..self.filled).unwrap_or_default();
         let Some(relation) = self.envelope.peek(begun).and_then(pgoutput::relation_of_change) else {
@@ -235,7 +236,7 @@ impl FrameBuffer {
             }
             b'c' | b'C' => Err(SourceError::Lost(std::io::Error::other("the server ended the stream"))),
             b'N' if server_error(bytes).is_ok_and(|notice| notice.routine == "LoadPublications") => {
-                // PostgreSQL 18 goes on without a publication where those before it refuse to.
+                // PostgreSQL 18 continues without a publication; earlier versions refuse to.
                 Err(SourceError::Gap(
                     "its changes were skipped where the publication did not exist".to_owned(),
                 ))
@@ -245,7 +246,7 @@ impl FrameBuffer {
         }
     }
 
-    /// Everything routed, as a block; what is not whole yet begins the next.
+    /// Everything routed, as a block; the incomplete frame begins the next one.
     pub(super) fn take(&mut self) -> Option<Block> {
         if !self.has_events() {
             return None;
@@ -275,7 +276,7 @@ impl FrameBuffer {
         self.builder.bytes_mut().split_off(self.routed.min(self.filled))
     }
 
-    /// Nothing points into the bytes: what was routed, and is of nobody's interest, makes room.
+    /// Drops routed bytes that no event points into, to make room.
     fn forget_routed(&mut self) {
         if self.routed > 0 {
             self.builder.bytes_mut().copy_within(self.routed..self.filled, 0);
@@ -320,16 +321,16 @@ impl Envelope {
     }
 }
 
-/// So much of a frame tells what it is, whatever it came in.
+/// Bytes of a frame that are enough to tell its kind and relation, in any envelope.
 const BEGINNING: usize = 64;
 /// Tag and length of a frame.
 const FRAME_HEADER: usize = 5;
 /// Two positions and a clock.
 const WAL_HEADER: usize = 24;
-/// The number of values and the length of the one.
+/// The number of values and the length of the first.
 const ROW_HEADER: usize = 6;
 
-/// A signature, flags, and the length of an extension that no version has.
+/// Skips the header: a signature, flags, and the length of an extension that no version has.
 fn after_header(body: &[u8]) -> Option<&[u8]> {
     body.strip_prefix(b"PGCOPY\n\xFF\r\n\0\0\0\0\0\0\0\0\0")
 }
