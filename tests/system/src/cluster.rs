@@ -62,7 +62,7 @@ impl Platform {
         Ok(Namespace { cluster: &self.cluster, name: name.to_owned() })
     }
 
-    /// A PostgreSQL that pods reach.
+    /// A PostgreSQL server that pods can reach.
     pub fn postgres(&self, options: PostgresOptions) -> Result<Postgres> {
         Postgres::start(PostgresOptions {
             listen: kubernetes::ADDRESS.into(),
@@ -81,7 +81,7 @@ pub fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
 }
 
-/// Builds an image, tagged by the program's content, and gives it to the node.
+/// Builds an image, tagged by the program's content, and imports it on the node.
 fn import(cluster: &Cluster, package: &'static str, name: &'static str, repository: &str) -> Result<String> {
     let binary = program(package, name)?;
     let mut hasher = DefaultHasher::new();
@@ -137,7 +137,7 @@ impl Namespace<'_> {
         self.kubectl(&["patch", "replicationjob", job, "--type=merge", "--patch", &patch]).map(drop)
     }
 
-    /// Waits until a condition of a job has this status and, if one is named, this reason; gives its message.
+    /// Waits until a condition of a job has this status and, if one is given, this reason; returns its message.
     pub async fn until_condition(&self, job: &str, kind: &str, status: &str, reason: &str) -> Result<String> {
         wait::until(&format!("{kind} of {job} is {status} {reason}"), async || {
             let job = self.get("replicationjob", job)?;
@@ -150,7 +150,7 @@ impl Namespace<'_> {
         .await
     }
 
-    /// Waits until nothing of this name is left.
+    /// Waits until the object of this name is gone.
     pub async fn until_gone(&self, kind: &str, name: &str) -> Result<()> {
         wait::until(&format!("{kind} {name} is gone"), async || {
             let left = self.kubectl(&["get", kind, name, "--ignore-not-found", "--output=name"])?;

@@ -1,10 +1,10 @@
-//! The whole system as a user has it: manifests, SQL, HTTP and gRPC, never the worker's insides.
+//! Helpers for whole-system tests, through the interfaces of users: manifests, SQL, HTTP and gRPC.
 //!
 //! - [`source`]: a database of a real PostgreSQL.
 //! - [`sink`]: the StarRocks stand-in as a process, and its rows by MySQL protocol.
-//! - [`worker`]: `dbmazz` as a process of its own, without Kubernetes.
+//! - [`worker`]: `dbmazz` as a process, without Kubernetes.
 //! - [`workload`]: seeded traffic of every kind of change.
-//! - [`verify`]: the oracle, `dbmazz verify` as a user runs it.
+//! - [`verify`]: the oracle: `dbmazz verify` as a process.
 //! - [`torture`]: seeded faults of every part under seeded traffic.
 //! - [`cluster`]: the operator in a real Kubernetes, installed by Helm.
 

@@ -1,4 +1,4 @@
-//! A program of ours as a process that cannot outlive its owner.
+//! One of our programs as a process that cannot outlive its owner.
 
 use std::{
     fs::File,
@@ -14,7 +14,7 @@ use testbed::{
     leash::Leash,
 };
 
-/// Compiles a program once per test process; cargo answers at once when nothing has changed.
+/// Compiles a program once per test process; cargo returns at once when nothing has changed.
 pub fn program(package: &'static str, name: &'static str) -> Result<PathBuf> {
     static BUILT: OnceLock<std::sync::Mutex<std::collections::BTreeMap<&str, PathBuf>>> = OnceLock::new();
     let mut built =
@@ -27,12 +27,12 @@ pub fn program(package: &'static str, name: &'static str) -> Result<PathBuf> {
     Ok(path)
 }
 
-/// A running program; killed when dropped, or when whoever holds it dies.
+/// A running program; killed when dropped, or when the process that owns it dies.
 #[derive(Debug)]
 pub struct Process {
     child: Child,
     log: PathBuf,
-    // Dropped last: the guard removes nothing that is still used.
+    // Dropped last, so that the guard removes nothing that is still used.
     _leash: Leash,
     _folder: TempDir,
 }
@@ -59,12 +59,12 @@ impl Process {
         &self.log
     }
 
-    /// What the program has said so far.
+    /// The program's output so far.
     pub fn said(&self) -> String {
         std::fs::read_to_string(&self.log).unwrap_or_default()
     }
 
-    /// How it ended, if it has.
+    /// The exit status, if the program has ended.
     pub fn ended(&mut self) -> Result<Option<ExitStatus>> {
         Ok(self.child.try_wait()?)
     }
@@ -76,7 +76,7 @@ impl Process {
         Ok(())
     }
 
-    /// SIGSTOP: it stands still until it is woken, and does not know.
+    /// SIGSTOP: suspends the process until SIGCONT; the process does not notice.
     pub fn freeze(&self) -> Result<()> {
         self.signal("-STOP")
     }
@@ -106,7 +106,7 @@ impl Process {
 
 impl Drop for Process {
     fn drop(&mut self) {
-        // It may have ended by itself; either way it is collected.
+        // It may have ended by itself; it is reaped in either case.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }

@@ -1,4 +1,4 @@
-//! The StarRocks stand-in as a process: started here, driven by its admin port, read by MySQL protocol.
+//! The StarRocks stand-in as a process: started here, controlled by its admin port, read by MySQL protocol.
 
 use std::process::Command;
 
@@ -17,7 +17,7 @@ use crate::{
 pub struct Sink {
     host: String,
     ports: Ports,
-    /// Where this process reaches it; the same as `host` unless it runs in a cluster's network.
+    /// The address for this process; the same as `host` unless the stand-in runs in a cluster's network.
     reached: Ports,
     _forwarders: Vec<testbed::forward::Forwarder>,
     _process: Process,
@@ -117,17 +117,17 @@ impl Sink {
         Ok(rows.into_iter().next().and_then(|row| row.into_iter().next()).flatten())
     }
 
-    /// Asks for a fault, as JSON; the stand-in documents the form.
+    /// Arms a fault, as JSON; the stand-in documents the form.
     pub fn inject(&self, fault: &Json) -> Result<()> {
         self.post("/faults", fault)
     }
 
-    /// Waits until every fault that was asked for has struck.
+    /// Waits until every armed fault has fired.
     pub async fn until_struck(&self) -> Result<()> {
         wait::until("every fault has struck", async || Ok((self.waiting_faults()? == 0).then_some(()))).await
     }
 
-    /// Waits until no load is under way.
+    /// Waits until no load is in flight.
     pub async fn until_quiet(&self) -> Result<()> {
         wait::until("no load is under way", async || {
             let stats = self.stats()?;
@@ -138,7 +138,7 @@ impl Sink {
         .await
     }
 
-    /// Removes every fault and lets held loads go on.
+    /// Removes every fault and releases held loads.
     pub fn heal(&self) -> Result<()> {
         ureq::delete(self.admin("/faults")).call()?;
         Ok(())
@@ -156,7 +156,7 @@ impl Sink {
         self.post("/down", &Json::Object(parts))
     }
 
-    /// Faults that wait for a load to strike.
+    /// The number of armed faults that have not fired yet.
     pub fn waiting_faults(&self) -> Result<usize> {
         let text = ureq::get(self.admin("/faults")).call()?.body_mut().read_to_string()?;
         Ok(serde_json::from_str::<Vec<Json>>(&text)?.len())
@@ -166,7 +166,7 @@ impl Sink {
         self.post("/up", &serde_json::json!({}))
     }
 
-    /// What was asked of it so far.
+    /// The requests that it received so far.
     pub fn stats(&self) -> Result<Json> {
         let text = ureq::get(self.admin("/stats")).call()?.body_mut().read_to_string()?;
         Ok(serde_json::from_str(&text)?)

@@ -26,12 +26,12 @@ impl Source {
         &mut self.client
     }
 
-    /// Runs statements, answers nothing.
+    /// Runs statements without returning rows.
     pub async fn run(&self, sql: &str) -> Result<()> {
         Ok(self.client.batch_execute(sql).await?)
     }
 
-    /// The first value of the first row, as text; nothing for NULL or no row.
+    /// The first value of the first row, as text; `None` for NULL or no row.
     pub async fn value(&self, sql: &str) -> Result<Option<String>> {
         use tokio_postgres::SimpleQueryMessage::Row;
         let messages = self.client.simple_query(sql).await?;

@@ -1,4 +1,4 @@
-//! The oracle: `dbmazz verify` as a process, as a user runs it against a live job.
+//! The oracle: `dbmazz verify` as a process, against a live job.
 
 use std::process::{Command, Output};
 
@@ -6,8 +6,8 @@ use anyhow::{Context, Result, ensure};
 
 use crate::{process::program, wait, worker::Settings};
 
-/// Waits until both sides of a job's tables are equal, and says how many rows they have; fails with what differs
-/// when they never are.
+/// Waits until both sides of a job's tables are equal, and returns the number of rows; fails with the difference
+/// after the time limit.
 pub async fn until_equal(settings: &Settings) -> Result<u64> {
     until_tables_equal(settings, &[]).await
 }
@@ -16,7 +16,7 @@ pub async fn until_equal(settings: &Settings) -> Result<u64> {
 pub async fn until_tables_equal(settings: &Settings, tables: &[&str]) -> Result<u64> {
     let mut options = vec!["--patience", "20s"];
     options.extend(tables.iter().flat_map(|table| ["--table", table]));
-    // Tables that are not there yet are a difference at once; hence another run.
+    // Tables that do not exist yet are a difference at once; hence another run.
     wait::until("both sides are equal", async || run(settings, &options).await?.rows().map(Some)).await
 }
 
@@ -28,7 +28,7 @@ pub async fn run(settings: &Settings, options: &[&str]) -> Result<Verdict> {
     Verdict::new(output)
 }
 
-/// What `dbmazz verify` said.
+/// The result of `dbmazz verify`.
 #[derive(Debug)]
 pub struct Verdict {
     pub equal: bool,

@@ -1,14 +1,14 @@
-//! Waiting for conditions: nothing here sleeps for a fixed time and hopes.
+//! Waiting for conditions, in place of sleeping for a fixed time.
 
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, bail};
 
-/// Long enough for the slowest machine; a condition that is met ends the wait at once.
+/// The time limit, long enough for a slow machine; a condition that is met ends the wait at once.
 pub const LIMIT: Duration = Duration::from_secs(120);
 const GLANCE: Duration = Duration::from_millis(50);
 
-/// Waits until `look` gives something, and gives that; says what was seen last when it never does.
+/// Waits until `look` returns a value, and returns it; after the time limit fails with the last error of `look`.
 pub async fn until<T>(what: &str, mut look: impl AsyncFnMut() -> Result<Option<T>>) -> Result<T> {
     let began = Instant::now();
     let mut last = None;

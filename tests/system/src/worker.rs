@@ -1,4 +1,4 @@
-//! `dbmazz` as a process of its own: environment variables in, gRPC out.
+//! `dbmazz` as a process: environment variables in, gRPC out.
 
 use std::{net::TcpListener, process::Command, sync::Arc};
 
@@ -16,7 +16,7 @@ use crate::{
     wait,
 };
 
-/// What a worker is started with. Variables are those of the documentation.
+/// The settings of a worker. The variables are those of the documentation.
 #[derive(Debug, Clone)]
 pub struct Settings {
     variables: Vec<(String, String)>,
@@ -44,7 +44,7 @@ impl Settings {
         Ok(settings)
     }
 
-    /// For a program on this machine, wherever the sink is.
+    /// The settings for a program on this machine, also when the sink is in a cluster's network.
     pub fn outside(url: &str, sink: &Sink, database: &str, tables: &str) -> Result<Self> {
         let settings = Self::new(url, sink, database, tables)?
             .with("SINK_URL", &format!("127.0.0.1:{}", sink.reached_http_port()))
@@ -64,14 +64,14 @@ impl Settings {
         Ok(settings.with("GRPC_PORT", &grpc_port.to_string()).with("HTTP_API_PORT", &http_port.to_string()))
     }
 
-    /// The same settings on another machine: without the notes of the first.
+    /// The same settings as on another machine: without the journal of the first.
     pub fn elsewhere(self) -> Result<Self> {
         let state = Arc::new(tempfile::tempdir()?);
         let directory = state.path().display().to_string();
         Ok(Self { _state: state, ..self }.with("DBMAZZ_STATE_DIR", &directory))
     }
 
-    /// Where loads under way are noted.
+    /// The directory of the journal of loads in flight.
     pub fn state_directory(&self) -> &std::path::Path {
         self._state.path()
     }
@@ -132,7 +132,7 @@ impl Worker {
         result.with_context(|| format!("the worker said:\n{}", self.process.said()))
     }
 
-    /// Waits for a fault with this reason, and gives its message and its fix.
+    /// Waits for a fault with this reason, and returns its message and its remedy.
     pub async fn until_fault(&self, reason: &str) -> Result<proto::Fault> {
         let fault = async || {
             let status = self.status().await?;
@@ -199,7 +199,7 @@ async fn channel(port: u16) -> Result<Channel> {
     Ok(Channel::from_shared(format!("http://127.0.0.1:{port}"))?.connect().await?)
 }
 
-/// Two that differ: both are held until both are known.
+/// Two different free ports: both listeners stay open until both ports are known.
 fn free_ports() -> Result<(u16, u16)> {
     let (one, other) = (TcpListener::bind("127.0.0.1:0")?, TcpListener::bind("127.0.0.1:0")?);
     Ok((one.local_addr()?.port(), other.local_addr()?.port()))

@@ -29,12 +29,12 @@ pub struct Workload {
 }
 
 impl Workload {
-    /// `keys` distinct keys a table: few make hot keys.
+    /// `keys` distinct keys per table: few make hot keys.
     pub fn new(seed: u64, keys: u32) -> Self {
         Self { random: Rng::with_seed(seed), keys }
     }
 
-    /// Runs one transaction and says how many statements it had.
+    /// Runs one transaction and returns the number of its statements.
     pub async fn step(&mut self, source: &Source) -> Result<usize> {
         let (sql, statements) = self.transaction();
         source.run(&sql).await?;
@@ -86,7 +86,7 @@ impl Workload {
         )
     }
 
-    /// Moves a row to another key when that is free. The large value is written anew: the source would not
+    /// Moves a row to another key if that is free. The large value is written again, because the source would not
     /// send it otherwise.
     fn move_order(&mut self) -> String {
         let (from, to, note) = (self.key(), self.key(), self.note());
@@ -132,7 +132,7 @@ impl Workload {
         text.to_owned()
     }
 
-    /// Now and then larger than a page holds, so that PostgreSQL stores it apart.
+    /// Sometimes larger than a page, so that PostgreSQL stores the value out of line (TOAST).
     fn note(&mut self) -> String {
         match self.random.u8(..3) {
             0 => "NULL".to_owned(),

@@ -1,14 +1,14 @@
-//! Parts of the pages in `docs/` that are generated from the code. A test of the crate that knows the facts compares
-//! its part with the page, and writes it when `make docs` runs the test.
+//! The generated parts of the pages in `docs/`. A test in the crate with the facts compares its part with the page, and
+//! writes it when `make docs` runs the test.
 
 use std::{env, fs, path::Path};
 
 use anyhow::{Context as _, Result, ensure};
 
-/// The variable by which `make docs` asks tests to write.
+/// With this variable set (`make docs`) tests write their parts.
 const WRITE: &str = "WRITE_DOCS";
 
-/// Fails unless the part of `docs/PAGE` between the comments `begin NAME` and `end NAME` is `text`.
+/// Fails unless the part of `docs/PAGE` between the comments `begin NAME` and `end NAME` equals `text`.
 pub fn is_current(page: &str, name: &str, text: &str) -> Result<()> {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs").join(page);
     let found = fs::read_to_string(&path).with_context(|| format!("docs/{page} cannot be read"))?;

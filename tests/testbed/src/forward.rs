@@ -1,4 +1,4 @@
-//! Ordinary 127.0.0.1 ports that lead into the cluster's network, for programs outside: kubectl, psql, a browser.
+//! Forwards ports of 127.0.0.1 into the cluster's network, for programs outside: kubectl, psql, a browser.
 
 use std::{
     io,
@@ -14,7 +14,7 @@ use anyhow::{Context, Result};
 
 use crate::network::NetworkNamespace;
 
-/// Forwards while it lives. Connections that are open when it is dropped go on.
+/// Forwards until it is dropped. Open connections continue after that.
 #[derive(Debug)]
 pub struct Forwarder {
     address: SocketAddr,
@@ -46,7 +46,7 @@ impl Forwarder {
 impl Drop for Forwarder {
     fn drop(&mut self) {
         self.stopped.store(true, Ordering::SeqCst);
-        // One more caller wakes the listener, which then sees that it is over.
+        // One more connection wakes the listener, which then ends.
         drop(TcpStream::connect(self.address));
     }
 }
@@ -65,7 +65,7 @@ fn serve(listener: &TcpListener, network: NetworkNamespace, inside: SocketAddr, 
     }
 }
 
-/// Carries bytes both ways until both sides have said that they are done. A caller nobody answers is hung up on.
+/// Forwards bytes in both directions until both sides have closed. A caller whose target does not answer is closed.
 fn join(caller: TcpStream, inside: SocketAddr) -> io::Result<()> {
     let server = TcpStream::connect(inside)?;
     caller.set_nodelay(true)?;
@@ -79,7 +79,7 @@ fn join(caller: TcpStream, inside: SocketAddr) -> io::Result<()> {
 
 fn carry(mut from: &TcpStream, mut to: &TcpStream) {
     let outcome = io::copy(&mut from, &mut to);
-    // The end of one direction is passed on; the other may still have much to say. A broken one ends both.
+    // The end of one direction is passed on while the other continues. An error ends both.
     let end = if outcome.is_ok() { Shutdown::Write } else { Shutdown::Both };
     drop(to.shutdown(end));
     if outcome.is_err() {

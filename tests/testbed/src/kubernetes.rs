@@ -5,8 +5,8 @@
 //! [`Cluster::command`] starts one there, [`Cluster::network`] makes sockets there. From outside, [`Cluster::forward`]
 //! gives a 127.0.0.1 port that leads in.
 //!
-//! One cluster serves many processes ([`Cluster::running_or_start`]): it ends when the last of them has let go.
-//! `testbed cluster-up` is one that holds on until `testbed cluster-down`.
+//! One cluster serves many processes ([`Cluster::running_or_start`]): it ends when the last of them has ended.
+//! `testbed cluster-up` starts one that holds it until `testbed cluster-down`.
 
 use std::{
     env, fs,
@@ -57,11 +57,11 @@ fn api_address() -> SocketAddr {
 pub struct Cluster {
     binaries: Binaries,
     kubeconfig: PathBuf,
-    /// `None`: the cluster is somebody else's, and we know no more of it than its kubeconfig.
+    /// `None` for an existing cluster, of which only the kubeconfig is known.
     own: Option<Own>,
 }
 
-/// What only a cluster of this machine has.
+/// The parts of a cluster that runs on this machine.
 #[derive(Debug)]
 struct Own {
     folder: Folder,
@@ -108,7 +108,7 @@ impl Cluster {
         node::install()?;
         let binaries = Binaries::find_or_build()?;
         let folder = Folder::of(name)?;
-        // Nobody else knows the name of a private cluster.
+        // The name of a private cluster is not known to other processes.
         let _lock = if private { None } else { Some(folder.lock()?) };
         let leash = match folder.hold()? {
             Some(leash) => leash,
@@ -224,7 +224,7 @@ impl Drop for Cluster {
         let Some(own) = self.own.as_mut() else { return };
         drop(fs::remove_file(&self.kubeconfig));
         let Some(leash) = own.leash.take() else { return };
-        // A shared cluster goes when the last of its users does; nobody needs to wait for that.
+        // A shared cluster ends after the last of its users; there is no need to wait for it.
         if own.private
             && let Err(error) = leash.release(own.folder.path.clone())
         {

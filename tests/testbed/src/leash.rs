@@ -1,8 +1,8 @@
-//! Nothing that a test starts outlives it, however it ends.
+//! Cleans up everything that a test starts, however the test ends.
 //!
 //! A leash is a locked file. A small guard process outside our process group waits for the lock; it gets it when the
-//! last holder has let go, or has been killed in whatever way, and then runs a clean-up script. An ordinary end takes
-//! the same path, so the one that matters after `kill -9` is the one that always runs.
+//! last holder has released it or was killed, and then runs a clean-up script. An ordinary end takes the same path, so
+//! the path that is needed after `kill -9` is always tested.
 //!
 //! Why not a parent-death signal: Linux sends that when the *thread* that started the child ends, and a test's thread
 //! ends long before its process.
@@ -18,7 +18,7 @@ use anyhow::{Context, Result};
 
 use crate::run;
 
-/// What every script can use: `gone PID`. A process that nobody has collected yet has ended all the same.
+/// A function for every script: `gone PID`. A zombie counts as ended.
 const WORDS: &str = r#"
 gone() { [ ! -d "/proc/$1" ] || grep -q '^State:[[:space:]]*Z' "/proc/$1/status" 2>/dev/null; }
 wait_gone() { for moment in $(seq 200); do gone "$1" && return; sleep 0.05; done; return 1; }
@@ -51,28 +51,27 @@ impl Leash {
         Ok(leash)
     }
 
-    /// Runs the script now, for what an earlier owner left whose guard was killed too, and waits for its end.
+    /// Runs the script now and waits for its end, for the remains of an owner whose guard was killed too.
     pub fn clean_up(script: &str, arguments: &[&str]) -> Result<()> {
         let script = format!("{WORDS}{script}");
         run::output(Command::new("sh").args(["-c", &script, "leash"]).args(arguments)).map(drop)
     }
 
-    /// Becomes one more holder of a leash that somebody has tied; `None` if there is none. Waits while its guard is
-    /// cleaning up.
+    /// Becomes another holder of an existing leash; `None` if there is none. Waits while its guard is cleaning up.
     pub fn hold(file: &Path) -> Result<Option<Self>> {
         let Some(lock) = open(file)? else { return Ok(None) };
         lock.lock_shared().with_context(|| format!("cannot lock {}", file.display()))?;
         Ok(Some(Self { _lock: lock }))
     }
 
-    /// Keeps the guard, and everybody else, from a leash, if there is one. Waits while the guard is cleaning up.
+    /// Locks out the guard and all other holders, if there is a leash. Waits while the guard is cleaning up.
     pub fn seize(file: &Path) -> Result<Option<File>> {
         let Some(lock) = open(file)? else { return Ok(None) };
         lock.lock().with_context(|| format!("cannot lock {}", file.display()))?;
         Ok(Some(lock))
     }
 
-    /// Lets go and waits until the guard has removed `folder`.
+    /// Releases the leash and waits until the guard has removed `folder`.
     pub fn release(self, folder: PathBuf) -> Result<()> {
         drop(self);
         run::wait_until(

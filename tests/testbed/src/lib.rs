@@ -1,12 +1,12 @@
-//! The real parts that tests, the demo and the benchmarks run against.
+//! The real servers that tests, the demo and the benchmarks run against.
 //!
 //! - [`postgres`]: private PostgreSQL servers, any number of them.
 //! - [`kubernetes`]: a whole Kubernetes cluster in namespaces of its own.
 //! - [`docs`]: whether generated parts of the documentation are current.
 //! - [`image`]: container images made from release binaries, without Docker.
 //!
-//! Everything here is blocking and belongs to whoever started it: when that value is dropped, or its process ends
-//! in whatever way, the [`leash`] removes processes, folders and all the rest.
+//! Everything here is blocking and owned by a value: when it is dropped, or its process ends in any way, the [`leash`]
+//! removes processes, folders and everything else.
 
 pub mod certificate;
 pub mod docs;

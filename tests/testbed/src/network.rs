@@ -1,7 +1,7 @@
-//! A network of its own, seen from outside: connections into it, listeners in it, and programs that run in it.
+//! A network namespace, used from outside: connections into it, listeners in it, and programs that run in it.
 //!
-//! A socket belongs to the network its thread was in when it was made, and stays there whichever thread uses it.
-//! So one short-lived thread steps inside, makes the socket and hands it out.
+//! A socket belongs to the network namespace of the thread that created it, whichever thread uses it. So a short-lived
+//! thread enters the namespace, creates the socket and returns it.
 
 use std::{
     fs::File,
@@ -35,8 +35,8 @@ impl NetworkNamespace {
             .with_context(|| format!("cannot listen on {address} inside the cluster"))
     }
 
-    /// Does `work` on a thread inside; the threads that it starts are inside too. An async runtime built in there
-    /// therefore makes all its connections inside.
+    /// Runs `work` on a thread inside; the threads that it starts are inside too. So an async runtime built there makes
+    /// all its connections inside.
     pub fn within<T: Send>(self, work: impl FnOnce() -> T + Send) -> Result<T> {
         let inside = || self.enter().map(|()| work());
         let outcome = thread::scope(|scope| scope.spawn(inside).join())
@@ -49,11 +49,11 @@ impl NetworkNamespace {
     /// Moves the calling thread inside, for good.
     pub fn enter(self) -> io::Result<()> {
         let namespace = File::open(format!("/proc/{}/ns/net", self.pid))?;
-        // Blocking work on a thread that is only ours: no other thread is moved.
+        // Affects only the calling thread, which is ours.
         Ok(move_into_link_name_space(std::os::fd::AsFd::as_fd(&namespace), Some(LinkNameSpaceType::Network))?)
     }
 
-    /// A program that runs inside, as our own child.
+    /// A program that runs inside, as our child process.
     pub fn command(self, program: &str) -> Command {
         let mut command = Command::new("nsenter");
         command.arg(format!("--net=/proc/{}/ns/net", self.pid)).arg("--").arg(program);

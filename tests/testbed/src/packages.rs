@@ -1,4 +1,4 @@
-//! Programs of the distribution: found when they are there, installed with apt-get when they are not.
+//! Programs of the distribution: installed with apt-get if they are missing.
 
 use std::{
     env,
@@ -45,7 +45,7 @@ pub fn is_root() -> bool {
     rustix::process::geteuid().is_root()
 }
 
-/// Fails with what to do when a path that a package should have brought is still missing.
+/// Fails with the remedy when a path that a package should have installed is still missing.
 pub fn require(file: &Path, package: &str) -> Result<()> {
     anyhow::ensure!(
         file.exists(),
@@ -57,7 +57,7 @@ pub fn require(file: &Path, package: &str) -> Result<()> {
 
 fn apt_get() -> Command {
     let mut command = Command::new("apt-get");
-    // Another apt-get may be at work, for example the one that a fresh virtual machine starts by itself.
+    // Another apt-get may be running, for example the automatic one of a new virtual machine.
     command.args(["-o", "DPkg::Lock::Timeout=120", "-q"]).env("DEBIAN_FRONTEND", "noninteractive");
     command
 }

@@ -10,7 +10,7 @@
 //! # }
 //! ```
 //!
-//! A value dropped is a server stopped and a folder gone; the same when its process is killed.
+//! Dropping the value stops the server and removes its folder; so does the end of the process.
 
 use std::{
     net::{IpAddr, Ipv4Addr, SocketAddr},
@@ -39,7 +39,7 @@ pub const SUPERUSER: &str = "postgres";
 #[derive(Debug, Clone)]
 pub struct PostgresOptions {
     pub listen: IpAddr,
-    /// Where `listen` is an address of: this machine (`None`) or the network of a test cluster.
+    /// The network of the address `listen`: this machine (`None`) or a test cluster.
     pub network: Option<NetworkNamespace>,
     /// A port that is free, when none is named.
     pub port: Option<u16>,

@@ -1,22 +1,22 @@
-//! What a person at the terminal sees: one short line when something long begins, one when it has ended.
-//! Everything verbose goes to log files.
+//! Progress on the terminal: one short line when a long step begins, one when it has ended. Verbose output goes to log
+//! files.
 
 use std::{
     io::{self, Write},
     time::{Duration, Instant},
 };
 
-/// Says `text` on a line of its own. A closed terminal is no reason to stop.
+/// Prints `text` on a line of its own; ignores a closed terminal.
 pub fn say(text: impl std::fmt::Display) {
     drop(writeln!(io::stderr().lock(), "==> {text}"));
 }
 
-/// Says how the step that was announced last is doing.
+/// Prints the progress of the current step.
 pub fn detail(text: impl std::fmt::Display) {
     drop(writeln!(io::stderr().lock(), "    {text}"));
 }
 
-/// Says what begins, does it, and says how long it took when that was noticeable.
+/// Prints the name of a step, runs it, and prints its duration if it was long.
 pub fn step<T, E>(text: impl std::fmt::Display, work: impl FnOnce() -> Result<T, E>) -> Result<T, E> {
     say(&text);
     let begun = Instant::now();
@@ -28,7 +28,7 @@ pub fn step<T, E>(text: impl std::fmt::Display, work: impl FnOnce() -> Result<T,
     Ok(outcome)
 }
 
-/// A duration as people say it: `4.2 s`, `7 min 05 s`.
+/// A duration as text: `4.2 s`, `7 min 05 s`.
 #[derive(Debug, Clone, Copy)]
 pub struct Elapsed(pub Duration);
 

@@ -1,4 +1,4 @@
-//! Runs a program to its end. A failure names the program, what it said last, and where all of it is kept.
+//! Runs a program to its end. An error has the program's name, its last output, and the path of the whole log.
 
 use std::{
     fs::{self, File},
@@ -14,7 +14,7 @@ use crate::progress;
 
 const LAST_LINES: usize = 15;
 
-/// What the program wrote to its standard output.
+/// Runs the program and returns its standard output.
 pub fn output(command: &mut Command) -> Result<String> {
     output_of(command.stdin(Stdio::null()))
 }
@@ -42,7 +42,7 @@ fn output_of(command: &mut Command) -> Result<String> {
     Ok(String::from_utf8_lossy(&stdout).into_owned())
 }
 
-/// Runs the program with everything it says in `log`.
+/// Runs the program with its output in `log`.
 pub fn logged(command: &mut Command, log: &Path) -> Result<()> {
     let program = name(command);
     let status = into_log(command, log)?
@@ -54,7 +54,7 @@ pub fn logged(command: &mut Command, log: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Sends both outputs of a command to the end of `log`.
+/// Appends both outputs of a command to `log`.
 pub fn into_log<'a>(command: &'a mut Command, log: &Path) -> Result<&'a mut Command> {
     let file = File::options().create(true).append(true).open(log);
     let file = file.with_context(|| format!("cannot write the log {}", log.display()))?;
@@ -67,8 +67,8 @@ pub fn excerpt(log: &Path) -> String {
     format!("the end of {}:\n{}", log.display(), last_lines(&String::from_utf8_lossy(&text)))
 }
 
-/// Runs what fetches from the network up to three times, a few seconds apart: registries and mirrors fail for a moment.
-/// What an attempt has fetched or built is kept by the program that did it.
+/// Runs a download up to three times, a few seconds apart, because registries and mirrors fail temporarily. The
+/// program itself keeps what an attempt has fetched or built.
 pub fn up_to_three_times(what: &str, attempt: impl FnMut() -> Result<()>) -> Result<()> {
     again_after(&[Duration::from_secs(5), Duration::from_secs(15)], what, attempt)
 }
@@ -86,7 +86,7 @@ fn again_after(pauses: &[Duration], what: &str, mut attempt: impl FnMut() -> Res
     attempt().with_context(|| format!("{what} failed {} times", pauses.len() + 1))
 }
 
-/// Asks `condition` again and again until it holds; an error of its own ends the wait.
+/// Polls `condition` until it holds; an error of `condition` ends the wait.
 pub fn wait_until(what: &str, limit: Duration, mut condition: impl FnMut() -> Result<bool>) -> Result<()> {
     let deadline = Instant::now() + limit;
     while !condition()? {

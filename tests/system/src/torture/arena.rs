@@ -1,4 +1,4 @@
-//! All parts of one round, and the strokes that fall on them.
+//! All parts of one round, and the strokes against them.
 
 use std::{sync::Arc, time::Duration};
 
@@ -22,29 +22,29 @@ use crate::{
 
 pub(super) const DATABASE: &str = "app";
 
-/// How long a stroke waits for its moment before it falls anyway.
+/// How long a stroke waits for its condition before it is carried out anyway.
 const MOMENT: Duration = Duration::from_secs(3);
-/// A successor that knows nothing of its predecessor waits until no load of it can commit any more.
+/// A successor without its predecessor's journal waits until no load of it can commit any more.
 const TAKEOVER: Duration = Duration::from_secs(600);
-/// A worker that was asked to end and does not is killed.
+/// A worker that does not end within this after SIGTERM is killed.
 const DRAIN: Duration = Duration::from_secs(10);
 
 pub(super) struct Arena {
     pub(super) postgres: Postgres,
     pub(super) sink: Sink,
-    /// Both ends as they are, for whoever looks.
+    /// Settings with the real addresses of both ends, without proxies, for observers.
     pub(super) direct: Settings,
     source_proxy: Proxy,
     sink_proxies: [Proxy; 3],
     worker: Worker,
-    /// Of the worker's settings, for one beside it.
+    /// The worker's settings, through the proxies; also for a second worker.
     through: Settings,
-    /// What workers said that are gone.
+    /// The output of workers that have ended.
     pub(super) said: String,
     pub(super) tally: Tally,
-    /// One halted table stops all.
+    /// One halted table halts all: `consistency: Transaction`.
     pub(super) in_one_step: bool,
-    /// Held by each writer for one transaction, and by whoever wants quiet.
+    /// Held by each writer for one transaction, and by a stroke that needs no writes.
     pub(super) gate: Arc<RwLock<()>>,
 }
 
@@ -144,7 +144,7 @@ impl Arena {
         self.worker.crash()
     }
 
-    /// The load is let go after its sender is dead, and another worker at work.
+    /// The held load is released after its sender was killed and another worker runs.
     async fn kill_at(&mut self, stage: &str, held: Duration) -> Result<()> {
         let waiting = self.sink.waiting_faults()?;
         let delay = json!({"delay": {"millis": held.as_millis() as u64}});
@@ -160,13 +160,13 @@ impl Arena {
         let second = Worker::start(&self.through.clone().on_free_ports()?)?;
         sleep(beside).await;
         self.keep_what_was_said();
-        // The first is killed by being dropped.
+        // Dropping the first worker kills it.
         self.worker = second;
         Ok(())
     }
 
-    /// The first sleeps with whatever it was about to send, and wakes beside its successor. The source is written to
-    /// for a moment on both sides of the wait, which takes minutes: all that would only have to be caught up with.
+    /// The first worker is suspended with whatever it was about to send, and resumes beside its successor. Writers run
+    /// for a moment before and after the wait, not during it: it takes minutes, and the changes would have to be loaded.
     async fn freeze(&mut self) -> Result<()> {
         self.keep_what_was_said();
         self.worker.process().freeze()?;
@@ -188,8 +188,8 @@ impl Arena {
         Ok(())
     }
 
-    /// One look is shorter than what a successor waits for. A worker that sleeps in the middle of a chunk keeps the
-    /// slot for as long as it sleeps, and what its successor says of it is done then: its session is ended.
+    /// One wait is shorter than what a successor may need. A worker that is suspended in the middle of a chunk keeps
+    /// the slot until it resumes; then the remedy of its successor's fault is followed: its session is ended.
     async fn until_loaded_by(&self, successor: &Worker) -> Result<()> {
         let begun = Instant::now();
         loop {
@@ -213,7 +213,7 @@ impl Arena {
     }
 
     async fn terminate(&mut self) -> Result<()> {
-        // One that does not end in time is killed and started anew all the same.
+        // One that does not end in time is killed; a new one is started in either case.
         let ended = timeout(DRAIN, self.worker.process().terminate()).await;
         self.tally.drains += u64::from(matches!(ended, Ok(Ok(status)) if status.success()));
         self.kill().await
@@ -257,7 +257,7 @@ impl Arena {
         Ok(())
     }
 
-    /// Everything that was written up to now.
+    /// The WAL position after everything that was written so far.
     pub(super) async fn until_confirmed(&self) -> Result<()> {
         let source = Source::connect(&self.postgres.url("postgres")).await?;
         let now = source.value("SELECT pg_current_wal_insert_lsn()").await?.unwrap_or_default();
@@ -277,7 +277,7 @@ impl Arena {
         self.said.push_str(&format!("--- worker {pid}\n{said}"));
     }
 
-    /// Nothing is broken any more.
+    /// Removes every fault.
     pub(super) async fn heal(&mut self) -> Result<()> {
         self.sink.heal()?;
         self.sink.up()?;
@@ -290,7 +290,7 @@ impl Arena {
         &self.worker
     }
 
-    /// The rows of both sides, for a person to see what differs.
+    /// The rows of both sides, for the analysis of a difference.
     pub(super) async fn rows(&self) -> Result<Vec<(String, String)>> {
         let source = Source::connect(&self.postgres.url("postgres")).await?;
         let mut files = Vec::new();
@@ -304,13 +304,13 @@ impl Arena {
         Ok(files)
     }
 
-    /// Everything the running worker has said, and its memory.
+    /// Collects the output of the running worker, and its memory.
     pub(super) fn look(&mut self) {
         self.keep_what_was_said();
     }
 }
 
-/// As workers write it in their logs.
+/// In the form of the workers' logs.
 fn now() -> String {
     let clock = std::process::Command::new("date").args(["--utc", "+%FT%T.%6NZ"]).output();
     clock.map_or_else(|_| String::new(), |output| String::from_utf8_lossy(&output.stdout).trim().to_owned())

@@ -1,27 +1,27 @@
-//! Under what conditions a seed is played: how the job is set, and which StarRocks it meets.
+//! The conditions of a seed: the settings of the job, and the version and options of StarRocks.
 
 use fastrand::Rng;
 
-/// Of one round.
+/// The conditions of one round.
 #[derive(Debug, Clone)]
 pub struct Conditions {
     /// Variables of the worker.
     pub variables: Vec<(String, String)>,
     /// Arguments of the stand-in.
     pub sink: Vec<String>,
-    /// All tables are loaded in one step.
+    /// Whether all tables are loaded in one transaction.
     pub in_one_step: bool,
 }
 
 impl Conditions {
-    /// Everything that users set in different ways, by chance.
+    /// Random values for everything that users set.
     pub(super) fn of(seed: u64) -> Self {
         let mut random = Rng::with_seed(seed.wrapping_add(1 << 32));
         let mut one_of = |choices: &[&'static str]| random.choice(choices).copied().unwrap_or_default();
         let variables = [
             ("DBMAZZ_DELETES", one_of(&["Soft", "Soft", "Hard"])),
             ("DBMAZZ_BUFFER", one_of(&["32Mi", "4Mi"])),
-            // Streaming only, chunks of every backlog, and the one after the other.
+            // Streaming only, chunks for every backlog, and both alternately.
             ("DBMAZZ_CATCH_UP", one_of(&["256Mi", "Never", "0", "256Ki"])),
             ("FLUSH_INTERVAL_MS", one_of(&["50", "10", "300"])),
             ("FLUSH_SIZE", one_of(&["10000", "100"])),
@@ -39,7 +39,7 @@ impl Conditions {
         }
     }
 
-    /// The same, with every transaction of the source in one step, at a StarRocks that can do it.
+    /// The same with `consistency: Transaction`, and a StarRocks version that supports it.
     pub fn in_one_step(mut self) -> Self {
         self.variables.push(("DBMAZZ_CONSISTENCY".to_owned(), "Transaction".to_owned()));
         let hard = self.variables.iter().any(|(name, value)| name == "DBMAZZ_DELETES" && value == "Hard");

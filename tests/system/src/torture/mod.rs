@@ -1,4 +1,4 @@
-//! Seeded faults of every part, under seeded traffic, until nothing is left to break; then both sides are compared.
+//! Seeded faults of every part under seeded traffic; then all faults are removed and both sides are compared.
 //!
 //! ```text
 //! writers (traffic) ─► PostgreSQL ─► proxy ─► dbmazz ─► proxies ─► StarRocks stand-in ◄─ versions (watching)
@@ -6,9 +6,9 @@
 //!                          └───────────┴─── strokes (kill, cut, restart, fault) ───┘
 //! ```
 //!
-//! A [`round`] is one seed: everything started anew, a number of strokes, everything healed, `dbmazz verify`. What
-//! the processes do between two strokes is not in our hands, so a seed repeats the traffic and the strokes and not
-//! every interleaving: a difference that it found once, it finds again by being repeated.
+//! A [`round`] is one seed: fresh processes, a number of strokes, all faults removed, `dbmazz verify`. The scheduling
+//! of the processes between two strokes is not controlled, so a seed repeats the traffic and the strokes but not every
+//! interleaving: a difference may need several runs of the seed to appear again.
 
 mod arena;
 mod conditions;

@@ -1,7 +1,7 @@
 //! A TCP proxy that a test can cut, slow down and close.
 //!
-//! One that stands before a frontend also has to stand before the backend: the frontend's redirects name the
-//! backend's port, so the proxy writes its own companion's port over it on the way. Both have five digits.
+//! A proxy of a frontend needs a second proxy of the backend: the frontend's redirects name the backend's port, and the
+//! proxy replaces it by the port of the second proxy. Both have five digits.
 
 use std::{
     sync::{
@@ -24,7 +24,7 @@ use tokio::{
 
 const CHUNK: usize = 64 << 10;
 
-/// Carries bytes between its own port and another, until it is dropped.
+/// Forwards bytes between its own port and another, until it is dropped.
 #[derive(Debug)]
 pub struct Proxy {
     port: u16,
@@ -35,22 +35,22 @@ pub struct Proxy {
 #[derive(Debug)]
 struct Link {
     target: u16,
-    /// What is written over in the answers: the same number of bytes.
+    /// The replacement in answers: both have the same number of bytes.
     rewrite: Option<(String, String)>,
-    /// Counts the cuts; a connection ends when it rises.
+    /// The number of cuts; a connection is reset when it increases.
     cuts: watch::Sender<u64>,
-    /// Of every chunk, in milliseconds.
+    /// The delay of every chunk, in milliseconds.
     delay: AtomicU64,
     closed: AtomicBool,
 }
 
 impl Proxy {
-    /// Before a port of this machine.
+    /// A proxy of a port of this machine.
     pub async fn before(target: u16) -> Result<Self> {
         Self::start(target, None).await
     }
 
-    /// Before a frontend whose backend stands behind another proxy.
+    /// A proxy of a frontend whose backend has another proxy.
     pub async fn before_frontend(target: u16, backend: u16, instead: &Self) -> Result<Self> {
         let (backend, instead) = (format!(":{backend}/"), format!(":{}/", instead.port));
         ensure!(backend.len() == instead.len(), "ports of one length can stand for each other");
@@ -72,23 +72,23 @@ impl Proxy {
         self.port
     }
 
-    /// Resets every connection that is open.
+    /// Resets every open connection.
     pub fn cut(&self) {
         self.link.cuts.send_modify(|cuts| *cuts += 1);
     }
 
-    /// Holds up every chunk of bytes for so long.
+    /// Delays every chunk of bytes by this time.
     pub fn delay(&self, delay: Duration) {
         self.link.delay.store(delay.as_millis() as u64, Ordering::Relaxed);
     }
 
-    /// Hangs up on everybody who calls, and on who is there.
+    /// Closes every open connection, and every new one at once.
     pub fn close(&self) {
         self.link.closed.store(true, Ordering::Relaxed);
         self.cut();
     }
 
-    /// Everything as it was at first.
+    /// Removes every fault of the proxy.
     pub fn heal(&self) {
         self.link.closed.store(false, Ordering::Relaxed);
         self.delay(Duration::ZERO);
@@ -114,7 +114,7 @@ async fn carry(caller: TcpStream, link: Arc<Link>) {
     }
     let Ok(server) = TcpStream::connect(("127.0.0.1", link.target)).await else { return };
     drop((caller.set_nodelay(true), server.set_nodelay(true)));
-    // A reset, not an end in order: what was under way is lost, as when a cable breaks.
+    // A reset, not an orderly end: bytes in transit are lost, as when a cable breaks.
     drop((caller.set_zero_linger(), server.set_zero_linger()));
     let ((from_caller, to_caller), (from_server, to_server)) = (caller.into_split(), server.into_split());
     tokio::select! {
@@ -125,7 +125,7 @@ async fn carry(caller: TcpStream, link: Arc<Link>) {
 
 type Way = (OwnedReadHalf, OwnedWriteHalf);
 
-/// Until both ways have ended in order, or one has not.
+/// Runs until both directions have ended in order, or one has failed.
 async fn both(link: &Link, asking: Way, answering: Way) -> Result<()> {
     let rewrite = link.rewrite.as_ref();
     tokio::try_join!(one_way(link, asking, None), one_way(link, answering, rewrite))?;

@@ -30,11 +30,11 @@ use super::{
 };
 use crate::verify;
 
-/// What one round does.
+/// The settings of one round.
 #[derive(Debug, Clone)]
 pub struct Plan {
     pub seed: u64,
-    /// Ends after so many strokes.
+    /// The number of strokes.
     pub strokes: usize,
     pub writers: u64,
     pub means: Means,
@@ -45,7 +45,7 @@ pub struct Plan {
 }
 
 impl Plan {
-    /// Everything there is, from this seed.
+    /// All kinds of strokes and conditions, from this seed.
     pub fn new(seed: u64, strokes: usize) -> Self {
         Self {
             seed,
@@ -59,14 +59,14 @@ impl Plan {
     }
 }
 
-/// Between two strokes, at most.
+/// The longest pause between two strokes.
 const LONGEST_PAUSE: u64 = 1200;
-/// Later changes would hide what went wrong, so both sides are compared after so many strokes, too.
+/// Both sides are also compared after every so many strokes, because later changes would hide a difference.
 const LOOK_AFTER: usize = 8;
-/// Between two looks at versions.
+/// The pause between two checks of versions.
 const LOOK: Duration = Duration::from_millis(200);
 
-/// Runs a round; an error names the seed and where the logs are.
+/// Runs a round; an error names the seed and the folder of the logs.
 pub async fn run(plan: &Plan) -> Result<Tally> {
     let mut arena = Arena::set(&plan.conditions).await?;
     match rounds(plan, &mut arena).await {
@@ -106,7 +106,7 @@ async fn strike(plan: &Plan, arena: &mut Arena, gate: &RwLock<()>, versions: &mu
     for number in 1..=plan.strokes {
         let until = Instant::now() + Duration::from_millis(random.u64(..LONGEST_PAUSE));
         while Instant::now() < until {
-            // A sink that is down shows no versions.
+            // Versions cannot be read while the sink is down.
             drop(versions.sample(&arena.sink, DATABASE).await);
             sleep(LOOK.min(until.saturating_duration_since(Instant::now()))).await;
         }
@@ -123,7 +123,7 @@ async fn strike(plan: &Plan, arena: &mut Arena, gate: &RwLock<()>, versions: &mu
     Ok(())
 }
 
-/// Nothing is broken, nobody writes: the sides become equal.
+/// Without faults and writers, both sides must become equal.
 async fn equal(arena: &mut Arena) -> Result<()> {
     arena.tally.rows_compared += settle(arena).await?;
     arena.tally.tables_compared += super::schema::tables().split(',').count() as u64;
@@ -132,7 +132,7 @@ async fn equal(arena: &mut Arena) -> Result<()> {
 
 async fn compare(plan: &Plan, arena: &mut Arena, versions: &mut Versions) -> Result<()> {
     equal(arena).await?;
-    // What is equal may still be followed by the same again: until everything is confirmed.
+    // Equal sides may still get the same changes again, until everything is confirmed.
     arena.until_confirmed().await?;
     arena.sink.until_quiet().await?;
     verify::run(&arena.direct, &["--patience", "5s"]).await?.rows()?;
@@ -144,7 +144,7 @@ async fn compare(plan: &Plan, arena: &mut Arena, versions: &mut Versions) -> Res
     Ok(())
 }
 
-/// Writes down what a person needs to see why.
+/// Writes the logs and rows that the analysis of a failure needs.
 async fn keep(plan: &Plan, arena: &mut Arena, error: &str) -> PathBuf {
     arena.look();
     let folder = plan.logs.join(format!("seed-{}", plan.seed));

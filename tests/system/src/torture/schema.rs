@@ -1,4 +1,4 @@
-//! The tables of the torture: hot and cold, narrow and wide, every sort of key, values stored apart.
+//! The tables of the torture: hot and cold, narrow and wide, every sort of key, values stored out of line.
 
 /// One statement per object.
 pub(super) const SCHEMA: &str = "
@@ -40,7 +40,7 @@ pub(super) const SCHEMA: &str = "
     CREATE TABLE sales.parts (id int PRIMARY KEY, \"The Size\" text, \"select\" int);
 ";
 
-/// Small tables beside them: many lanes, few rows.
+/// Additional small tables: many lanes, few rows.
 pub(super) const SMALL: u32 = 8;
 
 /// Tables that are replaced, taken out of the publication, or whose targets are: see [`super::seam`].
@@ -56,7 +56,7 @@ pub(super) fn seam(table: u32) -> String {
 pub(super) const TABLES: [&str; 8] =
     ["ledger", "things", "parts", "docs", "letters", "bulk", "tokens", "sales.parts"];
 
-/// Everything that has to be there before the worker starts.
+/// The objects that must exist before the worker starts.
 pub(super) fn schema() -> String {
     let small = (0..SMALL).map(|table| format!("CREATE TABLE small_{table} (id int PRIMARY KEY, v text);"));
     let seams = (0..SEAMS).map(|table| format!("CREATE TABLE {} {SEAM_COLUMNS};", seam(table)));
@@ -72,7 +72,7 @@ pub(super) fn key_of(table: &str) -> &'static str {
     }
 }
 
-/// As faults name it.
+/// The table's name as in faults.
 pub(super) fn full_name(table: &str) -> String {
     if table.contains('.') { table.to_owned() } else { format!("public.{table}") }
 }
@@ -81,7 +81,7 @@ pub(super) fn is_seam(full_name: &str) -> bool {
     (0..SEAMS).any(|table| full_name == self::full_name(&seam(table)))
 }
 
-/// What every table needs before it can be loaded in one step with the others.
+/// REPLICA IDENTITY FULL for every table, which `consistency: Transaction` needs.
 pub(super) fn whole_rows() -> String {
     tables().split(',').map(|table| format!("ALTER TABLE {table} REPLICA IDENTITY FULL;")).collect()
 }

@@ -1,7 +1,7 @@
-//! What is done to a table, to its publication or to its target behind the job's back, and what a person does then.
+//! Replaces a table, its publication or its target without a change in the stream, and then follows the remedy.
 //!
-//! None of it is announced by a change in the stream, so what matters is that nobody believes the target afterwards: it
-//! is equal, or its table is halted with a reason. Then the table is taken anew as the fault says, and is equal.
+//! The stream does not announce it, so the rule is: afterwards the target is equal, or its table is halted with a
+//! reason. Then the table is taken anew by the statements of the fault, and is equal.
 
 use anyhow::{Context, Result};
 use fastrand::Rng;
@@ -13,16 +13,16 @@ use super::{
 };
 use crate::{source::Source, wait};
 
-/// One such deed, on one of the tables for it.
+/// One such action, on one of the tables for it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Seam {
-    /// Dropped, and made again under its name.
+    /// The table is dropped and created again under its name.
     Recreate,
-    /// A table that was filled beside it takes its name.
+    /// Another table with rows takes its name.
     Replace,
     /// Two tables exchange their names.
     Exchange,
-    /// Taken out of the publication, and put back after a change that nobody was told of.
+    /// The table is removed from the publication, and added again after a change that was not published.
     LeavePublication,
     DropTarget,
     EmptyTarget,
@@ -56,10 +56,10 @@ impl Seam {
         }
     }
 
-    /// A server or a StarRocks that is away now is left alone.
+    /// Does nothing while PostgreSQL or StarRocks is down.
     pub(super) async fn strike(self, table: u32, arena: &Arena) -> Result<()> {
         if let Some(statement) = self.at_the_sink(table) {
-            // The target may be gone already, or have been changed in the same way.
+            // The target may not exist any more, or have been changed in the same way.
             drop(arena.sink.rows(&statement).await);
             return Ok(());
         }
@@ -106,7 +106,7 @@ impl Seam {
     }
 }
 
-/// Does what the fault of a halted table says, statement by statement.
+/// Follows the remedy of a halted table's fault, statement by statement.
 pub(super) async fn follow(arena: &Arena, fault: &Fault) -> Result<()> {
     for statement in at_the_sink(fault)? {
         arena.sink.rows(&statement).await.with_context(|| statement.clone())?;
@@ -119,7 +119,7 @@ pub(super) async fn follow(arena: &Arena, fault: &Fault) -> Result<()> {
     .await?;
     let source = Source::connect(&arena.postgres.url("postgres")).await?;
     for statement in between(&fault.fix, "run at the source ", " so that every row")?.split(" and then ") {
-        // Where the key is not known the sentence calls it k.
+        // The remedy names the key k where it does not know it.
         let statement = statement.split(" (of a partitioned").next().unwrap_or_default();
         let statement =
             statement.split(", k being").next().unwrap_or_default().replace("SET k = k", "SET id = id");
@@ -128,7 +128,7 @@ pub(super) async fn follow(arena: &Arena, fault: &Fault) -> Result<()> {
     Ok(())
 }
 
-/// A target is taken away, with what is noted of it; or a column that was renamed gets its name back.
+/// Removes a target and its schema history; or renames a column back.
 fn at_the_sink(fault: &Fault) -> Result<Vec<String>> {
     if !fault.fix.contains("take the table anew") {
         let name = fault.table.strip_prefix("public.").context("a table of the seams")?;

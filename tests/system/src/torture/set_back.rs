@@ -1,8 +1,8 @@
-//! The source set back in time on its timeline, as a person does who restores the snapshot of a volume.
+//! Sets the source back in time on its timeline, as restoring the snapshot of a volume does.
 //!
-//! Everything is equal and confirmed when it falls, so what the job has is certain to be of a history that is gone.
-//! Nobody writes until the worker has said so: a server that has written past its old end is not noticed. Then the
-//! remedy is followed to the letter.
+//! Both sides are equal and everything is confirmed before, so the job is certain to hold changes of a lost history.
+//! There are no writes until the worker has reported it, because a server that has written past its old end cannot be
+//! told apart. Then the remedy is followed to the letter.
 
 use std::{sync::Arc, time::Duration};
 
@@ -18,7 +18,7 @@ use super::{
 };
 use crate::{source::Source, wait};
 
-/// `killed`: a worker that knows of the old history only what was noted meets the new one.
+/// `killed`: the worker is replaced meanwhile, so the new one knows the old history only from what was stored.
 pub(super) async fn strike(
     arena: &mut Arena,
     gate: &Arc<RwLock<()>>,
@@ -43,7 +43,7 @@ pub(super) async fn strike(
     follow(arena, &fault).await.with_context(|| format!("following {fault:?}"))
 }
 
-/// Of a new segment: it ends far behind whatever a server that was set back writes by itself.
+/// Switches to a new WAL segment: its position is beyond what a server that was set back writes by itself.
 async fn until_confirmed(arena: &Arena) -> Result<()> {
     let source = Source::connect(&arena.postgres.url("postgres")).await?;
     source.run("SELECT pg_switch_wal()").await?;

@@ -1,6 +1,6 @@
-//! The oracle under seams: every table is equal, or is halted with a reason; never wrong and silent.
+//! The oracle for rounds with seams: every table is equal, or halted with a reason; never different without one.
 //!
-//! What is halted is then taken anew, as its fault says, and has to be equal like all others.
+//! A halted table is then taken anew by the statements of its fault, and must be equal like all others.
 
 use anyhow::{Context, Result, bail, ensure};
 use proto::{Fault, StatusResponse};
@@ -8,10 +8,10 @@ use proto::{Fault, StatusResponse};
 use super::{arena::Arena, schema, seam};
 use crate::{verify, wait, worker::Worker};
 
-/// As often as a halted table may show another reason once the first was followed.
+/// How often a halted table may report another reason after the first remedy was followed.
 const TURNS: usize = 6;
 
-/// Waits until nothing is left to do for a worker: it is ready, or every fault is a halted table of the seams.
+/// Waits until the worker is ready, or every fault is a table halted by a seam.
 pub(super) async fn until_settled(worker: &Worker) -> Result<Vec<Fault>> {
     wait::until("the worker is ready, or says which tables it has halted", async || {
         halted(&worker.status().await?).map(Some)
@@ -19,7 +19,7 @@ pub(super) async fn until_settled(worker: &Worker) -> Result<Vec<Fault>> {
     .await
 }
 
-/// The tables that stand still with a reason; an error while anything else is in the way.
+/// The halted tables; an error while there is any other fault.
 fn halted(status: &StatusResponse) -> Result<Vec<Fault>> {
     let is_seam = |fault: &Fault| fault.halted && schema::is_seam(&fault.table) && !fault.fix.is_empty();
     ensure!(status.ready || !status.faults.is_empty(), "not ready, and nothing says why");
@@ -27,7 +27,7 @@ fn halted(status: &StatusResponse) -> Result<Vec<Fault>> {
     Ok(status.faults.clone())
 }
 
-/// Nothing is broken any more and nobody writes: the sides become equal, after what is halted was taken anew.
+/// Without faults and writers, both sides become equal after halted tables were taken anew.
 pub(super) async fn settle(arena: &mut Arena) -> Result<u64> {
     arena.heal().await?;
     for _ in 0..TURNS {
@@ -43,7 +43,7 @@ pub(super) async fn settle(arena: &mut Arena) -> Result<u64> {
     bail!("a table is halted whatever is done: {:?}", until_settled(arena.worker()).await?)
 }
 
-/// A worker that is behind is waited for as long as it loads.
+/// Waits as long as the worker makes progress.
 async fn equal_or_halted(arena: &Arena) -> Result<Vec<Fault>> {
     let mut loads = arena.loads()?;
     for _ in 0..TURNS {
@@ -55,7 +55,7 @@ async fn equal_or_halted(arena: &Arena) -> Result<Vec<Fault>> {
     look(arena, arena.worker()).await
 }
 
-/// A table may be found wrong a moment before the worker has looked at it, so both are asked until they agree.
+/// A table may differ a moment before the worker has checked it, so both are asked until they agree.
 pub(super) async fn look(arena: &Arena, worker: &Worker) -> Result<Vec<Fault>> {
     wait::until("every table is equal, or halted with a reason", async || {
         let before = until_settled(worker).await?;

@@ -1,4 +1,4 @@
-//! Single statements over the tables of the torture, from chance.
+//! Random single statements over the tables of the torture.
 
 use fastrand::Rng;
 
@@ -6,8 +6,8 @@ use super::schema::{SEAMS, SMALL, seam};
 
 /// Distinct keys of most tables.
 const KEYS: u32 = 1500;
-/// Half of the changes meet here, all the time; the other half goes to rows that may not be touched again, so
-/// that what went wrong with them stays wrong.
+/// The hot keys, which get half of the changes; the other half goes to rows that may not be changed again, so that an
+/// error in them stays visible.
 const BUSY: u32 = 60;
 const HOT: u32 = 20;
 
@@ -42,7 +42,7 @@ impl Statements<'_> {
         self.0.choice(TEXTS).unwrap_or("NULL")
     }
 
-    /// Stored apart from its row, most of the time.
+    /// Mostly large enough to be stored out of line (TOAST).
     fn large(&mut self) -> String {
         match self.0.u8(..5) {
             0 => "NULL".to_owned(),
@@ -98,7 +98,7 @@ impl Statements<'_> {
         )
     }
 
-    /// To a key that is free.
+    /// Moves a row to a free key.
     pub(super) fn move_part(&mut self) -> String {
         let ((region, code, day), (to_region, _, to_day)) = (self.part_key(), self.part_key());
         format!(
@@ -117,7 +117,7 @@ impl Statements<'_> {
         )
     }
 
-    /// Leaves at least one large value as it is.
+    /// Leaves at least one large value unchanged.
     pub(super) fn touch_doc(&mut self, table: &str) -> String {
         let (id, title, n) = (self.key(), self.text(), self.0.i32(..));
         match self.0.u8(..4) {

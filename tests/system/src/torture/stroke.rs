@@ -1,4 +1,4 @@
-//! What is done to the parts, from a seed.
+//! The faults of a round, chosen from a seed.
 
 use std::time::Duration;
 
@@ -7,22 +7,22 @@ use serde_json::{Value as Json, json};
 
 use super::seam::Seam;
 
-/// One blow.
+/// One fault of a round.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum Stroke {
     /// `kill -9` of the worker, at any moment; or just after something was loaded.
     Kill { after_load: bool },
-    /// `kill -9` while a load is held up at a stage, which then goes on without its sender.
+    /// `kill -9` while a load is held at a stage; the load then continues without its sender.
     KillAt { stage: &'static str, held: Duration },
-    /// Another worker starts while the first still runs, and takes over when that is killed.
+    /// Another worker starts while the first still runs, and gets the slot when that is killed.
     Overtake { beside: Duration },
     /// SIGTERM, as Kubernetes sends it.
     Terminate,
     /// Every connection to PostgreSQL or to StarRocks is reset.
     Cut { source: bool },
-    /// Nobody is answered there for a while.
+    /// Connections to it are closed for a while.
     Shut { source: bool, length: Duration },
-    /// Every chunk of bytes takes its time for a while.
+    /// Every chunk of bytes is delayed for a while.
     Slow { source: bool, delay: Duration, length: Duration },
     /// `pg_terminate_backend` of the walsender.
     EndWalsender,
@@ -30,30 +30,30 @@ pub(super) enum Stroke {
     Restart { crash: bool },
     /// Listeners and connections of the stand-in are closed for a while.
     SinkDown { part: &'static str, length: Duration },
-    /// The stand-in does this to the next loads.
+    /// A fault of the stand-in for the next loads.
     Fault(Json),
-    /// A table, its publication or its target is another than before, and no change says so.
+    /// A table, its publication or its target is replaced, without a change in the stream.
     Seam { seam: Seam, table: u32 },
-    /// SIGSTOP of the worker while a successor without its notes takes over; then it wakes.
+    /// SIGSTOP of the worker while a successor without its journal gets the slot; then SIGCONT.
     Freeze,
-    /// The data of PostgreSQL is that of a moment before, on the same timeline; the worker lives, or is killed meanwhile.
+    /// PostgreSQL's data is set back by a moment, on the same timeline; the worker runs on, or is killed meanwhile.
     SetBack { later: Duration, killed: bool },
 }
 
-/// Which strokes may fall.
+/// The kinds of strokes that a round may use.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Means {
     /// Workers are killed.
     pub kills: bool,
     /// PostgreSQL is restarted.
     pub restarts: bool,
-    /// Loads go on after their sender was killed.
+    /// Loads continue after their sender was killed.
     pub orphans: bool,
-    /// Tables, publications and targets are replaced behind the job's back.
+    /// Tables, publications and targets are replaced without a change in the stream.
     pub seams: bool,
-    /// Workers are stopped for as long as a successor needs, which is minutes.
+    /// Workers are suspended for as long as a successor needs, which is minutes.
     pub freezes: bool,
-    /// What takes minutes, or begins all tables anew, comes often.
+    /// Strokes that take minutes, or begin all tables anew, are frequent.
     pub rare_often: bool,
 }
 
@@ -74,12 +74,12 @@ impl Means {
 const STAGES: [&str; 5] = ["redirect", "plan", "body", "commit", "answer"];
 
 impl Stroke {
-    /// Whether a worker is killed by it.
+    /// Whether the stroke kills a worker.
     pub(super) fn is_kill(&self) -> bool {
         matches!(self, Self::Kill { .. } | Self::KillAt { .. } | Self::Overtake { .. })
     }
 
-    /// The next stroke: two of three are kills, when there are kills.
+    /// The next stroke: two of three are kills, where kills are allowed.
     pub(super) fn next(random: &mut Rng, means: Means) -> Self {
         if means.rare_often
             && random.u8(..6) == 0
@@ -101,7 +101,7 @@ impl Stroke {
         }
     }
 
-    /// Each takes long, or begins all tables anew.
+    /// The strokes that take long, or begin all tables anew.
     fn rare(random: &mut Rng, means: Means) -> Option<Self> {
         match random.bool() {
             true => means.freezes.then_some(Self::Freeze),
@@ -138,7 +138,7 @@ impl Stroke {
     }
 }
 
-/// Something that the stand-in does to one, two or three loads.
+/// A fault of the stand-in for one to three loads.
 fn fault(random: &mut Rng) -> Json {
     let millis = random.u16(10..800);
     let faults = [

@@ -1,31 +1,31 @@
-//! What was done and what it came to, as numbers, and as Markdown.
+//! The strokes and results of rounds, as numbers, and as Markdown.
 
 use std::{collections::BTreeMap, fmt::Write, time::Duration};
 
 use super::stroke::Stroke;
 
-/// Of one round, or of many.
+/// The numbers of one round, or the sum of many.
 #[derive(Debug, Clone, Default)]
 pub struct Tally {
     pub rounds: u64,
     pub kills: u64,
-    /// SIGTERMs that were answered by an end in order.
+    /// SIGTERMs that led to an orderly end.
     pub drains: u64,
-    /// Every stroke by its kind.
+    /// The number of strokes by kind.
     pub strokes: BTreeMap<String, u64>,
     pub transactions: u64,
     /// Committed loads.
     pub loads: u64,
     pub rows_compared: u64,
     pub tables_compared: u64,
-    /// Tables that were halted with a reason, and taken anew as it said.
+    /// Tables that were halted, by reason, and taken anew.
     pub halts: BTreeMap<String, u64>,
-    /// Rounds in which the sides were not equal in the end.
+    /// Rounds that ended with a difference.
     pub different: u64,
-    /// How often a row showed an older version than before.
+    /// How often a row had an older version than before.
     pub version_falls: u64,
     pub versions_seen: u64,
-    /// Of a worker, bytes.
+    /// The highest resident memory of a worker, bytes.
     pub peak_memory: u64,
     pub seeds: Vec<u64>,
 }
@@ -57,7 +57,7 @@ impl Tally {
         }
     }
 
-    /// The report of a soak that took so long.
+    /// The report of a soak of this duration.
     pub fn markdown(&self, elapsed: Duration, circumstances: &str) -> String {
         let mut text = format!("# Soak report\n\n{circumstances}\n\n| | |\n|---|---:|\n");
         let minutes = format!("{:.1} min", elapsed.as_secs_f64() / 60.0);
@@ -82,7 +82,7 @@ impl Tally {
             ("highest resident memory of a worker", megabytes),
             ("time", minutes),
         ] {
-            // Writing to a text cannot fail.
+            // Writing to a String cannot fail.
             let _ = writeln!(text, "| {name} | {value} |");
         }
         text.push_str("\n| stroke | times |\n|---|---:|\n");

@@ -1,17 +1,17 @@
-//! Transactions from a seed: tiny and giant, committed, rolled back in part or whole, over every kind of change.
+//! Seeded transactions: tiny and giant, committed, rolled back in part or as a whole, with every kind of change.
 
 use fastrand::Rng;
 
 use super::{schema::SMALL, statement::Statements};
 
-/// Kinds of changes that a job may not follow yet.
+/// Kinds of changes that a round can leave out.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Switches {
     pub truncate: bool,
     pub columns: bool,
 }
 
-/// An endless row of transactions; the same seed makes the same.
+/// An endless sequence of transactions, determined by the seed.
 #[derive(Debug)]
 pub(super) struct Traffic {
     random: Rng,
@@ -78,7 +78,7 @@ impl Traffic {
         (0..count).map(|_| Statements(&mut self.random).ledger()).collect::<Vec<_>>().join("; ")
     }
 
-    /// Parts of the transaction are taken back.
+    /// With savepoints, some of which are rolled back.
     fn savepoints(&mut self) -> String {
         let mut parts = vec![self.several(1, 4)];
         for depth in 0..self.random.u8(1..5) {
@@ -89,7 +89,7 @@ impl Traffic {
         parts.join("; ")
     }
 
-    /// Each in a transaction of its own inside, and every third of them taken back.
+    /// Each statement in a subtransaction, every third of which is rolled back.
     fn subtransactions(&mut self) -> String {
         let first = self.random.u32(..4000);
         format!(
@@ -115,7 +115,7 @@ impl Traffic {
             ),
             2 => format!("UPDATE bulk SET round = {} WHERE id BETWEEN {first} AND {last}", round >> 1),
             3 => format!("DELETE FROM bulk WHERE id BETWEEN {first} AND {last}"),
-            // Never to be seen.
+            // Must never arrive in the target.
             _ => format!(
                 "SAVEPOINT giant; INSERT INTO bulk SELECT i, md5(i::text), 0 FROM generate_series({first}, {last}) i \
                  ON CONFLICT (id) DO UPDATE SET round = -1; ROLLBACK TO giant; {}",
@@ -124,7 +124,7 @@ impl Traffic {
         }
     }
 
-    /// Two rows change places, one goes round by way of others, one comes back.
+    /// Two rows exchange their keys, one moves over several keys, one returns to its key.
     fn keys(&mut self) -> String {
         let (one, other) = (Statements(&mut self.random).key(), Statements(&mut self.random).key());
         let swap = format!(
@@ -152,8 +152,8 @@ impl Traffic {
         format!("TRUNCATE small_{table}; INSERT INTO small_{table} VALUES (1, 'after'); {after}")
     }
 
-    /// Rows before and after in one transaction. No two columns of a table that the worker may miss together have one
-    /// type: of those it could not tell whether one became the other.
+    /// Rows before and after in one transaction. No two columns that the worker may see for the first time together
+    /// have the same type: it could not tell whether one was renamed to the other.
     fn change_columns(&mut self) -> String {
         const TYPES: [&str; 8] = [
             "int",

@@ -1,7 +1,7 @@
-//! Watches `dbmazz_cdc_version` of rows in StarRocks: the commit position of the transaction that a row is from.
+//! Checks `dbmazz_cdc_version` of rows in StarRocks: the commit position of the transaction that wrote a row.
 //!
-//! It never falls while one worker streams. After a crash the successor reads again what was not confirmed, and a
-//! row may show an older version for a moment; in the end none is below what was seen before.
+//! It never decreases while one worker streams. After a crash the successor reads unconfirmed changes again, and a row
+//! may have an older version for a moment; in the end no version is below the highest one seen before.
 
 use std::collections::HashMap;
 
@@ -9,13 +9,13 @@ use anyhow::{Result, ensure};
 
 use crate::sink::Sink;
 
-/// Tables with the expression that tells their rows apart.
+/// Tables with the expression that identifies their rows.
 const WATCHED: [(&str, &str); 4] = [("ledger", "id"), ("docs", "id"), ("letters", "id"), ("small_0", "id")];
 
 #[derive(Debug, Default)]
 pub(super) struct Versions {
     rows: HashMap<(usize, String), Seen>,
-    /// How often a row was seen with an older version than before.
+    /// How often a row had an older version than before.
     pub(super) falls: u64,
     pub(super) samples: u64,
     looks: u64,
@@ -23,14 +23,14 @@ pub(super) struct Versions {
 
 #[derive(Debug, Default, Clone, Copy)]
 struct Seen {
-    /// When it was seen last: rows go.
+    /// When the row was seen last, because rows are deleted.
     at: u64,
     last: i64,
     highest: i64,
 }
 
 impl Versions {
-    /// Looks at the watched tables. A sink that cannot answer now is looked at the next time.
+    /// Reads the watched tables. Skipped while the sink does not answer.
     pub(super) async fn sample(&mut self, sink: &Sink, database: &str) -> Result<()> {
         self.looks += 1;
         for (table, (name, key)) in WATCHED.into_iter().enumerate() {
@@ -47,7 +47,7 @@ impl Versions {
         Ok(())
     }
 
-    /// After the source was set back: its positions come again.
+    /// Forgets all versions after the source was set back, because its positions repeat.
     pub(super) fn forget(&mut self) {
         self.rows.clear();
     }
@@ -59,7 +59,7 @@ impl Versions {
         *seen = Seen { at: self.looks, last: version, highest: seen.highest.max(version) };
     }
 
-    /// What the last look saw has to be the highest that was ever seen.
+    /// The versions of the last check must be the highest that were ever seen.
     pub(super) fn check(&self) -> Result<()> {
         let below = self.rows.iter().find(|(_, seen)| seen.at == self.looks && seen.last < seen.highest);
         let Some(((table, key), Seen { last, highest, .. })) = below else { return Ok(()) };

@@ -1,4 +1,4 @@
-//! Writes traffic as long as it is let, whatever happens to the server meanwhile.
+//! Writes traffic until it is stopped; reconnects while the server is restarted.
 
 use std::{
     sync::{
@@ -21,13 +21,13 @@ pub(super) struct Writer {
     pub(super) url: String,
     pub(super) seed: u64,
     pub(super) switches: Switches,
-    /// Held by each writer for one transaction, and by whoever wants quiet.
+    /// Held by each writer for one transaction, and by a stroke that needs no writes.
     pub(super) gate: Arc<RwLock<()>>,
-    /// Counts what was sent and not refused.
+    /// Counts the transactions that were sent and not refused.
     pub(super) transactions: Arc<AtomicU64>,
 }
 
-/// Lets others in, and makes quiet moments.
+/// Pauses, so that others get the lock and there are idle moments.
 const LONGEST_PAUSE: u64 = 12;
 
 impl Writer {
@@ -43,7 +43,7 @@ impl Writer {
         }
     }
 
-    /// Until the connection is lost or nothing more is wanted.
+    /// Writes until the connection is lost or the writer is stopped.
     async fn write(
         &self,
         mut source: Source,
@@ -56,7 +56,7 @@ impl Writer {
             if source.run(&traffic.transaction()).await.is_ok() {
                 self.transactions.fetch_add(1, Ordering::Relaxed);
             } else if source.client().is_closed() || source.run("ROLLBACK").await.is_err() {
-                // Others wrote to the same rows, and the transaction was taken back; or the server is gone.
+                // The transaction was rolled back because others wrote to the same rows; or the server is down.
                 return;
             }
             drop(entered);

@@ -1,4 +1,4 @@
-//! Every link of a page leads somewhere, and every command that it shows is one that there is.
+//! Checks that every link of a page has a target, and that every command in it exists.
 
 use std::{
     collections::BTreeSet,
@@ -6,7 +6,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// What a command may begin with, behind its assignments.
+/// The allowed first words of a command, after assignments of variables.
 const PROGRAMS: [&str; 5] = ["make", "cargo", "helm", "kubectl", "dbmazz"];
 
 struct Page {
@@ -49,7 +49,7 @@ fn links(text: &str) -> Vec<&str> {
     after.filter_map(|rest| Some(rest.split_once(')')?.0)).filter(|target| !target.contains("://")).collect()
 }
 
-/// As GitHub names a heading.
+/// The anchor of a heading on GitHub.
 fn anchor(heading: &str) -> String {
     let letters = heading.trim().chars().flat_map(char::to_lowercase);
     let kept = letters.filter(|letter| letter.is_alphanumeric() || " -_".contains(*letter));
@@ -101,7 +101,7 @@ fn every_page_of_docs_is_reached_from_the_readme() {
     assert!(left.iter().all(|path| !path.starts_with(root().join("docs"))), "{left:?}");
 }
 
-/// What the text has in backquotes.
+/// The parts of the text in backquotes.
 fn spans(text: &str) -> Vec<&str> {
     lines(text, None).into_iter().flat_map(|line| line.split('`').skip(1).step_by(2)).collect()
 }
@@ -128,7 +128,7 @@ fn every_file_that_the_docs_name_is_there() {
 fn is_module(path: &str) -> bool {
     const CRATES: [&str; 4] = ["worker/src", "operator/src", "tests/system/src", "crds/src"];
     let modules: Vec<_> = path.split("::").filter(|name| name.starts_with(char::is_lowercase)).collect();
-    // The name of a crate may stand before its own.
+    // The path may begin with the name of the crate.
     [&modules[..], &modules[1..]].into_iter().any(|modules| {
         let file = modules.join("/");
         CRATES.iter().any(|sources| {

@@ -1,4 +1,4 @@
-//! The API server's audit log: who asked for what. Requests of the cluster's own parts are not in it.
+//! The API server's audit log: requests and their users. Requests of the cluster's own components are not in it.
 
 use std::{fs, path::Path};
 
@@ -11,7 +11,7 @@ use serde::Deserialize;
 pub struct AuditEntry {
     pub verb: String,
     pub user: User,
-    /// Who the request was made as, when not as its user.
+    /// The impersonated user, if any.
     pub impersonated_user: Option<User>,
     #[serde(default)]
     pub user_agent: String,
@@ -47,7 +47,7 @@ pub struct ResponseStatus {
 }
 
 impl AuditEntry {
-    /// Whose rights the request was made with.
+    /// The user whose permissions the request used.
     pub fn caller(&self) -> &str {
         &self.impersonated_user.as_ref().unwrap_or(&self.user).username
     }
@@ -60,7 +60,7 @@ impl AuditEntry {
 
 pub(super) fn read(log: &Path) -> Result<Vec<AuditEntry>> {
     let text = fs::read_to_string(log).with_context(|| format!("cannot read {}", log.display()))?;
-    // The last line may still be on its way.
+    // The last line may be incomplete.
     let whole = text.rfind('\n').map_or("", |end| text.split_at(end).0);
     let parse = |line| serde_json::from_str(line).with_context(|| format!("not an audit entry: {line}"));
     whole.lines().map(parse).collect()

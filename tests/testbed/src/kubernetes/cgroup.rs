@@ -10,7 +10,7 @@ use anyhow::{Context, Result, ensure};
 const ROOT: &str = "/sys/fs/cgroup";
 const V2_CONTROLLERS: [&str; 6] = ["cpu", "cpuset", "io", "memory", "pids", "hugetlb"];
 
-/// Makes the group. The kubelet makes everything below it, but wants it to be there.
+/// Creates the group. The kubelet creates everything below it and requires that it exists.
 pub(super) fn create(name: &str) -> Result<()> {
     ensure!(Path::new(ROOT).is_dir(), "{ROOT} is missing: Kubernetes needs control groups");
     if Path::new(ROOT).join("cgroup.controllers").exists() {
@@ -20,7 +20,7 @@ pub(super) fn create(name: &str) -> Result<()> {
     for controller in v1_controllers()? {
         let group = controller.join(name);
         make(&group)?;
-        // A new cpuset is empty, and nothing can run in it until it is given processors and memory.
+        // A new cpuset is empty; no process can run in it until processors and memory are assigned.
         for file in ["cpuset.cpus", "cpuset.mems"] {
             if controller.join(file).exists() {
                 fs::write(group.join(file), fs::read(controller.join(file))?)?;
@@ -46,9 +46,9 @@ fn v1_controllers() -> Result<Vec<PathBuf>> {
     Ok(found)
 }
 
-/// Lets groups below `root` use the controllers. In a container the root group has processes of its own, and a group
-/// with processes may not hand anything down: then they move to a group beside ours first, as other nodes in
-/// containers do.
+/// Enables the controllers for groups below `root`. In a container the root group has processes of its own, and a group
+/// with processes cannot enable controllers for its children: they are first moved to a group beside ours, as by other
+/// nodes in containers.
 fn hand_down_controllers(root: &Path) -> Result<()> {
     let given = fs::read_to_string(root.join("cgroup.controllers"))?;
     let wanted: Vec<_> =

@@ -1,4 +1,4 @@
-//! A cluster that is already there, for machines that cannot start one.
+//! An existing cluster, for machines that cannot start one.
 //!
 //! `TESTBED_EXISTING_CLUSTER=1` says that tests may use the cluster of `KUBECONFIG`. Its nodes must be able to pull our
 //! images from a registry, and its pods to reach whatever a test starts.

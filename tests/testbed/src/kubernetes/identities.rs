@@ -1,4 +1,4 @@
-//! Who is who in the cluster: certificates of one authority, and a kubeconfig for everyone who calls the API server.
+//! The identities in the cluster: certificates of one authority, and a kubeconfig for each client of the API server.
 
 use std::{net::SocketAddr, path::Path};
 
@@ -8,7 +8,7 @@ use serde_json::json;
 use super::{ADDRESS, NODE, api_address, folder::Folder};
 use crate::certificate::{Authority, Identity, write_secret};
 
-/// File name, certificate name, organization. The organization decides the rights.
+/// File name, certificate name, organization. The organization decides the permissions.
 const CLIENTS: [(&str, &str, &str); 5] = [
     ("admin", "admin", "system:masters"),
     ("kube-controller-manager", "system:kube-controller-manager", ""),
@@ -20,7 +20,7 @@ const CLIENTS: [(&str, &str, &str); 5] = [
 /// The API server's first service address, by which pods call it.
 const SERVICE: &str = "10.96.0.1";
 
-/// Writes everything that the components read.
+/// Writes the certificates and kubeconfigs of the components.
 pub(super) fn write(folder: &Folder) -> Result<()> {
     let authority = Authority::new("test bed Kubernetes authority")?;
     let pki = folder.path.join("pki");

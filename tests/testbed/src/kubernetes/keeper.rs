@@ -1,4 +1,4 @@
-//! A cluster that stays up between commands: a process in the background holds it and its API server's port.
+//! A cluster that stays up between commands: a background process holds it and its API server's port.
 
 use std::{
     env,
@@ -16,7 +16,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use super::{Cluster, Folder, api_address, folder, identities};
 use crate::{forward::Forwarder, network::NetworkNamespace, run};
 
-/// The API server's port outside, if nobody has it yet.
+/// The API server's port outside, if it is free.
 const PREFERRED_PORT: u16 = 16443;
 
 /// Starts the cluster unless it runs, and a process that keeps it. Answers with the kubeconfig for people.
@@ -40,7 +40,7 @@ pub fn up(name: &str) -> Result<PathBuf> {
     Ok(kubeconfig)
 }
 
-/// What the keeper does: it is one more user of the cluster, until that is gone.
+/// The keeper's main function: it is one more user of the cluster, until the cluster has ended.
 pub fn keep(name: &str) -> Result<()> {
     let cluster = Cluster::running(name)?;
     let own = cluster.own()?;
@@ -55,7 +55,7 @@ pub fn keep(name: &str) -> Result<()> {
     Ok(())
 }
 
-/// Ends the cluster, whoever uses it, and waits until its traces are gone.
+/// Ends the cluster, even while others use it, and waits until everything of it is removed.
 pub fn down(name: &str) -> Result<bool> {
     let folder = Folder::of(name)?;
     let Some(init) = folder.init() else { return Ok(false) };

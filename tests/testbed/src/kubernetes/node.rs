@@ -16,7 +16,7 @@ use crate::{packages, run};
 /// The image of every pod's first container.
 pub(crate) const PAUSE: &str = "dbmazz.dev/pause:testbed";
 
-/// The address of a cluster's name service. Nobody answers there yet: hosts are named by address.
+/// The address of the cluster's DNS service. There is none yet: hosts are named by address.
 const NAME_SERVICE: &str = "10.96.0.10";
 
 const NEEDED: [(&str, &str); 7] = [
@@ -96,8 +96,8 @@ state = "/run/containerd"
     )
 }
 
-/// Each pod on a wire of its own to the node, which routes: so a pod also reaches another by its Service's address,
-/// which on a shared bridge takes a kernel module that is not everywhere.
+/// Each pod has a point-to-point link to the node, which routes. So a pod also reaches another by its Service's
+/// address; on a shared bridge that needs a kernel module that is not available everywhere.
 fn network() -> serde_json::Value {
     let range = json!({"subnet": "10.88.0.0/16", "rangeStart": "10.88.1.1", "rangeEnd": "10.88.250.250", "gateway": ADDRESS});
     json!({
@@ -131,7 +131,7 @@ fn kubelet(folder: &Folder) -> serde_json::Value {
         "clusterDomain": "cluster.local",
         "resolvConf": folder.config("resolv.conf"),
         "volumePluginDir": "/var/lib/kubelet/volume-plugins",
-        // Tests kill workers often: a crashed container is back within a second or two, every time.
+        // Tests kill workers often: a crashed container restarts within a second or two, every time.
         "featureGates": {"ReduceDefaultCrashLoopBackOffDecay": true},
         "crashLoopBackOff": {"maxContainerRestartPeriod": "1s"},
         // The disk of this machine is not this node's, so neither images nor pods are removed when it fills up.

@@ -1,4 +1,4 @@
-//! Starts a cluster, each part as soon as what it needs is there.
+//! Starts a cluster, each part as soon as its dependencies are ready.
 
 use std::{env, fs, path::Path, process::Command, time::Duration};
 
@@ -15,7 +15,7 @@ const NODE_PROGRAMS: [&str; 3] = ["containerd", "kubelet", "kube-proxy"];
 
 /// The caller holds the cluster's lock.
 pub(super) fn start(folder: &Folder, binaries: &Binaries) -> Result<Leash> {
-    // What is there is of a cluster whose machine was switched off, or whose start was.
+    // Remains of a cluster whose machine was switched off, or whose start was interrupted.
     folder.clean_up()?;
     folder.create()?;
     let leash = folder.tie()?;
@@ -50,7 +50,7 @@ fn start_all(folder: &Folder, binaries: &Binaries) -> Result<()> {
     folder.note_started()
 }
 
-/// Asks kubectl until it answers as expected.
+/// Polls kubectl until it answers as expected.
 fn await_answer(namespaces: &Namespaces, folder: &Folder, arguments: &[&str], expected: &str) -> Result<()> {
     let mut last = String::new();
     let outcome = run::wait_until(&arguments.join(" "), LIMIT, || {
@@ -64,7 +64,7 @@ fn await_answer(namespaces: &Namespaces, folder: &Folder, arguments: &[&str], ex
     outcome.with_context(|| format!("kubectl said last: {}", last.trim()))
 }
 
-/// The folder goes with the cluster; the logs are what a person needs now.
+/// Keeps the logs of a failed start, because the folder is removed with the cluster.
 fn keep_logs(folder: &Folder) -> String {
     let kept = env::temp_dir().join(format!("{}-failed", folder.cgroup));
     drop(fs::remove_dir_all(&kept));

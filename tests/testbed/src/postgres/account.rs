@@ -1,4 +1,4 @@
-//! Who a server runs as. PostgreSQL refuses root, so root's servers belong to an account without rights.
+//! The account that a server runs as. PostgreSQL refuses root, so root's servers use an unprivileged account.
 
 use std::{fs, os::unix::fs::chown, path::Path, process::Command};
 
@@ -13,7 +13,7 @@ pub(super) struct Account {
 }
 
 impl Account {
-    /// `None`: we are nobody special ourselves and the server simply runs as we do.
+    /// `None`: the current user is not root, and the server runs as that user.
     pub(super) fn for_server() -> Result<Option<Self>> {
         if !is_root() {
             return Ok(None);
@@ -39,7 +39,7 @@ impl Account {
             .with_context(|| format!("cannot give away {}", file.display()))
     }
 
-    /// Adds what lets the program behind `command` run as this account, in place of the one that starts it.
+    /// Wraps `command` so that its program runs as this account.
     pub(super) fn take_on(self, command: &mut Command) {
         let Self { uid, gid } = self;
         command

@@ -1,4 +1,4 @@
-//! A server's folder: made by `initdb`, configured, and removed with its server when its owner is gone.
+//! A server's folder: created by `initdb`, configured, and removed with its server when its owner has ended.
 
 use std::{
     fs,
@@ -15,7 +15,7 @@ use crate::{
     run,
 };
 
-/// Ends the server named by its own pid file, in a hurry, then removes the folder.
+/// Ends the server of the folder's pid file with an immediate shutdown, then removes the folder.
 const CLEAN_UP: &str = r#"
 if pid=$(head -n 1 "$1/data/postmaster.pid" 2>/dev/null); then
   kill -QUIT "$pid"
@@ -24,7 +24,7 @@ fi
 rm -rf "$1"
 "#;
 
-/// What every server has; speed over safety, for its data is worth nothing tomorrow.
+/// The settings of every server: speed before durability, because the data is temporary.
 const SETTINGS: &str = "
 wal_level = logical
 max_wal_senders = 64

@@ -27,7 +27,7 @@ pub(super) struct Server {
 impl Server {
     pub(super) fn start(binaries: &Binaries, folder: &Folder, options: &PostgresOptions) -> Result<Self> {
         let mut last = None;
-        // Somebody else may take a free port before our server does.
+        // Another process may take a free port before our server does.
         for _ in 0..options.port.map_or(PORTS_TO_TRY, |_| 1) {
             let port = options.port.map_or_else(|| free_port(options), Ok)?;
             match Self::start_on(port, binaries, folder, options) {
@@ -71,12 +71,12 @@ impl Server {
 
 impl Drop for Server {
     fn drop(&mut self) {
-        // The folder's clean-up ends a server that this could not.
+        // The folder's clean-up ends a server that this could not end.
         drop(self.stop(Signal::QUIT));
     }
 }
 
-/// Knows from the server's own files when it takes connections.
+/// Detects from the server's own files when it accepts connections.
 #[derive(Debug)]
 struct Ready {
     pid_file: std::path::PathBuf,

@@ -1,4 +1,4 @@
-//! The work that is measured: a backlog behind a replication slot, which every run reads a copy of.
+//! The measured work: a backlog behind a replication slot. Every run reads a copy of the slot.
 
 use anyhow::{Context, Result};
 use system::{
@@ -12,7 +12,7 @@ pub(crate) const DATABASE: &str = "bench";
 pub(crate) const PUBLICATION: &str = "bench";
 const ORIGIN: &str = "bench_origin";
 
-/// Seven columns, as the field measures itself.
+/// Seven columns, as in other projects' benchmarks.
 const TABLE: &str = "
     CREATE TABLE events (
         id bigint PRIMARY KEY, account integer NOT NULL, kind varchar(20), amount numeric(12,2),
@@ -57,12 +57,12 @@ impl Backlog {
         source.run("CHECKPOINT").await?;
         let end = source.value("SELECT pg_current_wal_insert_lsn() - '0/0'").await?.context("a position")?;
         let end_text = source.value("SELECT pg_current_wal_insert_lsn()").await?.context("a position")?;
-        // Something after the end, so that both readers can tell that they have passed it.
+        // A change after the end, by which both readers detect that they have passed it.
         source.run("CREATE TABLE after (id int)").await?;
         Ok(Self { end: end.parse()?, end_text, runs: 0.into() })
     }
 
-    /// Its WAL is of no use any more.
+    /// Drops the slot, whose WAL is not needed any more.
     pub(crate) async fn forget(&self, postgres: &Postgres) -> Result<()> {
         let source = Source::connect(&postgres.url("postgres")).await?;
         source.run(&format!("SELECT pg_drop_replication_slot('{ORIGIN}')")).await
@@ -94,7 +94,7 @@ pub(crate) fn settings(postgres: &Postgres, sink: &Sink, slot: &str) -> Result<S
 }
 
 pub(crate) fn settings_for(postgres: &Postgres, sink: &Sink, slot: &str, tables: &str) -> Result<Settings> {
-    // As libpq does it unasked: by TLS where the server has it.
+    // As libpq does by default: with TLS where the server supports it.
     let mode = if postgres.ca_certificate().is_some() { "require" } else { "disable" };
     let url = format!("{}?sslmode={mode}", postgres.url("postgres"));
     let settings = Settings::new(&url, sink, DATABASE, tables)?;

@@ -23,7 +23,7 @@ pub(crate) async fn measure(postgres: &Postgres, findings: &mut Findings) -> Res
     Ok(())
 }
 
-/// A transaction of so many gigabytes.
+/// A transaction of this many gigabytes.
 pub(crate) async fn giant(postgres: &Postgres, gigabytes: u32, findings: &mut Findings) -> Result<()> {
     drain(postgres, &transaction(gigabytes), "32Mi", "≤ 42 MiB", findings).await
 }

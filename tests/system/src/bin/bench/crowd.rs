@@ -1,4 +1,4 @@
-//! Workers that have nothing to do: one, and forty on one machine.
+//! Idle workers: one, and forty on one machine.
 
 use std::time::Duration;
 
@@ -40,7 +40,7 @@ impl Crowd {
             let settings = backlog::settings_for(postgres, sink, &slot, "idle")?;
             workers.push(Worker::ready(&settings.with("SOURCE_PUBLICATION_NAME", "bench_idle")).await?);
         }
-        // What a start leaves to be done is done.
+        // Waits until the work after a start is done.
         tokio::time::sleep(Duration::from_secs(5)).await;
         Ok(Self(workers))
     }

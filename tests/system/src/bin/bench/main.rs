@@ -1,8 +1,8 @@
-//! The benchmarks: what one command prints of speed, delay, memory and idleness.
+//! The benchmarks: throughput, delay, memory and idle cost, by one command.
 //!
 //! The backlog is read by the whole worker into a discarding sink, by streaming and in catch-up mode, and by
-//! `pg_recvlogical` to nowhere. Each reads a copy of one replication slot, in turn, so that what the machine does
-//! meanwhile falls on all. Absolute figures wobble from machine to machine; the ratio in one run does not.
+//! `pg_recvlogical` to /dev/null. Each reads a copy of one replication slot, in turn, so that other load of the machine
+//! affects all. Absolute figures differ between machines; the ratio of one run does not.
 
 mod backlog;
 mod bulk;

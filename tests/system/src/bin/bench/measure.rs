@@ -1,4 +1,4 @@
-//! One run of each reader, with the process's own account of its time and memory.
+//! One run of each reader, with the CPU time and memory of its process.
 
 use std::{
     fs,
@@ -20,7 +20,7 @@ use crate::backlog::{Backlog, PUBLICATION, settings};
 
 const DRAIN_LIMIT: Duration = Duration::from_secs(1800);
 
-/// What one run took.
+/// The figures of one run.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Run {
     pub(crate) elapsed: Duration,
@@ -28,11 +28,11 @@ pub(crate) struct Run {
     pub(crate) cpu: Duration,
     /// The highest resident memory, bytes.
     pub(crate) peak_memory: u64,
-    /// Nothing for the reference.
+    /// `None` for the reference.
     pub(crate) taken: Taken,
 }
 
-/// What the sink has taken, by loads of the job's tables.
+/// What the sink has received, by loads of the job's tables.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Taken {
     pub(crate) body_bytes: u64,
@@ -42,13 +42,13 @@ pub(crate) struct Taken {
 }
 
 impl Run {
-    /// Loads of a table in a second, on average of all that had any.
+    /// Loads per table and second, averaged over the tables that had any.
     pub(crate) fn loads_of_a_table(&self) -> f64 {
         self.taken.loads as f64 / self.taken.tables.max(1) as f64 / self.elapsed.as_secs_f64()
     }
 }
 
-/// By which way the worker reads the backlog.
+/// How the worker reads the backlog.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Way {
     Stream,
@@ -80,7 +80,7 @@ pub(crate) async fn drained(settings: &Settings, sink: &Sink, way: Way, end: u64
     Ok(Run { elapsed, cpu, peak_memory, taken })
 }
 
-/// Lets a worker make slot, publication and targets, and go again.
+/// Starts a worker that creates slot, publication and targets, and stops it.
 pub(crate) async fn set_up(settings: &Settings) -> Result<()> {
     Worker::ready(settings).await?.process().terminate().await?;
     Ok(())
@@ -105,7 +105,7 @@ pub(crate) async fn reference(postgres: &Postgres, backlog: &Backlog) -> Result<
     let began = Instant::now();
     let mut process = Process::start("pg_recvlogical", &mut command)?;
     let mut seen = (Duration::ZERO, 0);
-    // Glanced at until it ends: an ended process keeps no account that others may read.
+    // Polled until it ends: the figures of an ended process cannot be read.
     while process.ended()?.is_none() {
         seen = usage(process.pid()).unwrap_or(seen);
         tokio::time::sleep(Duration::from_millis(20)).await;
@@ -116,7 +116,7 @@ pub(crate) async fn reference(postgres: &Postgres, backlog: &Backlog) -> Result<
     Ok(Run { elapsed, cpu: seen.0, peak_memory: seen.1, taken: Taken::default() })
 }
 
-/// What the sink has taken so far; the worker's own tables do not count.
+/// What the sink has received so far, without the worker's own tables.
 fn taken(sink: &Sink) -> Result<Taken> {
     let stats = sink.stats()?;
     let tables = stats["tables"].as_object().into_iter().flatten();
@@ -154,7 +154,7 @@ pub(crate) async fn drop_slot(postgres: &Postgres, slot: &str) -> Result<()> {
 pub(crate) fn usage(pid: u32) -> Option<(Duration, u64)> {
     const TICKS_PER_SECOND: u64 = 100;
     let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-    // The name may hold blanks; what follows its bracket does not.
+    // The name may contain blanks; the fields after its bracket do not.
     let fields: Vec<_> = stat.rsplit_once(')')?.1.split_whitespace().collect();
     let ticks = fields.get(11)?.parse::<u64>().ok()? + fields.get(12)?.parse::<u64>().ok()?;
     let status = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;

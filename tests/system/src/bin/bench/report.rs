@@ -1,4 +1,4 @@
-//! What was measured, as lines that a README can quote.
+//! The results as lines of text.
 
 use std::io::{self, Write};
 
@@ -8,7 +8,7 @@ use crate::measure::Run;
 
 const MIB: f64 = 1024.0 * 1024.0;
 
-/// The same backlog, read by each in turn.
+/// The backlog, read by each reader in turn.
 #[derive(Debug)]
 pub(crate) struct Round {
     pub(crate) stream: Run,
@@ -80,7 +80,7 @@ impl Report {
     }
 }
 
-/// Single figures, each beside its goal.
+/// Single figures with their goals.
 #[derive(Debug, Default)]
 pub(crate) struct Findings(Vec<String>);
 

@@ -1,4 +1,4 @@
-//! A steady rate of changes: how long after its commit a change is durable, with loads that take 50 ms.
+//! A steady rate of changes: the time from commit to durable, with loads that take 50 ms.
 
 use std::{
     sync::{
@@ -22,7 +22,7 @@ const LENGTH: Duration = Duration::from_secs(20);
 const LONE_CHANGES: usize = 7;
 const QUIET: Duration = Duration::from_secs(2);
 
-/// Where a change was committed, and when.
+/// The commit position of a change, and its time.
 type Commit = (u64, Instant);
 
 pub(crate) async fn measure(postgres: &Postgres, findings: &mut Findings) -> Result<()> {
@@ -46,7 +46,7 @@ pub(crate) async fn measure(postgres: &Postgres, findings: &mut Findings) -> Res
     Ok(())
 }
 
-/// A worker on a table of its own slot.
+/// A worker with a table and a slot of its own.
 struct Bed {
     source: Source,
     worker: Worker,

@@ -1,5 +1,5 @@
-//! The main job, working, in front of you: everything is started, a ReplicationJob is applied, traffic is
-//! written to PostgreSQL, and one screen shows it arriving in StarRocks.
+//! The demo: starts everything, applies a ReplicationJob, writes traffic to PostgreSQL, and shows on one screen how it
+//! arrives in StarRocks.
 
 mod screen;
 mod stage;

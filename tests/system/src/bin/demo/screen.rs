@@ -1,4 +1,4 @@
-//! One changing screen: throughput, lag, row counts on both sides, and what `kubectl get` says.
+//! The screen of the demo: throughput, lag, row counts on both sides, and the output of `kubectl get`.
 
 use std::{
     io::{self, IsTerminal, Write},

@@ -1,4 +1,4 @@
-//! Everything the demo needs, started: PostgreSQL, StarRocks' stand-in, Kubernetes, the operator, one job.
+//! Starts what the demo needs: PostgreSQL, the StarRocks stand-in, Kubernetes, the operator, one job.
 
 use anyhow::Result;
 use system::{
@@ -56,7 +56,7 @@ impl Stage {
         Ok(())
     }
 
-    /// PostgreSQL as this machine reaches it.
+    /// The URL of PostgreSQL for this machine.
     pub(crate) fn source_url(&self) -> String {
         let password = self.postgres.password();
         format!("postgres://postgres:{password}@127.0.0.1:{}/postgres", self.forwarder.port())
@@ -76,7 +76,7 @@ impl Stage {
         self.platform.cluster.kubectl(&all)
     }
 
-    /// How to look further, from another terminal.
+    /// Commands to inspect the demo from another terminal.
     pub(crate) fn hints(&self) -> Vec<String> {
         let kubeconfig = self.platform.cluster.kubeconfig().display();
         vec![
@@ -93,7 +93,7 @@ impl Stage {
         ]
     }
 
-    /// Removes the job and its namespace; the rest goes with this process.
+    /// Removes the job and its namespace; everything else ends with this process.
     pub(crate) fn clear(self) -> Result<()> {
         progress::say("removing the job");
         self.kubectl(&["delete", "replicationjob", JOB, "--timeout=60s"])?;

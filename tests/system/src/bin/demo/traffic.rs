@@ -1,10 +1,10 @@
-//! Somebody writes to the database all the time.
+//! Writes to the database continuously.
 
 use anyhow::Result;
 use system::{source::Source, workload::Workload};
 use tokio_util::sync::CancellationToken;
 
-/// Distinct keys a table: rows are changed again and again, and new ones keep coming.
+/// Distinct keys per table: rows are changed repeatedly, and new ones are added.
 const KEYS: u32 = 20_000;
 
 pub(crate) async fn run(url: String, stop: CancellationToken) -> Result<()> {
@@ -12,7 +12,7 @@ pub(crate) async fn run(url: String, stop: CancellationToken) -> Result<()> {
     let mut workload = Workload::new(fastrand::u64(..), KEYS);
     while !stop.is_cancelled() {
         workload.step(&source).await?;
-        // A steady trickle leaves the machine room for everything else that runs on it.
+        // A low rate leaves CPU for the other processes of the demo.
         tokio::time::sleep(std::time::Duration::from_millis(4)).await;
     }
     Ok(())

@@ -107,7 +107,7 @@ async fn main() -> Result<()> {
     Ok(())
 }
 
-/// A round that fails counts, is told, and ends nothing: there may be more to find.
+/// A round that fails is counted and reported, and the others continue: they may find more.
 async fn soak(arguments: &Arc<Arguments>, begun: Instant) -> Result<Tally> {
     let next = Arc::new(AtomicU64::new(arguments.first_seed));
     let (mut rounds, mut tally) = (JoinSet::new(), Tally::default());
@@ -116,7 +116,7 @@ async fn soak(arguments: &Arc<Arguments>, begun: Instant) -> Result<Tally> {
         while rounds.len() < arguments.jobs && !enough(&tally) {
             let plan = arguments.plan(next.fetch_add(1, Ordering::Relaxed));
             let runtime = Handle::current();
-            // A round has a thread of its own: it waits for processes, and others must go on meanwhile.
+            // A round has a thread of its own, because it blocks while it waits for processes.
             rounds.spawn_blocking(move || (plan.seed, runtime.block_on(run(&plan))));
         }
         let Some(ended) = rounds.join_next().await else { return Ok(tally) };
