@@ -3,6 +3,7 @@
 
 use anyhow::{Context, Result};
 use proto::{Fault, ReloadConfigRequest};
+use serde_json::json;
 use system::{sink::Sink, source::Source, wait, worker::Worker};
 use testbed::postgres::{Embedded, PostgresOptions};
 
@@ -101,6 +102,27 @@ async fn a_table_that_was_made_anew_while_the_worker_was_away_halts() -> Result<
     assert!(fault.message.contains("was dropped"), "{}", fault.message);
     let published = "SELECT count(*) FROM pg_publication_tables WHERE tablename = 't'";
     assert_eq!(rig.source.value(published).await?.as_deref(), Some("0"), "it was put back in silence");
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_table_whose_target_took_long_to_make_is_known_after_a_restart() -> Result<()> {
+    let rig = Rig::of(TABLES, "t,other").await?;
+    let hold = json!({"stage": "statement", "label": "CREATE TABLE IF NOT EXISTS `t` *", "count": 1, "action": "hold"});
+    rig.sink.inject(&hold)?;
+    let mut worker = Worker::start(&rig.settings)?;
+    rig.sink.until_struck().await?;
+    rig.until_table_equal("other").await?;
+    rig.source.run("INSERT INTO t VALUES (1, 'old'); INSERT INTO other VALUES (1, 'flows')").await?;
+    rig.until_table_equal("t").await?;
+    rig.sink.heal()?;
+    rig.until_confirmed().await?;
+    worker.process().kill()?;
+    rig.source
+        .run("DROP TABLE t; CREATE TABLE t (id int PRIMARY KEY, v text); INSERT INTO t VALUES (7, 'x')")
+        .await?;
+    worker.crash()?;
+    halted(&worker, "SourceTableReplaced").await?;
     Ok(())
 }
 

@@ -26,7 +26,7 @@ mod target_check;
 pub(super) mod transaction_support;
 mod truncate;
 
-use std::sync::Arc;
+use std::{collections::HashMap, sync::Arc};
 
 use tracing::info;
 
@@ -71,8 +71,17 @@ pub struct Targets {
     pub unfinished: Vec<(TableId, Arc<Aim>)>,
     /// Tables whose histories differ from the stored ones.
     pub(super) unkept: Vec<TableId>,
+    /// Where each of those begins, by the target's name.
+    pub(super) beginnings: HashMap<String, Beginning>,
     /// Targets of tables that the job no longer has, with their histories.
     pub(super) left: Vec<(String, SchemaHistory)>,
+}
+
+/// Where a target begins that was not ready at the start: until it is, nothing is kept of it.
+#[derive(Debug, Clone)]
+pub(crate) struct Beginning {
+    before: Option<SchemaHistory>,
+    source: SourceIdentity,
 }
 
 impl Targets {
@@ -200,6 +209,8 @@ impl Targets {
         let history = of_source(history, before, source);
         let aim = Aim { table: table.clone(), shapes: history.shapes.clone() };
         self.unfinished.push((table.id, Arc::new(aim)));
+        let beginning = Beginning { before: before.cloned(), source: source.clone() };
+        self.beginnings.insert(table.target.clone(), beginning);
         self.histories.push((table.id, history));
     }
 }
@@ -209,11 +220,12 @@ pub(super) async fn reshape(
     config: &SinkConfig,
     job: &str,
     aim: &Aim,
+    beginning: Option<&Beginning>,
     permit: Option<&LoadPermit>,
 ) -> Result<SchemaHistory, Fault> {
     check_usable(config, &aim.table)?;
     let mut session = Session::open(config).await.map_err(|error| error.fault())?.under(permit);
-    let outcome = reshape_with(&mut session, config, job, aim).await;
+    let outcome = reshape_with(&mut session, config, job, aim, beginning).await;
     session.close().await;
     outcome
 }
@@ -223,11 +235,19 @@ async fn reshape_with(
     config: &SinkConfig,
     job: &str,
     aim: &Aim,
+    beginning: Option<&Beginning>,
 ) -> Result<SchemaHistory, Fault> {
     enter_database(session, &config.database).await.map_err(|error| error.fault())?;
-    let kept = schema_histories::find(session, config, job).await?;
-    let before = kept.get(&aim.table.target);
-    let history = prepare_table(session, config, &aim.table, before).await?;
+    let history = match beginning {
+        Some(Beginning { before, source }) => {
+            let history = prepare_table(session, config, &aim.table, before.as_ref()).await?;
+            of_source(history, before.as_ref(), source)
+        }
+        None => {
+            let kept = schema_histories::find(session, config, job).await?;
+            prepare_table(session, config, &aim.table, kept.get(&aim.table.target)).await?
+        }
+    };
     Ok(SchemaHistory { shapes: aim.shapes.clone(), ..history })
 }
 

@@ -12,7 +12,8 @@
 //! in the data or the columns of this one table end the load.
 
 use std::{
-    sync::Arc,
+    collections::HashMap,
+    sync::{Arc, Mutex, PoisonError},
     time::{Duration, SystemTime},
 };
 
@@ -39,7 +40,7 @@ use crate::{
         dead_letter::table::DeadLetters,
         http::frontend::Frontend,
         load::journal::Journal,
-        schema,
+        schema::{self, Beginning},
     },
     table::Table,
 };
@@ -61,6 +62,8 @@ pub struct Loader {
     pub(crate) permit: Option<LoadPermit>,
     /// Recorded as the owner of targets that this job begins.
     pub(crate) claimant: Option<Claimant>,
+    /// Where targets begin that were not ready at the start of the session, by name.
+    pub(crate) beginnings: Mutex<HashMap<String, Beginning>>,
     /// Upper limit of every pause; only tests set it.
     pub(crate) longest_wait: Duration,
 }
@@ -83,6 +86,7 @@ impl Loader {
             sequence: LoadSequence::begin(),
             permit: None,
             claimant: None,
+            beginnings: Mutex::default(),
             longest_wait: Duration::MAX,
         }
     }
@@ -141,6 +145,14 @@ impl Loader {
         self.keep_sink(table, now).await
     }
 
+    async fn reshape_once(&self, aim: &Aim) -> Result<SchemaHistory, Fault> {
+        let beginning = {
+            let beginnings = self.beginnings.lock().unwrap_or_else(PoisonError::into_inner);
+            beginnings.get(&aim.table.target).cloned()
+        };
+        schema::reshape(&self.sink, &self.job, aim, beginning.as_ref(), self.permit.as_ref()).await
+    }
+
     pub(crate) async fn keep(&self, target: &str, history: &SchemaHistory) -> Result<(), Fault> {
         match schema_histories::batch(&self.job, target, history, SystemTime::now()) {
             Some(batch) => self.load(&batch).await.map(|_| ()),
@@ -170,7 +182,7 @@ impl Load for Loader {
         let mut attempt = 0;
         let history = loop {
             self.still_permitted().await;
-            match schema::reshape(&self.sink, &self.job, aim, self.permit.as_ref()).await {
+            match self.reshape_once(aim).await {
                 Ok(history) => break history,
                 Err(fault) if fault.course == Course::Halt => return Err(fault),
                 Err(fault) => reports.raise(fault, target, attempt),
@@ -179,7 +191,9 @@ impl Load for Loader {
             self.wait(Backoff::USUAL, attempt, target).await;
         };
         info!(table = %aim.table.name, %target, "target table columns adapted to the source");
-        self.keep_begun(&aim.table, &history).await
+        self.keep_begun(&aim.table, &history).await?;
+        self.beginnings.lock().unwrap_or_else(PoisonError::into_inner).remove(target);
+        Ok(())
     }
 
     async fn truncate(&self, table: &Table) -> Result<(), Fault> {
