@@ -188,8 +188,8 @@ impl Arena {
         Ok(())
     }
 
-    /// One wait is shorter than what a successor may need. A worker that is suspended in the middle of a chunk keeps
-    /// the slot until it resumes; then the remedy of its successor's fault is followed: its session is ended.
+    /// One wait is shorter than what a successor may need. A worker that is suspended while it prepares its targets, or in
+    /// the middle of a chunk, keeps the slot until it resumes; then the remedy of its successor's fault is followed.
     async fn until_loaded_by(&self, successor: &Worker) -> Result<()> {
         let begun = Instant::now();
         loop {
@@ -203,13 +203,17 @@ impl Arena {
         }
     }
 
+    /// As the fault says: the session is ended by the number of its process.
     async fn end_who_has_the_slot(&self, successor: &Worker) -> Result<()> {
         let faults = successor.status().await?.faults;
-        if !faults.iter().any(|fault| fault.reason == "SlotInUse") {
+        let Some(fault) = faults.iter().find(|fault| fault.reason == "SlotInUse") else { return Ok(()) };
+        // As this worker names it, or PostgreSQL ("is active for PID").
+        let Some(process) = fault.message.rsplit(' ').next().and_then(|process| process.parse::<u32>().ok())
+        else {
             return Ok(());
-        }
+        };
         let source = Source::connect(&self.postgres.url("postgres")).await?;
-        source.run("SELECT pg_terminate_backend(active_pid) FROM pg_replication_slots WHERE active").await
+        source.run(&format!("SELECT pg_terminate_backend({process})")).await
     }
 
     async fn terminate(&mut self) -> Result<()> {

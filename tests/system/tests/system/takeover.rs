@@ -152,6 +152,30 @@ async fn rule_10_a_worker_that_was_stopped_for_minutes_overwrites_nothing_of_its
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_worker_stopped_while_it_prepares_keeps_the_slot_until_its_session_is_ended_as_the_fault_says()
+-> Result<()> {
+    let rig = Rig::of(ROWS, "t").await?;
+    let hold = json!({"stage": "statement", "label": "CREATE TABLE IF NOT EXISTS `t` *", "count": 1, "action": "hold"});
+    rig.sink.inject(&hold)?;
+    let mut sleeper = Worker::start(&rig.settings)?;
+    rig.sink.until_struck().await?;
+    sleeper.process().freeze()?;
+    rig.sink.heal()?;
+    let elsewhere = rig.settings.clone().elsewhere()?.on_free_ports()?;
+    let successor = Worker::start(&elsewhere)?;
+    let fault = successor.until_fault("SlotInUse").await?;
+    let process = fault.message.rsplit(' ').next().unwrap_or_default();
+    assert!(fault.fix.contains("pg_terminate_backend"), "{}", fault.fix);
+    rig.source.run(&format!("SELECT pg_terminate_backend({process})")).await?;
+    rig.source.run("INSERT INTO t VALUES (1, 1)").await?;
+    system::verify::until_tables_equal(&elsewhere, &["t"]).await?;
+    sleeper.process().wake()?;
+    sleeper.until_fault("SlotInUse").await?;
+    system::verify::until_tables_equal(&elsewhere, &["t"]).await?;
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn rule_10_notes_from_before_the_machine_went_down_prove_nothing() -> Result<()> {
     let rig = Rig::of(ROWS, "t").await?;
     let mut worker = rig.worker().await?;

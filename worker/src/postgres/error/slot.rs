@@ -14,7 +14,9 @@ pub(in crate::postgres) fn slot_in_use(config: &SourceConfig, said: &str) -> Fau
     source_retry(
         Reason::SlotInUse,
         format!("replication slot {} is in use: {said}", config.slot),
-        "stop the other consumer of this slot, or give this job a slot of its own; a session of a worker that is gone ends by itself within minutes (wal_sender_timeout, TCP keepalives)",
+        "stop the other consumer of this slot, or give this job a slot of its own; the session of a worker that is gone ends \
+         by itself within minutes (wal_sender_timeout, TCP keepalives); that of a worker that is stopped (SIGSTOP, a paused \
+         machine) does not: end it with SELECT pg_terminate_backend(…) and the number of the process",
     )
 }
 

@@ -42,8 +42,16 @@ pub(in crate::postgres) fn take(connection: &mut Connection, slot: &str) -> Resu
     if row.flag(0) {
         return Ok(Locked { session: session(row)?, since });
     }
-    let message = format!("replication slot \"{slot}\" is used by another worker");
+    let holder = holder(connection, slot)?.map(|process| format!(", in the session of process {process}"));
+    let message = format!("another worker uses it{}", holder.unwrap_or_default());
     Err(SourceError::Server(ServerError { code: SLOT_IN_USE.to_owned(), message, ..ServerError::default() }))
+}
+
+/// The process at the server whose session has the lock; none when it has just ended.
+fn holder(connection: &mut Connection, slot: &str) -> Result<Option<u32>, SourceError> {
+    let rows =
+        connection.query(&format!("SELECT pid FROM pg_catalog.pg_locks AS held WHERE {}", is_lock(slot)))?;
+    rows.first().map(|row| row.parse(0)).transpose()
 }
 
 fn session(row: &Row) -> Result<Session, SourceError> {
@@ -88,11 +96,19 @@ impl Witness {
 
 /// Gives one row when the session holds the lock. `pg_locks` shows a 64-bit key as two halves.
 fn question(slot: &str, Session { process, begun }: Session) -> String {
-    let key = key(slot);
     format!(
         "SELECT 1 FROM pg_catalog.pg_locks AS held JOIN pg_catalog.pg_stat_activity AS holder USING (pid) \
-         WHERE held.locktype = 'advisory' AND held.granted AND held.objsubid = 1 AND pid = {process} \
+         WHERE {} AND pid = {process} AND {BEGUN} = {begun}",
+        is_lock(slot)
+    )
+}
+
+/// Whether a row of `pg_locks`, as `held`, is the lock of the slot.
+fn is_lock(slot: &str) -> String {
+    format!(
+        "held.locktype = 'advisory' AND held.granted AND held.objsubid = 1 \
          AND held.database = (SELECT oid FROM pg_catalog.pg_database WHERE datname = pg_catalog.current_database()) \
-         AND ((held.classid::bigint << 32) | held.objid::bigint) = {key} AND {BEGUN} = {begun}"
+         AND ((held.classid::bigint << 32) | held.objid::bigint) = {}",
+        key(slot)
     )
 }
