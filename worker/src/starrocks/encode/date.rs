@@ -1,5 +1,5 @@
-//! Dates and times: only spellings that StarRocks reads exactly, decided here because its lenient
-//! parser drops in silence what it does not understand.
+//! Dates and times: accepts only spellings that StarRocks reads exactly, because its lenient parser drops what it does
+//! not understand without an error.
 
 use std::time::Duration;
 
@@ -46,7 +46,7 @@ fn has_shape(text: &[u8], shape: &[u8]) -> bool {
     })
 }
 
-/// A moment after the epoch as `YYYY-MM-DD HH:MM:SS.ffffff`.
+/// Formats a time since the epoch as `YYYY-MM-DD HH:MM:SS.ffffff`.
 pub(super) fn utc(since_epoch: Duration) -> String {
     let (seconds, micros) = (since_epoch.as_secs(), since_epoch.subsec_micros());
     let (year, month, day) = civil(seconds / 86_400);
@@ -54,8 +54,8 @@ pub(super) fn utc(since_epoch: Duration) -> String {
     format!("{year:04}-{month:02}-{day:02} {hour:02}:{minute:02}:{second:02}.{micros:06}")
 }
 
-/// Year, month and day of a day after the epoch; years are counted from March, so that a leap day
-/// is the last of its year (after Howard Hinnant).
+/// Year, month and day of a day since the epoch. Years are counted from March, so that a leap day is the last of its
+/// year (algorithm of Howard Hinnant).
 fn civil(days: u64) -> (u64, u64, u64) {
     let days = days + 719_468;
     let (era, day_of_era) = (days / 146_097, days % 146_097);

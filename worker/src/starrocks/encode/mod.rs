@@ -1,9 +1,9 @@
-//! A batch as NDJSON: one row, one line, without loss, or the reason why that cannot be.
+//! Encodes a batch as NDJSON, one line for each row, without loss; or gives the reason why that is impossible.
 //!
-//! Pure, and the hot path. What is the same in every row of a load is prepared once in a [`Plan`]; a row
-//! is then its fragments copied and its values written, with nothing allocated. The body is never held
-//! as a whole: one [`Encoder`] fills pieces, first into a counter that also checks every value and so
-//! yields the exact length, then into the buffer that goes to the socket. Both run the same code.
+//! Pure, and the hot path. What is the same in every row of a load is prepared once in a [`Plan`]; for a row, fragments
+//! are copied and values written without allocation. The body is never in memory as a whole: an [`Encoder`] fills pieces,
+//! first into a counter that also checks every value and so gives the exact length, then into the buffer for the socket.
+//! Both passes run the same code.
 
 mod date;
 mod json;
@@ -30,7 +30,7 @@ use crate::{
     progress::Losses,
 };
 
-/// Writes rows piece by piece.
+/// Encodes rows piece by piece.
 #[derive(Debug)]
 pub struct Encoder<'a, R> {
     plan: &'a Plan,
@@ -40,7 +40,7 @@ pub struct Encoder<'a, R> {
     losses: Losses,
 }
 
-/// A row of which a part is written.
+/// A row that is written in part.
 #[derive(Debug)]
 struct Open<'a> {
     row: Row<'a>,
@@ -57,7 +57,7 @@ impl<'a, R: Iterator<Item = Row<'a>>> Encoder<'a, R> {
 }
 
 impl<'a, R: FusedIterator<Item = Row<'a>>> Encoder<'a, R> {
-    /// Writes until `out` holds `room` bytes or a little more, or the rows are at an end.
+    /// Writes until `out` has `room` bytes or a little more, or there are no more rows.
     pub fn fill<O: Output>(&mut self, out: &mut O, room: usize) -> Result<(), Refusal> {
         while out.taken() < room {
             let Some(open) = self.open.as_mut() else {
@@ -73,12 +73,12 @@ impl<'a, R: FusedIterator<Item = Row<'a>>> Encoder<'a, R> {
         Ok(())
     }
 
-    /// Rows that are wholly written.
+    /// Rows that are completely written.
     pub fn written(&self) -> u64 {
         self.written
     }
 
-    /// Values that were written otherwise than they are, by the job's rules.
+    /// Values that were altered by the job's rules.
     pub fn losses(&self) -> &Losses {
         &self.losses
     }
@@ -89,7 +89,7 @@ impl<'a> Open<'a> {
         Self { row, values: row.values.values(), column: 0, key_bytes: 0, rest: Rest::default() }
     }
 
-    /// Says whether the row is at its end.
+    /// Returns whether the row is completely written.
     fn write<O: Output>(
         &mut self,
         plan: &Plan,
@@ -151,8 +151,7 @@ impl<'a> Open<'a> {
     }
 }
 
-/// Writes a value, or what the job has written in its place. What is written depends on the check, so the
-/// check is made each time.
+/// Writes a value, or its replacement by the job's rule. The output depends on the check, so both passes check.
 fn write_by_rule<'a, O: Output>(
     slot: &Slot,
     text: &'a [u8],

@@ -1,8 +1,8 @@
-//! Numbers stay as they are spelled; here it is decided whether the target can hold them.
+//! Checks that the target can hold a number. Numbers are written in their own spelling.
 
 use super::{output::Output, problem::Problem};
 
-/// Whether the text is a whole number of at most so many digits.
+/// Checks for a whole number of at most `digits` digits.
 pub(super) fn check_integer(text: &[u8], digits: u8) -> Result<(), Problem> {
     let number = unsigned(text);
     match number.len() {
@@ -12,9 +12,9 @@ pub(super) fn check_integer(text: &[u8], digits: u8) -> Result<(), Problem> {
     }
 }
 
-/// Whether the text is a number of at most so many digits before and after the point.
+/// Checks for a number of at most `whole` digits before and `places` digits after the point.
 ///
-/// StarRocks rounds what it has no digits for, in silence.
+/// StarRocks rounds further digits without an error.
 pub(super) fn check_decimal(text: &[u8], whole: u8, places: u8) -> Result<(), Problem> {
     let number = unsigned(text);
     let (before, after) = match memchr::memchr(b'.', number) {
@@ -24,25 +24,25 @@ pub(super) fn check_decimal(text: &[u8], whole: u8, places: u8) -> Result<(), Pr
     if !is_whole(before) || after.is_some_and(|after| after.is_empty() || !all_digits(after)) {
         return Err(Problem::NotANumber);
     }
-    // The zero in 0.5 takes no digit of the column.
+    // The zero in 0.5 does not count as a digit of the column.
     let before = if before == b"0" { 0 } else { before.len() };
     let fits = before <= usize::from(whole) && after.map_or(0, <[u8]>::len) <= usize::from(places);
     if fits { Ok(()) } else { Err(Problem::TooManyDigits) }
 }
 
-/// Whether the text is a floating-point number as PostgreSQL spells it; NaN and infinities are.
+/// Checks for a floating-point number in PostgreSQL's spelling, including NaN and infinities.
 pub(super) fn check_float(text: &[u8]) -> Result<(), Problem> {
     let spelled = |byte: &u8| byte.is_ascii_alphanumeric() || b"+-.".contains(byte);
     if !text.is_empty() && text.iter().all(spelled) { Ok(()) } else { Err(Problem::NotANumber) }
 }
 
-/// Whether the text is an amount as `lc_monetary = C` writes it: `-$1,234.50`.
+/// Checks for an amount in the spelling of `lc_monetary = C`: `-$1,234.50`.
 pub(super) fn check_money(text: &[u8]) -> Result<(), Problem> {
     let amount = unsigned(text).strip_prefix(b"$").and_then(|amount| amount.split_last_chunk::<3>());
     let (whole, [point, cents @ ..]) = amount.ok_or(Problem::Misspelled)?;
     let mut groups = whole.split(|byte| *byte == b',');
     let first = groups.next().is_some_and(|first| is_whole(first) && first.len() <= 3);
-    // A zero stands alone: with groups behind it, it would lead the number.
+    // A zero before further groups would be a leading zero.
     let alone = !whole.starts_with(b"0,");
     let right = first && alone && groups.all(|group| group.len() == 3 && all_digits(group));
     if right && *point == b'.' && all_digits(cents) { Ok(()) } else { Err(Problem::Misspelled) }
@@ -57,7 +57,7 @@ fn unsigned(text: &[u8]) -> &[u8] {
     text.strip_prefix(b"-").unwrap_or(text)
 }
 
-/// JSON takes no leading zero.
+/// Whether the text consists of digits without a leading zero, which JSON does not allow.
 fn is_whole(number: &[u8]) -> bool {
     all_digits(number) && !number.is_empty() && (number[0] != b'0' || number.len() == 1)
 }

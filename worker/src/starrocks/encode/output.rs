@@ -1,18 +1,18 @@
-//! Where encoded bytes go: into a counter that checks every value, or into a buffer.
+//! The output of the encoder: a counter, for which every value is checked, or a buffer.
 
-/// Takes encoded bytes.
+/// Receives encoded bytes.
 pub trait Output {
-    /// Whether values are checked on the way. A body is written only after it was counted, so its values
-    /// need not be checked twice; nothing that is checked changes what is written.
+    /// Whether values are checked. A body is written only after it was counted, so its values need not be checked twice;
+    /// the check does not change what is written.
     const CHECKS: bool;
 
     fn put(&mut self, bytes: &[u8]);
 
-    /// Bytes taken so far.
+    /// Bytes received so far.
     fn taken(&self) -> usize;
 }
 
-/// Counts and checks.
+/// Counts bytes; values are checked.
 #[derive(Debug, Default, Clone, Copy)]
 pub struct Count(usize);
 

@@ -1,4 +1,4 @@
-//! What all rows of one load have in common, prepared once.
+//! The plan of a load: what all its rows have in common, prepared once.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -13,16 +13,16 @@ use crate::{
     table::{Kind, Table},
 };
 
-/// How the rows of a load are written: which columns, by what names, in what form.
+/// How the rows of a load are written: the columns, their names and forms.
 #[derive(Debug)]
 pub struct Plan {
-    /// One for each column of the table; none for a column that the load does not carry.
+    /// One for each column of the table; none for a column that is not in the load.
     pub(super) slots: Vec<Option<Slot>>,
-    /// What follows the last column of an insert, an update, a delete, up to the version.
+    /// The bytes between the last column and the version, of an insert, an update and a delete.
     tails: [Box<[u8]>; 3],
-    /// What follows the version.
+    /// The bytes after the version.
     ends: [&'static [u8]; 3],
-    /// Bytes of the encoded key that its texts may take.
+    /// Bytes of the encoded key that are left for its texts.
     pub(super) key_room: usize,
     columns: String,
     partial: bool,
@@ -37,7 +37,7 @@ pub(super) struct Slot {
     pub(super) key: Option<KeyPart>,
 }
 
-/// A column of the key: how it is spelled, and whether it takes room by its length.
+/// A key column: its kind, and whether its size in the encoded key depends on the value.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct KeyPart {
     kind: Kind,
@@ -45,13 +45,13 @@ pub(super) struct KeyPart {
 }
 
 impl KeyPart {
-    /// The spelling that the key has in StarRocks.
+    /// The canonical spelling, which is stored in StarRocks.
     #[inline]
     pub(super) fn text(self, text: &[u8]) -> &[u8] {
         self.kind.key_text(text)
     }
 
-    /// What it takes of the encoded key beyond its fixed part.
+    /// Bytes of the encoded key that depend on the value.
     #[inline]
     pub(super) fn bytes(self, text: &[u8]) -> usize {
         if self.measured { text.len() } else { 0 }
@@ -59,8 +59,8 @@ impl KeyPart {
 }
 
 impl Plan {
-    /// The plan of a load of `table` that carries `set`. A key column of a type that has no form is
-    /// written as text: such a table is refused before it is ever loaded.
+    /// The plan of a load of `table` with the columns of `set`. A key column of an unsupported type is planned as text; such
+    /// a table is refused before anything is loaded.
     pub fn new(
         table: &Table,
         set: &ColumnSet,
@@ -91,12 +91,12 @@ impl Plan {
         &self.columns
     }
 
-    /// Whether rows carry a part of the columns only.
+    /// Whether rows have only some of the columns.
     pub fn is_partial(&self) -> bool {
         self.partial
     }
 
-    /// Writes what follows the last column.
+    /// Writes the end of a row, after its last column.
     #[inline]
     pub(super) fn close<O: Output>(&self, row: Row<'_>, out: &mut O) {
         let place = row.operation as usize;
@@ -106,7 +106,7 @@ impl Plan {
     }
 }
 
-/// Whether the load writes the column: the set has it, and so has the target.
+/// Whether the load writes the column: it is in the set and in the target.
 fn is_carried(table: &Table, set: &ColumnSet, place: usize) -> bool {
     set.contains(place) && table.columns.get(place).is_some_and(|column| column.stored)
 }
@@ -126,7 +126,7 @@ fn slot(table: &Table, place: usize, values: Values, opening: u8) -> Slot {
     Slot { fragment: fragment.into(), form, rule, key: is_key.then_some(key) }
 }
 
-/// The field of a row that holds a `bytea` in hexadecimal.
+/// The name of the field that contains a `bytea` in hexadecimal.
 fn hex_name(place: usize) -> String {
     format!("{HEX_PREFIX}{place}")
 }
@@ -145,7 +145,8 @@ fn tail(operation: Operation, synced_at: &str) -> Box<[u8]> {
     .into()
 }
 
-/// A fixed type takes its width, a text its bytes, and two more when another column follows it.
+/// Room for texts in the encoded key: a fixed type takes its width, and a text takes two bytes besides its own when
+/// another column follows.
 fn key_room(table: &Table) -> usize {
     let last = table.key.len().saturating_sub(1);
     let fixed = table.key.iter().enumerate().map(|(position, place)| {
@@ -159,7 +160,7 @@ fn key_room(table: &Table) -> usize {
     (LONGEST_KEY as usize).saturating_sub(fixed.sum())
 }
 
-/// Names as they are, and after them what is computed from a field of the row.
+/// The list of names, followed by the columns that are computed from a field of the row.
 fn column_list(table: &Table, set: &ColumnSet, values: Values, hard: bool) -> String {
     let (mut names, mut computed) = (Vec::new(), Vec::new());
     let carried = table.columns.iter().enumerate().filter(|(place, _)| is_carried(table, set, *place));

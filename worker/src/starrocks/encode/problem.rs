@@ -1,4 +1,4 @@
-//! Why a value has no loss-free form in its target column, in words that never hold the value.
+//! Why a value cannot be stored in its target column without loss. The messages never contain the value.
 
 use crds::Reason;
 
@@ -8,10 +8,10 @@ use crate::{
     table::Table,
 };
 
-/// A row that cannot be written, and the place of the column that stands in the way.
+/// A row that cannot be written, and the index of the column that causes it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Refusal {
-    /// None when it is the key as a whole.
+    /// None when the key as a whole causes it.
     pub column: Option<usize>,
     pub problem: Problem,
 }
@@ -41,17 +41,17 @@ pub enum Problem {
     JsonNumberTooLarge,
     #[error("holds a JSON number with more digits than a double can hold")]
     JsonNumberTooLong,
-    #[error("holds a JSON object in which a key comes twice")]
+    #[error("holds a JSON object with a duplicate key")]
     JsonKeyTwice,
     #[error("holds a JSON text with \\u0000 or half a surrogate pair")]
     JsonEscape,
-    #[error("holds a JSON value that is nested too deep")]
+    #[error("holds a JSON value that is nested too deeply")]
     JsonTooDeep,
-    #[error("holds the JSON value null, which StarRocks cannot tell from no value")]
+    #[error("holds the JSON value null, which StarRocks cannot distinguish from SQL NULL")]
     JsonNull,
-    #[error("holds a value that is not in the spelling of its type")]
+    #[error("holds a value that is not in the text format of its type")]
     Misspelled,
-    #[error("is a key column and holds no value")]
+    #[error("is a key column and is NULL")]
     NullKey,
     #[error("holds no value, because the source did not send it")]
     Missing,
@@ -60,7 +60,7 @@ pub enum Problem {
 }
 
 impl Refusal {
-    /// The fault that stops the table.
+    /// The fault that halts the table.
     pub(crate) fn fault(self, table: &Table) -> Fault {
         let message = match self.column.and_then(|place| table.columns.get(place)) {
             Some(column) => format!("column {} of table {} {}", column.name, table.name, self.problem),
@@ -73,7 +73,7 @@ impl Refusal {
 }
 
 impl Problem {
-    /// Whether PostgreSQL holds this value and StarRocks cannot: what a job may have a rule for.
+    /// Whether the value is valid in PostgreSQL and cannot be stored in StarRocks. Rules apply only to such values.
     pub(super) fn is_of_the_value(self) -> bool {
         match self {
             Self::NotANumber
@@ -98,7 +98,7 @@ impl Problem {
         }
     }
 
-    /// The option of the job that has a rule for it.
+    /// The option of the job whose rule covers the problem.
     fn option(self) -> Option<&'static str> {
         match self {
             Self::NotANumber | Self::TooManyDigits => Some("decimals to Null (or, in a new job, to Text)"),
@@ -110,7 +110,7 @@ impl Problem {
         }
     }
 
-    /// A key has no rule: what it may not hold can only be changed at the source.
+    /// The remedy. No rule applies to a key, so its value can only be changed at the source.
     fn fix(self, in_key: bool) -> String {
         match (self, self.option().filter(|_| !in_key)) {
             (Self::Missing, _) => {

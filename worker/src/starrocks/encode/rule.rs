@@ -1,7 +1,7 @@
-//! What becomes of a value that its column cannot hold: the job's rule for its type.
+//! The job's rules for values that their target column cannot hold.
 //!
-//! A rule never touches a key, and never hides what a value should not be at all: it is there for
-//! values that PostgreSQL holds and StarRocks does not.
+//! A rule never applies to a key, and never hides a malformed value: it applies to values that PostgreSQL can hold and
+//! StarRocks cannot.
 
 use super::{problem::Problem, text::first_bytes, value::Form};
 use crate::{
@@ -10,7 +10,7 @@ use crate::{
     starrocks::target::TargetType,
 };
 
-/// What is done with a value that cannot be written as it is.
+/// What to do with a value that cannot be written unchanged.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Rule {
     Halt,
@@ -22,10 +22,10 @@ pub(super) enum Rule {
     },
 }
 
-/// What is written in its place.
+/// What is written instead.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Instead<'a> {
-    /// None is null.
+    /// None means null.
     pub(super) text: Option<&'a [u8]>,
     pub(super) loss: Loss,
 }
@@ -50,11 +50,11 @@ impl Rule {
         }
     }
 
-    /// What to write of a value that has a problem, or the problem when this rule does not cover it.
+    /// What to write instead of a value with this problem, or the problem when the rule does not cover it.
     pub(super) fn instead(self, form: Form, text: &[u8], problem: Problem) -> Result<Instead<'_>, Problem> {
         match self {
             _ if !problem.is_of_the_value() => Err(problem),
-            // StarRocks rounds by itself.
+            // StarRocks does the rounding.
             Self::Round { .. } if problem == Problem::JsonNumberTooLong => {
                 Ok(Instead { text: Some(text), loss: Loss::JsonNumberRounded })
             }

@@ -1,4 +1,4 @@
-//! What is written reads as what was put in, and is as long as was measured.
+//! The encoded rows parse to the input values, and have the measured length.
 
 use std::time::{Duration, SystemTime};
 

@@ -1,9 +1,9 @@
-//! Text in a JSON string: quotes, backslashes and control characters escaped, all else as it is.
+//! Text in a JSON string: quotes, backslashes and control characters are escaped, everything else is unchanged.
 
 use super::{output::Output, problem::Problem};
 use crate::starrocks::target::LONGEST_TEXT;
 
-/// Writes text without its quotes.
+/// Writes escaped text without the quotes around it.
 #[inline]
 pub(super) fn write_escaped<O: Output>(text: &[u8], out: &mut O) {
     let mut rest = text;
@@ -16,7 +16,7 @@ pub(super) fn write_escaped<O: Output>(text: &[u8], out: &mut O) {
     }
 }
 
-/// The first bytes of a text, at most so many, without half a character at their end.
+/// The first bytes of a text, at most `limit`, without a partial character at the end.
 pub(super) fn first_bytes(text: &[u8], limit: usize) -> &[u8] {
     let Some(next) = text.get(limit) else { return text };
     let begins_character = |byte: &u8| *byte & 0xC0 != 0x80;
@@ -28,8 +28,8 @@ pub(super) fn first_bytes(text: &[u8], limit: usize) -> &[u8] {
     &text[..end]
 }
 
-/// Whether the text is a `bytea` that StarRocks holds. It must be in order: StarRocks makes of wrong digits
-/// an empty value, in silence.
+/// Checks for a `bytea` that StarRocks can hold. It must be well-formed, because StarRocks turns wrong digits into an
+/// empty value without an error.
 pub(super) fn check_hex(text: &[u8]) -> Result<(), Problem> {
     let digits = text.strip_prefix(HEX_MARK).ok_or(Problem::Misspelled)?;
     match digits.len().is_multiple_of(2) && digits.iter().all(u8::is_ascii_hexdigit) {
@@ -59,7 +59,7 @@ fn write_escape<O: Output>(byte: u8, out: &mut O) {
     }
 }
 
-/// Bytes before the first that needs an escape, found eight at a time.
+/// Number of bytes before the first that needs an escape, searched eight at a time.
 #[inline]
 fn plain_prefix(text: &[u8]) -> usize {
     let (words, tail) = text.as_chunks::<8>();
@@ -77,8 +77,8 @@ fn is_special(byte: u8) -> bool {
     byte < 0x20 || byte == b'"' || byte == b'\\'
 }
 
-/// The high bit of each byte that needs an escape. A borrow can mark a byte too many, but only above
-/// one that is marked rightly, so the lowest mark is exact.
+/// The high bit of each byte that needs an escape. A borrow can mark a wrong byte, but only above one that is marked
+/// correctly, so the lowest mark is exact.
 #[inline]
 fn specials(word: u64) -> u64 {
     const ONES: u64 = 0x0101_0101_0101_0101;

@@ -1,7 +1,7 @@
-//! One value: from PostgreSQL's text to its JSON form.
+//! Encodes one value, from PostgreSQL's text to JSON.
 //!
-//! To check a value and to write it are two steps. A body is checked when it is measured and written
-//! afterwards, so that what is written was checked before.
+//! Checking and writing are separate steps. A body is checked when it is measured and written afterwards, so every
+//! written value has been checked.
 
 use super::{
     date::{check_date, check_date_time, without_utc},
@@ -29,12 +29,12 @@ pub(super) enum Form {
         places: u8,
     },
     Money,
-    /// In quotes: as a JSON number, -0 would lose its sign and the largest float4 be refused.
+    /// Written in quotes: as a JSON number, -0 would lose its sign and the largest float4 would be refused.
     Float,
     Text {
         limit: u32,
     },
-    /// The digits of a `bytea`, which StarRocks turns into bytes.
+    /// The hexadecimal digits of a `bytea`, which StarRocks converts to bytes.
     Hex,
     Date,
     DateTime {
@@ -55,7 +55,7 @@ impl Form {
         match target {
             TargetType::Boolean => Self::Boolean,
             TargetType::TinyInt | TargetType::SmallInt | TargetType::Int => Self::Integer { digits: 10 },
-            // xid8 has twenty digits; a numeric key of p digits has a type that holds them all.
+            // xid8 has 20 digits; a numeric key of p digits has a type that holds them all.
             TargetType::BigInt | TargetType::LargeInt => Self::Integer { digits: integer_digits(kind) },
             TargetType::Float | TargetType::Double => Self::Float,
             TargetType::Decimal { .. } if kind == Kind::Money => Self::Money,
@@ -79,7 +79,7 @@ impl Form {
         }
     }
 
-    /// The length at which a text is cut where the job asks for that.
+    /// The length to which the rule `Truncate` cuts the text.
     pub(super) fn longest(self) -> usize {
         match self {
             Self::Text { limit } => limit as usize,
@@ -88,7 +88,7 @@ impl Form {
         }
     }
 
-    /// Whether StarRocks holds the value as it will be written.
+    /// Checks that StarRocks can hold the value as it will be written.
     #[inline]
     pub(super) fn check(self, text: &[u8]) -> Result<(), Problem> {
         match self {
@@ -108,7 +108,7 @@ impl Form {
         }
     }
 
-    /// Writes a checked value; gives the part of a long one that is still to be written.
+    /// Writes a checked value; returns the rest of a long one.
     #[inline]
     pub(super) fn write<'a, O: Output>(self, text: &'a [u8], out: &mut O) -> Rest<'a> {
         match self {
@@ -126,7 +126,7 @@ impl Form {
     }
 }
 
-/// What stands before the digits of a `bytea`.
+/// Length of the prefix of a `bytea`.
 const HEX_MARK: usize = br"\x".len();
 
 fn integer_digits(kind: Kind) -> u8 {
@@ -138,7 +138,7 @@ fn integer_digits(kind: Kind) -> u8 {
     }
 }
 
-/// A long value's part that is still to be written, so that no piece outgrows its buffer.
+/// The rest of a long value, written in parts so that no piece exceeds its buffer.
 #[derive(Debug, Default)]
 pub(super) enum Rest<'a> {
     #[default]
@@ -148,11 +148,11 @@ pub(super) enum Rest<'a> {
     Literal(Literal<'a>),
 }
 
-/// Values up to this length are written at once.
+/// Values up to this many bytes are written at once.
 pub(super) const AT_ONCE: usize = 16 * 1024;
 
 impl Rest<'_> {
-    /// Writes the next part. Says whether nothing is left.
+    /// Writes the next part; returns whether nothing is left.
     #[inline]
     pub(super) fn write_some<O: Output>(&mut self, out: &mut O) -> bool {
         match self {

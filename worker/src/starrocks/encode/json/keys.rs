@@ -1,10 +1,10 @@
-//! Keys that come twice in one object: `json` keeps both, StarRocks keeps who knows which.
+//! Finds duplicate keys in an object: `json` keeps both, and which one StarRocks keeps is not defined.
 
 use xxhash_rust::xxh3::xxh3_64;
 
 use crate::starrocks::encode::problem::Problem;
 
-/// Looks at every object of well-formed JSON.
+/// Checks every object of well-formed JSON.
 pub(super) fn check_keys(text: &[u8]) -> Result<(), Problem> {
     let (mut open, mut hashes) = (Vec::new(), Vec::new());
     let mut rest = text;
@@ -31,7 +31,7 @@ pub(super) fn check_keys(text: &[u8]) -> Result<(), Problem> {
     Ok(())
 }
 
-/// The keys of the innermost object are the last: what was in it has been closed.
+/// Checks the innermost object, whose keys are the last in `hashes` because the objects within it have been closed.
 fn close(open: &mut Vec<usize>, hashes: &mut Vec<u64>) -> Result<(), Problem> {
     let first = open.pop().ok_or(Problem::NotJson)?;
     let keys = hashes.get_mut(first..).unwrap_or_default();
@@ -41,7 +41,7 @@ fn close(open: &mut Vec<usize>, hashes: &mut Vec<u64>) -> Result<(), Problem> {
     if twice { Err(Problem::JsonKeyTwice) } else { Ok(()) }
 }
 
-/// The string that the text begins with, quotes included, and what follows it.
+/// Splits off the string at the beginning of the text, including its quotes.
 fn split_string(text: &[u8]) -> Result<(&[u8], &[u8]), Problem> {
     let mut end = 1;
     loop {
@@ -54,12 +54,12 @@ fn split_string(text: &[u8]) -> Result<(&[u8], &[u8]), Problem> {
     }
 }
 
-/// A key may be spelled in more than one way.
+/// Hash of an unescaped key, because escapes give one key several spellings.
 fn hash(string: &[u8]) -> Result<u64, Problem> {
     if memchr::memchr(b'\\', string).is_none() {
         return Ok(xxh3_64(string.get(1..string.len() - 1).unwrap_or_default()));
     }
-    // An escape that is no character has a problem of its own.
+    // An escape that is not a character is a problem of its own.
     let plain = serde_json::from_slice::<String>(string).map_err(|_| Problem::JsonEscape)?;
     Ok(xxh3_64(plain.as_bytes()))
 }

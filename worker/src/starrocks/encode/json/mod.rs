@@ -1,8 +1,8 @@
-//! JSON columns: the value itself goes into the row, once it is sure that StarRocks takes it.
+//! JSON columns: the value is written into the row unchanged, after a check that StarRocks accepts it.
 //!
-//! StarRocks refuses the whole body for one value that it cannot parse, so what PostgreSQL's `json` lets
-//! through is looked for here: half surrogate pairs, `\u0000`, numbers beyond a double, endless nesting;
-//! and what it would alter in silence: numbers that no double holds, keys that come twice.
+//! StarRocks refuses the whole body for one value that it cannot parse, so the check finds what PostgreSQL's `json`
+//! allows and StarRocks does not (half surrogate pairs, `\u0000`, numbers beyond a double, deep nesting), and what
+//! StarRocks would alter without an error (numbers that no double can hold exactly, duplicate keys).
 
 mod keys;
 mod number;
@@ -12,7 +12,7 @@ use serde::de::IgnoredAny;
 use self::{keys::check_keys, number::check_number};
 use super::{output::Output, problem::Problem};
 
-/// Whether keys of one object can be equal: `jsonb` has seen to it.
+/// Whether an object can have duplicate keys; `jsonb` has removed them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Keys {
     AreUnique,
@@ -21,7 +21,7 @@ pub(super) enum Keys {
 
 /// The longest JSON value of StarRocks, in bytes.
 pub(super) const LONGEST: usize = 16 * 1024 * 1024;
-/// simdjson stops at 1024; the row itself is one of them, and the dimensions of an array may be.
+/// Most levels of nesting. simdjson allows 1024, of which the row takes one and the dimensions of an array some.
 const DEEPEST: u32 = 1000;
 
 pub(super) fn check_json(text: &[u8], keys: Keys) -> Result<(), Problem> {
@@ -39,7 +39,7 @@ pub(super) fn check_json(text: &[u8], keys: Keys) -> Result<(), Problem> {
     check_tokens(text)
 }
 
-/// Writes a checked value on one line: an end of line in it can only be white space.
+/// Writes a checked value on one line. Line ends in valid JSON are only white space, and become spaces.
 pub(super) fn write_json<O: Output>(text: &[u8], out: &mut O) {
     let mut rest = text;
     while let Some(end) = memchr::memchr2(b'\n', b'\r', rest) {
@@ -50,8 +50,8 @@ pub(super) fn write_json<O: Output>(text: &[u8], out: &mut O) {
     out.put(rest);
 }
 
-/// Looks at the strings, numbers and brackets of well-formed JSON. A number that loses digits is told last:
-/// a job may have a rule for it that lets the value pass.
+/// Checks the strings, numbers and brackets of well-formed JSON. A number that loses digits is reported only when there
+/// is no other problem, because the job may have a rule that accepts it.
 fn check_tokens(text: &[u8]) -> Result<(), Problem> {
     let (mut rest, mut depth, mut exact) = (text, 0_u32, Ok(()));
     while let Some((byte, after)) = rest.split_first() {
@@ -80,13 +80,13 @@ fn check_tokens(text: &[u8]) -> Result<(), Problem> {
     exact
 }
 
-/// The number that the text begins with, and what follows it.
+/// Splits off the number at the beginning of the text.
 fn split_number(text: &[u8]) -> (&[u8], &[u8]) {
     let part = |byte: &u8| byte.is_ascii_digit() || b"+-.eE".contains(byte);
     text.split_at(text.iter().position(|byte| !part(byte)).unwrap_or(text.len()))
 }
 
-/// Looks for escapes that are no character; gives what follows the string.
+/// Checks the escapes of a string; returns the text after it.
 fn check_string(text: &[u8]) -> Result<&[u8], Problem> {
     let mut rest = text;
     loop {
@@ -101,7 +101,7 @@ fn check_string(text: &[u8]) -> Result<&[u8], Problem> {
     }
 }
 
-/// `uD83D\uDE00`: a high half must be followed by a low one, and a low one not stand alone.
+/// Checks `uD83D\uDE00`: a high surrogate must be followed by a low one, and a low one must not occur alone.
 fn check_unicode(text: &[u8]) -> Result<&[u8], Problem> {
     let (unit, rest) = unit(text).ok_or(Problem::NotJson)?;
     match unit {

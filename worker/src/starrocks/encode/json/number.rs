@@ -1,17 +1,17 @@
-//! Numbers in JSON: StarRocks keeps whole ones of 64 bits, and a double of every other.
+//! Numbers in JSON: StarRocks stores whole numbers of 64 bits exactly, and every other number as a double.
 
 use std::io::Write as _;
 
 use crate::starrocks::encode::problem::Problem;
 
-/// Every number of so many digits is the shortest text of its double.
+/// Every number of up to so many digits is the shortest text of its double.
 const EXACT_DIGITS: usize = 15;
-/// Every whole number of so many digits has 64 bits.
+/// Every whole number of up to so many digits fits 64 bits.
 const WHOLE_DIGITS: usize = 18;
-/// The longest text of a double in scientific notation is shorter.
+/// Buffer size; the longest text of a double in scientific notation is shorter.
 const LONGEST_DOUBLE: usize = 32;
 
-/// Whether StarRocks gives back the number that it is given; in another spelling, maybe.
+/// Checks that StarRocks stores the number exactly, possibly in another spelling.
 pub(super) fn check_number(number: &[u8]) -> Result<(), Problem> {
     let whole = number.iter().all(|byte| byte.is_ascii_digit() || *byte == b'-');
     let scaled = memchr::memchr2(b'e', b'E', number).is_some();
@@ -38,12 +38,12 @@ fn same_number(number: &[u8], double: f64) -> bool {
     Scientific::read(number).is_some_and(|number| Some(number) == shortest)
 }
 
-/// A number as the digits that count and the power of ten of the first; equal for equal numbers.
+/// A number as its significant digits and the power of ten of the first one; equal for equal numbers.
 #[derive(Debug)]
 struct Scientific<'a> {
     whole: &'a [u8],
     fraction: &'a [u8],
-    /// Of the first digit that is not zero.
+    /// Power of ten of the first digit that is not zero.
     power: i64,
 }
 
@@ -67,7 +67,7 @@ impl<'a> Scientific<'a> {
         Some(Self { whole, fraction, power: power.checked_add(exponent)? })
     }
 
-    /// Without zeros at either end.
+    /// The digits without zeros at either end.
     fn digits(&self) -> impl Iterator<Item = u8> {
         let all = || self.whole.iter().chain(self.fraction).copied();
         let last = all().rev().take_while(|digit| *digit == b'0').count();
@@ -116,7 +116,7 @@ mod tests {
 
     proptest! {
         #[test]
-        // As Rust spells it: where two texts are as short and as near, others may choose the other.
+        // In Rust's spelling: where two texts are equally short and near, other libraries may choose the other one.
         fn every_double_passes_in_its_shortest_spelling(double in any::<f64>().prop_filter("finite", |double| double.is_finite())) {
             let plain = format!("{double}");
             for number in [plain.clone(), format!("{double:e}")] {

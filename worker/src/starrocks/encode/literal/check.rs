@@ -1,4 +1,4 @@
-//! Whether an array or an `hstore` is in order, element by element.
+//! Checks an array or an `hstore`, element by element.
 
 use super::{split_bare, without_bounds};
 use crate::{
@@ -11,17 +11,18 @@ use crate::{
     table::Element,
 };
 
-/// PostgreSQL has six dimensions at most.
+/// PostgreSQL's limit.
 const MOST_DIMENSIONS: u32 = 6;
 /// Digits of the largest unsigned 64-bit number.
 const MOST_DIGITS: u8 = 20;
 
-/// The text that is still to be looked at.
+/// The text that is still to be checked.
 #[derive(Debug)]
 pub(super) struct Elements<'a> {
     rest: &'a [u8],
     form: Form,
-    /// Whether no number loses digits. Told last: a job may have a rule for it that lets the value pass.
+    /// Whether every number keeps its digits. Reported only when there is no other problem, because the job may have a
+    /// rule that accepts it.
     exact: Checked,
 }
 
@@ -88,7 +89,7 @@ impl<'a> Elements<'a> {
             (Element::Integer, number) => check_integer(number, MOST_DIGITS),
             (Element::Float, number) => check_element_float(number),
             (Element::Json, json) => self.json(json),
-            // What needs quotes and has none would end the string or the array too early.
+            // An unquoted text with these characters would end the string or the array too early.
             (Element::Text, text) => {
                 if memchr::memchr3(b'"', b'\\', b'{', text).is_none() {
                     Ok(())
@@ -117,7 +118,7 @@ impl<'a> Elements<'a> {
         }
     }
 
-    /// Takes a string in quotes; gives what is in it, escapes as they are.
+    /// Consumes a quoted string; returns its content with the escapes.
     fn quoted(&mut self) -> Result<&'a [u8], Problem> {
         self.expect(b"\"")?;
         let (text, mut end) = (self.rest, 0);
@@ -128,7 +129,7 @@ impl<'a> Elements<'a> {
                 self.rest = &text[end + 1..];
                 return Ok(&text[..end]);
             }
-            // PostgreSQL escapes nothing else; half a character would break the text.
+            // PostgreSQL escapes nothing else, and skipping one byte could split a character.
             match text.get(end + 1) {
                 Some(b'"' | b'\\') => end += 2,
                 _ => return Err(Problem::Misspelled),
@@ -151,7 +152,7 @@ impl<'a> Elements<'a> {
     }
 }
 
-/// A float that JSON can spell, or one of the three that go as strings.
+/// Checks for a float that is a valid JSON number, or one of the three that are written as strings.
 fn check_element_float(text: &[u8]) -> Checked {
     match text {
         b"NaN" | b"Infinity" | b"-Infinity" => Ok(()),

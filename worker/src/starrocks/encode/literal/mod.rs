@@ -1,8 +1,8 @@
-//! Arrays and `hstore`, as PostgreSQL spells them, become JSON: `{1,NULL}` becomes `[1,null]` and
-//! `"a"=>"b"` becomes `{"a":"b"}`.
+//! Converts arrays and `hstore` from PostgreSQL's text to JSON: `{1,NULL}` becomes `[1,null]`, and `"a"=>"b"` becomes
+//! `{"a":"b"}`.
 //!
-//! Neither is ever built in memory: text is checked, and then turned into JSON byte run by byte run, which
-//! can stop anywhere. Lower bounds (`[0:1]={1,2}`) are left out: JSON has none.
+//! The JSON is never in memory as a whole: the text is checked and then converted run by run, and can be interrupted
+//! after any run. Lower bounds (`[0:1]={1,2}`) are omitted, because JSON has none.
 
 mod check;
 
@@ -16,7 +16,7 @@ use super::{
 };
 use crate::table::Element;
 
-/// Whether the text is in order, and its JSON one that StarRocks holds.
+/// Checks that the text is well-formed and that StarRocks can hold its JSON.
 pub(super) fn check_literal(form: Form, text: &[u8]) -> Result<(), Problem> {
     std::str::from_utf8(text).map_err(|_| Problem::NotUtf8)?;
     Elements::new(form, text).check()?;
@@ -25,12 +25,12 @@ pub(super) fn check_literal(form: Form, text: &[u8]) -> Result<(), Problem> {
     if count.taken() > LONGEST { Err(Problem::JsonTooLong) } else { Ok(()) }
 }
 
-/// An array or an `hstore` of which a part is written.
+/// An array or an `hstore` that is written in parts.
 #[derive(Debug)]
 pub(super) struct Literal<'a> {
     rest: &'a [u8],
     element: Element,
-    /// What stands between two elements of an array; none in an `hstore`.
+    /// The delimiter of array elements; none for an `hstore`.
     delimiter: Option<u8>,
     in_quotes: bool,
     begun: bool,
@@ -46,7 +46,7 @@ impl<'a> Literal<'a> {
         Self { rest, element, delimiter, in_quotes: false, begun: false }
     }
 
-    /// Writes the next part of a checked text. Says whether nothing is left.
+    /// Writes the next part of a checked text; returns whether nothing is left.
     pub(super) fn write_some<O: Output>(&mut self, out: &mut O) -> bool {
         let is_object = self.delimiter.is_none();
         if !std::mem::replace(&mut self.begun, true) && is_object {
@@ -63,7 +63,7 @@ impl<'a> Literal<'a> {
         ended
     }
 
-    /// Within quotes: what needs no attention up to the next mark, and the mark. Gives what follows.
+    /// Within quotes: writes the run up to the next quote or backslash, and that mark. Returns the rest.
     fn quoted<O: Output>(&mut self, out: &mut O) -> &'a [u8] {
         let end = memchr::memchr2(b'"', b'\\', self.rest).unwrap_or(self.rest.len()).min(AT_ONCE);
         let (run, rest) = self.rest.split_at(end);
@@ -83,7 +83,7 @@ impl<'a> Literal<'a> {
         }
     }
 
-    /// Outside of quotes: one mark or one bare value. Gives what follows.
+    /// Outside quotes: writes one mark or one unquoted value. Returns the rest.
     fn plain<O: Output>(&mut self, out: &mut O) -> &'a [u8] {
         let (first, rest) = self.rest.split_at(1);
         match (first, self.delimiter) {
@@ -112,7 +112,7 @@ impl<'a> Literal<'a> {
         if self.element == Element::Json { write_json(text, out) } else { write_escaped(text, out) }
     }
 
-    /// What is in quotes is a string, or JSON that needed them in the array.
+    /// Quoted content is a string, or JSON, which is written without the quotes that the array needed.
     fn put_quote<O: Output>(&self, out: &mut O) {
         if self.element != Element::Json {
             out.put(b"\"");
@@ -120,7 +120,7 @@ impl<'a> Literal<'a> {
     }
 }
 
-/// An array whose first element is not the first one says where they begin: `[0:1]={1,2}`.
+/// Removes the lower bounds of an array whose indexes do not begin at 1: `[0:1]={1,2}`.
 fn without_bounds(text: &[u8]) -> &[u8] {
     match memchr::memchr(b'=', text) {
         Some(mark) if text.starts_with(b"[") => &text[mark + 1..],
@@ -128,7 +128,7 @@ fn without_bounds(text: &[u8]) -> &[u8] {
     }
 }
 
-/// A value without quotes, and what follows it.
+/// Splits off an unquoted value.
 fn split_bare(text: &[u8], delimiter: u8) -> (&[u8], &[u8]) {
     text.split_at(memchr::memchr2(delimiter, b'}', text).unwrap_or(text.len()))
 }
@@ -138,7 +138,7 @@ fn write_bare<O: Output>(element: Element, value: &[u8], out: &mut O) {
         (_, b"NULL") => out.put(b"null"),
         (Element::Boolean, b"t") => out.put(b"true"),
         (Element::Boolean, _) => out.put(b"false"),
-        // As a number without a point it would be the whole number 0, which has no sign.
+        // Without a point StarRocks would read the whole number 0, which has no sign.
         (Element::Float, b"-0") => out.put(b"-0.0"),
         (Element::Integer | Element::Json, number) => out.put(number),
         (Element::Float, number) if number.iter().any(u8::is_ascii_digit) => out.put(number),

@@ -1,4 +1,4 @@
-//! What is written reads as what the array or the `hstore` held.
+//! The JSON parses to the elements of the array or the `hstore`.
 
 use proptest::prelude::*;
 use serde_json::{Value as Json, json};
@@ -110,7 +110,7 @@ fn an_element_that_starrocks_cannot_hold_is_refused() {
     assert_eq!(check_literal(array(Element::Text), b"{a\xff}"), Err(Problem::NotUtf8));
 }
 
-/// A text in quotes, as PostgreSQL puts it into an array.
+/// A text in quotes, as PostgreSQL writes it in an array.
 fn quoted(text: &str) -> String {
     format!("\"{}\"", text.replace('\\', "\\\\").replace('"', "\\\""))
 }
@@ -131,7 +131,7 @@ proptest! {
         }
     }
 
-    /// Whatever comes is refused, or is one JSON value that ends where it should.
+    /// Any input is refused, or gives exactly one JSON value.
     #[test]
     fn hostile_bytes_are_refused_or_well_formed(
         text in "[{}\\[\\]\",;=> \\\\NULLtf0-9a.é-]{0,40}",
