@@ -57,7 +57,7 @@ impl Fault {
 
 impl fmt::Display for Fault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}; to mend it, {}", self.reason, self.message, self.fix)
+        write!(f, "{}: {}; remedy: {}", self.reason, self.message, self.fix)
     }
 }
 

@@ -1,4 +1,4 @@
-//! Grants, renews and withdraws the slot lease, and records the durable position before PostgreSQL is told of it.
+//! Grants, renews and withdraws the slot lease, and records the durable position before it is confirmed to PostgreSQL.
 //!
 //! The slot lease is granted when the session holds the slot and fencing is complete. It is renewed while PostgreSQL
 //! confirms the session's lock on the slot. When the slot is acquired again, it is granted again only if no other

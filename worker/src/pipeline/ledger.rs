@@ -116,7 +116,7 @@ mod tests {
         ledger.begin(NOW);
         let halted = ledger.open();
         ledger.commit(Lsn(20));
-        assert!(!ledger.is_settled(), "a table stands still");
+        assert!(!ledger.is_settled(), "a table is halted");
         ledger.settle(halted);
         assert!(ledger.is_settled());
         ledger.begin(NOW);

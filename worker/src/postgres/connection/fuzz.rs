@@ -10,7 +10,7 @@ use std::{
 use super::{Connection, Socket, channel_binding, login};
 use crate::config::SourceConfig;
 
-/// What the session is doing while it hears the bytes.
+/// The operation of the session that reads the bytes.
 #[derive(Debug, Clone, Copy)]
 pub enum Doing {
     LogIn,
@@ -41,7 +41,7 @@ impl Mute {
         Ok(Self { ours, theirs })
     }
 
-    /// Lets a session that is `doing` something hear these bytes and then the end; tells its error.
+    /// Feeds a session in the operation `doing` with these bytes and then the end; returns its error.
     pub fn hear(&mut self, bytes: &[u8], doing: Doing, config: &SourceConfig) -> Result<(), String> {
         let tcp = self.ours.try_clone().map_err(|error| error.to_string())?;
         let mut connection = Connection { socket: Socket::plain(tcp), inbox: bytes.to_vec(), key: None };

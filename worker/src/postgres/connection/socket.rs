@@ -238,7 +238,7 @@ mod tests {
         tcp.set_nonblocking(true).unwrap();
         let tls = ClientConnection::new(Arc::new(client), "localhost".try_into().unwrap()).unwrap();
         let mut socket = Socket::plain(tcp).into_tls(tls, Instant::now() + SOON).unwrap();
-        // The server goes on when it has heard the rest of the handshake, which goes with the first words.
+        // The server continues after the rest of the handshake, which is sent with the first bytes.
         socket.write_all(b"hello", Instant::now() + SOON).unwrap();
         serving.join().unwrap();
         let mut into = vec![0; MESSAGES * 200];

@@ -89,7 +89,7 @@ impl Stream {
         self.say(&Written::Insert { relation: ORDERS, new: row(id) });
     }
 
-    /// Runs two inserts with `between` in between, and says why the table was halted.
+    /// Runs two inserts with `between` in between, and returns why the table was halted.
     fn halt_of(mut self, between: impl FnOnce(&mut Self)) -> Vec<Reason> {
         self.begin();
         self.announce(announced());
@@ -348,7 +348,7 @@ fn a_transaction_of_which_a_part_was_handed_on_counts_as_reached() {
     assert_eq!(stream.router.reached(), Lsn(0x30));
 }
 
-/// Of a table that was taken up at 0x20 as the relation that `orders` is.
+/// A schema history that was recorded at 0x20 with the relation of `orders`.
 fn known_since(since: Lsn) -> Stream {
     let source = Some(SourceIdentity { relation: ORDERS, since, ..SourceIdentity::default() });
     Stream::with(SchemaHistory { source, ..SchemaHistory::beginning(&orders(), Vec::new()) })

@@ -55,7 +55,7 @@ impl Identities {
     }
 
     /// `table`, unless it differs from the recorded identity.
-    pub(super) fn judged(&self, name: &TableName, table: Result<Table, Fault>) -> Result<Table, Fault> {
+    pub(super) fn checked(&self, name: &TableName, table: Result<Table, Fault>) -> Result<Table, Fault> {
         match self.difference(name, table.as_ref().ok()) {
             Some(fault) => Err(fault),
             None => table,

@@ -193,13 +193,13 @@ pub(in crate::postgres) fn shapes(
     let publication = Publication::find(&mut connection, &config.publication, version)?;
     let identities = Identities::read(&mut connection, config, tables, noted, version)?;
     connection.close();
-    let judged = |(place, name)| {
-        let table = shape::judged(TableId(place), name, &catalogue, publication.as_ref());
-        identities.judged(name, table.map(|table| identities.described(table)))
+    let checked = |(place, name)| {
+        let table = shape::checked(TableId(place), name, &catalogue, publication.as_ref());
+        identities.checked(name, table.map(|table| identities.described(table)))
     };
-    let judged = (0..).zip(tables).map(judged).collect();
+    let checked = (0..).zip(tables).map(checked).collect();
     let partitions = tables.iter().map(|name| identities.now(name).partitions).collect();
-    Ok(Shapes { tables: judged, partitions, visibility: catalogue.visibility })
+    Ok(Shapes { tables: checked, partitions, visibility: catalogue.visibility })
 }
 
 /// The shapes that these tables have now, or their faults. Blocks.

@@ -27,10 +27,10 @@ pub(super) fn tables(
 ) -> (Vec<Table>, Vec<Refused>) {
     let (mut tables, mut refused) = (Vec::new(), Vec::new());
     for name in &config.tables {
-        let table = judged(TableId(tables.len() as u32), name, catalogue, publication);
+        let table = checked(TableId(tables.len() as u32), name, catalogue, publication);
         let table = table.map(|table| identities.described(table));
         let table = table.and_then(|table| whole(config, catalogue, table));
-        match identities.judged(name, table) {
+        match identities.checked(name, table) {
             Ok(table) => tables.push(table),
             Err(fault) => refused.push(Refused { table: name.clone(), fault }),
         }
@@ -45,7 +45,7 @@ pub(super) struct Refused {
     pub(super) fault: Fault,
 }
 
-pub(super) fn judged(
+pub(super) fn checked(
     id: TableId,
     name: &TableName,
     catalogue: &Catalogue,

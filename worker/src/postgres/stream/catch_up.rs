@@ -57,7 +57,7 @@ const WATCH_THE_SOCKET: &str = "SELECT pg_catalog.set_config(name, '5s', false) 
 
 /// How catch-up ended.
 pub(super) enum Ended {
-    /// The stream goes on in the same session.
+    /// The stream continues in the same session.
     Near(Connection),
     /// The server needs too long, or decodes too much repeatedly.
     TooSlow(Connection),
