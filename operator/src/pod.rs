@@ -28,7 +28,7 @@ pub struct PodFacts {
     pub restarts: i32,
     pub last_exit: Option<LastExit>,
     /// Why the container does not run, where Kubernetes says so.
-    pub trouble: Option<Problem>,
+    pub problem: Option<Problem>,
 }
 
 impl PodFacts {
@@ -59,7 +59,7 @@ pub fn facts(pod: &Pod) -> PodFacts {
         created: pod.metadata.creation_timestamp.as_ref().map(|time| time.0),
         restarts: container.map_or(0, |container| container.restart_count),
         last_exit: container.and_then(last_exit),
-        trouble: if running { None } else { unscheduled(&status).or_else(|| waiting(container?)) },
+        problem: if running { None } else { unscheduled(&status).or_else(|| waiting(container?)) },
     }
 }
 
@@ -175,7 +175,7 @@ mod tests {
     fn a_running_container_is_reachable() {
         let facts = facts(&pod(container(json!({ "running": {} }), json!({}))));
         assert_eq!(facts.reachable_at(), Some("10.88.0.9".parse().unwrap()));
-        assert_eq!(facts.trouble, None);
+        assert_eq!(facts.problem, None);
     }
 
     #[test]
@@ -195,7 +195,7 @@ mod tests {
         for (status, reason) in cases {
             let facts = facts(&pod(status));
             assert_eq!(facts.reachable_at(), None);
-            assert_eq!(facts.trouble.map(|problem| problem.reason), Some(reason));
+            assert_eq!(facts.problem.map(|problem| problem.reason), Some(reason));
         }
     }
 
@@ -203,7 +203,7 @@ mod tests {
     fn a_crash_tells_how_the_worker_ended() {
         let last = json!({ "terminated": { "exitCode": 137, "reason": "OOMKilled" } });
         let facts = facts(&pod(container(json!({ "waiting": { "reason": "CrashLoopBackOff" } }), last)));
-        assert!(facts.trouble.unwrap().message.contains("code 137 (OOMKilled)"));
+        assert!(facts.problem.unwrap().message.contains("code 137 (OOMKilled)"));
         assert_eq!(facts.last_exit.unwrap().code, 137);
     }
 
@@ -213,7 +213,7 @@ mod tests {
         for (message, told) in [(json!(log), "TABLES: must hold"), (json!(null), "--previous")] {
             let ended = json!({ "terminated": { "exitCode": 2, "message": message } });
             let facts = facts(&pod(container(json!({ "waiting": { "reason": "CrashLoopBackOff" } }), ended)));
-            let problem = facts.trouble.unwrap();
+            let problem = facts.problem.unwrap();
             assert_eq!(problem.reason, Reason::BadConfiguration);
             assert!(problem.message.contains(told) && !problem.message.contains("INFO"), "{problem}");
         }

@@ -235,7 +235,7 @@ fn only_a_job_that_was_stopped_from_its_first_generation_on_proves_that_it_never
     assert_eq!(proof(&stopped(1, "Running", &nothing)), json!(null));
     let started = stopped(2, "Running", &applied(&first));
     assert_eq!(proof(&stopped(3, "Stopped", &applied(&started))), json!(null));
-    assert_eq!(proof(&stopped(3, "Stopped", &nothing)), json!(null), "somebody deleted the Deployment");
+    assert_eq!(proof(&stopped(3, "Stopped", &nothing)), json!(null), "the Deployment was deleted");
 }
 
 #[test]

@@ -138,7 +138,7 @@ fn without_a_report_nothing_is_true() {
     let silent =
         Observation { pods: vec![pod()], report: Report::Silent("refused".into()), ..Observation::default() };
     let crashed = Problem::new(Reason::WorkerCrashed, "it crashed", "");
-    let crashing = PodFacts { running: false, trouble: Some(crashed), ..pod() };
+    let crashing = PodFacts { running: false, problem: Some(crashed), ..pod() };
     let crashing = Observation { pods: vec![crashing], ..Observation::default() };
     let cases = [
         (silent, "Pending Ready=Unknown/WorkerUnreachable WorkerAvailable=False/WorkerUnreachable"),
@@ -154,8 +154,8 @@ fn without_a_report_nothing_is_true() {
 fn a_missing_secret_stalls_a_job_that_never_ran_and_only_marks_one_that_runs() {
     let missing = Problem::new(Reason::SecretMissing, "secret pg does not exist", "create it");
     let (job, plan) = (job(), planned());
-    let nobody = Observation::default();
-    let never = Facts { secrets: Some(&missing), plan: None, ..facts(&job, &plan, &nobody) };
+    let no_pod = Observation::default();
+    let never = Facts { secrets: Some(&missing), plan: None, ..facts(&job, &plan, &no_pod) };
     let types = ["Ready", "UpToDate", "Stalled"];
     let shown = status(&ReplicationJobStatus::default(), &never, at(0));
     assert_eq!(

@@ -1,6 +1,6 @@
 //! What comes of loads and schema changes once their time has come.
 //!
-//! Nothing ticks: whoever looks at rows, labels or columns first brings everything up to date.
+//! There are no timers: every read of rows, labels or columns first brings everything up to date.
 
 use std::{collections::BTreeSet, sync::Mutex};
 
@@ -100,7 +100,7 @@ impl Cluster {
         self.advance_alters(now);
     }
 
-    /// Transactions that lie idle, or whose end somebody else has brought about.
+    /// Transactions that are idle, or that were ended from outside.
     fn expire_open(&self, now: i64) {
         let mut open = locked(&self.open);
         open.multi.values_mut().for_each(|multi| multi.expire(now));

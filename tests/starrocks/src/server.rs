@@ -155,7 +155,7 @@ impl Standin {
         }
     }
 
-    /// Shorthand for the fault that no client may mistake: committed, and nobody told.
+    /// Shorthand for the most dangerous fault: a commit whose answer is lost.
     pub fn lose_next_answer(&self) {
         self.inject(Fault::once(crate::Stage::Answer, Action::Close));
     }

@@ -134,7 +134,7 @@ impl Transactions {
         Ok(())
     }
 
-    /// From PREPARE to PREPARED, which lasts as long as it is told.
+    /// From PREPARE to PREPARED, which lasts as long as configured.
     pub(crate) fn prepare(
         &mut self,
         database: &str,
@@ -236,7 +236,7 @@ impl Transactions {
         self.databases.get_mut(database)?.transactions.get_mut(&id)
     }
 
-    /// What the FE does in the background, done when somebody looks: timed-out loads are aborted, and every
+    /// What the FE does in the background, done at every read: timed-out loads are aborted, and every
     /// four hours old labels are forgotten.
     pub(crate) fn tidy(&mut self, now: i64) {
         let aborted_last = now - now.rem_euclid(ABORTER_MILLIS);

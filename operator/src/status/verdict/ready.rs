@@ -73,8 +73,8 @@ pub(super) fn unreported(facts: &Facts<'_>) -> Verdict {
     if let Report::Silent(why) = &observation.report {
         return Verdict::new(ConditionStatus::Unknown, Reason::WorkerUnreachable, &unreachable(why));
     }
-    let trouble = observation.pod().and_then(|pod| pod.trouble);
-    match facts.secrets.or(trouble.as_ref()).or(observation.pod_refused.as_ref()) {
+    let pod_problem = observation.pod().and_then(|pod| pod.problem);
+    match facts.secrets.or(pod_problem.as_ref()).or(observation.pod_refused.as_ref()) {
         Some(problem) => Verdict::no(problem),
         None if observation.pods.iter().any(|pod| pod.ending) => Verdict::new(
             ConditionStatus::False,

@@ -31,7 +31,7 @@ use crate::{
 
 /// Why a load stops before its commit.
 pub(super) enum Stop {
-    /// The client is told.
+    /// The error is in the answer to the client.
     Answered { status: LoadStatus, message: String, existing: Option<&'static str> },
     /// The connection just ends.
     Silent,

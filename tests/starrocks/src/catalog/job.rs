@@ -5,7 +5,7 @@
 //!     └─────────────┴─────────────┴──────────► CANCELLED
 //! ```
 //!
-//! Nothing ticks: a job is brought up to date whenever somebody looks.
+//! There are no timers: a job is brought up to date whenever it is read.
 
 use super::SchemaChange;
 use crate::Mode;

@@ -1,6 +1,7 @@
 //! Transactions over several tables: begun, committed and rolled back by the FE from its memory (§11.2).
 //!
-//! The hazards are StarRocks' own: a state nobody can ask for before the commit, and a commit that fails and says `OK`.
+//! The hazards are those of StarRocks: the state cannot be asked for before the commit, and a commit that fails may say
+//! `OK`.
 
 use super::{
     Reply,

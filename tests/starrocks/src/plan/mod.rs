@@ -124,7 +124,7 @@ fn check_partitions(headers: &LoadHeaders) -> Result<(), String> {
     }
 }
 
-/// It touches functions in `columns` only; a zone nobody knows is an error all the same.
+/// It touches functions in `columns` only; an unknown time zone is an error too.
 fn check_timezone(headers: &LoadHeaders) -> Result<(), String> {
     let Some(zone) = &headers.timezone else { return Ok(()) };
     let is_offset = zone.starts_with(['+', '-']) && zone.len() == 6 && zone.get(3..4) == Some(":");

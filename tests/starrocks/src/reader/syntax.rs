@@ -1,6 +1,6 @@
 //! JSON's grammar over borrowed text.
 //!
-//! Numbers keep their spelling, composites stay text until somebody needs their parts, and nesting is bounded.
+//! Numbers keep their spelling, composites stay text until their parts are needed, and nesting is bounded.
 
 use std::borrow::Cow;
 

@@ -200,7 +200,7 @@ const PROCESS_FIELDS: [&str; 15] = [
     "QueryId",
 ];
 
-/// The connections of every user to whoever may see them: here, to everybody.
+/// The connections of every user; here every user may see them.
 pub(super) fn processes(cluster: &Cluster, session: &Session) -> Rows {
     let now = cluster.clock.now();
     let row = |connection: &crate::cluster::Connected| {
@@ -268,7 +268,7 @@ pub(super) fn create_database(cluster: &Cluster, session: &Session, name: &str) 
     Ok(Rows::of_text(&["Database", "Create Database"], vec![vec![text(name), Value::text(statement)]]))
 }
 
-/// Only the role of `root` is told; what others were granted is not written out here.
+/// Only the role of `root` is listed; grants of other users are not.
 pub(super) fn grants(session: &Session) -> Rows {
     let user = format!("'{}'@'%'", session.user.name);
     let role = if session.user.name == "root" { "root" } else { "public" };

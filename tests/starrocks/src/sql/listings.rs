@@ -1,4 +1,4 @@
-//! What SHOW tells everybody alike: what drivers and tools ask for before they do anything.
+//! SHOW statements with the same answer for all users: those that drivers and tools send first.
 
 use super::statement::Listing;
 

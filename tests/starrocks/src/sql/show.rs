@@ -61,7 +61,7 @@ impl Parser {
         }
     }
 
-    /// What is the same for everybody: a LIKE or WHERE after it is read, and leaves nothing out.
+    /// Answers that are the same for all users; a LIKE or WHERE is parsed and ignored.
     fn show_fixed(&mut self, what: &str) -> Result<Statement, SqlError> {
         let words: &[&str] = match what {
             "CHARACTER" | "CHAR" => &["SET"],

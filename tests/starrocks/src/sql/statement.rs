@@ -86,7 +86,7 @@ pub(super) enum Statement {
     },
     ShowBackends,
     ShowFrontends,
-    /// SHOW of what is the same for everybody, or of what nobody has.
+    /// SHOW with the same answer for all users, or with an empty one.
     ShowFixed(&'static Listing),
     /// KILL: a connection, or only what it does just now.
     Kill {

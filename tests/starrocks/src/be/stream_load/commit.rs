@@ -49,7 +49,7 @@ impl Load<'_> {
         Ok(if late.is_some() || !visible { LoadStatus::PublishTimeout } else { LoadStatus::Success })
     }
 
-    /// Leaves the load to its fate: nobody aborts it when the connection ends.
+    /// Detaches the load: it is not aborted when the connection ends.
     fn leave(&mut self, publication: Publication, millis: u64, abort: Option<String>) -> Stop {
         let due_millis = self.cluster.clock.now() + i64::try_from(millis).unwrap_or(i64::MAX / 4);
         self.cluster.leave_undecided(Undecided { publication, due_millis, abort });

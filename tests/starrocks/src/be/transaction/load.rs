@@ -115,7 +115,7 @@ impl Call<'_> {
         }
     }
 
-    /// The FE may have ended it: a timeout, somebody's `_cancel`.
+    /// The FE may have ended it: by a timeout, or a `_cancel`.
     fn is_running(&self) -> bool {
         let (database, label) = &self.key;
         let now = self.cluster.clock.now();
