@@ -44,8 +44,8 @@ impl Label {
 
     /// Reads a label from the journal; none for a text that is not a label of a worker.
     pub(crate) fn noted(text: &str) -> Option<Self> {
-        let letters = text.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
-        let ours = text.starts_with("dbmazz_") && text.len() <= LONGEST && letters;
+        let in_alphabet = text.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
+        let ours = text.starts_with("dbmazz_") && text.len() <= LONGEST && in_alphabet;
         ours.then(|| Self(text.to_owned()))
     }
 

@@ -273,7 +273,7 @@ fn check_usable(config: &SinkConfig, table: &Table) -> Result<(), Fault> {
 }
 
 async fn check_sink(session: &mut Session, config: &SinkConfig) -> Result<(), Fault> {
-    let rows = session.run("SELECT @@version_comment", "tell its version").await;
+    let rows = session.run("SELECT @@version_comment", "show its version").await;
     let rows = rows.map_err(|error| error.fault())?;
     let version =
         rows.into_iter().next().and_then(|row| row.into_iter().next()).flatten().unwrap_or_default();

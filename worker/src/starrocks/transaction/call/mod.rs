@@ -291,10 +291,10 @@ mod tests {
             (401, r#"{"Status": "OK"}"#),
             (500, r#"{"Status": "OK"}"#),
         ] {
-            let verdict = judged(status, body);
+            let outcome = judged(status, body);
             assert!(
-                matches!(verdict, LoadOutcome::Again(_) | LoadOutcome::Unclear(_)),
-                "{body}: {verdict:?}"
+                matches!(outcome, LoadOutcome::Again(_) | LoadOutcome::Unclear(_)),
+                "{body}: {outcome:?}"
             );
         }
         let refused = judged(200, r#"{"Status": "ANALYSIS_ERROR", "Message": "too many filtered rows"}"#);
