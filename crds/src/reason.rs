@@ -170,7 +170,7 @@ Worker {
     },
     /// Another session uses the replication slot.
     SlotInUse {
-        remedy: "Stop the other consumer, or give the job a slot of its own. The session of a lost worker ends by itself within minutes.",
+        remedy: "Stop the other consumer, or give the job a slot of its own. The session of a lost worker ends by itself within minutes; that of a worker that is suspended (SIGSTOP, a paused machine) does not: end it with `SELECT pg_terminate_backend(…)` and the process number that the message gives.",
         by_itself: SESSION,
     },
     /// The replication slot does not exist any more, or the WAL that it needs does not.
