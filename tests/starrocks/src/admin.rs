@@ -1,4 +1,4 @@
-//! The admin port: faults, stats, the clock, down and up, for tests in other processes.
+//! The admin port, for tests in other processes: faults, stats, the clock, and taking listeners down and up.
 
 use std::{sync::Arc, time::Duration};
 
@@ -13,7 +13,7 @@ use crate::{
 const MAX_HEAD: usize = 64 * 1024;
 const MAX_BODY: usize = 1024 * 1024;
 
-/// Which listeners; nothing said means all.
+/// The listeners that a request names; without any it means all of them.
 #[derive(Debug, Clone, Copy, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 struct Parts {

@@ -1,6 +1,6 @@
-//! The server's clock: the machine's, plus whatever a test has added.
+//! The server's clock: the machine's clock plus the time that a test has added.
 //!
-//! Label retention and load timeouts take hours and days (§6.2); a test moves the clock instead of waiting.
+//! Labels are kept for days and loads time out after hours (§6.2); a test advances the clock instead of waiting.
 
 use std::{
     sync::atomic::{AtomicI64, Ordering},

@@ -1,4 +1,4 @@
-//! The state that FE, BE, SQL and admin share.
+//! The state that FE, BE, SQL and admin port share.
 
 use std::{
     collections::{BTreeMap, VecDeque},
@@ -32,9 +32,9 @@ pub(crate) struct Connected {
     pub(crate) user: String,
     pub(crate) client: String,
     pub(crate) since_millis: i64,
-    /// What it is busy with; a client that has gone does not end it.
+    /// The statement that it runs; it continues when the client disconnects.
     pub(crate) statement: Option<String>,
-    /// Ends it.
+    /// Notified to end the connection.
     pub(crate) kill: Arc<Notify>,
 }
 
@@ -43,10 +43,10 @@ pub(crate) struct Cluster {
     pub(crate) options: Options,
     settings: Mutex<Settings>,
     pub(crate) grants: Mutex<Grants>,
-    /// Databases, tables and columns as followers know them, until a moment.
+    /// Databases, tables and columns as the followers still see them, until `stale_until`.
     stale: Mutex<Catalog>,
     stale_until: AtomicI64,
-    /// Which FE leads; 0 is the one that tests take down and up.
+    /// The index of the leading FE; 0 is the one that tests take down and up.
     pub(crate) leader: AtomicUsize,
     /// Where each FE listens for HTTP.
     pub(crate) fe_ports: OnceLock<Vec<u16>>,
@@ -62,7 +62,7 @@ pub(crate) struct Cluster {
     error_log_number: AtomicU64,
     pub(crate) be_port: OnceLock<u16>,
     pub(crate) is_be_up: AtomicBool,
-    /// From when on an FE reaches a BE that has come up.
+    /// The time from which on an FE can reach a BE that has come up.
     settled_at: AtomicI64,
 }
 
@@ -104,7 +104,7 @@ impl Cluster {
         locked(&self.settings).clone()
     }
 
-    /// Changes the settings that a JSON object names.
+    /// Changes the settings that the JSON object names.
     pub(crate) fn change_settings(&self, changes: &[u8]) -> Result<(), serde_json::Error> {
         locked(&self.settings).change(changes)
     }
@@ -125,14 +125,14 @@ impl Cluster {
         u32::from(self.is_be_up.load(Ordering::Relaxed))
     }
 
-    /// The BE has come up.
+    /// Notes that the BE has come up.
     pub(crate) fn backend_is_up(&self) {
         self.is_be_up.store(true, Ordering::Relaxed);
         let settling = i64::try_from(self.settings().settling_millis).unwrap_or(i64::MAX / 4);
         self.settled_at.store(self.clock.now() + settling, Ordering::Relaxed);
     }
 
-    /// An FE that asks a BE for something right after its start is refused for a moment.
+    /// False for a moment after the BE has started, when requests of an FE to it are refused.
     pub(crate) fn is_backend_reachable(&self) -> bool {
         self.clock.now() >= self.settled_at.load(Ordering::Relaxed)
     }
@@ -150,13 +150,14 @@ impl Cluster {
         self.lose_leader();
     }
 
-    /// What a new leader does not know: open transactions over several tables, and loads neither prepared nor committed.
+    /// Drops what a new leader does not know: open transactions over several tables, and loads neither prepared nor
+    /// committed.
     pub(crate) fn lose_leader(&self) {
         locked(&self.transactions).forget_running();
         locked(&self.open).lose_frontend();
     }
 
-    /// Meets a fault, and carries out what concerns the whole cluster.
+    /// Waits for a fault of this stage, and applies its effect when that concerns the whole cluster.
     pub(crate) async fn meet(&self, stage: Stage, table: &str, label: &str) -> Option<Action> {
         let action = self.faults.meet(stage, table, label).await;
         if action == Some(Action::RestartFrontend) {
@@ -165,25 +166,25 @@ impl Cluster {
         action
     }
 
-    /// The same at a BE, for which a restart of the FE is no end.
+    /// The same at a BE, whose loads a restart of the FE does not end.
     pub(crate) async fn meet_at_backend(&self, stage: Stage, table: &str, label: &str) -> Option<Action> {
         self.meet(stage, table, label).await.filter(|action| *action != Action::RestartFrontend)
     }
 
-    /// Where the leader listens for HTTP.
+    /// The HTTP address of the leader.
     pub(crate) fn leader_address(&self) -> String {
         let ports = self.fe_ports.get().map(Vec::as_slice).unwrap_or_default();
         let port = ports.get(self.leader.load(Ordering::Relaxed)).copied().unwrap_or(self.options.fe_port);
         format!("{}:{port}", self.options.advertise)
     }
 
-    /// The catalogue as an FE knows it: a follower may be behind by a moment (§12.1).
+    /// The catalogue as an FE sees it: a follower may lag behind for a moment (§12.1).
     pub(crate) fn catalog_of(&self, frontend: usize) -> MutexGuard<'_, Catalog> {
         let is_behind = self.clock.now() < self.stale_until.load(Ordering::Relaxed);
         if is_behind && !self.is_leader(frontend) { locked(&self.stale) } else { locked(&self.catalog) }
     }
 
-    /// Keeps what followers go on believing while a change is on its way to them.
+    /// Saves the catalogue that the followers see until a change has reached them.
     pub(crate) fn before_change(&self) {
         let lag = i64::try_from(self.settings().follower_lag_millis).unwrap_or(i64::MAX / 4);
         let now = self.clock.now();
@@ -194,7 +195,7 @@ impl Cluster {
         }
     }
 
-    /// Counts what a transaction brought, table by table.
+    /// Counts the rows of a transaction by table.
     pub(crate) fn record_tables(&self, label: &str, tables: &BTreeMap<String, Rows>) {
         for (table, rows) in tables {
             locked(&self.stats).record(LoadRecord {
@@ -208,7 +209,7 @@ impl Cluster {
         }
     }
 
-    /// Keeps an error log and returns its address.
+    /// Stores an error log and returns its URL.
     pub(crate) fn keep_errors(&self, text: String) -> String {
         format!("http://{}/api/_load_error_log?file={}", self.backend_address(), self.keep_error_log(text))
     }
@@ -237,7 +238,7 @@ impl Cluster {
         locked(&self.connections).remove(&id);
     }
 
-    /// The connection is busy with a statement, or with none any more.
+    /// Notes the statement that the connection runs, or that it runs none.
     pub(crate) fn busy_with(&self, id: u32, statement: Option<&str>) {
         if let Some(connected) = locked(&self.connections).get_mut(&id) {
             connected.statement = statement.map(str::to_owned);
@@ -248,7 +249,7 @@ impl Cluster {
         locked(&self.connections).values().cloned().collect()
     }
 
-    /// Says whether there was such a connection.
+    /// Returns whether the connection existed.
     pub(crate) fn kill(&self, id: u32, ends_connection: bool) -> bool {
         let connection = locked(&self.connections).get(&id).cloned();
         if let Some(connection) = connection.as_ref().filter(|_| ends_connection) {

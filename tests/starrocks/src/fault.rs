@@ -1,7 +1,7 @@
-//! Faults that a test asks for: which load, at which stage, what happens.
+//! Faults that a test asks for: which load they hit, at which stage, and with which action.
 //!
-//! A fault waits until a load whose table and label fit comes to its stage, lets `skip` of them pass, and then
-//! acts on `count` of them.
+//! A fault waits for loads whose table and label match to reach its stage, lets `skip` of them pass, and then acts on
+//! `count` of them.
 
 use std::{sync::Mutex, time::Duration};
 
@@ -10,53 +10,53 @@ use tokio::sync::Notify;
 
 use crate::locked;
 
-/// The stages of a load, in the order it passes them.
+/// The stages of a load, in their order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Stage {
-    /// The FE has checked the request and is about to redirect.
+    /// The FE has checked the request and is about to redirect it.
     Redirect,
-    /// The BE has the head of the request; no transaction yet.
+    /// The BE has the head of the request; there is no transaction yet.
     Begin,
-    /// The transaction has begun, columns are not yet looked at.
+    /// The transaction has begun; the columns are not checked yet.
     Plan,
-    /// All is well and `100 Continue` would be sent now.
+    /// The checks have passed, and `100 Continue` is sent next.
     Continue,
     /// About half of the body has arrived.
     Body,
     /// The whole body has been read and converted; nothing is committed.
     Commit,
-    /// The rows are committed; the client does not know.
+    /// The rows are committed; the client has no answer yet.
     Answer,
-    /// The FE is asked for the state of a label, or to cancel it.
+    /// The FE is asked for the state of a label, or to cancel its load.
     State,
-    /// A SQL statement has arrived; `label` is matched with its text.
+    /// A SQL statement has arrived; `label` is matched with the statement's text.
     Statement,
-    /// A SQL statement is done; the client does not know.
+    /// A SQL statement is done; the client has no answer yet.
     Result,
-    /// An asynchronous ALTER is looked at.
+    /// The state of an asynchronous ALTER is read.
     Alter,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Action {
-    /// Go on after a while.
+    /// Continue after this time.
     Delay { millis: u64 },
-    /// Go on when the fault is released or removed.
+    /// Continue when the fault is removed.
     Hold,
     /// Close the connection without an answer.
     Close,
-    /// Redirect to another place (stage `redirect`).
+    /// Redirect to another address (stage `redirect`).
     RedirectTo { address: String },
     /// Answer 500 (stages `redirect` and `state`).
     ServerError,
     /// `No backend alive` (stage `redirect`).
     NoBackend,
-    /// `Fail` with this message; the transaction is aborted. At stage `answer` the rows are committed all the same;
-    /// at `state` and `statement` it is an error, at `alter` the job is CANCELLED.
+    /// `Fail` with this message; the transaction is aborted. At stage `answer` the rows are committed nevertheless; at
+    /// `state` and `statement` it is an error, at `alter` the job is CANCELLED.
     Fail { message: String },
-    /// `Label Already Exists`, `RUNNING`, as if another attempt were under way (stage `begin`).
+    /// `Label Already Exists`, `RUNNING`, as if another attempt were in progress (stage `begin`).
     LabelRunning,
     /// `current running txns on db … larger than limit` (stage `begin`).
     RunningTransactionLimit,
@@ -64,18 +64,19 @@ pub enum Action {
     TooManyVersions,
     /// One row counts as filtered (stage `commit`).
     RefuseRow { reason: String },
-    /// Commit, answer `Publish Timeout`, show the rows this much later (stage `commit`).
+    /// Commit, answer `Publish Timeout`, and make the rows visible after this time (stage `commit`).
     PublishTimeout { visible_after_millis: u64 },
-    /// Close without an answer; the label stays in PREPARE and the rows are committed this much later (stage `commit`).
+    /// Close without an answer; the label stays in PREPARE, and the rows are committed after this time (stage
+    /// `commit`).
     CommitLater { millis: u64 },
-    /// Close without an answer; the label stays in PREPARE and is ABORTED this much later (stage `commit`).
+    /// Close without an answer; the label stays in PREPARE and is ABORTED after this time (stage `commit`).
     AbortLater { millis: u64 },
-    /// Answer `OK` and commit nothing, as a transaction over several tables can (stage `commit`).
+    /// Answer `OK` and commit nothing, as a transaction over several tables can do (stage `commit`).
     FalseOk,
     /// Send the first half of the answer, then close (stage `answer`).
     CutAnswer,
-    /// The leading FE starts anew and forgets what it kept in memory alone: open transactions over several tables, and
-    /// loads neither prepared nor committed. A call that the FE serves ends without an answer; a BE's load goes on.
+    /// The leading FE restarts and loses what it had only in memory: open transactions over several tables, and loads
+    /// neither prepared nor committed. A call that the FE serves ends without an answer; a load at a BE continues.
     RestartFrontend,
 }
 
@@ -88,10 +89,10 @@ pub struct Fault {
     /// The label, with `*` for any text.
     #[serde(default = "anything")]
     pub label: String,
-    /// So many fitting loads pass first.
+    /// This many matching loads pass first.
     #[serde(default)]
     pub skip: u32,
-    /// So many loads are hit; nothing means all.
+    /// This many loads are hit; `None` means all.
     #[serde(default)]
     pub count: Option<u32>,
     pub stage: Stage,
@@ -103,12 +104,12 @@ fn anything() -> String {
 }
 
 impl Fault {
-    /// Hits the next load, whatever it is.
+    /// Hits the next load of any table and label.
     pub fn once(stage: Stage, action: Action) -> Self {
         Self { count: Some(1), ..Self::always(stage, action) }
     }
 
-    /// Hits every load until removed.
+    /// Hits every load until the fault is removed.
     pub fn always(stage: Stage, action: Action) -> Self {
         Self { table: anything(), label: anything(), skip: 0, count: None, stage, action }
     }
@@ -146,7 +147,7 @@ impl Faults {
         locked(&self.waiting).push(fault);
     }
 
-    /// Removes every fault and lets held loads go on.
+    /// Removes every fault, so that held loads continue.
     pub(crate) fn clear(&self) {
         locked(&self.waiting).clear();
         self.released.notify_waiters();
@@ -156,11 +157,11 @@ impl Faults {
         locked(&self.waiting).clone()
     }
 
-    /// Waits out delays and holds of this stage, and returns what else is to happen.
+    /// Waits for the end of delays and holds of this stage, and returns the action that remains.
     pub(crate) async fn meet(&self, stage: Stage, table: &str, label: &str) -> Option<Action> {
         let mut after = 0;
         loop {
-            // Registered before the look, so that a release in between is not missed.
+            // Registered before the list is read, so that a release in between is not missed.
             let released = self.released.notified();
             tokio::pin!(released);
             released.as_mut().enable();
@@ -174,7 +175,7 @@ impl Faults {
         }
     }
 
-    /// What is to happen to something that cannot wait: a hold is reported as long as it is there.
+    /// The action for a caller that cannot wait: a hold is returned for as long as it exists.
     pub(crate) fn strike(&self, stage: Stage, table: &str) -> Option<Action> {
         let holds = |fault: &Fault| fault.action == Action::Hold && fault.fits(stage, table, "");
         if locked(&self.waiting).iter().any(holds) {
@@ -183,7 +184,7 @@ impl Faults {
         self.take(stage, table, "", 0).map(|(_, action)| action)
     }
 
-    /// The first fault from place `after` on that fits and is due, with the place to look from next.
+    /// The first fault from index `after` on that matches and is due, with the index to continue from.
     fn take(&self, stage: Stage, table: &str, label: &str, after: usize) -> Option<(usize, Action)> {
         let mut waiting = locked(&self.waiting);
         for (place, fault) in waiting.iter_mut().enumerate().skip(after) {
@@ -207,7 +208,7 @@ impl Faults {
     }
 }
 
-/// Whether `text` fits `pattern`, in which `*` stands for any run of bytes.
+/// Whether `text` matches `pattern`, in which `*` stands for any run of bytes.
 fn matches(pattern: &[u8], text: &[u8]) -> bool {
     match pattern.split_first() {
         None => text.is_empty(),

@@ -1,4 +1,4 @@
-//! Users and what they may do (§12.2).
+//! Users and their privileges (§12.2).
 
 use crate::{Rights, User};
 
@@ -50,7 +50,7 @@ impl Privilege {
     }
 }
 
-/// What a privilege is on.
+/// The object that a privilege is granted on.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Object {
     System,
@@ -63,7 +63,7 @@ pub(crate) enum Object {
 }
 
 impl Object {
-    /// Whether a grant on this is one on `other`.
+    /// Whether a grant on this object also holds for `other`.
     fn covers(&self, other: &Self) -> bool {
         match (self, other) {
             (Self::AllDatabases, Self::Database(_)) | (Self::AllTables, Self::Table(..)) => true,
@@ -72,7 +72,7 @@ impl Object {
         }
     }
 
-    /// Whether this is the database, or something in it.
+    /// Whether this is the database, or an object in it.
     fn is_within(&self, database: &str) -> bool {
         match self {
             Self::System | Self::Catalog => false,
@@ -81,7 +81,7 @@ impl Object {
         }
     }
 
-    /// As an error names it.
+    /// The object as error messages name it.
     pub(crate) fn print(&self) -> String {
         match self {
             Self::System => "SYSTEM".to_owned(),
@@ -110,7 +110,7 @@ impl Grants {
         self.users.iter().find(|user| user.name == name)
     }
 
-    /// False when there is such a user already.
+    /// Returns false when the user exists already.
     pub(crate) fn create_user(&mut self, name: &str, password: &str) -> bool {
         let is_new = self.user(name).is_none();
         if is_new {
@@ -134,7 +134,7 @@ impl Grants {
         self.granted.retain(|(other, granted, on)| other != user || *granted != privilege || on != object);
     }
 
-    /// Whether a user has a privilege on something, or any at all.
+    /// Whether a user has this privilege on the object, or any privilege when none is named.
     pub(crate) fn may(&self, user: &User, wanted: Option<Privilege>, object: &Object) -> bool {
         let mut own = self.granted.iter().filter(|(name, _, _)| *name == user.name);
         user.rights == Rights::All
@@ -143,7 +143,7 @@ impl Grants {
             })
     }
 
-    /// Whether a user may do anything in a database.
+    /// Whether a user has any privilege in a database.
     pub(crate) fn may_enter(&self, user: &User, database: &str) -> bool {
         let mut own = self.granted.iter().filter(|(name, _, _)| *name == user.name);
         user.rights == Rights::All || own.any(|(_, _, on)| on.is_within(database))

@@ -1,7 +1,8 @@
-//! A StarRocks stand-in: what a client of Stream Load and of the MySQL port meets at a real cluster, in one
-//! process and in memory.
+//! A StarRocks stand-in: what a client of Stream Load and of the MySQL port observes at a real cluster, in one process
+//! and in memory.
 //!
-//! Strict where StarRocks is strict and silent where StarRocks is silent, with faults on request.
+//! It refuses what StarRocks refuses, accepts without an error what StarRocks accepts so, and injects faults on
+//! request.
 //!
 //! ```text
 //!  client ──► fe (8030) ── 307 ──► be (8040) ──► plan ──► reader ──► convert ──► loaded ──► outcome ──► catalog
@@ -43,7 +44,7 @@ pub use server::{FollowerPorts, Part, Standin};
 pub use settings::Settings;
 pub use stats::{LoadRecord, Stats, TableStats};
 
-/// A lock whose holder panicked is still a lock: the data is a test's, and the panic is seen elsewhere.
+/// A lock whose holder has panicked stays usable: the data belongs to a test, and the panic is reported elsewhere.
 fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

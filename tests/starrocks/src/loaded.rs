@@ -1,10 +1,10 @@
-//! Rows that are read and not yet committed: of one load, or of all the loads of an open transaction (§11).
+//! Rows that have been read and are not yet committed: of one load, or of all loads of an open transaction (§11).
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 use crate::{Profile, http::Request, outcome::Part};
 
-/// Headers that belong to a request and not to what is loaded.
+/// Headers that concern the transport of a request and not the rows it loads.
 const TRANSPORT: [&str; 8] = [
     "authorization",
     "accept",
@@ -42,11 +42,11 @@ pub(crate) struct Loaded {
     /// Lines of the error log.
     pub(crate) log: String,
     pub(crate) max_filter_ratio: f64,
-    /// What only shows when rows meet the table.
+    /// An error that appears only when the rows are compared with the table.
     pub(crate) fault: Option<String>,
-    /// Rows by `db.table`, for the statistics.
+    /// Rows per `db.table`, for the statistics.
     pub(crate) tables: BTreeMap<String, Rows>,
-    /// How many loads this is.
+    /// The number of loads that these rows come from.
     pub(crate) loads: u32,
 }
 
@@ -64,7 +64,7 @@ impl Loaded {
         self.loads += loads;
     }
 
-    /// Whether this may be committed, or why not (§5.1, §5.5).
+    /// Whether these rows may be committed; otherwise the reason (§5.1, §5.5).
     pub(crate) fn verdict(&self, profile: Profile) -> Result<(), String> {
         if self.has_too_many_filtered() {
             return Err("too many filtered rows".to_owned());
@@ -84,21 +84,21 @@ impl Loaded {
 /// A database and a label.
 pub(crate) type LabelKey = (String, String);
 
-/// What the transaction interface remembers, where it remembers it.
+/// The state of the transaction interface, by the server that holds it.
 #[derive(Debug, Default)]
 pub(crate) struct Open {
-    /// The BE's: transactions over one table.
+    /// In the memory of the BE: transactions over one table.
     pub(crate) single: HashMap<LabelKey, Single>,
-    /// The FE's: transactions over several tables.
+    /// In the memory of the FE: transactions over several tables.
     pub(crate) multi: HashMap<LabelKey, Multi>,
-    /// On disk: rows of prepared transactions, by transaction.
+    /// On disk: the rows of prepared transactions, by transaction id.
     pub(crate) prepared: HashMap<u64, Loaded>,
-    /// The FE's: labels it has sent to a BE.
+    /// In the memory of the FE: labels whose calls it has redirected to a BE.
     pub(crate) coordinated: HashSet<LabelKey>,
 }
 
 impl Open {
-    /// What a dying BE takes with it.
+    /// Drops the state that is lost with a BE.
     pub(crate) fn lose_backend(&mut self) {
         self.single.clear();
         for multi in self.multi.values_mut().filter(|multi| multi.loaded.loads > 0 || !multi.busy.is_empty())
@@ -108,30 +108,30 @@ impl Open {
         }
     }
 
-    /// What an FE that is not the leader any more, or just restarted, does not know.
+    /// Drops the state of an FE that has restarted or is not the leader any more.
     pub(crate) fn lose_frontend(&mut self) {
         self.multi.clear();
         self.coordinated.clear();
     }
 }
 
-/// A transaction over one table, as its BE sees it.
+/// The BE's state of a transaction over one table.
 #[derive(Debug)]
 pub(crate) struct Single {
     pub(crate) id: u64,
     pub(crate) table: String,
     pub(crate) loaded: Loaded,
-    /// The headers of its first load; the others have to have the same.
+    /// The headers of the first load; every later load must have the same.
     pub(crate) headers: Option<Headers>,
     pub(crate) is_busy: bool,
     pub(crate) prepared_seconds: u32,
     pub(crate) idle: Idle,
 }
 
-/// Headers as they came.
+/// Header names and values, the names in lower case.
 pub(crate) type Headers = Vec<(String, Vec<u8>)>;
 
-/// The headers that say what is loaded and how, in an order of their own.
+/// The headers that decide what is loaded and how, sorted.
 pub(crate) fn load_headers(request: &Request) -> Headers {
     let headers = request.headers.iter().map(|(name, value)| (name.to_lowercase(), value.clone()));
     let mut headers: Headers = headers.filter(|(name, _)| !TRANSPORT.contains(&name.as_str())).collect();
@@ -139,7 +139,7 @@ pub(crate) fn load_headers(request: &Request) -> Headers {
     headers
 }
 
-/// The request with other headers of a load in place of its own.
+/// A copy of the request with its load headers replaced by `planned`.
 pub(crate) fn with_load_headers(request: &Request, planned: &Headers) -> Request {
     let is_own = |(name, _): &(String, Vec<u8>)| {
         TRANSPORT.iter().any(|transport| name.eq_ignore_ascii_case(transport))
@@ -150,15 +150,16 @@ pub(crate) fn with_load_headers(request: &Request, planned: &Headers) -> Request
     planned_request
 }
 
-/// A transaction over several tables, as the FE sees it.
+/// The FE's state of a transaction over several tables.
 #[derive(Debug)]
 pub(crate) struct Multi {
     pub(crate) id: u64,
     pub(crate) state: MultiState,
     pub(crate) loaded: Loaded,
-    /// Tables that a load is under way into.
+    /// Tables with a running load.
     pub(crate) busy: HashSet<String>,
-    /// By table, the headers of the first hop of its first load: the FE has made of them the plan for all of its loads.
+    /// By table, the headers of the first hop of the first load: the FE's plan for all loads into that table follows
+    /// them.
     pub(crate) planned: HashMap<String, Headers>,
     pub(crate) timeout_seconds: u32,
     pub(crate) deadline_millis: i64,
@@ -171,7 +172,7 @@ impl Multi {
         self.loaded = Loaded::default();
     }
 
-    /// What time does to it.
+    /// Cancels the transaction when its timeout has passed.
     pub(crate) fn expire(&mut self, now: i64) {
         if self.state == MultiState::Begin && (now >= self.deadline_millis || self.idle.is_over(now)) {
             self.cancel();
@@ -186,7 +187,7 @@ pub(crate) enum MultiState {
     Cancelled,
 }
 
-/// How long a transaction may lie between two calls.
+/// How long a transaction may be idle between two calls.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Idle {
     pub(crate) limit_seconds: Option<u32>,

@@ -1,7 +1,7 @@
-//! How shared-data orders the rows of one transaction (§9.3): within a memtable the last row of a key wins, but across
-//! memtables all upserts come first and all deletes after them.
+//! The order in which shared-data applies the rows of one transaction (§9.3): within a memtable the last row of a key
+//! wins, but across memtables all upserts come first and all deletes after them.
 //!
-//! `delete k; upsert k` on both sides of a flush loses the row, silently. Every load ends with a flush.
+//! With `delete k; upsert k` on two sides of a flush the row is lost without an error. Every load ends with a flush.
 
 use std::collections::HashSet;
 
@@ -10,7 +10,7 @@ use crate::{
     outcome::Part,
 };
 
-/// The parts of a transaction as shared-data applies them.
+/// The parts of a transaction in the order in which shared-data applies them.
 pub(crate) fn upserts_then_deletes(parts: Vec<Part>, memtable_rows: usize) -> Vec<Part> {
     let (mut upserts, mut deletes) = (Vec::new(), Vec::new());
     for Part { table_id, epoch, columns, changes, manner } in parts {

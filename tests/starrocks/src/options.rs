@@ -1,4 +1,4 @@
-//! How a stand-in is set up: ports, version, mode, users.
+//! The options of a stand-in: ports, version, mode, users.
 
 use std::{
     fmt,
@@ -8,14 +8,14 @@ use std::{
 
 use crate::{Profile, Settings};
 
-/// Everything that is fixed when the server starts. Port 0 takes any free port.
+/// The options that are fixed when the server starts. Port 0 takes any free port.
 #[derive(Debug, Clone)]
 pub struct Options {
     /// Address that FE, BE and SQL listen on.
     pub listen: IpAddr,
     /// Address that the admin port listens on.
     pub admin_listen: IpAddr,
-    /// Host that the FE writes into its redirects.
+    /// Host in the redirects of the FE.
     pub advertise: String,
     pub fe_port: u16,
     pub be_port: u16,
@@ -23,11 +23,11 @@ pub struct Options {
     pub admin_port: u16,
     pub profile: Profile,
     pub mode: Mode,
-    /// FEs beside the first one; they take any free ports.
+    /// FEs in addition to the first one; they take any free ports.
     pub followers: usize,
-    /// What may be changed later, as it is at the start.
+    /// The initial values of the settings that can be changed later.
     pub settings: Settings,
-    /// Count rows and forget them: for benchmarks of the sender.
+    /// Count rows and drop them: for benchmarks of the sender.
     pub discard: bool,
     pub users: Vec<User>,
 }
@@ -53,10 +53,10 @@ impl Default for Options {
     }
 }
 
-/// Where tables live.
+/// Where the data of tables is stored.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Mode {
-    /// Shared-nothing: BEs with disks of their own.
+    /// Shared-nothing: BEs with their own disks.
     #[default]
     Nothing,
     /// Shared-data: compute nodes over an object store.
@@ -88,7 +88,7 @@ impl FromStr for Mode {
     }
 }
 
-/// What a user may do. A user without rights may still log in (§3.1, §12.1).
+/// The rights of a user. A user without rights may still log in (§3.1, §12.1).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Rights {
     All,

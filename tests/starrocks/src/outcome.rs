@@ -1,6 +1,6 @@
-//! What comes of loads and schema changes once their time has come.
+//! Completes loads and schema changes at the time when they are due.
 //!
-//! There are no timers: every read of rows, labels or columns first brings everything up to date.
+//! There are no timers: every read of rows, labels or columns first completes what is due.
 
 use std::{collections::BTreeSet, sync::Mutex};
 
@@ -13,16 +13,16 @@ use crate::{
     memtable::upserts_then_deletes,
 };
 
-/// Loads that have left their connections and are not yet done.
+/// Loads that are detached from their connections and not yet completed.
 #[derive(Debug, Default)]
 pub(crate) struct Outcomes {
-    /// Commits whose rows are not yet to be seen.
+    /// Commits whose rows are not yet visible.
     pending: Mutex<Vec<Publication>>,
-    /// Loads whose client knows nothing and whose end lies ahead.
+    /// Loads without an answer to the client that will commit or abort later.
     undecided: Mutex<Vec<Undecided>>,
 }
 
-/// A committed load's rows on their way to visibility.
+/// The rows of a committed load that are not yet visible.
 #[derive(Debug)]
 pub(crate) struct Publication {
     pub(crate) database: String,
@@ -31,7 +31,7 @@ pub(crate) struct Publication {
     pub(crate) due_millis: i64,
 }
 
-/// What a load changes in one table.
+/// The changes of a load to one table.
 #[derive(Debug)]
 pub(crate) struct Part {
     pub(crate) table_id: u64,
@@ -42,28 +42,28 @@ pub(crate) struct Part {
     pub(crate) manner: Manner,
 }
 
-/// How changes meet the rows that are there.
+/// How changes are merged with the stored rows.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Manner {
-    /// Columns not carried keep what a row had (§10).
+    /// Columns that a change does not carry keep the stored value (§10).
     pub(crate) is_partial: bool,
     /// Id of the column that decides whether a row is new enough (§9.4).
     pub(crate) condition: Option<u32>,
 }
 
-/// A load that commits or aborts by itself, later.
+/// A load that will commit or abort by itself at a later time.
 #[derive(Debug)]
 pub(crate) struct Undecided {
     pub(crate) publication: Publication,
-    /// When it is decided; the publication is due at once then.
+    /// The time of the decision; the publication is due at the same time.
     pub(crate) due_millis: i64,
-    /// Why it aborts; without a reason it commits.
+    /// The reason for the abort; with `None` the load commits.
     pub(crate) abort: Option<String>,
 }
 
 impl Cluster {
-    /// Takes the rows of a committed load, at once or when they are due, and says whether they are visible.
-    /// Loads of one table become visible in the order of their commits (§9.3), so a late one delays those after it.
+    /// Makes the rows of a committed load visible, at once or when they are due, and returns whether they are visible.
+    /// Loads into one table become visible in the order of their commits (§9.3), so a late one delays those after it.
     pub(crate) fn publish(&self, mut publication: Publication) -> bool {
         self.settle();
         let now = self.clock.now();
@@ -87,7 +87,7 @@ impl Cluster {
         locked(&self.outcomes.undecided).push(undecided);
     }
 
-    /// Brings loads and schema changes up to date; called before anybody looks at rows, labels or columns.
+    /// Completes the loads and schema changes that are due; called before every read of rows, labels or columns.
     pub(crate) fn settle(&self) {
         let now = self.clock.now();
         let decided: Vec<_> =
@@ -100,7 +100,7 @@ impl Cluster {
         self.advance_alters(now);
     }
 
-    /// Transactions that are idle, or that were ended from outside.
+    /// Ends transactions that were idle for too long or were ended by another call.
     fn expire_open(&self, now: i64) {
         let mut open = locked(&self.open);
         open.multi.values_mut().for_each(|multi| multi.expire(now));
@@ -116,7 +116,7 @@ impl Cluster {
         let (database, id) = (publication.database.clone(), publication.transaction);
         match abort {
             Some(reason) => locked(&self.transactions).abort(&database, id, &reason, now),
-            // A load that was aborted meanwhile cannot commit any more.
+            // A load that was aborted meanwhile can no longer commit.
             None => {
                 let committed = locked(&self.transactions).commit(&database, id, now);
                 if committed.is_ok() {
@@ -140,7 +140,8 @@ impl Cluster {
             }
         }
         for Part { table_id, epoch, columns, changes, manner } in parts {
-            // Rows of a load whose table was dropped or truncated meanwhile are gone, without a word (§12.6).
+            // When the table was dropped or truncated meanwhile, the rows of the load are dropped without an error
+            // (§12.6).
             let table = catalog.table_by_id(&database, table_id).filter(|table| table.epoch == epoch);
             if let Some(table) = table {
                 table.apply(&columns, changes, manner, now);
@@ -158,7 +159,7 @@ impl Cluster {
         }
     }
 
-    /// How the world stands for a job; nothing when a fault holds or has ended it.
+    /// The surroundings of a job; `None` when a fault holds the job or has ended it.
     fn surroundings(&self, database: &str, job: &mut AlterJob, now: i64) -> Option<Surroundings> {
         match self.faults.strike(Stage::Alter, &format!("{database}.{}", job.table)) {
             Some(Action::Fail { message }) => {

@@ -1,8 +1,8 @@
-//! The StarRocks versions this server can behave as, and each difference between them as one question.
+//! The StarRocks versions that this server can imitate, with one method for each difference between them.
 
 use std::{fmt, str::FromStr};
 
-/// A release line. Where patches of a line differ, the line behaves as its later patches do.
+/// A release line. Where the patches of a line differ, the profile follows the later ones.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Profile {
     V3_2,
@@ -32,12 +32,12 @@ impl Profile {
         }
     }
 
-    /// What the MySQL greeting claims; it says nothing about StarRocks (§12.1).
+    /// The version in the MySQL greeting, which does not depend on the version of StarRocks (§12.1).
     pub(crate) fn greeting_version(self) -> &'static str {
         if self >= Self::V3_4 { "8.0.33" } else { "5.1.0" }
     }
 
-    /// `@@version_comment` and `current_version()` (§12.1).
+    /// The value of `@@version_comment` and `current_version()` (§12.1).
     pub(crate) fn release(self) -> &'static str {
         match self {
             Self::V3_2 => "3.2.16-08c8496",
@@ -50,12 +50,12 @@ impl Profile {
         }
     }
 
-    /// From 3.3 errors about missing objects and rights have numbers above 5000 (§12.2).
+    /// From 3.3 on, errors about missing objects and missing rights have numbers above 5000 (§12.2).
     pub(crate) fn has_new_error_codes(self) -> bool {
         self >= Self::V3_3
     }
 
-    /// HTTP/1.0 needs no `Expect`; the 3.2 profile stands for the patches before 3.2.11 (§3.1).
+    /// HTTP/1.0 needs no `Expect`; the 3.2 profile imitates the patches before 3.2.11 (§3.1).
     pub(crate) fn exempts_http10_from_expect(self) -> bool {
         self >= Self::V3_3
     }
@@ -64,7 +64,7 @@ impl Profile {
         self >= Self::V3_4
     }
 
-    /// The BE decodes `%20` in database and table names (§3.4).
+    /// Whether the BE decodes `%20` in database and table names (§3.4).
     pub(crate) fn decodes_names(self) -> bool {
         self >= Self::V4_0
     }
@@ -77,12 +77,12 @@ impl Profile {
         self >= Self::V3_3
     }
 
-    /// Fast schema evolution is on unless a table says otherwise (§12.4).
+    /// Whether fast schema evolution is on when the table does not set it (§12.4).
     pub(crate) fn evolves_fast_by_default(self) -> bool {
         self >= Self::V3_3
     }
 
-    /// In shared-data mode too an ADD or DROP COLUMN is done at once (§12.6).
+    /// Whether ADD and DROP COLUMN are done at once in shared-data mode too (§12.6).
     pub(crate) fn evolves_fast_in_shared_data(self) -> bool {
         self >= Self::V4_1
     }
@@ -91,7 +91,7 @@ impl Profile {
         self >= Self::V3_3
     }
 
-    /// 4.1 gives VARBINARY its limit wherever it prints the type (recording).
+    /// From 4.1 on, the length of VARBINARY is always printed with the type (recording).
     pub(crate) fn prints_varbinary_length(self) -> bool {
         self >= Self::V4_1
     }
@@ -108,22 +108,23 @@ impl Profile {
         self >= Self::V4_0
     }
 
-    /// One transaction over several tables (§11.2).
+    /// Whether one transaction can cover several tables (§11.2).
     pub(crate) fn has_multi_table_transactions(self) -> bool {
         self >= Self::V4_0
     }
 
-    /// Their labels are compared when they begin, not only when they commit; and they last 20 seconds unless told.
+    /// Labels of transactions over several tables are compared at `begin` and not only at commit, and the default
+    /// timeout is 20 seconds.
     pub(crate) fn minds_labels_at_begin(self) -> bool {
         self >= Self::V4_0_7
     }
 
-    /// The commit of such a transaction that was rolled back is an error and not `OK`.
+    /// The commit of such a transaction after its rollback is an error and not `OK`.
     pub(crate) fn minds_a_rolled_back_commit(self) -> bool {
         self >= Self::V4_1
     }
 
-    /// How an exception about a user's mistake is called in answers.
+    /// The name of the exception for a user's mistake, as answers print it.
     pub(crate) fn exception(self) -> &'static str {
         if self >= Self::V3_4 { "StarRocksException" } else { "UserException" }
     }

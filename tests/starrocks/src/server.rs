@@ -1,4 +1,4 @@
-//! The listeners, and taking them down and up again with the data kept.
+//! The listeners; each can be taken down and up again while the data is kept.
 
 use std::{
     io,
@@ -27,7 +27,7 @@ impl Part {
     pub const ALL: [Self; 3] = [Self::Fe, Self::Be, Self::Sql];
 }
 
-/// A running stand-in. Dropping it ends it.
+/// A running stand-in. Dropping it stops it.
 #[derive(Debug)]
 pub struct Standin {
     servers: Arc<Servers>,
@@ -36,14 +36,14 @@ pub struct Standin {
     _others: JoinSet<()>,
 }
 
-/// Where an FE beside the first one listens.
+/// The ports of an FE other than the first one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct FollowerPorts {
     pub fe: u16,
     pub sql: u16,
 }
 
-/// What the admin port needs to work on.
+/// The servers that the admin port controls.
 #[derive(Debug)]
 pub(crate) struct Servers {
     pub(crate) cluster: Arc<Cluster>,
@@ -101,12 +101,12 @@ impl Standin {
         self.admin_port
     }
 
-    /// The FEs beside the first one.
+    /// The FEs other than the first one.
     pub fn followers(&self) -> &[FollowerPorts] {
         &self.followers
     }
 
-    /// Makes another FE the leader, 0 being the first one; what the old one kept in memory is lost.
+    /// Makes another FE the leader, 0 being the first one; the state in the memory of the old leader is lost.
     pub fn lead(&self, frontend: usize) {
         self.servers.cluster.change_leader(frontend);
     }
@@ -115,7 +115,7 @@ impl Standin {
         self.servers.cluster.faults.add(fault);
     }
 
-    /// Removes all faults; loads that are held go on.
+    /// Removes all faults; held loads continue.
     pub fn clear_faults(&self) {
         self.servers.cluster.faults.clear();
     }
@@ -128,12 +128,12 @@ impl Standin {
         self.servers.cluster.stats()
     }
 
-    /// Moves the clock that labels and timeouts go by.
+    /// Advances the clock that labels and timeouts use.
     pub fn advance_clock(&self, by: Duration) {
         self.servers.cluster.clock.advance(by);
     }
 
-    /// Changes the settings that a JSON object names.
+    /// Changes the settings that the JSON object names.
     pub fn set(&self, changes: &str) -> Result<(), serde_json::Error> {
         self.servers.cluster.change_settings(changes.as_bytes())
     }
@@ -143,7 +143,7 @@ impl Standin {
         self.servers.down(part).await;
     }
 
-    /// Listens again, on the same port, with the data as it was.
+    /// Listens again on the same port, with the data unchanged.
     pub async fn up(&self, part: Part) -> io::Result<()> {
         self.servers.up(part).await
     }
@@ -181,7 +181,7 @@ impl Servers {
             locked(&self.cluster.open).lose_backend();
         }
         if part == Part::Fe {
-            // It keeps what is prepared or committed; of a running load it knows no more than its label's absence.
+            // The FE keeps what is prepared or committed. It forgets running loads, and then finds no label for them.
             self.cluster.lose_leader();
         }
     }
@@ -234,7 +234,7 @@ fn start_part(
     };
 }
 
-/// Owns the connections it accepts: when it ends, they end.
+/// Accepts connections and owns their tasks: they end with it.
 async fn accept<F>(listener: TcpListener, mut serve: impl FnMut(TcpStream, SocketAddr) -> F)
 where
     F: Future<Output = ()> + Send + 'static,
@@ -248,7 +248,7 @@ where
                     let _ = stream.set_nodelay(true);
                     connections.spawn(serve(stream, peer));
                 }
-                // Out of descriptors, most likely: connections that end make room.
+                // The likely cause is a lack of file descriptors; connections that end free some.
                 Err(_) => tokio::time::sleep(Duration::from_millis(20)).await,
             },
         }

@@ -1,4 +1,4 @@
-//! What a test may change while the server runs: how slow, how small, how late.
+//! The settings that a test may change while the server runs: durations, sizes and delays.
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -9,16 +9,16 @@ use serde_json::Value;
 pub struct Settings {
     /// How long an asynchronous ALTER takes when nothing blocks it: half of it PENDING, half RUNNING.
     pub alter_millis: u64,
-    /// Rows that a memtable takes before it is flushed; in shared-data the order of deletes hangs on it (§9.3).
+    /// Rows that a memtable takes before it is flushed; in shared-data this decides the order of deletes (§9.3).
     pub memtable_rows: usize,
-    /// Versions that a tablet may have; in shared-data, the compaction score (§14).
+    /// The maximum number of versions of a tablet; in shared-data the maximum compaction score (§14).
     pub max_versions: u64,
-    /// How often compaction makes one version of many: StarRocks comes every 120 s. The default is shorter, so that tests
-    /// may load a table every 10 ms, which no production should.
+    /// The interval of compaction, which merges all versions into one. In StarRocks it is 120 s; the default here is
+    /// shorter, so that tests can load a table every 10 ms, which no production system should do.
     pub compaction_millis: u64,
-    /// How long followers do not know of a change of databases, tables or columns (§12.1).
+    /// How long followers lag behind after a change of databases, tables or columns (§12.1).
     pub follower_lag_millis: u64,
-    /// How long CREATE TABLE is refused after a BE has come up: the FE does not reach it yet.
+    /// How long CREATE TABLE is refused after a BE has come up, because the FE cannot reach it yet.
     pub settling_millis: u64,
 }
 
@@ -36,7 +36,7 @@ impl Default for Settings {
 }
 
 impl Settings {
-    /// Takes over the fields that `changes`, a JSON object, names.
+    /// Sets the fields that `changes`, a JSON object, names.
     pub(crate) fn change(&mut self, changes: &[u8]) -> Result<(), serde_json::Error> {
         let changes: serde_json::Map<String, Value> = serde_json::from_slice(changes)?;
         let mut fields = serde_json::to_value(&*self)?;

@@ -1,4 +1,4 @@
-//! What the server counts about the loads it has seen.
+//! The counters of the server.
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -6,36 +6,36 @@ use serde::{Deserialize, Serialize};
 
 const RECENT: usize = 1000;
 
-/// Everything `GET /stats` shows.
+/// The answer to `GET /stats`.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct Stats {
-    /// Requests that came to the FE's `_stream_load`.
+    /// Requests to `_stream_load` of the FE.
     pub fe_loads: u64,
-    /// Bytes of bodies that reached the FE: a right client sends none.
+    /// Bytes of bodies that reached the FE; a correct client sends none.
     pub fe_body_bytes: u64,
-    /// Transactions begun.
+    /// Number of transactions begun.
     pub begun: u64,
-    /// Answers by `Status`.
+    /// Number of answers, by `Status`.
     pub loads: BTreeMap<String, u64>,
-    /// By `db.table`.
+    /// Counters by `db.table`.
     pub tables: BTreeMap<String, TableStats>,
-    /// Labels remembered, by database and state.
+    /// Number of remembered labels, by database and state.
     pub labels: BTreeMap<String, BTreeMap<String, usize>>,
-    /// The newest thousand answers, oldest first.
+    /// The latest thousand answers, oldest first.
     pub recent: VecDeque<LoadRecord>,
 }
 
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct TableStats {
-    /// Committed loads.
+    /// Number of committed loads.
     pub loads: u64,
-    /// Rows of committed loads.
+    /// Number of rows in committed loads.
     pub rows_loaded: u64,
     pub bytes_loaded: u64,
     pub max_rows_per_load: u64,
-    /// Rows the table holds now.
+    /// Number of rows in the table now.
     pub rows: u64,
-    /// Rises with each load that becomes visible.
+    /// Increases with each load that becomes visible.
     pub version: u64,
 }
 

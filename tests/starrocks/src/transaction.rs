@@ -1,4 +1,4 @@
-//! Labels and the transactions behind them, per database (§6).
+//! Labels and their transactions, per database (§6).
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -6,7 +6,8 @@ use serde::Serialize;
 
 const CLEAN_INTERVAL_MILLIS: i64 = 14_400_000;
 const KEEP_MILLIS: i64 = 3 * 24 * 3_600_000;
-/// The aborter comes round so often: a load may outlive its timeout by this much, and commit (§6.2).
+/// The interval at which StarRocks aborts overdue loads: a load may outlive its timeout by this long, and commit
+/// (§6.2).
 const ABORTER_MILLIS: i64 = 30_000;
 const KEEP_NUMBER: usize = 1000;
 const MAX_RUNNING: usize = 1000;
@@ -15,7 +16,7 @@ const MAX_RUNNING: usize = 1000;
 #[serde(rename_all = "UPPERCASE")]
 pub(crate) enum State {
     Prepare,
-    /// The transaction interface: all data is there, the commit is awaited.
+    /// In the transaction interface: all data has arrived, and the commit is awaited.
     Prepared,
     Committed,
     Visible,
@@ -37,7 +38,7 @@ impl State {
         matches!(self, Self::Prepare | Self::Prepared)
     }
 
-    /// `ExistingJobStatus` of a label in this state; nothing when the label is free.
+    /// The value of `ExistingJobStatus` for a label in this state; empty when the label is free.
     pub(crate) fn existing_job(self) -> &'static str {
         match self {
             Self::Prepare | Self::Prepared => "RUNNING",
@@ -56,7 +57,7 @@ pub(crate) struct Transaction {
     pub(crate) id: u64,
     pub(crate) state: State,
     pub(crate) reason: String,
-    /// What it loads into.
+    /// Ids of the tables that it loads into.
     tables: Vec<u64>,
     deadline_millis: i64,
     finished_millis: i64,
@@ -78,12 +79,12 @@ pub(crate) struct Transactions {
 #[derive(Debug, Default)]
 struct Labels {
     transactions: BTreeMap<u64, Transaction>,
-    /// The newest transaction of each label: the one that counts.
+    /// The newest transaction of each label, which decides the label's state.
     newest: HashMap<String, u64>,
 }
 
 impl Transactions {
-    /// A number nothing else has: loads and schema changes share the counter.
+    /// A new id; loads and schema changes share the counter.
     pub(crate) fn next_id(&mut self) -> u64 {
         self.last_id += 1;
         self.last_id
@@ -102,7 +103,7 @@ impl Transactions {
         Ok(id)
     }
 
-    /// Begins a transaction that already has its number.
+    /// Begins a transaction that already has an id.
     pub(crate) fn begin_as(
         &mut self,
         id: u64,
@@ -134,7 +135,7 @@ impl Transactions {
         Ok(())
     }
 
-    /// From PREPARE to PREPARED, which lasts as long as configured.
+    /// From PREPARE to PREPARED, which lasts for the configured time.
     pub(crate) fn prepare(
         &mut self,
         database: &str,
@@ -152,7 +153,7 @@ impl Transactions {
         Ok(())
     }
 
-    /// From PREPARE or PREPARED to COMMITTED, or why not.
+    /// From PREPARE or PREPARED to COMMITTED; otherwise the reason why not.
     pub(crate) fn commit(&mut self, database: &str, id: u64, now: i64) -> Result<(), String> {
         self.tidy(now);
         let transaction = self.transaction(database, id).ok_or("transaction not found")?;
@@ -178,7 +179,7 @@ impl Transactions {
         }
     }
 
-    /// Aborts what is running under a label; false when nothing is.
+    /// Aborts the running load of a label; returns false when none is running.
     pub(crate) fn cancel(&mut self, database: &str, label: &str, now: i64) -> bool {
         self.tidy(now);
         let Some(labels) = self.databases.get_mut(database) else { return false };
@@ -187,7 +188,7 @@ impl Transactions {
         running.map(|transaction| transaction.abort("user cancel", now)).is_some()
     }
 
-    /// What a dying BE leaves behind: what is prepared survives it.
+    /// Aborts the running loads of a BE that has ended; prepared transactions survive.
     pub(crate) fn abort_running(&mut self, reason: &str, now: i64) {
         for labels in self.databases.values_mut() {
             let running = labels.transactions.values_mut();
@@ -196,7 +197,7 @@ impl Transactions {
         }
     }
 
-    /// What a restarted FE does not know of any more: what was neither prepared nor committed.
+    /// Drops the transactions that a restarted FE has lost: those neither prepared nor committed.
     pub(crate) fn forget_running(&mut self) {
         for labels in self.databases.values_mut() {
             labels.transactions.retain(|_, transaction| transaction.state != State::Prepare);
@@ -204,7 +205,7 @@ impl Transactions {
         }
     }
 
-    /// Whether a load into a table, begun before `id`, has not come to its end.
+    /// Whether a load into the table that began before `id` has not ended yet.
     pub(crate) fn has_open(&self, database: &str, table: u64, before: u64) -> bool {
         let Some(labels) = self.databases.get(database) else { return false };
         let mut earlier = labels.transactions.range(..before).map(|(_, transaction)| transaction);
@@ -220,7 +221,7 @@ impl Transactions {
         self.databases.remove(database);
     }
 
-    /// How many labels each database remembers, by state.
+    /// The number of labels that each database remembers, by state.
     pub(crate) fn count(&self) -> BTreeMap<String, BTreeMap<&'static str, usize>> {
         let mut counts = BTreeMap::new();
         for (database, labels) in &self.databases {
@@ -236,8 +237,8 @@ impl Transactions {
         self.databases.get_mut(database)?.transactions.get_mut(&id)
     }
 
-    /// What the FE does in the background, done at every read: timed-out loads are aborted, and every
-    /// four hours old labels are forgotten.
+    /// The background work of the FE, done at every read: aborts loads that have timed out, and every four hours
+    /// forgets old labels.
     pub(crate) fn tidy(&mut self, now: i64) {
         let aborted_last = now - now.rem_euclid(ABORTER_MILLIS);
         for labels in self.databases.values_mut() {
@@ -267,7 +268,7 @@ impl Labels {
         self.transactions.get(self.newest.get(label)?)
     }
 
-    /// Drops finished transactions that are too old, and the oldest above the number kept (§6.2).
+    /// Removes finished transactions that are too old, and the oldest ones above the maximum number (§6.2).
     fn clean(&mut self, now: i64) {
         let mut surplus = self.transactions.len().saturating_sub(KEEP_NUMBER);
         self.transactions.retain(|_, transaction| {

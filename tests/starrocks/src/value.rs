@@ -1,8 +1,8 @@
-//! A stored value, and how it is ordered and printed.
+//! A stored value, its order and its text form.
 
 use std::{cmp::Ordering, fmt::Write};
 
-/// One field of a row. Composite values are kept as the text they print as.
+/// One field of a row. Composite values are stored as the text in which they are printed.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Value {
     Null,
@@ -10,7 +10,7 @@ pub(crate) enum Value {
     Integer(i128),
     Float(f32),
     Double(f64),
-    /// Written out with exactly the scale of its column.
+    /// Written with exactly the scale of its column.
     Decimal(Box<str>),
     Text(Box<str>),
     Bytes(Box<[u8]>),
@@ -44,7 +44,7 @@ impl Value {
         matches!(self, Self::Null)
     }
 
-    /// The MySQL text form; nothing for NULL.
+    /// The MySQL text form; `None` for NULL.
     pub(crate) fn print(&self, with_micros: bool) -> Option<Vec<u8>> {
         let text = match self {
             Self::Null => return None,
@@ -62,7 +62,7 @@ impl Value {
         Some(text.into_bytes())
     }
 
-    /// How two values compare in SQL; nothing when either is NULL or they do not compare.
+    /// The order of two values in SQL; `None` when either is NULL or the types cannot be compared.
     pub(crate) fn compare(&self, other: &Self) -> Option<Ordering> {
         match (self, other) {
             (Self::Null, _) | (_, Self::Null) => None,
@@ -120,7 +120,7 @@ impl Value {
         }
     }
 
-    /// For ORDER BY: NULL before everything, as StarRocks sorts.
+    /// The order of ORDER BY: NULL comes before every value, as in StarRocks.
     pub(crate) fn sort_order(&self, other: &Self) -> Ordering {
         match (self.is_null(), other.is_null()) {
             (true, true) => Ordering::Equal,
@@ -148,7 +148,8 @@ impl DateTime {
     }
 }
 
-/// Shortest digits that read back; an exponent outside of 1e-4 … 1e16, as the BE's formatter does.
+/// The shortest digits that parse to the same value; with an exponent outside 1e-4 … 1e16, as in the formatter of the
+/// BE.
 fn print_float(value: f64, scientific: &str, plain: &str) -> String {
     if value.is_nan() {
         return "nan".to_owned();

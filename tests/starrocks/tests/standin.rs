@@ -1,4 +1,4 @@
-//! The stand-in as clients meet it: raw HTTP, a MySQL driver, curl.
+//! The stand-in, tested through its clients' interfaces: raw HTTP, a MySQL driver, curl.
 
 #![allow(clippy::panic, reason = "a test that cannot go on panics")]
 

@@ -1,4 +1,4 @@
-//! The JSON that ends a load (§5.1).
+//! The JSON answer to a load (§5.1).
 
 use serde::Serialize;
 

@@ -12,7 +12,7 @@ pub(crate) enum Codec {
 }
 
 impl Codec {
-    /// A name as `format` has it.
+    /// The codec that a value of the header `format` names.
     pub(super) fn of_format(name: &str) -> Option<Self> {
         Some(match name {
             "gzip" => Self::Gzip,
@@ -24,7 +24,7 @@ impl Codec {
         })
     }
 
-    /// A name as `compression` has it.
+    /// The codec that a value of the header `compression` names.
     pub(super) fn of_compression(name: &str) -> Option<Self> {
         match name.to_lowercase().as_str() {
             "lz4_frame" => Some(Self::Lz4),
@@ -33,7 +33,7 @@ impl Codec {
         }
     }
 
-    /// The plain bytes, at most `limit` of them.
+    /// Decompresses the body to at most `limit` bytes.
     pub(crate) fn decode(self, body: &[u8], limit: u64) -> Result<Vec<u8>, String> {
         match self {
             Self::Gzip => read(flate2::read::MultiGzDecoder::new(body), limit),

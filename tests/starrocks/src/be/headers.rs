@@ -1,4 +1,4 @@
-//! The headers of a load, with their domains and error texts (§4).
+//! The headers of a load, with their allowed values and error texts (§4).
 
 use super::codec::Codec;
 use crate::{
@@ -8,7 +8,7 @@ use crate::{
 
 #[derive(Debug, Clone)]
 pub(crate) struct LoadHeaders {
-    /// The table's name, for messages.
+    /// The table's name, for error messages.
     pub(crate) table: String,
     pub(crate) columns: Option<String>,
     pub(crate) strict_mode: bool,
@@ -22,14 +22,14 @@ pub(crate) struct LoadHeaders {
     pub(crate) max_filter_ratio: f64,
 }
 
-/// What kind of bytes a body is, known before a transaction begins.
+/// The format of a body, which is known before a transaction begins.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Format {
     Csv(Option<Codec>),
     Json,
 }
 
-/// How a body is read, once it is plain.
+/// How a decompressed body is split into rows.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Framing {
     Csv(CsvFormat),
@@ -39,10 +39,10 @@ pub(crate) enum Framing {
 const MAX_BODY_MB: u64 = 102_400;
 const MAX_JSON_BYTES: u64 = 100 * 1024 * 1024;
 
-/// Headers that ask for something this server does not do yet; silence would be a wrong answer.
+/// Headers that this server does not implement. They are refused, because to ignore them would store wrong rows.
 const NOT_SERVED: [&str; 4] = ["temporary_partitions", "jsonpaths", "json_root", "envelope"];
 
-/// What is checked before a transaction begins (§3.2).
+/// The headers that are checked before a transaction begins (§3.2).
 #[derive(Debug, Clone)]
 pub(crate) struct BeginHeaders {
     pub(crate) label: Option<String>,
@@ -98,7 +98,7 @@ fn check_json_size(request: &Request, format: Format) -> Result<(), String> {
 }
 
 impl LoadHeaders {
-    /// In the transaction interface some headers are not heard (§11.1).
+    /// The transaction interface ignores some headers (§11.1).
     pub(crate) fn read(
         request: &Request,
         table: &str,
@@ -131,7 +131,7 @@ impl LoadHeaders {
                 .unwrap_or_default(),
             timezone: request.header("timezone").filter(|zone| !zone.is_empty()),
             framing: framing(request, format, in_transaction)?,
-            // Read leniently: text is 0.
+            // Parsed leniently: text that is no number counts as 0.
             max_filter_ratio: request.header("max_filter_ratio").and_then(|v| v.parse().ok()).unwrap_or(0.0),
         })
     }
@@ -140,11 +140,11 @@ impl LoadHeaders {
 fn framing(request: &Request, format: Format, in_transaction: bool) -> Result<Framing, String> {
     let is_true = |name: &str| request.header(name).is_some_and(|value| value.eq_ignore_ascii_case("true"));
     if format == Format::Json {
-        // Anything but `true` is false, without complaint.
+        // Every value but `true` means false; none is an error.
         return Ok(Framing::Json { strip_outer_array: is_true("strip_outer_array") });
     }
     let mut csv = CsvFormat::default();
-    // A tab is a value too: only blanks around it were taken off.
+    // A tab is a valid separator, so the value is taken with the blanks around it.
     if let Some(written) = request.raw_header("column_separator") {
         csv.column_separator = delimiter(&written)?;
     }
@@ -164,7 +164,7 @@ fn framing(request: &Request, format: Format, in_transaction: bool) -> Result<Fr
 }
 
 impl LoadHeaders {
-    /// How a JSON body is compressed; for CSV these headers are not heard, and compressed bytes are taken for text.
+    /// The compression of a JSON body. For CSV these headers are ignored, and compressed bytes are read as text.
     pub(crate) fn compression(request: &Request, format: Format) -> Result<Option<Codec>, String> {
         if let Format::Csv(codec) = format {
             return Ok(codec);

@@ -1,4 +1,4 @@
-//! The backend's HTTP side: Stream Load's second hop and its error logs.
+//! The backend's HTTP side: the second hop of Stream Load, and its error logs.
 
 mod answer;
 mod codec;
@@ -15,14 +15,14 @@ use crate::{
 
 pub(crate) use headers::{BeginHeaders, Framing, LoadHeaders};
 
-/// The BE sets no limit to headers; this one only bounds memory (§3.1).
+/// The BE does not limit the size of the head; this limit only bounds memory (§3.1).
 const MAX_HEAD: usize = 16 * 1024 * 1024;
 
-/// How a request ends for its connection.
+/// What happens to the connection after a request.
 pub(crate) enum Ending {
     KeepAlive,
     Close,
-    /// Without a word, as a crash would.
+    /// The connection is closed without an answer, as in a crash.
     Crash,
 }
 

@@ -1,7 +1,7 @@
 //! One load, stage by stage: checks, begin, plan, `100 Continue`, body, write, commit, answer (§3.2).
 //!
-//! A fault of the test bed may strike at each stage. Whatever ends a load before its commit aborts the
-//! transaction; after the commit nothing does.
+//! Each stage may meet a fault that a test has asked for. Whatever ends a load before its commit aborts the
+//! transaction; after the commit the transaction stands.
 
 mod begin;
 mod body;
@@ -31,9 +31,9 @@ use crate::{
 
 /// Why a load stops before its commit.
 pub(super) enum Stop {
-    /// The error is in the answer to the client.
+    /// The client receives the error in the answer.
     Answered { status: LoadStatus, message: String, existing: Option<&'static str> },
-    /// The connection just ends.
+    /// The connection is closed without an answer.
     Silent,
 }
 
@@ -67,10 +67,10 @@ pub(super) struct Times {
     commit: Duration,
 }
 
-/// What the body came to.
+/// What was read from the body.
 pub(super) enum Content {
     Converted(Box<LoadPlan>, Converted),
-    /// Discard mode: only counted.
+    /// Discard mode: the rows are only counted.
     Counted,
 }
 
@@ -126,19 +126,19 @@ impl<'a> Load<'a> {
 }
 
 impl Load<'_> {
-    /// A load of the transaction interface, which hears fewer headers.
+    /// A load of the transaction interface, which ignores some headers.
     pub(super) fn in_transaction(self) -> Self {
         Self { in_transaction: true, ..self }
     }
 
-    /// Up to and including the commit.
+    /// Runs the load up to and including the commit.
     async fn run(&mut self, connection: &mut Connection, body: &mut Body) -> Result<LoadStatus, Stop> {
         let format = self.begin().await?;
         let content = self.take_body(connection, body, format).await?;
         self.commit(content).await
     }
 
-    /// Plans, says that all is well, and reads.
+    /// Plans the load, sends `100 Continue`, and reads the body.
     pub(super) async fn take_body(
         &mut self,
         connection: &mut Connection,
@@ -218,7 +218,7 @@ impl Load<'_> {
                 Err(_) => Ending::Crash,
             },
             Some(Action::Fail { message }) => {
-                // The rows are there, and the answer says otherwise (§5.3).
+                // The rows are committed, but the answer says `Fail` (§5.3).
                 let answer = self.answer(LoadStatus::Fail, message, None);
                 let _ = connection.send(&answer.response().closing()).await;
                 Ending::Close

@@ -1,6 +1,7 @@
-//! The transaction interface at the backend: the data, and all of a transaction over one table (§11.1).
+//! The transaction interface at the backend: the data of all transactions, and every call of those over one table
+//! (§11.1).
 //!
-//! A transaction over several tables only sends its data here; the FE does the rest (§11.2).
+//! For a transaction over several tables the BE only receives the data; the FE does the rest (§11.2).
 
 mod end;
 mod load;
@@ -23,7 +24,7 @@ use crate::{
 
 const PREPARED_SECONDS: u32 = 86_400;
 
-/// A call, with the names it gives.
+/// A call with its label, database and table.
 pub(super) struct Call<'a> {
     cluster: &'a Arc<Cluster>,
     request: &'a Request,
@@ -36,15 +37,15 @@ pub(super) struct Call<'a> {
 /// How a call ends.
 enum Outcome {
     Answer(Answer),
-    /// Without a word.
+    /// The connection is closed without an answer.
     Silence,
 }
 
-/// `Status`, `Message`, and what else there is to say.
+/// An answer: `Status`, `Message`, and further fields.
 struct Answer {
     status: &'static str,
     message: String,
-    /// Errors keep the names of transaction and label to themselves.
+    /// Errors carry no field for the transaction's id or its label.
     fields: Vec<(&'static str, Value)>,
 }
 

@@ -1,16 +1,16 @@
-//! Changes of a table's columns, with the checks the FE makes (§12.6).
+//! Changes of a table's columns, with the checks that the FE makes (§12.6).
 
 use std::sync::Arc;
 
 use super::{Column, Model, SqlType, Table};
 use crate::{Profile, convert, sql::SqlError, value::Value};
 
-/// A column as ALTER or CREATE writes it.
+/// A column as ALTER or CREATE defines it.
 #[derive(Debug, Clone)]
 pub(crate) struct ColumnSpec {
     pub(crate) name: String,
     pub(crate) sql_type: SqlType,
-    /// `NULL` or `NOT NULL`, when written.
+    /// `NULL` or `NOT NULL`; `None` when the statement has neither.
     pub(crate) nullable: Option<bool>,
     pub(crate) default: Option<super::DefaultValue>,
     pub(crate) comment: String,
@@ -47,7 +47,7 @@ pub(crate) enum SchemaChange {
 }
 
 impl Table {
-    /// Returns whether anything changed: an identical definition leaves no job.
+    /// Returns whether anything changed: a definition identical to the present one creates no job.
     pub(crate) fn change_schema(
         &mut self,
         change: &SchemaChange,

@@ -5,10 +5,10 @@ use crate::{convert, value::Value};
 
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Column {
-    /// Stays the same when the column is renamed or moved: loads find their columns by it.
+    /// Stays the same when the column is renamed or moved, because loads find their columns by it.
     pub(crate) id: u32,
     pub(crate) name: String,
-    /// The name at creation, which a renamed column keeps inside (§12.6).
+    /// The name at creation, which a renamed column keeps internally (§12.6).
     pub(crate) first_name: String,
     pub(crate) sql_type: SqlType,
     pub(crate) nullable: bool,
@@ -19,7 +19,7 @@ pub(crate) struct Column {
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum DefaultValue {
-    /// `DEFAULT NULL` written out.
+    /// An explicit `DEFAULT NULL`.
     Null,
     Constant(String),
     CurrentTimestamp,
@@ -39,12 +39,12 @@ impl Column {
         }
     }
 
-    /// The default that a change of the column has to repeat: `DEFAULT NULL` is none (§12.6).
+    /// The default that a change of the column has to repeat: `DEFAULT NULL` need not be repeated (§12.6).
     pub(crate) fn constant_default(&self) -> Option<&DefaultValue> {
         self.default.as_ref().filter(|default| **default != DefaultValue::Null)
     }
 
-    /// What a row gets that does not have this column; nothing when there is neither default nor NULL.
+    /// The value of this column in a row that does not bring it; `None` when it has no default and does not allow NULL.
     pub(crate) fn value_when_absent(&self, now_millis: i64) -> Option<Value> {
         match &self.default {
             Some(DefaultValue::Constant(text)) => convert::from_text(text, &self.sql_type).ok(),

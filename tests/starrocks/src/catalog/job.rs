@@ -1,16 +1,16 @@
-//! An asynchronous change of a table's columns: a job that waits, works and ends (§12.6).
+//! An asynchronous change of a table's columns, as a job with states (§12.6).
 //!
 //! ```text
 //!  PENDING ──► WAITING_TXN ──► RUNNING ──► (FINISHED_REWRITING ──►) FINISHED
 //!     └─────────────┴─────────────┴──────────► CANCELLED
 //! ```
 //!
-//! There are no timers: a job is brought up to date whenever it is read.
+//! There are no timers: the state of a job is advanced whenever it is read.
 
 use super::SchemaChange;
 use crate::Mode;
 
-/// A line of SHOW ALTER TABLE COLUMN.
+/// One row of SHOW ALTER TABLE COLUMN.
 #[derive(Debug, Clone)]
 pub(crate) struct AlterJob {
     pub(crate) id: u64,
@@ -20,14 +20,14 @@ pub(crate) struct AlterJob {
     pub(crate) finished_millis: Option<i64>,
     pub(crate) index_id: u64,
     pub(crate) schema_version: u64,
-    /// Loads begun before this one have to end first.
+    /// The job waits for the end of every load that began before this transaction id.
     pub(crate) transaction: u64,
     pub(crate) timeout_seconds: u64,
     pub(crate) state: JobState,
-    /// When the state began.
+    /// When the job entered its state.
     pub(crate) since_millis: i64,
     pub(crate) message: String,
-    /// What is done to the table when the job ends well.
+    /// The changes that are made to the table when the job finishes.
     pub(crate) changes: Vec<SchemaChange>,
 }
 
@@ -36,7 +36,7 @@ pub(crate) enum JobState {
     Pending,
     WaitingTxn,
     Running,
-    /// Shared-data only: the rows are rewritten, the new version is not yet published.
+    /// Shared-data only: the rows are rewritten, and the new version is not yet published.
     FinishedRewriting,
     Finished,
     Cancelled,
@@ -55,13 +55,13 @@ impl JobState {
     }
 }
 
-/// What a job needs to know of the world to go on.
+/// The state outside a job that decides how far it advances.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Surroundings {
     pub(crate) now: i64,
-    /// How long the waiting and the working take, each.
+    /// The duration of the pending state and of the running state, each.
     pub(crate) step_millis: i64,
-    /// A load begun before the job is still open.
+    /// Whether a load that began before the job is still open.
     pub(crate) is_blocked: bool,
     pub(crate) mode: Mode,
 }
@@ -71,7 +71,7 @@ impl AlterJob {
         !matches!(self.state, JobState::Finished | JobState::Cancelled)
     }
 
-    /// Goes as far as time allows and returns whether the table may be changed now.
+    /// Advances the job as far as time allows, and returns whether the table may be changed now.
     pub(crate) fn advance(&mut self, around: Surroundings) -> bool {
         let Surroundings { now, step_millis, is_blocked, mode } = around;
         let deadline = self.timeout_seconds.saturating_mul(1000);
@@ -94,7 +94,7 @@ impl AlterJob {
         match self.state {
             JobState::Running if now >= worked => true,
             JobState::Running if mode == Mode::Data && now >= half_worked => {
-                // The rest of the working time is spent publishing.
+                // The second half of the running time is spent on publishing.
                 self.enter(JobState::FinishedRewriting, worked);
                 false
             }

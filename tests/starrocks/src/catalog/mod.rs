@@ -1,4 +1,4 @@
-//! What exists: databases, tables, columns, and the rows in them.
+//! The stored state: databases, tables, columns, and their rows.
 
 mod alter;
 mod column;
@@ -18,7 +18,7 @@ pub(crate) use sql_type::{MAX_VARCHAR, STRING_LENGTH, SqlType, TypeNames};
 pub(crate) use store::{KeyTooLong, Row, encode_key};
 pub(crate) use table::{Change, Model, Table, TableSpec};
 
-/// Every database; one lock guards it all, so a load becomes visible in one step.
+/// All databases, under one lock, so that a load becomes visible in one step.
 #[derive(Debug, Default)]
 pub(crate) struct Catalog {
     pub(crate) databases: BTreeMap<String, Database>,
@@ -33,7 +33,7 @@ pub(crate) struct Database {
 }
 
 impl Database {
-    /// The schema change under way on a table; there is at most one.
+    /// The running schema change of a table; there is at most one.
     pub(crate) fn open_job(&mut self, table_id: u64) -> Option<&mut AlterJob> {
         self.alter_jobs.iter_mut().find(|job| job.table_id == table_id && job.is_open())
     }
@@ -42,7 +42,7 @@ impl Database {
         self.tables.values_mut().find(|table| table.id == id)
     }
 
-    /// Brings the open jobs up to date; `around` says how the world stands for each.
+    /// Advances the open jobs; `around` gives the surroundings of each.
     pub(crate) fn advance_jobs(
         &mut self,
         profile: Profile,
@@ -81,7 +81,7 @@ impl Catalog {
         self.last_id
     }
 
-    /// Databases, tables and columns, and nothing in them.
+    /// A copy of the databases, tables and columns, without rows.
     pub(crate) fn without_rows(&self) -> Self {
         let database = |content: &Database| Database {
             id: content.id,
@@ -101,7 +101,7 @@ impl Catalog {
         self.databases.get(database)?.tables.get(table)
     }
 
-    /// Finds a table by id: a load goes to the table it was planned for, whatever that is called now.
+    /// Finds a table by id: a load goes to the table that it was planned for, even if that was renamed since.
     pub(crate) fn table_by_id(&mut self, database: &str, id: u64) -> Option<&mut Table> {
         self.databases.get_mut(database)?.table_by_id(id)
     }

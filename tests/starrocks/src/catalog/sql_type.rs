@@ -1,4 +1,4 @@
-//! Column types and the four ways StarRocks writes their names.
+//! Column types, and the four ways in which StarRocks writes their names.
 
 use crate::Profile;
 
@@ -21,7 +21,7 @@ pub(crate) enum SqlType {
     Varbinary(Option<u32>),
     Date,
     DateTime,
-    /// An expression type only; no column can have it (§8.2).
+    /// Exists only in expressions; no column can have this type (§8.2).
     Time,
     Json,
     Array(Box<SqlType>),
@@ -32,7 +32,7 @@ pub(crate) enum SqlType {
 pub(crate) const MAX_VARCHAR: u32 = 1_048_576;
 pub(crate) const STRING_LENGTH: u32 = 65_533;
 
-/// Writes a type as one of the places that show types would.
+/// The statement or message whose spelling of types is wanted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum TypeNames {
     /// DESC and SHOW COLUMNS: `decimal(10,2)`, `int`.
@@ -57,7 +57,7 @@ impl SqlType {
         }
     }
 
-    /// Bytes that a value takes in an encoded key; nothing for text (§9.1).
+    /// Number of bytes that a value takes in an encoded key; `None` for text (§9.1).
     pub(crate) fn key_width(&self) -> Option<usize> {
         match self {
             Self::Boolean | Self::TinyInt => Some(1),
@@ -73,7 +73,7 @@ impl SqlType {
         self.key_width().is_some() || matches!(self, Self::Varchar(_))
     }
 
-    /// Whether a merge condition can compare by it: a number or a date (§9.4).
+    /// Whether a merge condition can compare values of this type: numbers and dates (§9.4).
     pub(crate) fn is_ordered(&self) -> bool {
         let is_number = self.integer_range().is_some() || matches!(self, Self::Decimal { .. });
         is_number || matches!(self, Self::Float | Self::Double | Self::Date | Self::DateTime)
@@ -83,7 +83,7 @@ impl SqlType {
         !matches!(self, Self::Struct(_) | Self::Decimal { precision: 39.., .. })
     }
 
-    /// The most bytes a text or binary value may have.
+    /// The maximum length of a text or binary value, in bytes.
     pub(crate) fn max_bytes(&self) -> Option<usize> {
         match self {
             Self::Char(length) | Self::Varchar(length) => Some(*length as usize),
@@ -190,7 +190,7 @@ impl SqlType {
         }
     }
 
-    /// Whether ALTER may turn a column of this type into another, or why not (§12.6).
+    /// Checks whether ALTER may change a column of this type to another type (§12.6).
     pub(crate) fn check_change(&self, to: &Self, profile: Profile) -> Result<(), String> {
         let refused = || {
             let name = |sql_type: &Self| sql_type.print(TypeNames::Internal, profile);

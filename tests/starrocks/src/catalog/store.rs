@@ -1,6 +1,6 @@
-//! Rows under their encoded keys.
+//! Rows, stored by their encoded keys.
 //!
-//! Keys are encoded as StarRocks encodes them (§9.1), so that the 128-byte limit strikes at the same row.
+//! Keys are encoded as in StarRocks (§9.1), so that the limit of 128 bytes refuses the same rows.
 
 use super::{Column, SqlType};
 use crate::value::Value;
@@ -13,8 +13,8 @@ pub(crate) type Row = Box<[Value]>;
 #[error("primary key size exceed the limit.")]
 pub(crate) struct KeyTooLong;
 
-/// The key columns' values as bytes that sort as the values do. A lone or last text is as it is; an earlier one
-/// has its NUL bytes doubled and a two-byte end.
+/// Encodes the values of the key columns as bytes that sort as the values do. A text in the last place is stored as it
+/// is; one before that has its NUL bytes doubled and ends with two bytes.
 pub(crate) fn encode_key(columns: &[Column], row: &[Value]) -> Result<Box<[u8]>, KeyTooLong> {
     let keys = columns.iter().zip(row).filter(|(column, _)| column.is_key);
     let count = keys.clone().count();
@@ -32,7 +32,7 @@ fn encode_value(bytes: &mut Vec<u8>, sql_type: &SqlType, value: &Value, is_last:
     let width = sql_type.key_width().unwrap_or(16);
     match value {
         Value::Integer(number) => {
-            // Flipping the sign bit makes negative numbers sort first.
+            // With the sign bit flipped, negative numbers sort first.
             let flipped = (*number as u128) ^ (1 << (width * 8 - 1));
             bytes.extend(flipped.to_be_bytes().iter().skip(16 - width));
         }
@@ -59,7 +59,7 @@ fn encode_value(bytes: &mut Vec<u8>, sql_type: &SqlType, value: &Value, is_last:
     }
 }
 
-/// Grows with the date; 32 × 13 days a year are enough to keep days apart.
+/// Increases with the date; 32 × 13 days a year are enough to keep days distinct.
 fn day_number(year: u16, month: u8, day: u8) -> u32 {
     (u32::from(year) * 13 + u32::from(month)) * 32 + u32::from(day)
 }

@@ -1,4 +1,4 @@
-//! A table: its shape, its rows, and how a load changes them.
+//! A table: its definition, its rows, and how a load changes them.
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -19,35 +19,36 @@ pub(crate) struct Table {
     pub(crate) id: u64,
     pub(crate) spec: TableSpec,
     pub(crate) rows: BTreeMap<Box<[u8]>, Row>,
-    /// Changes with TRUNCATE: rows of a load planned before it are lost (§12.6).
+    /// Changes with TRUNCATE: the rows of a load that was planned before it are dropped (§12.6).
     pub(crate) epoch: u64,
-    /// Rises with each load that becomes visible.
+    /// Increases with each load that becomes visible.
     pub(crate) version: u64,
     uncompacted: u64,
     compacted_millis: i64,
     pub(crate) schema_version: u64,
     pub(crate) created_millis: i64,
-    /// Never used twice, so that a load planned before DROP and ADD does not fill the new column.
+    /// The id of the next column. Ids are never reused, so that a load planned before DROP and ADD does not fill the
+    /// new column.
     pub(super) next_column: u32,
-    /// Of a table without a primary key: the number of the next row.
+    /// In a table without a primary key: the number of the next row.
     next_row: u64,
 }
 
-/// What CREATE TABLE says.
+/// The definition in CREATE TABLE.
 #[derive(Debug, Clone)]
 pub(crate) struct TableSpec {
     pub(crate) model: Model,
     pub(crate) columns: Arc<Vec<Column>>,
-    /// As written in `DISTRIBUTED BY HASH`.
+    /// The columns of `DISTRIBUTED BY HASH`, as written.
     pub(crate) hash_columns: Vec<String>,
     pub(crate) buckets: Option<u32>,
-    /// As written in `ORDER BY`.
+    /// The columns of `ORDER BY`, as written.
     pub(crate) sort_columns: Vec<String>,
     pub(crate) comment: String,
     pub(crate) properties: BTreeMap<String, String>,
 }
 
-/// One row of a load, in the order of arrival.
+/// One row of a load, in order of arrival.
 #[derive(Debug, Clone)]
 pub(crate) struct Change {
     pub(crate) is_delete: bool,
@@ -85,7 +86,7 @@ impl Table {
         self.columns().iter().filter(|column| column.is_key)
     }
 
-    /// The same table with nothing in it, to try a change on.
+    /// A copy of the table without rows, on which a change is tried first.
     pub(crate) fn without_rows(&self) -> Self {
         Self { spec: self.spec.clone(), rows: BTreeMap::new(), ..*self }
     }
@@ -95,18 +96,18 @@ impl Table {
         self.epoch += 1;
     }
 
-    /// The column that a new row would lack, if `carried` columns are all that rows bring (§10).
+    /// The column that a new row would leave without a value if rows bring only the `carried` columns (§10).
     pub(crate) fn column_without_value(&self, carried: &[Column]) -> Option<&Column> {
         let is_carried = |column: &Column| carried.iter().any(|other| other.id == column.id);
         self.columns().iter().find(|column| !is_carried(column) && column.value_when_absent(0).is_none())
     }
 
-    /// Whether a change finds its row.
+    /// Whether the table has a row with the key of this change.
     pub(crate) fn holds(&self, planned: &[Column], change: &Change) -> bool {
         encode_key(planned, &change.values).is_ok_and(|key| self.rows.contains_key(&key))
     }
 
-    /// Applies a load's changes in their order; `planned` names the columns that each change carries.
+    /// Applies the changes of a load in their order; `planned` names the columns that each change carries.
     pub(crate) fn apply(
         &mut self,
         planned: &[Column],
@@ -153,13 +154,13 @@ impl Table {
         }
     }
 
-    /// A load has become visible: one version more, in every tablet alike.
+    /// Counts one more version, in every tablet alike, for a load that has become visible.
     pub(crate) fn count_version(&mut self) {
         self.version += 1;
         self.uncompacted += 1;
     }
 
-    /// Versions that compaction has not yet made one of, `every_millis` being how often it comes (§14).
+    /// The number of versions that compaction has not merged yet; it runs every `every_millis` (§14).
     pub(crate) fn versions(&mut self, every_millis: u64, now_millis: i64) -> u64 {
         let every = i64::try_from(every_millis).unwrap_or(i64::MAX).max(1);
         let rounds = (now_millis - self.compacted_millis) / every;
@@ -181,7 +182,7 @@ impl Table {
     }
 }
 
-/// Whether a stored value beats an incoming one; an equal value does not (§9.4).
+/// Whether a stored value wins over an incoming one; an equal value does not (§9.4).
 fn is_newer(stored: Option<&Value>, brought: Option<&Value>) -> bool {
     match (stored, brought) {
         (Some(stored), Some(brought)) => stored.sort_order(brought).is_gt(),

@@ -2,19 +2,19 @@
 
 use std::cmp::Ordering;
 
-/// No decimal of a load needs an exponent beyond this; it bounds the work.
+/// No decimal of a load needs an exponent beyond this limit, which bounds the work.
 const MAX_EXPONENT: i32 = 1000;
 
 struct Parts {
     is_negative: bool,
-    /// Digits without leading zeros.
+    /// The digits, without leading zeros.
     digits: Vec<u8>,
-    /// How many of the digits stand behind the point; may be more than there are digits.
+    /// The number of digits after the point; may be larger than the number of digits.
     fraction: i32,
 }
 
-/// `text` with exactly `scale` fraction digits: extra ones are rounded off, silently; nothing when it is no
-/// number or has too many integer digits.
+/// `text` with exactly `scale` fraction digits; further ones are rounded off without an error. `None` when the text is
+/// no number or has too many integer digits.
 pub(crate) fn parse(text: &str, precision: u8, scale: u8) -> Option<String> {
     let mut parts = split(text.trim())?;
     round(&mut parts, i32::from(scale));
@@ -68,7 +68,7 @@ fn split(text: &str) -> Option<Parts> {
     Some(Parts { is_negative, digits, fraction })
 }
 
-/// Brings the digits to exactly `scale` behind the point.
+/// Rounds or pads to exactly `scale` digits after the point.
 fn round(parts: &mut Parts, scale: i32) {
     let extra = parts.fraction - scale;
     parts.fraction = scale;
@@ -81,7 +81,7 @@ fn round(parts: &mut Parts, scale: i32) {
     if cut == 0 {
         return;
     }
-    // With more digits to cut than there are, the first digit cut is a zero.
+    // When more digits are cut than there are, the first of them is a zero.
     let first_cut = parts.digits.len().checked_sub(cut).and_then(|at| parts.digits.get(at)).copied();
     parts.digits.truncate(parts.digits.len().saturating_sub(cut));
     if first_cut.is_some_and(|digit| digit >= b'5') {

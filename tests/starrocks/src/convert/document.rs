@@ -1,4 +1,4 @@
-//! JSON columns.
+//! Values of JSON columns.
 
 use super::Refusal;
 use crate::{
@@ -6,16 +6,16 @@ use crate::{
     value::Value,
 };
 
-/// Looked at where text is parsed, and not where a body brings the value itself (§7.1).
+/// Checked where text is parsed, but not where the body carries the JSON value itself (§7.1).
 const MAX_BYTES: usize = 16 * 1024 * 1024;
 
-/// The value itself; a JSON string stays a string and is not parsed again (§7.1).
+/// The JSON value of a body; a JSON string stays a string and is not parsed again (§7.1).
 pub(super) fn from_json(json: &Json<'_>) -> Result<Box<str>, Refusal> {
     let tree = Tree::of(json).ok_or(Refusal::Unsupported)?;
     print(&tree)
 }
 
-/// JSON given as text, as ALTER and defaults do.
+/// JSON given as text, as in ALTER and in defaults.
 pub(super) fn parse(text: &str) -> Result<Box<str>, Refusal> {
     if text.len() > MAX_BYTES {
         return Err(Refusal::TooLong);
@@ -25,7 +25,8 @@ pub(super) fn parse(text: &str) -> Result<Box<str>, Refusal> {
     print(&tree)
 }
 
-/// A field of CSV: only what looks like an object, an array or a string is JSON, the rest is a JSON string (§7.2).
+/// A field of CSV: text that looks like an object, an array or a string is parsed as JSON; other text becomes a JSON
+/// string (§7.2).
 pub(super) fn from_csv(text: &str) -> Result<Box<str>, Refusal> {
     match text.as_bytes().first() {
         Some(b'{' | b'[' | b'"') => parse(text),
@@ -76,7 +77,7 @@ fn write_list<T>(
     Ok(())
 }
 
-/// Key order and duplicate keys are lost (§13).
+/// Sorts the fields: key order and duplicate keys are lost (§13).
 fn sorted<'t, 'a>(fields: &'t Object<'a, Tree<'a>>) -> Vec<(&'t str, &'t Tree<'a>)> {
     let mut fields: Vec<_> = fields.iter().map(|(name, value)| (name.as_ref(), value)).collect();
     fields.sort_by_key(|(name, _)| *name);
@@ -84,7 +85,7 @@ fn sorted<'t, 'a>(fields: &'t Object<'a, Tree<'a>>) -> Vec<(&'t str, &'t Tree<'a
     fields
 }
 
-/// Integers stay what they are within 64 bits; everything else becomes a double (§7.1).
+/// Integers within 64 bits stay integers; every other number becomes a double (§7.1).
 fn stored_number(text: &str) -> Result<String, Refusal> {
     if let Ok(number) = text.parse::<i64>() {
         return Ok(number.to_string());

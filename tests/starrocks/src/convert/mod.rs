@@ -1,7 +1,7 @@
-//! From what a load sends to what a column holds (§7.1, §8).
+//! Converts the values of a load to the values of a column (§7.1, §8).
 //!
-//! Strict about ranges, silent where StarRocks is silent: fractions of integers are cut, decimals are rounded,
-//! dates are read leniently.
+//! Ranges are checked strictly. As in StarRocks there is no error when the fraction of an integer is cut, a decimal is
+//! rounded, or a date is read leniently.
 
 pub(crate) mod decimal;
 mod document;
@@ -49,7 +49,7 @@ impl Refusal {
     }
 }
 
-/// A JSON value for a column; JSON null never comes here.
+/// A JSON value for a column; the caller handles JSON null.
 pub(crate) fn from_json(json: &Json<'_>, sql_type: &SqlType) -> Result<Value, Refusal> {
     match sql_type {
         SqlType::Boolean => boolean(json),
@@ -68,18 +68,19 @@ pub(crate) fn from_json(json: &Json<'_>, sql_type: &SqlType) -> Result<Value, Re
     }
 }
 
-/// A field of CSV for a column; the NULL marker never comes here (§7.2).
+/// A field of CSV for a column; the caller handles the NULL marker (§7.2).
 pub(crate) fn from_csv(text: &str, sql_type: &SqlType) -> Result<Value, Refusal> {
     let as_text = Json::Text(text.into());
     match sql_type {
-        // Any number says whether it is zero.
+        // Every number is accepted: zero is false, all others are true.
         SqlType::Boolean => boolean(&as_text).or_else(|refusal| match text.trim().parse::<f64>() {
             Ok(number) => Ok(Value::Boolean(number != 0.0)),
             Err(_) => Err(refusal),
         }),
         SqlType::Json => document::from_csv(text).map(Value::Json),
         SqlType::Array(_) | SqlType::Map(..) => nested::of_csv(text, sql_type),
-        // What is no base64 is taken as it is; hex often is base64 too, and gives wrong bytes in silence.
+        // Text that is not base64 is stored as it is. Hex is often valid base64 too, and then gives wrong bytes without
+        // an error.
         SqlType::Varbinary(_) => {
             let bytes = BASE64_STANDARD.decode(text).unwrap_or_else(|_| text.as_bytes().to_vec());
             bounded_bytes(bytes, sql_type)
@@ -93,7 +94,7 @@ fn bounded_bytes(bytes: Vec<u8>, sql_type: &SqlType) -> Result<Value, Refusal> {
     if fits { Ok(Value::Bytes(bytes.into())) } else { Err(Refusal::TooLong) }
 }
 
-/// Text for a column: defaults, ALTER, and constants in a load's `columns`.
+/// Text for a column: from defaults, ALTER, and constants in a load's `columns`.
 pub(crate) fn from_text(text: &str, sql_type: &SqlType) -> Result<Value, Refusal> {
     match sql_type {
         SqlType::Json => document::parse(text).map(Value::Json),
@@ -101,7 +102,7 @@ pub(crate) fn from_text(text: &str, sql_type: &SqlType) -> Result<Value, Refusal
     }
 }
 
-/// A stored value for a column of another type; what does not fit becomes NULL.
+/// Converts a stored value to the type of another column; a value that does not fit becomes NULL.
 pub(crate) fn again(value: &Value, column: &Column) -> Value {
     let Some(text) = value.print(true) else { return Value::Null };
     from_text(&String::from_utf8_lossy(&text), &column.sql_type).unwrap_or(Value::Null)
@@ -130,7 +131,7 @@ fn bounded_text(json: &Json<'_>, sql_type: &SqlType) -> Result<Value, Refusal> {
     Ok(Value::text(text))
 }
 
-/// The SQL CAST that a load makes of text for types the reader does not know.
+/// The SQL CAST that a load applies to text for types that the reader does not know.
 fn cast(text: &str, sql_type: &SqlType) -> Result<Value, Refusal> {
     let out_of_range = || Refusal::OutOfRange { text: text.to_owned() };
     match sql_type {

@@ -1,6 +1,6 @@
-//! Dates and times from text, as leniently as StarRocks reads them (§8.3).
+//! Dates and times from text, read as leniently as in StarRocks (§8.3).
 //!
-//! What follows a date that can be read is dropped without a word: `+05:30`, ` BC`, fraction digits beyond six.
+//! Text after a readable date is dropped without an error: `+05:30`, ` BC`, fraction digits after the sixth.
 
 use crate::value::{Date, DateTime};
 
@@ -12,7 +12,7 @@ pub(crate) fn parse(text: &str) -> Option<DateTime> {
     build(&numbers, micros)
 }
 
-/// Year, month, day, hour, minute, second, as far as they are there.
+/// Year, month, day, hour, minute and second, as many as the text has.
 type Numbers = Vec<u32>;
 
 /// `20260102` and `20260102030405`, with two or four digits of year.
@@ -31,8 +31,8 @@ fn split_compact(text: &str, length: usize) -> Option<(Numbers, Option<&str>)> {
     Some((numbers, rest.strip_prefix('.')))
 }
 
-/// Groups of digits with any punctuation, a blank or a `T` between them. Groups end at whatever is not
-/// understood; a `+` is a zone and ends them too.
+/// Groups of digits with any punctuation, a blank or a `T` between them. They end at the first character of another
+/// kind; a `+` begins a time zone and ends them too.
 fn split_delimited(text: &str) -> Option<(Numbers, Option<&str>)> {
     let mut numbers = Numbers::new();
     let mut rest = text;
@@ -78,7 +78,7 @@ fn expand_year(digits: &str) -> Option<u32> {
     })
 }
 
-/// At most six digits count.
+/// The fraction, of which at most six digits count.
 fn fraction(text: &str) -> u32 {
     let digits = text.bytes().take_while(u8::is_ascii_digit).chain(std::iter::repeat(b'0')).take(6);
     digits.fold(0, |micros, digit| micros * 10 + u32::from(digit - b'0'))

@@ -1,11 +1,11 @@
-//! ARRAY, MAP and STRUCT, kept as the text they print as.
+//! ARRAY, MAP and STRUCT, stored as the text in which they are printed.
 //!
-//! A bad or over-long element, key or field becomes NULL silently, in strict mode too (§7.1).
+//! A bad or over-long element, key or field becomes NULL without an error, in strict mode too (§7.1).
 
 use super::{Refusal, document::quote, from_json};
 use crate::{catalog::SqlType, reader::Json, value::Value};
 
-/// An array or object, or text that holds one.
+/// From an array or object, or from text that holds one.
 pub(super) fn of_json(json: &Json<'_>, sql_type: &SqlType) -> Result<Value, Refusal> {
     let text = match json {
         Json::Composite(text) => text,
@@ -63,7 +63,7 @@ fn print(text: &str, sql_type: &SqlType) -> Option<String> {
     }
 }
 
-/// Of equal keys the last stays.
+/// Of several equal keys the last one is kept.
 fn print_map(pairs: Vec<(String, String)>) -> String {
     let is_last = |at: usize, name: &str| !pairs.iter().skip(at + 1).any(|(later, _)| later == name);
     let kept = pairs.iter().enumerate().filter(|(at, (name, _))| is_last(*at, name));
@@ -89,12 +89,12 @@ fn element(json: &Json<'_>, sql_type: &SqlType) -> String {
     }
 }
 
-/// JSON if it is, text otherwise.
+/// Parses the text as JSON; text that is not JSON stays text.
 fn loose(text: &str) -> Json<'_> {
     Json::parse(text).unwrap_or_else(|| Json::Text(text.trim().into()))
 }
 
-/// Parts between separators that stand in no quotes and no brackets.
+/// The parts between separators that are outside quotes and brackets.
 fn split(text: &str, separator: u8) -> Vec<&str> {
     let (mut parts, mut start, mut depth) = (Vec::new(), 0, 0usize);
     let (mut in_quotes, mut is_escaped) = (false, false);

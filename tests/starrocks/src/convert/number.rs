@@ -15,7 +15,7 @@ pub(super) fn integer(json: &Json<'_>, sql_type: &SqlType) -> Result<Value, Refu
     if (least..=most).contains(&number) { Ok(Value::Integer(number)) } else { Err(Refusal::Overflow) }
 }
 
-/// An integer; a fraction is cut off, silently (§7.1).
+/// An integer; a fraction is cut off without an error (§7.1).
 pub(super) fn largeint(text: &str) -> Option<i128> {
     let text = text.trim();
     if let Ok(number) = text.parse::<i128>() {
@@ -29,12 +29,12 @@ pub(super) fn largeint(text: &str) -> Option<i128> {
     }
     let is_number = text.bytes().all(|byte| byte.is_ascii_digit() || b"+-.eE".contains(&byte));
     let number = text.parse::<f64>().ok().filter(|number| is_number && number.is_finite())?.trunc();
-    // 2^127 and beyond do not fit, and would be bent to the nearest number that does.
+    // 2^127 and beyond do not fit, and the cast would saturate.
     (number.abs() < 1.7e38).then_some(number as i128)
 }
 
-/// As a JSON number `-0` loses its sign and text beyond the largest float4 is an overflow; as a string both
-/// load, and what is beyond float4 but within double becomes infinite (§7.1).
+/// In a JSON number `-0` loses its sign, and a value beyond the largest float4 is an overflow. A JSON string loads in
+/// both cases, and a value beyond float4 but within double becomes infinite (§7.1).
 pub(super) fn float(json: &Json<'_>) -> Result<Value, Refusal> {
     let wide = double(json)?;
     let is_number = matches!(json, Json::Number(_));
@@ -42,7 +42,7 @@ pub(super) fn float(json: &Json<'_>) -> Result<Value, Refusal> {
         return Err(Refusal::Overflow);
     }
     match json {
-        // Read as float4 at once: through a double it would be rounded twice.
+        // Parsed as float4 directly: by way of a double the value would be rounded twice.
         Json::Text(text) => Ok(Value::Float(text.trim().parse().unwrap_or(wide as f32))),
         _ => Ok(Value::Float(wide as f32)),
     }
@@ -55,7 +55,7 @@ pub(super) fn double(json: &Json<'_>) -> Result<f64, Refusal> {
             if number.is_infinite() {
                 return Err(Refusal::Overflow);
             }
-            // An integer literal goes through an integer, which knows no negative zero.
+            // StarRocks parses an integer literal as an integer, which has no negative zero.
             Ok(if text.trim() == "-0" { 0.0 } else { number })
         }
         Json::Text(text) => float_text(text.trim()),

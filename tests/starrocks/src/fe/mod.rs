@@ -1,6 +1,6 @@
-//! The frontend's HTTP side: Stream Load's first hop, label states, health.
+//! The frontend's HTTP side: the first hop of Stream Load, label states, health.
 //!
-//! It answers from the head of a request alone and never reads a PUT body (§3.1).
+//! The FE answers from the head of a request alone and never reads the body of a PUT (§3.1).
 
 mod label;
 mod multi;
@@ -24,10 +24,10 @@ const MAX_HEAD: usize = 32_768;
 const PAGE_404: &str = "<!DOCTYPE html><html><head><title>StarRocks Cluster</title></head>\
                         <body><div class=\"container\">this is 404 page.</div></body></html>";
 
-/// What the server does after a request's answer.
+/// What the server does in response to a request.
 pub(crate) enum Reply {
     Answer(Response),
-    /// The connection ends without an answer.
+    /// The connection is closed without an answer.
     Nothing,
 }
 
@@ -72,7 +72,7 @@ fn is_too_long(request: &Request) -> bool {
     request.target.len() + request.method.len() + 11 > MAX_REQUEST_LINE || headers > MAX_HEAD
 }
 
-/// A connection that stays open takes the body of the request it has answered.
+/// Reads and drops the body of an answered request, because the connection stays open.
 async fn skip_body(connection: &mut Connection, request: &Request) -> Option<u64> {
     let mut body = Body::of(request);
     let mut taken = 0;
@@ -108,7 +108,7 @@ async fn answer(cluster: &Cluster, request: &Request, client: &str, frontend: us
     }
 }
 
-/// What only the leader knows (§2).
+/// Requests that only the leader can answer (§2).
 fn is_for_the_leader(parts: &[&str]) -> bool {
     matches!(
         parts,
@@ -116,7 +116,7 @@ fn is_for_the_leader(parts: &[&str]) -> bool {
     )
 }
 
-/// Questions about labels: any valid user may ask, and a fault may strike.
+/// Answers requests about labels: every valid user is allowed, and faults of stage `state` apply.
 async fn with_user(
     cluster: &Cluster,
     request: &Request,
@@ -143,7 +143,7 @@ fn broken() -> Response {
     Response::html(Status::InternalServerError, body).closing()
 }
 
-/// The user, or the 401 that says why not. The connection stays open after it.
+/// The user, or the 401 answer with its reason. The connection stays open after it.
 fn authenticate(cluster: &Cluster, request: &Request, client: &str) -> Result<User, Response> {
     let refused = |message: &str| {
         let body = RestResult::failed("1", message).compact();
@@ -162,7 +162,7 @@ fn health(cluster: &Cluster) -> Response {
     Response::json(format!(r#"{{"online_backend_num":{online},"total_backend_num":1,"status":"OK"}}"#))
 }
 
-/// No such path, or not with this method (§2).
+/// The answer to an unknown path, or to a path with the wrong method (§2).
 fn unknown(method: &str) -> Response {
     match method {
         "GET" => not_found(),

@@ -1,7 +1,8 @@
-//! Transactions over several tables: begun, committed and rolled back by the FE from its memory (§11.2).
+//! Transactions over several tables: the FE begins, commits and rolls them back, and keeps their state in memory
+//! (§11.2).
 //!
-//! The hazards are those of StarRocks: the state cannot be asked for before the commit, and a commit that fails may say
-//! `OK`.
+//! The hazards are those of StarRocks: the state of the label is unknown before the commit, and the answer to a commit
+//! that fails may be `OK`.
 
 use super::{
     Reply,
@@ -19,16 +20,16 @@ use crate::{
 };
 
 const DEFAULT_SECONDS: u32 = 600;
-/// What a `begin` without a timeout gets from 4.0.7 on.
+/// The timeout in seconds of a `begin` that names none, from 4.0.7 on.
 const SHORT_SECONDS: u32 = 20;
 
-/// What becomes of a commit.
+/// The outcome of a commit.
 enum Fate {
     Visible,
     Late,
-    /// Nothing is committed, and the answer says so.
+    /// Nothing is committed, and the answer reports it.
     Failed(String),
-    /// Nothing is committed, and the answer does not know it; the label does.
+    /// Nothing is committed, but the answer is `OK`; only the label's state shows it.
     FailedUnnoticed,
 }
 
@@ -42,7 +43,7 @@ pub(super) async fn serve(call: &Call<'_>) -> Reply {
     }
 }
 
-/// `OK` and a word at most, as `begin` and `rollback` are answered.
+/// `OK` with at most a message, as in the answers to `begin` and `rollback`.
 fn ok(message: &str) -> Response {
     Response::json(pretty(&[("Status", quote("OK")), ("Message", quote(message))]))
 }
@@ -78,7 +79,7 @@ async fn begin(call: &Call<'_>) -> Reply {
     }
 }
 
-/// The state of a label that cannot begin again.
+/// The state of a label that is in use and therefore cannot begin again.
 fn label_in_use(call: &Call<'_>, now: i64) -> Option<&'static str> {
     let open = locked(&call.cluster.open);
     if open.multi.get(&call.key).is_some_and(|multi| multi.state == MultiState::Begin) {
@@ -103,7 +104,7 @@ fn label_exists(call: &Call<'_>, state: &str) -> Response {
     ]))
 }
 
-/// The load is planned here and now, from the headers of this hop; the BE is sent the plan (§11.2).
+/// Plans the load at once, from the headers of this hop; the BE receives the plan (§11.2).
 fn load(call: &Call<'_>) -> Response {
     if !is_begun(call) {
         return no_task(call);
@@ -124,7 +125,7 @@ fn is_begun(call: &Call<'_>) -> bool {
     open.multi.get(&call.key).is_some_and(|multi| multi.state == MultiState::Begin)
 }
 
-/// A table is planned once in a transaction: what later loads say of columns and modes is not heard.
+/// A table is planned once per transaction: columns and modes in the headers of later loads are ignored.
 fn plan(call: &Call<'_>) -> Result<(), String> {
     let (request, (database, _)) = (call.request, &call.key);
     let name = request.header("table").unwrap_or_default();
@@ -140,7 +141,8 @@ fn plan(call: &Call<'_>) -> Result<(), String> {
     Ok(())
 }
 
-/// What this FE says of a label of this type that it does not know: rollback forgets the blanks.
+/// The answer for a label without a transaction in this FE. The message of a rollback lacks the blanks around the
+/// label, as in StarRocks.
 fn no_task(call: &Call<'_>) -> Response {
     let (_, label) = &call.key;
     call.failed(&match call.operation {
@@ -191,7 +193,7 @@ async fn commit(call: &Call<'_>) -> Reply {
     })
 }
 
-/// Registers the label, at last, and commits or aborts.
+/// Registers the label, which happens only now, and commits or aborts.
 fn decide(call: &Call<'_>, late: u64, denial: Option<String>) -> Fate {
     let (database, label) = &call.key;
     let (cluster, now) = (call.cluster, call.cluster.clock.now());
@@ -219,7 +221,7 @@ fn decide(call: &Call<'_>, late: u64, denial: Option<String>) -> Fate {
     if cluster.publish(publication) { Fate::Visible } else { Fate::Late }
 }
 
-/// Why a commit fails, with what becomes of it: what went wrong in a load, or that nothing was loaded, is said.
+/// The reason and outcome of a failed commit. Only the error of a load, or that nothing was loaded, reaches the answer.
 fn judge(call: &Call<'_>, id: u64, loaded: &Loaded, denial: Option<String>) -> Result<(), (String, Fate)> {
     let (_, label) = &call.key;
     if let Some(reason) = denial {
@@ -245,7 +247,7 @@ fn take(call: &Call<'_>) -> Option<(u64, u32, Loaded)> {
     Some((multi.id, multi.timeout_seconds, std::mem::take(&mut multi.loaded)))
 }
 
-/// Forgets the rows; says what the transaction was before.
+/// Drops the rows and returns the state before.
 fn cancel(call: &Call<'_>) -> Option<(u64, MultiState)> {
     let mut open = locked(&call.cluster.open);
     let multi = open.multi.get_mut(&call.key)?;

@@ -1,4 +1,4 @@
-//! Stream Load's first hop: who is it, may they, and to which BE (§3.1).
+//! The first hop of Stream Load: checks the user and the privilege, and chooses the BE (§3.1).
 
 use super::{
     Reply, authenticate, broken,
@@ -48,7 +48,7 @@ fn check(
     if !request.expects_continue() && !is_exempt {
         return Err(refused("There is no 100-continue header"));
     }
-    // The names are taken as they stand in the URL, and an unknown table is the BE's business.
+    // Names are taken from the URL without decoding. The BE, not the FE, reports an unknown table.
     let exists = locked(&cluster.catalog).table(database, table).is_some();
     let object = Object::Table(database.to_owned(), table.to_owned());
     if exists && !cluster.may(&user, Some(Privilege::Insert), &object) {
@@ -73,7 +73,7 @@ fn denied(profile: Profile, user: &User) -> Response {
     Response::html(Status::Unauthorized, RestResult::failed("1", &message).compact()).closing()
 }
 
-/// The answer a real FE gives as long as no interval comes with it (recording).
+/// The answer of a real FE to a request without an interval (recording).
 fn merge_commit_refused() -> Response {
     let message = "Batch write interval must be set positive, but is null";
     Response::json(RestResult::failed("INVALID_ARGUMENT", message).compact()).closing()
@@ -87,13 +87,13 @@ fn redirect(profile: Profile, request: &Request, address: &str) -> Response {
     to(profile, request, address).closing()
 }
 
-/// The same path elsewhere.
+/// Redirects to the same path at another address.
 pub(super) fn to(profile: Profile, request: &Request, address: &str) -> Response {
     let location = format!("http://{address}{}", location_path(profile, &request.target));
     Response::html(Status::TemporaryRedirect, "").with("location", &location)
 }
 
-/// Up to 3.5 the FE decodes the path and escapes only half of it again (§3.4).
+/// Up to 3.5 the FE decodes the path and then escapes only some of its characters again (§3.4).
 fn location_path(profile: Profile, target: &str) -> String {
     if profile >= Profile::V4_0 {
         let escape =
@@ -110,7 +110,7 @@ fn half_escape(letter: char) -> String {
         ' ' => "%20".to_owned(),
         '%' => "%25".to_owned(),
         '?' => "%3F".to_owned(),
-        // What Latin-1 does not have is lost.
+        // Characters outside Latin-1 are lost.
         '\u{100}'.. => "?".to_owned(),
         _ => letter.to_string(),
     }

@@ -1,8 +1,8 @@
-//! The FE's JSON answers, escaped as its JSON library escapes.
+//! The JSON answers of the FE, with the escapes of its JSON library.
 
 use std::fmt::Write;
 
-/// The lower-case form: extra fields, then `status`, `code`, `msg`, `message`.
+/// The lower-case form: further fields, then `status`, `code`, `msg`, `message`.
 #[derive(Debug, Default)]
 pub(super) struct RestResult {
     fields: Vec<(&'static str, String)>,
@@ -37,23 +37,23 @@ impl RestResult {
     }
 }
 
-/// The transaction-shaped error of the first hop (§3.1).
+/// The error of the first hop, in the form of the transaction interface (§3.1).
 pub(super) fn refusal(message: &str) -> String {
     failed("com.starrocks.common.DdlException", message)
 }
 
-/// The transaction-shaped error: two keys.
+/// The error in the form of the transaction interface: two keys.
 pub(super) fn failed(class: &str, message: &str) -> String {
     pretty(&[("Status", quote("FAILED")), ("Message", quote(&format!("class {class}: {message}")))])
 }
 
-/// An object of values that are JSON already, over several lines.
+/// An object of values that are already JSON, on several lines.
 pub(super) fn pretty(fields: &[(&str, String)]) -> String {
     let lines: Vec<String> = fields.iter().map(|(name, value)| format!("  \"{name}\": {value}")).collect();
     format!("{{\n{}\n}}", lines.join(",\n"))
 }
 
-/// The library is careful for HTML's sake.
+/// The FE's JSON library also escapes characters that are special in HTML.
 pub(super) fn quote(text: &str) -> String {
     let mut quoted = String::from("\"");
     for letter in text.chars() {

@@ -1,6 +1,8 @@
-//! The transaction interface at the frontend: who serves a call, and what the frontend answers itself (§11.1).
+//! The transaction interface at the frontend: which server handles a call, and the calls that the frontend handles
+//! itself (§11.1).
 //!
-//! A transaction over one table lives in a BE: the FE redirects, and serves only what is prepared or done.
+//! The state of a transaction over one table is in a BE: the FE redirects, and handles only prepared and finished
+//! transactions.
 
 use super::{
     Reply, authenticate, broken, multi, redirect,
@@ -16,7 +18,7 @@ use crate::{
     transaction::{State, Transaction},
 };
 
-/// How long the FE waits for a publication unless told otherwise (§11.1).
+/// How long the FE waits for the publication, in seconds, when the call names no timeout (§11.1).
 const PUBLISH_SECONDS: u64 = 20;
 
 /// The calls of the interface.
@@ -67,7 +69,7 @@ pub(super) async fn serve(cluster: &Cluster, request: &Request, client: &str, op
     if call.is_multi() { multi::serve(&call).await } else { call.serve().await }
 }
 
-/// Operation, database, label, timeout, channel: in the order of the recordings.
+/// Checks operation, database, label, timeout and channel, in the order of the recordings.
 fn call<'a>(
     cluster: &'a Cluster,
     request: &'a Request,
@@ -107,7 +109,7 @@ impl Call<'_> {
         asks && self.cluster.profile().has_multi_table_transactions()
     }
 
-    /// Meets a fault of the test bed; a reply ends the call.
+    /// Waits for a fault that a test has asked for; a reply ends the call.
     pub(super) async fn strike(&self, stage: Stage) -> Option<Reply> {
         let (database, label) = &self.key;
         let table = format!("{database}.{}", self.request.header("table").unwrap_or_default());
@@ -144,7 +146,7 @@ impl Call<'_> {
         })
     }
 
-    /// `OK` with what is said of a transaction.
+    /// `OK` with a message about the transaction.
     pub(super) fn done(&self, id: u64, message: &str) -> Response {
         let (_, label) = &self.key;
         let fields = [
@@ -190,7 +192,7 @@ impl Call<'_> {
         }
     }
 
-    /// What is prepared is committed by the FE alone.
+    /// The FE alone commits a prepared transaction.
     async fn commit_prepared(&self, id: u64) -> Reply {
         let (database, label) = &self.key;
         let late = match self.cluster.meet(Stage::Commit, &format!("{database}."), label).await {
@@ -215,7 +217,7 @@ impl Call<'_> {
             return reply;
         }
         let wait = self.timeout_seconds.unwrap_or(PUBLISH_SECONDS);
-        // Committed, and the answer says that it failed (§11.1).
+        // The rows are committed, although the answer reports a failure (§11.1).
         Reply::Answer(match is_visible {
             true => self.done(id, ""),
             false if late <= wait.saturating_mul(1000) => self.done(id, ""),

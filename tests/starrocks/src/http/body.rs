@@ -1,4 +1,4 @@
-//! A request's body, piece by piece, with a length or in chunks.
+//! The body of a request, read in pieces, with a length or in chunks.
 
 use std::io;
 
@@ -41,7 +41,7 @@ impl Body {
         Self { rest: Rest::Bytes(length), length: Some(length) }
     }
 
-    /// The next piece, or nothing at the end of the body.
+    /// The next piece; `None` at the end of the body.
     pub(crate) async fn next(&mut self, connection: &mut Connection) -> Result<Option<BytesMut>, BodyError> {
         loop {
             match self.rest {

@@ -1,4 +1,4 @@
-//! One client connection: heads in, answers out, and an end that lets the answer arrive.
+//! One client connection: reads heads, writes answers, and closes so that the last answer arrives.
 
 use std::{io, net::SocketAddr, time::Duration};
 
@@ -12,7 +12,7 @@ use super::{Request, Response};
 
 const READ_SIZE: usize = 256 * 1024;
 const MAX_HEADERS: usize = 128;
-/// A client that pushes its body at the FE can push this much and still reads the answer (§3.1).
+/// A client that sends its body to the FE can send this many bytes and still reads the answer (§3.1).
 const LINGER_BYTES: u64 = 4 * 1024 * 1024;
 const LINGER_TIME: Duration = Duration::from_secs(2);
 const HEAD_TIME: Duration = Duration::from_secs(300);
@@ -39,7 +39,7 @@ impl Connection {
         Self { stream, peer, buffer: BytesMut::new() }
     }
 
-    /// The next request's head, or nothing when the client has closed between requests.
+    /// The head of the next request; `None` when the client has closed between requests.
     pub(crate) async fn head(&mut self, limit: usize) -> Result<Option<Request>, HeadError> {
         loop {
             if let Some((request, length)) = parse_head(&self.buffer)? {
@@ -58,7 +58,7 @@ impl Connection {
         }
     }
 
-    /// Reads what the client has sent into the buffer; 0 means that it has closed.
+    /// Reads available bytes into the buffer; 0 means that the client has closed.
     pub(super) async fn fill(&mut self) -> io::Result<usize> {
         self.buffer.reserve(READ_SIZE);
         self.stream.read_buf(&mut self.buffer).await
@@ -76,7 +76,7 @@ impl Connection {
         self.send_bytes(b"HTTP/1.1 100 Continue\r\n\r\n").await
     }
 
-    /// Ends the connection so that the answer is not lost to a reset: says end, then takes what still comes.
+    /// Closes without a reset, which would lose the answer: ends the sending side, then reads what still arrives.
     /// Returns how many bytes came after the head.
     pub(crate) async fn close_gently(mut self) -> u64 {
         let mut taken = self.buffer.len() as u64;
@@ -94,7 +94,7 @@ impl Connection {
         taken
     }
 
-    /// Ends the connection as a crash would: unread bytes make it a reset.
+    /// Closes as in a crash: unread bytes turn the close into a reset.
     pub(crate) fn drop_hard(self) {
         drop(self.stream);
     }

@@ -1,7 +1,7 @@
-//! A small HTTP/1.1 server layer: what Stream Load needs and general servers hide.
+//! A small HTTP/1.1 server layer with the control that Stream Load needs and general servers do not give.
 //!
-//! The caller decides when `100 Continue` goes out, whether a body is read at all, and how a connection ends.
-//! Every size is bounded; hostile bytes give an error, never a panic.
+//! The caller decides when `100 Continue` is sent, whether a body is read at all, and how a connection ends. Every size
+//! is bounded; hostile bytes give an error, never a panic.
 
 mod body;
 mod connection;

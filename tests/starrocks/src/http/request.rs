@@ -5,7 +5,7 @@ use base64::{Engine, prelude::BASE64_STANDARD};
 #[derive(Debug, Clone)]
 pub(crate) struct Request {
     pub(crate) method: String,
-    /// Path and query as they came.
+    /// Path and query, not decoded.
     pub(crate) target: String,
     /// 0 for HTTP/1.0, 1 for HTTP/1.1.
     pub(crate) minor_version: u8,
@@ -25,13 +25,13 @@ pub(crate) enum BadCredentials {
 }
 
 impl Request {
-    /// A header's value with blanks around it removed; bytes that are no UTF-8 are replaced.
+    /// The value of a header without the blanks around it; bytes that are not UTF-8 are replaced.
     pub(crate) fn header(&self, name: &str) -> Option<String> {
         let (_, value) = self.headers.iter().find(|(header, _)| header.eq_ignore_ascii_case(name))?;
         Some(String::from_utf8_lossy(value).trim().to_owned())
     }
 
-    /// A header's value as it came: blanks may be what it says.
+    /// The value of a header with the blanks around it, which may be significant.
     pub(crate) fn raw_header(&self, name: &str) -> Option<String> {
         let (_, value) = self.headers.iter().find(|(header, _)| header.eq_ignore_ascii_case(name))?;
         Some(String::from_utf8_lossy(value).into_owned())
@@ -68,7 +68,7 @@ impl Request {
         }
     }
 
-    /// Basic credentials; the user part is cut at `@` (§3.1).
+    /// The Basic credentials; the user name is cut at `@` (§3.1).
     pub(crate) fn credentials(&self) -> Result<Credentials, BadCredentials> {
         let value = self.header("authorization").ok_or(BadCredentials::Absent)?;
         let encoded = value.strip_prefix("Basic ").ok_or(BadCredentials::Absent)?.trim();
@@ -90,7 +90,7 @@ fn malformed(error: &base64::DecodeError) -> BadCredentials {
     BadCredentials::Malformed { reason }
 }
 
-/// `%20` and its like become bytes; anything that is no escape stays as it is.
+/// Decodes escapes such as `%20`; text that is not an escape stays as it is.
 pub(crate) fn decode_percent(text: &str) -> String {
     let mut decoded = Vec::with_capacity(text.len());
     let mut rest = text.as_bytes();

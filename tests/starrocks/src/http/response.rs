@@ -1,4 +1,4 @@
-//! Answers and how they are written.
+//! Answers, and how they are written to the connection.
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Status {
@@ -32,7 +32,7 @@ pub(crate) struct Response {
     pub(crate) status: Status,
     headers: Vec<(&'static str, String)>,
     body: Vec<u8>,
-    /// The server closes the connection after this answer.
+    /// Whether the server closes the connection after this answer.
     pub(crate) closes: bool,
 }
 
@@ -52,7 +52,7 @@ impl Response {
 
     #[must_use]
     pub(crate) fn with(mut self, name: &'static str, value: &str) -> Self {
-        // A value from a request line must not be able to start a header of its own.
+        // Control characters are removed, so that a value from a request line cannot start another header.
         let value = value.chars().filter(|letter| !letter.is_control()).collect();
         self.headers.push((name, value));
         self
@@ -74,7 +74,7 @@ impl Response {
         } else {
             "connection: keep-alive\r\n\r\n"
         });
-        // Heads are Latin-1 on the wire, as a Java server writes them.
+        // Heads are Latin-1 on the wire, as in a Java server.
         let mut bytes: Vec<u8> = head.chars().map(|letter| u8::try_from(letter).unwrap_or(b'?')).collect();
         bytes.extend_from_slice(&self.body);
         bytes

@@ -9,7 +9,7 @@ pub(super) enum Item {
     Assignment { target: String, value: Written },
 }
 
-/// The right side of an assignment, as far as this server computes.
+/// The right side of an assignment, as far as this server can compute it.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum Written {
     Null,

@@ -1,4 +1,4 @@
-//! The predicate of the `where` header: rows that it does not select are counted and left out (§4).
+//! The predicate of the `where` header: rows that it does not select are counted and dropped (§4).
 
 use crate::{
     catalog::{Column, Table},
@@ -10,7 +10,7 @@ use crate::{
 pub(crate) struct Filter(Predicate);
 
 impl Filter {
-    /// Its columns have to be the table's.
+    /// Every column of the predicate must be a column of the table.
     pub(super) fn new(text: &str, table: &Table) -> Result<Self, String> {
         let predicate = Predicate::parse(text)?;
         match predicate.columns().into_iter().find(|name| table.column(name).is_none()) {

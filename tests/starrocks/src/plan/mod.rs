@@ -1,4 +1,4 @@
-//! What a load will do with each row, decided before its body is read (§4.1).
+//! The plan of a load: what it does with each row, decided before its body is read (§4.1).
 
 mod columns;
 mod filter;
@@ -18,9 +18,9 @@ pub(crate) struct LoadPlan {
     pub(crate) table_id: u64,
     pub(crate) epoch: u64,
     model: Model,
-    /// Names of the values a row brings.
+    /// Names of the values in a row of the body.
     fields: Vec<String>,
-    /// The columns that changes carry, and where each gets its value.
+    /// The columns that changes carry; `sources` says where each gets its value.
     pub(crate) columns: Vec<Column>,
     sources: Vec<Source>,
     operation: Operation,
@@ -32,7 +32,7 @@ pub(crate) struct LoadPlan {
     is_strict: bool,
     framing: Framing,
     pub(crate) max_filter_ratio: f64,
-    /// A partial update has to bring these when it upserts anything (§10).
+    /// True when the load lacks sort columns, which a partial update with an upsert must bring (§10).
     pub(crate) lacks_sort_columns: bool,
 }
 
@@ -116,7 +116,7 @@ impl LoadPlan {
     }
 }
 
-/// Tables here have one partition, and it is called as they are.
+/// Each table has one partition, with the name of the table.
 fn check_partitions(headers: &LoadHeaders) -> Result<(), String> {
     match headers.partitions.iter().find(|name| **name != headers.table) {
         Some(name) => Err(format!("Unknown partition '{name}' in table '{}'", headers.table)),
@@ -124,7 +124,7 @@ fn check_partitions(headers: &LoadHeaders) -> Result<(), String> {
     }
 }
 
-/// It touches functions in `columns` only; an unknown time zone is an error too.
+/// The time zone affects only functions in `columns`, but an unknown one is always an error.
 fn check_timezone(headers: &LoadHeaders) -> Result<(), String> {
     let Some(zone) = &headers.timezone else { return Ok(()) };
     let is_offset = zone.starts_with(['+', '-']) && zone.len() == 6 && zone.get(3..4) == Some(":");
@@ -134,7 +134,7 @@ fn check_timezone(headers: &LoadHeaders) -> Result<(), String> {
     Err(format!("Unknown or incorrect time zone: '{zone}'"))
 }
 
-/// The column that `merge_condition` names: one that is no key and that the load brings (§9.4).
+/// The column that `merge_condition` names: not a key, and among the columns that the load brings (§9.4).
 fn condition(table: &Table, headers: &LoadHeaders, brought: &[Column]) -> Result<Option<u32>, String> {
     let Some(name) = &headers.merge_condition else { return Ok(None) };
     if table.spec.model != Model::PrimaryKeys {
@@ -162,7 +162,7 @@ fn condition(table: &Table, headers: &LoadHeaders, brought: &[Column]) -> Result
     }
 }
 
-/// The source names: those listed, or without a list every column of the table.
+/// The source names: those of the list, or every column of the table when there is no list.
 fn field_names(table: &Table, items: &[Item]) -> Result<Vec<String>, String> {
     let listed: Vec<String> = items.iter().filter_map(Item::name).map(str::to_owned).collect();
     if listed.is_empty() {
@@ -180,7 +180,7 @@ fn field_names(table: &Table, items: &[Item]) -> Result<Vec<String>, String> {
     Ok(listed)
 }
 
-/// A field that is no column is a temporary name; an assignment needs a column.
+/// A field that is no column is a temporary name; an assignment must name a column.
 fn unknown_target(name: &str, source: &Source) -> Result<(), String> {
     match source {
         Source::Field(_) => Ok(()),
@@ -245,7 +245,7 @@ fn encoding_named(name: &str) -> Option<Encoding> {
     }
 }
 
-/// CSV cannot carry every type (§7.2).
+/// CSV cannot carry values of every type (§7.2).
 fn check_csv(headers: &LoadHeaders, columns: &[Column], sources: &[Source]) -> Result<(), String> {
     let is_read = |(column, source): (&Column, &Source)| {
         matches!(source, Source::Field(_)) && !column.sql_type.fits_csv()
@@ -256,7 +256,7 @@ fn check_csv(headers: &LoadHeaders, columns: &[Column], sources: &[Source]) -> R
     }
 }
 
-/// Every column not brought needs a default or NULL; a partial update needs the keys only (§4.1, §10).
+/// Every column that the load lacks needs a default or NULL; a partial update needs only the keys (§4.1, §10).
 fn check_coverage(table: &Table, headers: &LoadHeaders, brought: &[Column]) -> Result<(), String> {
     let is_brought = |column: &Column| brought.iter().any(|other| other.id == column.id);
     let mut missing = table.columns().iter().filter(|column| !is_brought(column));

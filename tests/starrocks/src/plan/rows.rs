@@ -1,4 +1,4 @@
-//! From body to changes: every row read, converted, checked and counted.
+//! From body to changes: reads, converts, checks and counts every row.
 
 use std::borrow::Cow;
 
@@ -14,7 +14,7 @@ use crate::{
     value::Value,
 };
 
-/// An error log holds at most so many rows (§5.1).
+/// The maximum number of rows in an error log (§5.1).
 const MAX_LOGGED: usize = 50;
 
 /// A converted body.
@@ -29,10 +29,10 @@ pub(crate) struct Converted {
     logged: usize,
 }
 
-/// One value of a row, as it came.
+/// One value of a row, before its conversion.
 #[derive(Debug, Clone, Copy)]
 enum Field<'r> {
-    /// A key that a JSON row lacks.
+    /// A JSON row without this key.
     Absent,
     Null,
     Json(&'r Json<'r>),
@@ -71,13 +71,13 @@ impl Converted {
     }
 }
 
-/// Reads a whole body. An error fails the load, whatever the filter ratio (§7.1).
+/// Converts a whole body. An error fails the load, whatever the filter ratio (§7.1).
 pub(crate) fn convert_body(plan: &LoadPlan, body: &[u8], profile: Profile) -> Result<Converted, String> {
     let converted = match &plan.framing {
         Framing::Json { strip_outer_array } => convert_json(plan, body, *strip_outer_array, profile)?,
         Framing::Csv(format) => convert_csv(plan, body, format, profile),
     };
-    // The key is looked at when rows are written: too long a one cancels the load (§9.1).
+    // StarRocks checks the key when it writes rows: one that is too long cancels the load (§9.1).
     plan.check_keys(&converted.changes).map_err(|error| error.to_string())?;
     plan.check_deletes(&converted.changes)?;
     Ok(plan.select(converted))
@@ -111,7 +111,7 @@ fn convert_csv(plan: &LoadPlan, body: &[u8], format: &CsvFormat, profile: Profil
     let expected = plan.fields.len();
     while let Some(row) = rows.next_row() {
         if rows.quotes() && !row.is_ended && row.fields.len() != expected {
-            // A body that was cut off can pass so (§7.2).
+            // The rows before it are loaded, so a truncated body can succeed (§7.2).
             break;
         }
         let change = if row.fields.len() == expected {
@@ -155,7 +155,7 @@ impl LoadPlan {
         converted
     }
 
-    /// A condition and a delete do not go together (§9.4).
+    /// A load with a merge condition cannot delete (§9.4).
     fn check_deletes(&self, changes: &[Change]) -> Result<(), String> {
         let column = self.columns.iter().find(|column| Some(column.id) == self.condition);
         match column {
@@ -176,7 +176,7 @@ impl LoadPlan {
         Ok(Change { is_delete, values })
     }
 
-    /// 0 is an upsert, everything else a delete; NULL filters the row, absence does not (§9.2).
+    /// 0 is an upsert, every other value a delete; NULL filters the row, an absent value does not (§9.2).
     fn is_delete(&self, fields: &[Field<'_>]) -> Result<bool, String> {
         let place = match self.operation {
             Operation::Upsert => return Ok(false),
@@ -216,7 +216,7 @@ impl LoadPlan {
         Ok(value)
     }
 
-    /// A name that is no column is a text of bounded length in CSV, and of any length in JSON (§4.1).
+    /// A temporary name holds a text: of bounded length in CSV, of any length in JSON (§4.1).
     fn check_temporaries(&self, fields: &[Field<'_>]) -> Result<(), String> {
         let most = MAX_VARCHAR as usize;
         let is_long = |field: &Field<'_>| matches!(field, Field::Csv(text) if text.len() > most);
@@ -231,7 +231,7 @@ impl LoadPlan {
         }
     }
 
-    /// Outside of strict mode a value that does not fit becomes NULL, silently (§8.1).
+    /// Outside strict mode a value that does not fit becomes NULL without an error (§8.1).
     fn converted(
         &self,
         column: &Column,
@@ -259,9 +259,10 @@ impl LoadPlan {
     }
 }
 
-/// The value of a key, matched with case; of two equal keys the first counts (§7.1).
+/// The value of a key, compared with case; of several equal keys the first counts (§7.1).
 fn find<'r>(row: &'r JsonRow<'_>, name: &str, place: usize) -> Option<&'r Json<'r>> {
-    // Rows usually bring their keys in the order of the list; only the first of equal keys may be taken so.
+    // The keys of a row are usually in the order of the list, so this place is tried first; an earlier equal key rules
+    // it out.
     let fields = &row.fields;
     if let Some((key, value)) = fields.get(place)
         && key == name
@@ -272,7 +273,7 @@ fn find<'r>(row: &'r JsonRow<'_>, name: &str, place: usize) -> Option<&'r Json<'
     fields.iter().find(|(key, _)| key == name).map(|(_, value)| value)
 }
 
-/// Assigned columns are not policed by strict mode; only their final length and range are (§8.1).
+/// Strict mode does not apply to assigned columns; only their final length and range are checked (§8.1).
 fn assigned(expression: &Expression, column: &Column, fields: &[Field<'_>]) -> Result<Value, String> {
     let fits = |text: &Cow<'_, str>, field: &Field<'_>| {
         !matches!(field, Field::Csv(_)) || text.len() <= MAX_VARCHAR as usize
@@ -313,7 +314,7 @@ fn check_length(length: usize, column: &Column) -> Result<(), String> {
     }
 }
 
-/// A number with too many digits for its DECIMAL; what is no number at all becomes NULL.
+/// A number with too many digits for its DECIMAL is an error; text that is no number becomes NULL.
 fn check_range(text: &str, column: &Column) -> Result<(), String> {
     let SqlType::Decimal { precision, scale } = column.sql_type else { return Ok(()) };
     let fits = |precision| convert::decimal::parse(text, precision, scale).is_some();
@@ -326,7 +327,7 @@ fn check_range(text: &str, column: &Column) -> Result<(), String> {
     ))
 }
 
-/// Bad hex is an empty value, bad or empty base64 is NULL, both silently (§4.1).
+/// Bad hex gives an empty value, bad or empty base64 gives NULL, both without an error (§4.1).
 fn to_binary(text: &str, encoding: Encoding) -> Option<Vec<u8>> {
     match encoding {
         Encoding::Utf8 => Some(text.as_bytes().to_vec()),

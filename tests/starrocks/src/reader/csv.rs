@@ -1,13 +1,13 @@
-//! A CSV body as rows of fields: the plain parser, and the one that knows quotes (§7.2).
+//! A CSV body as rows of fields: the plain parser, and the one that handles quotes (§7.2).
 
 use memchr::memmem;
 
-/// How a body is cut up.
+/// How a body is split into rows and fields.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct CsvFormat {
     pub(crate) column_separator: Vec<u8>,
     pub(crate) row_delimiter: Vec<u8>,
-    /// These two switch to the quoting parser.
+    /// Either of the two selects the quoting parser.
     pub(crate) enclose: Option<u8>,
     pub(crate) escape: Option<u8>,
     pub(crate) trim_space: bool,
@@ -30,9 +30,9 @@ impl Default for CsvFormat {
 #[derive(Debug)]
 pub(crate) struct CsvRow<'a> {
     pub(crate) fields: Vec<Vec<u8>>,
-    /// For the error log.
+    /// The text of the row, for the error log.
     pub(crate) text: &'a [u8],
-    /// The row ended with a delimiter; a last row need not.
+    /// Whether a delimiter ends the row; the last row may lack it.
     pub(crate) is_ended: bool,
 }
 
@@ -58,7 +58,7 @@ impl<'a> CsvRows<'a> {
         self.format.enclose.is_some() || self.format.escape.is_some()
     }
 
-    /// The next row. Blank lines are skipped: a row of one empty string vanishes.
+    /// The next row. Blank lines are skipped, so a row of one empty string is lost.
     pub(crate) fn next_row(&mut self) -> Option<CsvRow<'a>> {
         loop {
             if self.rest.is_empty() {
@@ -118,7 +118,7 @@ impl<'a> CsvRows<'a> {
     }
 }
 
-/// What ends a field, with all the bytes up to and with it.
+/// What ends a field, with the offset after it.
 #[derive(Debug, Clone, Copy)]
 enum FieldEnd {
     Separator(usize),
@@ -136,7 +136,7 @@ impl FieldEnd {
     }
 }
 
-/// One field of the quoting parser.
+/// One field in the quoting parser.
 struct Field<'f> {
     format: &'f CsvFormat,
     bytes: Vec<u8>,
@@ -177,7 +177,7 @@ impl<'f> Field<'f> {
         FieldEnd::Body(self.at)
     }
 
-    /// One byte, or a byte and the one it makes plain.
+    /// Takes one byte, or two when the first one escapes the second.
     fn take(&mut self, rest: &[u8]) {
         let (first, second) = (rest.first().copied(), rest.get(1).copied());
         let is_quote = first == self.format.enclose && first.is_some();
@@ -187,7 +187,7 @@ impl<'f> Field<'f> {
             self.is_inside = false;
             return;
         }
-        // A doubled quote, an escape, and a quote in the middle of a plain field: the next byte stands for itself.
+        // A doubled quote, an escape, and a quote inside an unquoted field: the next byte is taken literally.
         if is_quote || is_escape {
             self.bytes.extend(second);
             self.at += usize::from(second.is_some());
@@ -197,7 +197,7 @@ impl<'f> Field<'f> {
     }
 }
 
-/// Blanks only: a newline may be what ends the row.
+/// Removes only blanks, because a newline may be the row delimiter.
 fn trim_start(field: &[u8]) -> &[u8] {
     let blanks = field.iter().take_while(|byte| **byte == b' ').count();
     field.get(blanks..).unwrap_or_default()
@@ -209,7 +209,7 @@ fn trim(field: &[u8]) -> &[u8] {
     field.get(..field.len() - blanks).unwrap_or_default()
 }
 
-/// `\x01`, `0x0102`, `\t`, `\n` or the bytes themselves (§4).
+/// Parses `\x01`, `0x0102`, `\t`, `\n` or literal bytes (§4).
 pub(crate) fn delimiter(written: &str) -> Result<Vec<u8>, String> {
     let hex = written
         .strip_prefix("\\x")

@@ -1,4 +1,4 @@
-//! A JSON value as the reader hands it on.
+//! JSON values as the reader returns them.
 
 use std::borrow::Cow;
 
@@ -10,15 +10,15 @@ pub(crate) type Object<'a, T> = Vec<(Cow<'a, str>, T)>;
 pub(crate) enum Json<'a> {
     Null,
     Boolean(bool),
-    /// As spelled, with the blanks after it.
+    /// The spelling of the number, with the blanks after it.
     Number(&'a str),
     Text(Cow<'a, str>),
-    /// An object or an array, checked but not taken apart.
+    /// An object or an array whose syntax is checked, as text.
     Composite(&'a str),
 }
 
 impl<'a> Json<'a> {
-    /// What a text column gets (§7.1).
+    /// The text that a text column stores for this value (§7.1).
     pub(crate) fn as_text(&self) -> Cow<'_, str> {
         match self {
             Self::Null => Cow::Borrowed(""),
@@ -29,7 +29,7 @@ impl<'a> Json<'a> {
         }
     }
 
-    /// Text that is one JSON value.
+    /// Parses text that is exactly one JSON value.
     pub(crate) fn parse(text: &'a str) -> Option<Self> {
         let mut cursor = Cursor::new(text);
         let json = cursor.value(0).ok()?;
@@ -65,7 +65,7 @@ fn minify(text: &str) -> String {
     text.chars().filter(keep).collect()
 }
 
-/// A JSON value taken apart.
+/// A JSON value parsed to its leaves.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Tree<'a> {
     Scalar(Json<'a>),

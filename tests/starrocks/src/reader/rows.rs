@@ -5,7 +5,7 @@ use super::{Json, Object, SyntaxError, syntax::Cursor};
 #[derive(Debug)]
 pub(crate) struct JsonRow<'a> {
     pub(crate) fields: Object<'a, Json<'a>>,
-    /// For the error log.
+    /// The text of the row, for the error log.
     pub(crate) text: &'a str,
 }
 
@@ -41,7 +41,7 @@ impl<'a> JsonRows<'a> {
         Self { cursor: Cursor::new(text), framing }
     }
 
-    /// The next row. An error is the end of the whole load.
+    /// The next row. An error ends the whole load.
     pub(crate) fn next_row(&mut self) -> Result<Option<JsonRow<'a>>, RowsError> {
         match (self.framing, self.cursor.peek()) {
             (Framing::End, None) | (Framing::Objects | Framing::ArrayStart, None) => Ok(None),

@@ -1,12 +1,12 @@
-//! JSON's grammar over borrowed text.
+//! The grammar of JSON over borrowed text.
 //!
-//! Numbers keep their spelling, composites stay text until their parts are needed, and nesting is bounded.
+//! Numbers keep their spelling, objects and arrays stay text until their parts are needed, and nesting is bounded.
 
 use std::borrow::Cow;
 
 use super::{Json, Object};
 
-/// As many composites in one another as simdjson takes, the row's own object counted (§17).
+/// The maximum nesting of objects and arrays in simdjson, including the object of the row (§17).
 const MAX_DEPTH: usize = 1024;
 
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -47,13 +47,13 @@ impl<'a> Cursor<'a> {
         self.at += self.rest().iter().take_while(|byte| matches!(byte, b' ' | b'\t' | b'\n' | b'\r')).count();
     }
 
-    /// The next byte that is no blank.
+    /// The next byte that is not blank.
     pub(crate) fn peek(&mut self) -> Option<u8> {
         self.skip_blanks();
         self.rest().first().copied()
     }
 
-    /// Takes `byte` if it comes next.
+    /// Consumes `byte` if it is next.
     pub(crate) fn take(&mut self, byte: u8) -> bool {
         let comes = self.peek() == Some(byte);
         self.at += usize::from(comes);
@@ -137,7 +137,7 @@ impl<'a> Cursor<'a> {
         Err(self.error("no value starts like this"))
     }
 
-    /// The spelling, and the blanks after it: a text column gets them too (§7.1).
+    /// The spelling of the number with the blanks after it, which a text column stores too (§7.1).
     fn number(&mut self) -> Result<Json<'a>, SyntaxError> {
         let start = self.at;
         self.at += usize::from(self.rest().first() == Some(&b'-'));

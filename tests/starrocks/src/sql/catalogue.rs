@@ -1,4 +1,5 @@
-//! SHOW of what this cluster has: table status, indexes, partitions, connections, functions, grants, `SHOW PROC`.
+//! SHOW statements about the state of this cluster: table status, indexes, partitions, connections, functions, grants,
+//! `SHOW PROC`.
 
 use super::{
     SqlError,
@@ -104,7 +105,7 @@ const INDEX_FIELDS: [&str; 12] = [
     "Comment",
 ];
 
-/// The primary key is no index of this list, and there are no others.
+/// Always empty: StarRocks does not list the primary key here, and this server has no other indexes.
 pub(super) fn indexes(_table: &Table) -> Rows {
     Rows::of_text(&INDEX_FIELDS, Vec::new())
 }
@@ -134,7 +135,7 @@ const PARTITION_FIELDS: [&str; 22] = [
     "TabletBalanced",
 ];
 
-/// A table has one partition, named as the table is; TRUNCATE makes a new one, the table stays the same.
+/// A table has one partition, with the table's name. TRUNCATE creates a new partition, while the table keeps its id.
 pub(super) fn partitions(
     cluster: &Cluster,
     session: &Session,
@@ -200,7 +201,7 @@ const PROCESS_FIELDS: [&str; 15] = [
     "QueryId",
 ];
 
-/// The connections of every user; here every user may see them.
+/// The connections of all users; this server shows them to every user.
 pub(super) fn processes(cluster: &Cluster, session: &Session) -> Rows {
     let now = cluster.clock.now();
     let row = |connection: &crate::cluster::Connected| {
@@ -233,7 +234,7 @@ pub(super) fn processes(cluster: &Cluster, session: &Session) -> Rows {
     Rows::of_text(&fields, rows.into_iter().map(cut).collect())
 }
 
-/// Versions have added columns at either end.
+/// Later versions have added columns at both ends of the row.
 fn process_fields(profile: Profile) -> (usize, usize) {
     match profile {
         Profile::V3_2 | Profile::V3_3 => (1, 11),
@@ -268,7 +269,7 @@ pub(super) fn create_database(cluster: &Cluster, session: &Session, name: &str) 
     Ok(Rows::of_text(&["Database", "Create Database"], vec![vec![text(name), Value::text(statement)]]))
 }
 
-/// Only the role of `root` is listed; grants of other users are not.
+/// Lists only the role of `root`; grants of other users are not listed.
 pub(super) fn grants(session: &Session) -> Rows {
     let user = format!("'{}'@'%'", session.user.name);
     let role = if session.user.name == "root" { "root" } else { "public" };
@@ -327,7 +328,7 @@ pub(super) fn frontends(cluster: &Cluster) -> Rows {
     Rows::of_text(&fields, ports.into_iter().enumerate().map(row).collect())
 }
 
-/// `/dbs`, `/dbs/ID` and the nodes; of the many other paths there is nothing to show.
+/// Serves `/dbs`, `/dbs/ID` and the nodes; the other paths have no rows.
 pub(super) fn proc(
     cluster: &Cluster,
     session: &Session,

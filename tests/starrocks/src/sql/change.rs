@@ -1,4 +1,4 @@
-//! DELETE and UPDATE of a table with a primary key: by any column, never without a WHERE.
+//! DELETE and UPDATE of a table with a primary key: WHERE may use any column and is required.
 
 use super::{
     SqlError,
@@ -17,7 +17,7 @@ use crate::{
     value::Value,
 };
 
-/// The rows that a statement means, and how it looks at them.
+/// The rows that a statement selects, and the scope in which it evaluates expressions.
 struct Chosen<'s> {
     fields: Vec<(String, SqlType)>,
     filter: &'s Expression,
@@ -33,14 +33,14 @@ impl Chosen<'_> {
         self.evaluate(self.filter, row).is_ok_and(|value| truth(&value) == Some(true))
     }
 
-    /// Names are checked even when there is no row to look at.
+    /// Names are checked even when there are no rows.
     fn check(&self, expression: &Expression) -> Result<(), SqlError> {
         let nulls = vec![Value::Null; self.fields.len()];
         self.evaluate(expression, &nulls).map(drop)
     }
 }
 
-/// Returns how many rows are gone.
+/// Returns the number of deleted rows.
 pub(super) fn delete(
     cluster: &Cluster,
     session: &Session,
@@ -64,7 +64,7 @@ pub(super) fn delete(
     Ok(before - table.rows.len())
 }
 
-/// Returns how many rows are changed.
+/// Returns the number of changed rows.
 pub(super) fn update(
     cluster: &Cluster,
     session: &Session,
@@ -103,7 +103,7 @@ pub(super) fn update(
     Ok(changed)
 }
 
-/// Where a column that may be changed stands.
+/// The index of a column that may be changed.
 fn place_of(columns: &[Column], name: &str) -> Result<usize, SqlError> {
     let place = columns.iter().position(|column| column.is_named(name));
     let place = place.ok_or_else(|| SqlError::analyzing(&format!("table do not existing column {name}")))?;

@@ -1,4 +1,4 @@
-//! CREATE, DROP and TRUNCATE (§12.4); ALTER is next door.
+//! CREATE, DROP and TRUNCATE (§12.4); ALTER has its own module.
 
 mod alter;
 mod create;
@@ -82,7 +82,7 @@ fn drop_table(
     }
 }
 
-/// Finds a table that no schema change is under way on, and does something with it under the lock.
+/// Finds a table without a running schema change, and changes it under the lock.
 fn with_settled_table(
     cluster: &Cluster,
     session: &Session,

@@ -1,4 +1,4 @@
-//! SQL errors with the numbers StarRocks gives them (§12.2).
+//! SQL errors with the numbers that StarRocks gives them (§12.2).
 
 use crate::Profile;
 
@@ -15,12 +15,12 @@ impl SqlError {
         Self { code, state, message }
     }
 
-    /// 1064 with just this text.
+    /// Error 1064 with exactly this text.
     pub(crate) fn plain(message: String) -> Self {
         Self::new(1064, "HY000", message)
     }
 
-    /// 1064 as the analyzer words it.
+    /// Error 1064 in the wording of the analyzer.
     pub(crate) fn analyzing(detail: &str) -> Self {
         Self::plain(analyzing(detail))
     }
@@ -55,19 +55,19 @@ impl SqlError {
         Self::new(code, state, analyzing(&format!("Unknown table '{name}'")))
     }
 
-    /// What ALTER, TRUNCATE and SHOW CREATE say of an unknown table.
+    /// The error of ALTER, TRUNCATE and SHOW CREATE for an unknown table.
     pub(crate) fn table_not_found(name: &str) -> Self {
         Self::analyzing(&format!("Table {name} is not found"))
     }
 
-    /// A schema change is under way: another must wait.
+    /// The table has a running schema change: another one must wait.
     pub(crate) fn alter_in_progress(table: &str) -> Self {
         Self::plain(format!(
             "A schema change operation is in progress on the table {table}. Please try again later"
         ))
     }
 
-    /// A schema change is under way: the table can be neither renamed, swapped nor emptied.
+    /// The table has a running schema change: it can be neither renamed, swapped nor emptied.
     pub(crate) fn not_normal(table: &str) -> Self {
         Self::plain(format!(
             "Table[{table}]'s state(SCHEMA_CHANGE) is not NORMAL. Do not allow doing ALTER ops"

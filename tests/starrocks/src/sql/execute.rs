@@ -1,4 +1,4 @@
-//! Carries a statement out.
+//! Executes a statement.
 
 use super::{
     SqlError, catalogue, change, ddl,
@@ -21,7 +21,7 @@ use crate::{
 
 pub(super) enum Outcome {
     Done,
-    /// Done, and so many rows are changed.
+    /// Done, with the number of changed rows.
     Changed(usize),
     Rows(Rows),
 }
@@ -128,10 +128,10 @@ pub(super) fn execute(cluster: &Cluster, session: &mut Session, text: &str) -> R
     }
 }
 
-/// What needs a right before anything is looked at.
+/// Checks the rights that are needed before any object is read.
 fn check_rights(statement: &Statement, session: &Session, cluster: &Cluster) -> Result<(), SqlError> {
     match statement {
-        // Even when the database exists and IF NOT EXISTS says so (§12.2).
+        // Needed even when the database exists and the statement says IF NOT EXISTS (§12.2).
         Statement::CreateDatabase { .. } => {
             check_right(cluster, session, Privilege::CreateDatabase, &Object::Catalog)
         }
@@ -165,7 +165,7 @@ pub(super) fn check_right(
     Err(SqlError::denied(privilege.name(), &object.print(), cluster.profile()))
 }
 
-/// What LIKE or WHERE leaves of the rows.
+/// The rows that LIKE or WHERE selects.
 fn narrowed(
     session: &Session,
     profile: Profile,
@@ -191,7 +191,8 @@ pub(super) fn database_of(session: &Session, name: Option<&String>) -> Result<St
     name.or(session.database.as_ref()).cloned().ok_or_else(SqlError::no_database_selected)
 }
 
-/// Finds a table, then looks at rights: an unknown object is reported first (§12.2). Without a privilege any will do.
+/// Finds a table, then checks rights: an unknown object is reported first (§12.2). Without a named privilege any one is
+/// enough.
 pub(super) fn find_table<'c>(
     cluster: &Cluster,
     catalog: &'c Catalog,
@@ -224,7 +225,7 @@ fn with_table(
     Ok(Outcome::Rows(show(table)))
 }
 
-/// A session as a scope: variables and functions, no columns.
+/// The session as a scope: variables and functions, no columns.
 pub(super) struct SessionScope<'s> {
     pub(super) session: &'s Session,
     pub(super) profile: Profile,
@@ -236,7 +237,7 @@ impl Scope for SessionScope<'_> {
     }
 
     fn variable(&self, name: &str) -> Option<Value> {
-        // One of the user's own is NULL until it is set.
+        // A user variable is NULL until it is set.
         if name.starts_with('@') {
             return Some(self.session.variables.get(&name.to_lowercase()).cloned().unwrap_or(Value::Null));
         }

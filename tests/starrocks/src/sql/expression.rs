@@ -1,4 +1,4 @@
-//! Expressions: what WHERE and the select list are made of.
+//! Expressions of WHERE and of the select list.
 
 use std::cmp::Ordering;
 
@@ -22,7 +22,7 @@ pub(super) enum Expression {
         left: Box<Expression>,
         right: Box<Expression>,
     },
-    /// A chain is one list, however long: trees are walked by recursion and must stay flat.
+    /// A chain of operands is one list, however long: trees are walked by recursion and must stay flat.
     And(Vec<Expression>),
     Or(Vec<Expression>),
     Not(Box<Expression>),
@@ -55,7 +55,7 @@ pub(super) enum Comparison {
 
 const AGGREGATES: [&str; 5] = ["count", "max", "min", "sum", "avg"];
 
-/// Where names get their values.
+/// Gives names their values.
 pub(super) trait Scope {
     fn column(&self, name: &str) -> Option<Value>;
     fn variable(&self, name: &str) -> Option<Value>;
@@ -72,7 +72,7 @@ impl Expression {
         }
     }
 
-    /// Looks at this and everything in it.
+    /// Calls `look` for this expression and for every one in it.
     pub(super) fn visit<'e>(&'e self, look: &mut impl FnMut(&'e Self)) {
         look(self);
         match self {
@@ -131,7 +131,7 @@ impl Expression {
         })
     }
 
-    /// The column label that StarRocks makes of an expression without an alias.
+    /// The label that StarRocks gives to the column of an expression without an alias.
     pub(super) fn print(&self) -> String {
         match self {
             Self::Literal(value) => match (value, value.print(true)) {
@@ -176,7 +176,7 @@ impl Expression {
     }
 }
 
-/// Functions about the session keep capitals, the others lose them (recording).
+/// Functions about the session are printed in capitals, all others in lower case (recording).
 fn call_name(function: &str) -> String {
     let upper = function.to_uppercase();
     let about_session = ["DATABASE", "SCHEMA", "USER", "CURRENT_USER", "CONNECTION_ID", "CURRENT_ROLE"];
@@ -207,7 +207,7 @@ pub(super) fn truth(value: &Value) -> Option<bool> {
     }
 }
 
-/// One `decisive` value settles the chain; otherwise NULL is stronger than the rest.
+/// One operand equal to `decisive` decides the result; otherwise it is NULL if one operand is NULL.
 fn combine(list: &[Expression], decisive: bool, scope: &impl Scope) -> Result<Value, SqlError> {
     let mut combined = Some(!decisive);
     for expression in list {
@@ -286,7 +286,7 @@ impl Comparison {
     }
 }
 
-/// SQL LIKE: `%` any run, `_` any letter, `\` makes the next one plain.
+/// SQL LIKE: `%` matches any run, `_` any letter, and `\` makes the next character literal.
 pub(super) fn is_like(text: &str, pattern: &str) -> bool {
     let mut letters = pattern.chars();
     match letters.next() {

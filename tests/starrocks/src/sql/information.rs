@@ -1,4 +1,4 @@
-//! Tables that describe tables: DESC, SHOW COLUMNS, SHOW CREATE TABLE, `information_schema` (§12.5).
+//! Descriptions of tables: DESC, SHOW COLUMNS, SHOW CREATE TABLE, `information_schema` (§12.5).
 
 use super::{execute::Rows, session::Session};
 use crate::{

@@ -1,17 +1,17 @@
-//! SQL text as tokens, quoted as StarRocks quotes (§12.3).
+//! Splits SQL text into tokens, with the quoting of StarRocks (§12.3).
 
 use super::SqlError;
 
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Token {
-    /// A keyword or a bare name.
+    /// A keyword or an unquoted name.
     Word(String),
-    /// A name in backticks. All backticks inside are gone, doubled ones too.
+    /// A name in backticks. All backticks inside are removed, doubled ones too.
     Quoted(String),
-    /// A string, its escapes processed.
+    /// A string with its escapes resolved.
     Text(String),
     Number(String),
-    /// `@@name` without the signs, or `@name` with its one.
+    /// A system variable `@@name`, without its signs, or a user variable `@name`, with its sign.
     Variable(String),
     Symbol(char),
     Operator(&'static str),
@@ -39,7 +39,7 @@ pub(crate) struct Lexer<'a> {
 }
 
 impl<'a> Lexer<'a> {
-    /// All tokens with where they start.
+    /// All tokens, each with its offset in the text.
     pub(crate) fn tokens(text: &'a str) -> Result<Vec<(Token, usize)>, SqlError> {
         Self::tokens_with(text, false)
     }
@@ -105,7 +105,7 @@ impl<'a> Lexer<'a> {
         rest.get(..length).unwrap_or_default()
     }
 
-    /// A name may start with a digit: `1digit`; then it is no number.
+    /// A name may start with a digit, as in `1digit`; that is no number.
     fn number(&mut self) -> Token {
         let start = self.at;
         self.run(|letter| letter.is_ascii_digit());
@@ -185,7 +185,7 @@ fn unescape(letter: char) -> String {
         'b' => "\u{8}".to_owned(),
         '0' => "\0".to_owned(),
         'Z' => "\u{1a}".to_owned(),
-        // LIKE patterns keep their backslash.
+        // In LIKE patterns the backslash is kept.
         '%' | '_' => format!("\\{letter}"),
         _ => letter.to_string(),
     }

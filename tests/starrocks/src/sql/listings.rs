@@ -1,4 +1,4 @@
-//! SHOW statements with the same answer for all users: those that drivers and tools send first.
+//! SHOW statements with the same answer for all users; drivers and tools send these first.
 
 use super::statement::Listing;
 
@@ -23,7 +23,7 @@ pub(super) fn named(what: &str) -> Option<&'static Listing> {
     })
 }
 
-/// Jobs that build other tables out of one: there are none.
+/// Jobs that build another table from one: there are none.
 pub(super) const OTHER_JOBS: Listing = Listing { fields: &["JobId", "TableName", "State"], rows: &[] };
 
 /// `SHOW ENGINES`.
@@ -54,7 +54,7 @@ const CHARSET: Listing = Listing {
     rows: &[&["utf8", "UTF-8 Unicode", "utf8_general_ci", "3"]],
 };
 
-/// `SHOW WARNINGS`: there are never any.
+/// `SHOW WARNINGS`: always empty.
 const WARNINGS: Listing = Listing { fields: &["Level", "Code", "Message"], rows: &[] };
 
 /// `SHOW STATUS`.

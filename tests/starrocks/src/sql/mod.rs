@@ -1,4 +1,4 @@
-//! The MySQL side: what a client says on port 9030 and what it is answered (§12).
+//! The MySQL protocol server: the statements of a client and their answers (§12).
 
 mod catalogue;
 mod change;

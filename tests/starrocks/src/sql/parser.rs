@@ -1,4 +1,4 @@
-//! From tokens to a statement: queries, SHOW, SET and the rest; DDL is next door.
+//! From tokens to a statement: queries, SHOW, SET and others; DDL has its own module.
 
 use super::{
     Lexer, SqlError, Token,
@@ -14,7 +14,7 @@ pub(super) struct Parser {
     pub(super) depth: u32,
 }
 
-/// One statement; a `;` may end it, nothing may follow.
+/// Parses one statement; a `;` may end it, and nothing may follow.
 pub(super) fn parse(text: &str, ansi_quotes: bool, profile: Profile) -> Result<Statement, SqlError> {
     let tokens = Lexer::tokens_with(text, ansi_quotes)?;
     let mut parser = Parser::over(tokens, profile);
@@ -203,7 +203,7 @@ impl Parser {
         let mut from = None;
         if self.take_word("FROM") {
             from = Some(self.table_name()?);
-            // There is one table, so its alias needs no remembering.
+            // A query reads one table, so its alias is not needed.
             self.label()?;
         }
         Ok(Select { items, from, tail: self.tail()? })
@@ -311,7 +311,7 @@ impl Parser {
         Ok(Assignment { name, is_global, value })
     }
 
-    /// A bare word stands for itself: `utf8mb4`, `ON`, `DEFAULT`.
+    /// An unquoted word is its own value: `utf8mb4`, `ON`, `DEFAULT`.
     fn set_value(&mut self) -> Result<Expression, SqlError> {
         let value = self.operand()?;
         let is_plain = match self.peek() {

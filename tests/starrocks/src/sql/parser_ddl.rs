@@ -119,7 +119,7 @@ impl Parser {
         }
     }
 
-    /// Constants in quotes, CURRENT_TIMESTAMP, NULL (§12.4).
+    /// A quoted constant, CURRENT_TIMESTAMP or NULL (§12.4).
     fn default_value(&mut self) -> Result<DefaultValue, SqlError> {
         if self.take_word("NULL") {
             return Ok(DefaultValue::Null);
@@ -203,7 +203,7 @@ impl Parser {
         }
     }
 
-    /// A display width is taken and has no meaning.
+    /// A display width is accepted and ignored.
     fn integer(&mut self, sql_type: SqlType) -> Result<SqlType, SqlError> {
         self.length()?;
         Ok(sql_type)

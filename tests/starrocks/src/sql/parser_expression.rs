@@ -37,7 +37,7 @@ impl Parser {
             negations += 1;
         }
         let plain = self.plain_predicate()?;
-        // Two say as much as many: NOT twice makes a truth of a number.
+        // Two negations have the effect of any even number: they turn a number into a truth value.
         let wrap = |inner, _| Expression::Not(Box::new(inner));
         Ok((0..negations.min(2 - negations % 2)).fold(plain, wrap))
     }
@@ -154,7 +154,7 @@ impl Parser {
         Ok(Expression::Call { function: word, arguments, is_distinct })
     }
 
-    /// The last part of `t.c` or `d.t.c`: there is one table, so it says all.
+    /// The last part of `t.c` or `d.t.c`: a query reads one table, so the column alone is enough.
     fn column(&mut self, first: String) -> Result<Expression, SqlError> {
         let mut name = first;
         while self.take('.') {

@@ -1,4 +1,4 @@
-//! A WHERE clause without a statement round it, as loads bring one.
+//! A WHERE clause without a statement, as in the headers of a load.
 
 use super::{
     Lexer,
@@ -48,7 +48,7 @@ impl Predicate {
         names
     }
 
-    /// NULL selects no more than false does.
+    /// A predicate that is NULL selects no row, as one that is false.
     pub(crate) fn holds(&self, column: &dyn Fn(&str) -> Option<Value>) -> bool {
         self.0.evaluate(&Row(column)).is_ok_and(|value| truth(&value) == Some(true))
     }

@@ -1,4 +1,4 @@
-//! SELECT over one table, stored or made up.
+//! SELECT over one table, stored or generated.
 
 use std::{cmp::Ordering, collections::BTreeMap};
 
@@ -20,7 +20,7 @@ use crate::{
     value::Value,
 };
 
-/// Where rows come from.
+/// The table that a query reads.
 pub(super) struct Source<'r> {
     pub(super) fields: &'r [(String, SqlType)],
     pub(super) rows: &'r mut dyn Iterator<Item = &'r [Value]>,
@@ -56,7 +56,7 @@ pub(super) fn run(cluster: &Cluster, session: &Session, select: &Select) -> Resu
     let id = table.id;
     drop(known);
     check_backend(cluster, select, true)?;
-    // What a follower knows may be old; the rows are never.
+    // The columns that a follower knows may be out of date; the rows are always current.
     let catalog = locked(&cluster.catalog);
     let table = catalog
         .databases
@@ -72,7 +72,7 @@ pub(super) fn fields_of(table: &Table) -> Vec<(String, SqlType)> {
     table.columns().iter().map(|column| (column.name.clone(), column.sql_type.clone())).collect()
 }
 
-/// Rows and `current_version()` come from a BE (§12.1).
+/// Rows and `current_version()` need a BE (§12.1).
 fn check_backend(cluster: &Cluster, select: &Select, reads_rows: bool) -> Result<(), SqlError> {
     let calls_backend = select.items.iter().any(|item| match item {
         SelectItem::Expression { expression: Expression::Call { function, .. }, .. } => {
@@ -109,7 +109,7 @@ fn items(select: &Select, fields: &[(String, SqlType)]) -> Result<Vec<Item>, Sql
     Ok(items)
 }
 
-/// A row of a source with the session behind it.
+/// A row of a source, with the session for variables and functions.
 pub(super) struct RowScope<'r> {
     pub(super) fields: &'r [(String, SqlType)],
     pub(super) row: &'r [Value],
@@ -185,7 +185,7 @@ pub(super) fn over(
     Ok(Rows { fields, rows })
 }
 
-/// Names are checked even when there is no row to look at.
+/// Names are checked even when there are no rows.
 fn check_names(
     fields: &[(String, SqlType)],
     items: &[Item],
@@ -212,7 +212,7 @@ fn compare_keys(left: &[Value], right: &[Value], tail: &Tail) -> Ordering {
     orders.find(|order| order.is_ne()).unwrap_or(Ordering::Equal)
 }
 
-/// ORDER BY names a label or counts from one.
+/// An item of ORDER BY that is a label, or a position counted from one.
 fn output_place(expression: &Expression, items: &[Item]) -> Option<usize> {
     match expression {
         Expression::Literal(Value::Integer(number)) => usize::try_from(*number).ok()?.checked_sub(1),
@@ -250,7 +250,7 @@ fn evaluate_over(
     session: &SessionScope<'_>,
 ) -> Result<Value, SqlError> {
     let scope = |row| RowScope { fields, row, session };
-    // Over no row at all columns are NULL, and constants are what they are.
+    // Without any row, columns are NULL and constants keep their value.
     let nulls = vec![Value::Null; fields.len()];
     let first = rows.first().copied().unwrap_or(&nulls);
     let Expression::Call { function, arguments, is_distinct } = expression else {
@@ -304,7 +304,7 @@ fn integer(value: &Value) -> Option<i128> {
     }
 }
 
-/// Decimals of one column share their scale, so they add up as integers.
+/// Decimals of one column have the same scale, so their digits are added as integers.
 fn sum_decimals(values: &[Value]) -> Option<String> {
     let (mut total, mut scale) = (0i128, 0);
     for value in values {

@@ -1,4 +1,4 @@
-//! One SQL connection, from greeting to goodbye.
+//! One SQL connection, from the greeting to its end.
 
 use std::{
     collections::BTreeMap,
@@ -26,13 +26,13 @@ use crate::{
 
 static CONNECTIONS: AtomicU32 = AtomicU32::new(1);
 
-/// What a session knows of itself.
+/// The state of a session.
 #[derive(Debug)]
 pub(super) struct Session {
     pub(super) user: User,
     pub(super) client: String,
     pub(super) connection: u32,
-    /// Which FE this is a session of.
+    /// The index of the FE that serves this session.
     pub(super) frontend: usize,
     pub(super) database: Option<String>,
     pub(super) variables: BTreeMap<String, Value>,
@@ -61,7 +61,7 @@ impl Session {
 }
 
 pub(crate) async fn serve(cluster: Arc<Cluster>, stream: TcpStream, client: String, frontend: usize) {
-    // A client that goes away is no news; nothing else can fail here.
+    // An error here means only that the client has disconnected, which is no error of the server.
     let _ = converse(&cluster, stream, client, frontend).await;
 }
 
@@ -90,7 +90,7 @@ async fn converse(
     }
 }
 
-/// A connection leaves the list however it ends.
+/// Removes the connection from the list when dropped, however the connection ends.
 struct Listed<'c> {
     cluster: &'c Cluster,
     id: u32,
@@ -156,7 +156,7 @@ async fn log_in(
     if let Some(database) = database.filter(|database| !database.is_empty())
         && let Err(error) = session.enter(&database, cluster)
     {
-        // A database that the user may not use closes the socket without a word (§12.1).
+        // A database that the user may not use closes the socket without an answer (§12.1).
         if error == SqlError::unknown_database(&database, cluster.profile()) {
             wire.error(&error).await?;
         }
@@ -166,7 +166,7 @@ async fn log_in(
     Ok(Some(session))
 }
 
-/// Twenty letters; this server keeps no secrets, so they need only differ.
+/// Twenty letters. This server protects no secrets, so salts only have to differ.
 fn salt(connection: u32) -> [u8; 20] {
     let mut state = u64::from(connection).wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
     std::array::from_fn(|_| {
@@ -198,7 +198,7 @@ impl Login {
     }
 }
 
-/// Reading many rows is work for a thread that may be busy.
+/// A query may read many rows, so it runs on a thread that may block.
 async fn query(
     cluster: &Arc<Cluster>,
     wire: &mut Wire,

@@ -61,7 +61,7 @@ impl Parser {
         }
     }
 
-    /// Answers that are the same for all users; a LIKE or WHERE is parsed and ignored.
+    /// Statements with the same answer for all users; LIKE and WHERE are parsed and ignored.
     fn show_fixed(&mut self, what: &str) -> Result<Statement, SqlError> {
         let words: &[&str] = match what {
             "CHARACTER" | "CHAR" => &["SET"],
@@ -96,7 +96,7 @@ impl Parser {
         if !self.take_word("FROM") && !self.take_word("IN") {
             return Ok(None);
         }
-        // `catalog.d` names the database last.
+        // In `catalog.d` the last part is the database.
         self.table_name().map(|name| Some(name.table))
     }
 

@@ -1,4 +1,4 @@
-//! What the SHOW statements answer, tables' own descriptions apart.
+//! The answers of the SHOW statements, except the descriptions of tables.
 
 use super::{
     SqlError,
@@ -72,7 +72,7 @@ fn printed(value: &Value) -> Value {
     }
 }
 
-/// Of the frontend's many settings the one that clients ask for.
+/// Of the frontend's many settings only the one that clients ask for.
 pub(super) fn config(cluster: &Cluster) -> Rows {
     let mode = match cluster.mode() {
         Mode::Nothing => "shared_nothing",

@@ -1,4 +1,4 @@
-//! What a statement says, once parsed.
+//! Parsed statements.
 
 use std::collections::BTreeMap;
 
@@ -13,7 +13,7 @@ pub(super) enum Statement {
     Select(Select),
     Set(Vec<Assignment>),
     Use(String),
-    /// Taken and without effect: BEGIN, COMMIT, ROLLBACK and the like.
+    /// Accepted and without effect: BEGIN, COMMIT, ROLLBACK and similar statements.
     Nothing,
     CreateDatabase {
         name: String,
@@ -86,9 +86,9 @@ pub(super) enum Statement {
     },
     ShowBackends,
     ShowFrontends,
-    /// SHOW with the same answer for all users, or with an empty one.
+    /// SHOW with the same answer for all users, or with an empty answer.
     ShowFixed(&'static Listing),
-    /// KILL: a connection, or only what it does just now.
+    /// KILL: ends a connection, or only the statement that it runs.
     Kill {
         connection: u32,
         is_query: bool,
@@ -104,14 +104,14 @@ pub(super) enum Statement {
     },
 }
 
-/// Rows that never change.
+/// A constant table of rows.
 #[derive(Debug)]
 pub(super) struct Listing {
     pub(super) fields: &'static [&'static str],
     pub(super) rows: &'static [&'static [&'static str]],
 }
 
-/// What SHOW leaves out: `LIKE` goes by the first column, `WHERE` by all of them.
+/// The condition of SHOW: `LIKE` compares the first column, `WHERE` may use all columns.
 #[derive(Debug, Clone)]
 pub(super) enum Narrow {
     Everything,
@@ -165,7 +165,7 @@ pub(super) enum Direction {
 
 #[derive(Debug, Clone)]
 pub(super) struct Assignment {
-    /// With an `@` before it when it is the user's own.
+    /// The name, with its `@` when it is a user variable.
     pub(super) name: String,
     pub(super) is_global: bool,
     pub(super) value: Expression,

@@ -1,4 +1,4 @@
-//! Users and grants: their grammar, and carrying them out.
+//! Users and grants: the grammar of their statements, and their execution.
 
 use super::{
     SqlError, Token,

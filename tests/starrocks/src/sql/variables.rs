@@ -1,11 +1,11 @@
-//! Session variables: the ones drivers and people ask for or set (§12.1). There is no `socket`.
+//! Session variables: those that drivers and users read or set (§12.1). There is no variable `socket`.
 
 use std::collections::BTreeMap;
 
 use super::SqlError;
 use crate::{Profile, value::Value};
 
-/// What people set that changes nothing here.
+/// Variables that users set and that change nothing here.
 const MORE_TEXTS: [(&str, &str); 14] = [
     ("catalog", "default_catalog"),
     ("sql_dialect", "StarRocks"),
@@ -81,14 +81,14 @@ const MORE_SWITCHES: [&str; 25] = [
     "sql_quote_show_create",
 ];
 
-/// What only the server itself sets.
+/// Variables that only the server itself can set.
 const READ_ONLY: [&str; 6] =
     ["version", "version_comment", "license", "language", "system_time_zone", "lower_case_table_names"];
 
-/// What holds for every session or none.
+/// Variables that can only be set globally.
 const GLOBAL: [&str; 1] = ["init_connect"];
 
-/// Whether a variable may be set to a value: unknown names are refused, and what a variable cannot hold.
+/// Checks whether a variable may be set to a value: unknown names and values of a wrong type are refused.
 pub(super) fn check(
     known: &BTreeMap<String, Value>,
     name: &str,

@@ -1,4 +1,4 @@
-//! The MySQL wire: packets, the greeting, results (§12.1).
+//! The MySQL wire format: packets, the greeting, results (§12.1).
 
 use std::io;
 
@@ -35,7 +35,7 @@ impl Wire {
         Self { stream: BufReader::new(stream), sequence: 0, out: Vec::new() }
     }
 
-    /// One message; long ones come in several packets.
+    /// Reads one message; a long one arrives in several packets.
     pub(super) async fn read(&mut self) -> io::Result<Vec<u8>> {
         let mut message = Vec::new();
         loop {
@@ -55,7 +55,7 @@ impl Wire {
         }
     }
 
-    /// A command starts a new sequence.
+    /// Reads a command, which starts a new sequence of packets.
     pub(super) async fn command(&mut self) -> io::Result<Vec<u8>> {
         self.sequence = 0;
         self.read().await
@@ -104,7 +104,7 @@ impl Wire {
         self.flush().await
     }
 
-    /// A client with another plugin in mind is asked for this one.
+    /// Asks a client that has chosen another plugin to switch to this one.
     pub(super) async fn switch_plugin(&mut self, salt: &[u8; 20]) -> io::Result<Vec<u8>> {
         let mut packet = vec![0xfe];
         packet.extend_from_slice(PLUGIN.as_bytes());
@@ -120,7 +120,7 @@ impl Wire {
         self.changed(0).await
     }
 
-    /// OK, with how many rows a statement has changed.
+    /// Sends OK with the number of changed rows.
     pub(super) async fn changed(&mut self, rows: usize) -> io::Result<()> {
         let [low, high] = AUTOCOMMIT.to_le_bytes();
         let mut packet = vec![0];
@@ -229,7 +229,7 @@ fn field(name: &str, sql_type: &SqlType) -> Vec<u8> {
     packet
 }
 
-/// SHA1(password) XOR SHA1(salt + SHA1(SHA1(password))); nothing for an empty password.
+/// SHA1(password) XOR SHA1(salt + SHA1(SHA1(password))); empty for an empty password.
 pub(super) fn scramble(password: &str, salt: &[u8; 20]) -> Vec<u8> {
     if password.is_empty() {
         return Vec::new();
@@ -242,7 +242,7 @@ pub(super) fn scramble(password: &str, salt: &[u8; 20]) -> Vec<u8> {
     once.iter().zip(salted.finalize()).map(|(left, right)| left ^ right).collect()
 }
 
-/// Checked reads of a client's message.
+/// Checked reads from a client's message.
 #[derive(Debug)]
 pub(super) struct Reader<'a>(pub(super) &'a [u8]);
 
@@ -268,7 +268,7 @@ impl<'a> Reader<'a> {
         Some(text)
     }
 
-    /// The answer to the salt: a length of one byte serves both ways of writing it.
+    /// The client's answer to the salt. It has two encodings, and a length of one byte fits both.
     pub(super) fn counted(&mut self) -> Option<&'a [u8]> {
         let length = self.u8()?;
         self.bytes(usize::from(length))

@@ -1,4 +1,4 @@
-//! Schema changes that take their time (S19, S30).
+//! Schema changes that take time (S19, S30).
 
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ use crate::{
 const COLUMNS: &str = "id BIGINT NOT NULL, v INT, w VARCHAR(5)";
 const WIDEN: &str = "ALTER TABLE d.t MODIFY COLUMN v BIGINT";
 
-/// A bed on which a job takes ten seconds of the bed's clock.
+/// A stand-in on which a job takes ten seconds of the stand-in's clock.
 async fn slow(options: Options) -> Bed {
     let settings = Settings { alter_millis: 10_000, ..Settings::default() };
     let bed = Bed::with(Options { settings, ..options }).await;

@@ -1,4 +1,4 @@
-//! What every test needs: a running stand-in, a raw HTTP client that does the two hops by hand, a MySQL client.
+//! The fixture of the tests: a running stand-in, a raw HTTP client that makes the two hops itself, and a MySQL client.
 
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ pub(crate) struct Bed {
     pub(crate) standin: Standin,
 }
 
-/// An answer as it came over the wire.
+/// An HTTP answer, not decoded.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Answer {
     pub(crate) status: u16,
@@ -57,7 +57,7 @@ impl Bed {
         Self { standin: Standin::start(Options { users, ..options }).await.expect("starts") }
     }
 
-    /// A bed with database `d` and a table `t` with these columns and `id` as key.
+    /// A stand-in with database `d` and a table `t` that has these columns and the key `id`.
     pub(crate) async fn with_table(columns: &str) -> Self {
         let bed = Self::start().await;
         bed.create(columns).await;
@@ -104,7 +104,7 @@ impl Bed {
         rows.into_iter().map(texts).collect()
     }
 
-    /// Rows with `NULL` written out, joined by commas.
+    /// Rows as text: `NULL` written out, values joined by commas.
     pub(crate) async fn lines(&self, query: &str) -> Vec<String> {
         let join = |row: Vec<Option<String>>| {
             row.into_iter()
@@ -115,7 +115,7 @@ impl Bed {
         self.rows(query).await.into_iter().map(join).collect()
     }
 
-    /// The states of the jobs on `d.t`, the newest last.
+    /// The states of the jobs on `d.t`, in order of creation.
     pub(crate) async fn alter_states(&self) -> Vec<String> {
         self.lines("SHOW ALTER TABLE COLUMN FROM d ORDER BY JobId")
             .await
@@ -124,7 +124,7 @@ impl Bed {
             .collect()
     }
 
-    /// Moves the clock until no schema change is under way.
+    /// Advances the clock until no schema change is running.
     pub(crate) async fn finish_alters(&self) {
         let is_open = |state: &String| state != "FINISHED" && state != "CANCELLED";
         while self.alter_states().await.iter().any(is_open) {
@@ -132,7 +132,7 @@ impl Bed {
         }
     }
 
-    /// The error number and text of a statement that is refused.
+    /// The error number and message of a statement that must be refused.
     pub(crate) async fn refused(&self, statement: &str) -> (u16, String) {
         let mut connection = self.connect().await;
         match connection.query_drop(statement).await {
@@ -149,7 +149,7 @@ impl Bed {
         ask(self.standin.be_port(), request.as_bytes()).await
     }
 
-    /// Both hops of a load into `d.t`; headers are lines, and the format is JSON unless they say otherwise.
+    /// Makes both hops of a load into `d.t`. The headers are lines; the format is JSON when they name none.
     pub(crate) async fn load(&self, headers: &str, body: impl AsRef<[u8]>) -> Answer {
         self.load_into("d/t", headers, body).await
     }
@@ -186,12 +186,12 @@ pub(crate) async fn put(port: u16, head: &str, body: impl AsRef<[u8]>) -> Answer
     if first.status != 100 {
         return first;
     }
-    // A BE that ends the load in mid-body may reset the connection; what it said, if anything, counts.
+    // A BE that ends the load while the body is sent may reset the connection; an answer sent before that still counts.
     let _ = stream.write_all(body.as_ref()).await;
     read_answer(&mut stream).await
 }
 
-/// One request, one answer; waits for the end of the connection only when the answer announces it.
+/// Sends one request and reads one answer; waits for the end of the connection only when the answer announces it.
 pub(crate) async fn ask(port: u16, request: &[u8]) -> Answer {
     let mut stream = TcpStream::connect(("127.0.0.1", port)).await.expect("the server listens");
     let _ = stream.write_all(request).await;
@@ -202,7 +202,7 @@ pub(crate) async fn ask(port: u16, request: &[u8]) -> Answer {
     answer
 }
 
-/// One request, one answer, and whether the server then closes.
+/// Sends one request, reads one answer, and notes whether the server then closes.
 pub(crate) async fn exchange(port: u16, request: &[u8]) -> Answer {
     let mut stream = TcpStream::connect(("127.0.0.1", port)).await.expect("the server listens");
     let _ = stream.write_all(request).await;
@@ -213,7 +213,7 @@ pub(crate) async fn exchange(port: u16, request: &[u8]) -> Answer {
     answer
 }
 
-/// Reads exactly one answer: another may follow at once. Status 0 means that the connection ended first.
+/// Reads exactly one answer, because another may follow at once. Status 0 means that the connection ended before it.
 pub(crate) async fn read_answer(stream: &mut TcpStream) -> Answer {
     let mut head = Vec::new();
     while !head.ends_with(b"\r\n\r\n") {

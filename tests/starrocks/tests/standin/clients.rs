@@ -1,7 +1,7 @@
-//! Clients that nobody here wrote: curl, the `mysql` command, and Python drivers with the SQLAlchemy dialect of StarRocks.
+//! Third-party clients: curl, the `mysql` command, and Python drivers with the SQLAlchemy dialect of StarRocks.
 //!
-//! What is missing is fetched into a folder of the build, once: the `mysql` command from Debian's packages, Python's from
-//! PyPI. Where that is impossible the test says which program is missing and why; in CI that is a failure.
+//! Missing clients are fetched once into a folder of the build: the `mysql` command from Debian's packages, the Python
+//! packages from PyPI. Where that is impossible the test prints which program is missing and why; in CI it fails.
 
 #[path = "clients/fetch.rs"]
 mod fetch;
@@ -28,7 +28,7 @@ async fn bed() -> Bed {
     bed
 }
 
-/// What a program says, given something to read; it has to end well.
+/// Runs a program with this input and returns its output; the program must end with success.
 async fn said(command: &mut Command, input: &[u8]) -> String {
     let streams = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut child = streams.spawn().expect("the program was found before");

@@ -1,4 +1,4 @@
-//! CSV: the plain reader (S09), the quoting one (S27), and what its values become (S10, S11).
+//! CSV: the plain reader (S09), the quoting one (S27), and the conversion of values (S10, S11).
 
 use starrocks_standin::Profile;
 
@@ -64,7 +64,7 @@ async fn s09_deletes_bring_all_their_fields_or_only_the_keys_as_a_partial_update
     assert_eq!(bed.lines("SELECT * FROM d.t ORDER BY id").await, ["2,x,2"]);
 }
 
-/// What each text becomes in a column of a type, strictly; `-` means that the row was refused.
+/// Checks the stored value of each text in a column of a type; `-` means that strict mode refuses the row.
 async fn check(sql_type: &str, cases: &[(&str, &str)]) {
     for strict in [true, false] {
         let bed = Bed::with_table(&format!("id BIGINT NOT NULL, c {sql_type}")).await;
@@ -77,7 +77,7 @@ async fn check(sql_type: &str, cases: &[(&str, &str)]) {
         for (id, (text, expected)) in cases.iter().enumerate() {
             let row = loaded.iter().find(|row| row[0].as_deref() == Some(&id.to_string()));
             let found = row.map(|row| row[1].clone().unwrap_or_else(|| "NULL".to_owned()));
-            // What strict mode refuses is NULL without it, silently (§8.1).
+            // A value that strict mode refuses becomes NULL outside strict mode, without an error (§8.1).
             let wanted = match (*expected, strict) {
                 ("-", true) => None,
                 ("-", false) => Some("NULL"),
@@ -165,7 +165,7 @@ async fn s10_a_document_is_bounded_where_it_is_parsed_from_text() {
 
 #[tokio::test]
 async fn s10_csv_varbinary_is_base64_or_else_the_bytes_themselves() {
-    // Hex of four digits is base64 of three bytes: wrong bytes, and not a word.
+    // Hex of four digits is valid base64 of three bytes: it is stored as wrong bytes without an error.
     check("VARBINARY(4)", &[("QUI=", "AB"), ("a-b", "a-b"), ("4142", "\u{fffd}^6"), ("abcde", "-")]).await;
 }
 

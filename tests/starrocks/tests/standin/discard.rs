@@ -1,4 +1,4 @@
-//! Discard mode: rows are counted and forgotten.
+//! Discard mode: rows are counted and dropped.
 
 use starrocks_standin::Options;
 

@@ -1,4 +1,4 @@
-//! Labels over HTTP: states, repetition, cancelling, forgetting.
+//! Labels over HTTP: states, repetition, cancelling, and the end of their retention.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ pub(crate) async fn state(bed: &Bed, label: &str) -> Answer {
     bed.fe(&format!("GET /api/d/get_load_state?label={label} HTTP/1.1\r\n{ROOT}\r\n\r\n")).await
 }
 
-/// Asks until the label is in this state: the load under way decides when, not a clock.
+/// Polls until the label is in this state. The running load decides when that is, so there is no fixed wait.
 pub(crate) async fn wait_for_state(bed: &Bed, label: &str, wanted: &str) {
     while state(bed, label).await.field("state") != wanted {
         tokio::task::yield_now().await;

@@ -1,4 +1,4 @@
-//! Whole loads: what is stored, what is refused, what the answer says.
+//! Whole loads: stored rows, refused rows, and the fields of the answer.
 
 use crate::bed::{Bed, head, put};
 
@@ -71,7 +71,7 @@ async fn s07_faults_in_the_columns_header_end_the_load_before_its_body() {
         ("partial_update: 1", "Invalid partial update flag format. Must be bool type"),
     ];
     for (headers, message) in cases {
-        // No body is ever sent: the answer comes instead of `100 Continue`.
+        // The body is never sent, because the answer comes instead of `100 Continue`.
         let answer = put(bed.standin.be_port(), &head("d/t", headers, 1000), "").await;
         assert_eq!(
             (answer.field("Status"), answer.field("Message")),

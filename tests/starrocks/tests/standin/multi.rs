@@ -1,6 +1,6 @@
-//! What a real frontend 4.1 answered in a transaction over several tables, and to statements near it, is replayed (§16).
+//! Replays the answers of a real frontend 4.1 in a transaction over several tables, and to statements near it (§16).
 //!
-//! The recording leaves out, with `…`, what does not matter: answers are compared piece by piece.
+//! The recording abbreviates irrelevant parts with `…`, so answers are compared piece by piece.
 
 use mysql_async::prelude::Queryable;
 use starrocks_standin::{Options, Part, Profile, Settings};
@@ -23,7 +23,7 @@ async fn bed() -> Bed {
     bed
 }
 
-/// The recorded exchanges with the frontend, up to the first line of words: what was sent, and what came.
+/// The recorded exchanges with the frontend, up to the first line of prose: requests and the lines of their answers.
 fn exchanges() -> Vec<(String, Vec<String>)> {
     let mut exchanges: Vec<(String, Vec<String>)> = Vec::new();
     let lines = RECORDING.lines().skip_while(|line| !line.starts_with("> "));
@@ -60,7 +60,7 @@ async fn ask(bed: &Bed, sent: &str) -> Answer {
     exchange(bed.standin.fe_port(), request(sent).as_bytes()).await
 }
 
-/// Each piece that the recording shows is in the answer.
+/// Asserts that the answer has every piece that the recording shows.
 fn assert_answered(answer: &Answer, received: &[String], be_port: u16) {
     for piece in received.iter().flat_map(|line| line.split(" | ")) {
         let piece = piece.trim_start_matches("(BE) ");
@@ -162,7 +162,7 @@ async fn statements_near_a_schema_change_are_answered_as_4_1_answered() {
     for line in recorded {
         let (statement, answer) = line.split_once("->").expect("a statement and what came of it");
         let outcome = connection.query_drop(statement).await;
-        // Words in brackets are the recorder's.
+        // Text in brackets is a remark of the person who made the recording.
         let answer = answer.split(" (").next().unwrap_or_default().trim().trim_start_matches("1064 ");
         match outcome {
             Ok(()) => assert_eq!(answer, "OK", "{statement}"),

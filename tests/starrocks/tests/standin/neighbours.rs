@@ -1,4 +1,4 @@
-//! What stands beside the statements of the recordings: what drivers ask for, and what is refused (S18, S19).
+//! Statements related to those of the recordings: the ones that drivers send, and ones that are refused (S18, S19).
 
 use mysql_async::prelude::Queryable;
 use starrocks_standin::{Part, Profile};
@@ -208,7 +208,7 @@ async fn s18_what_no_table_may_be_is_refused() {
     assert!(code == 1064 && message.contains("is already used"), "{code} {message}");
 }
 
-/// What a client may know a table by, whatever it is called (§12.5).
+/// The ids by which a client recognises a table, whatever its name is (§12.5).
 #[tokio::test]
 async fn s18_a_table_made_anew_has_another_number_and_a_changed_one_keeps_its_own() {
     let bed = Bed::with_table(COLUMNS).await;

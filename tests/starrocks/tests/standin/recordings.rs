@@ -1,6 +1,6 @@
-//! What real frontends answered is replayed, and the stand-in says the same (§16).
+//! Replays requests that real frontends have answered, and compares the stand-in's answers (§16).
 //!
-//! `tests/observed/NOT_REPLAYED.md` lists what is left out, and why.
+//! `tests/observed/NOT_REPLAYED.md` lists what is left out, with the reasons.
 
 use std::time::Duration;
 
@@ -81,7 +81,7 @@ fn compare_rows(statement: &str, rows: &[Vec<Option<String>>], recorded: &Value)
     let mut expected = recorded.get("rows").cloned().unwrap_or_else(|| Value::Array(Vec::new()));
     let mut found = found;
     if statement.starts_with("SHOW ALTER") {
-        // Ids and times fall as they fall.
+        // Ids and times differ from run to run.
         for table in [&mut found, &mut expected] {
             for row in table.as_array_mut().into_iter().flatten() {
                 for place in [0, 2, 3, 5, 6, 7, 8] {
@@ -157,7 +157,7 @@ async fn the_transaction_interface_of_4_0() {
     let bed = Bed::with(Options { be_port: 0, ..Options::default() }).await;
     bed.run("CREATE DATABASE d1").await;
     bed.run("CREATE TABLE d1.t (id BIGINT NOT NULL) PRIMARY KEY(id) PROPERTIES('replication_num'='1')").await;
-    // The recording began with this label aborted, and with `ok1` forgotten.
+    // At the start of the recording this label was aborted, and `ok1` was forgotten.
     bed.load_into("d1/t", "label: can1", "{").await;
     let mut differences = Vec::new();
     for recorded in exchanges(&observed("transactions-4.0.txt")) {
@@ -171,7 +171,7 @@ async fn the_transaction_interface_of_4_0() {
     assert!(differences.is_empty(), "{}", differences.join("\n"));
 }
 
-/// Transaction numbers fall as they fall.
+/// Transaction ids differ from the recording.
 async fn with_id_of_can1(bed: &Bed, body: &str) -> String {
     let id = bed.standin.stats().recent.iter().position(|load| load.label == "can1").map_or(0, |at| at + 1);
     body.replace("ransaction 27,", &format!("ransaction {id},"))
@@ -193,14 +193,14 @@ fn compare_answers(bed: &Bed, found: &Answer, expected: &Answer) -> Option<Strin
             found.status, found.closed, expected.status, expected.closed
         ));
     }
-    // The page that says 404 is decoration.
+    // The page of a 404 answer is not compared.
     let is_page = expected.status == 404;
     (!is_page && found.body != expected.body)
         .then(|| format!("{:?} instead of {:?}", found.body, expected.body))
 }
 
-/// The recording's BE was a dummy that could hold a load, put its publication off, or roll it back: faults do the same
-/// here. What its FE said is in `fe_status`, `fe_msgs` and `job_status`.
+/// The BE of the recording was a dummy that could hold a load, delay its publication, or roll it back; here faults do
+/// the same. The answers of its FE are in `fe_status`, `fe_msgs` and `job_status`.
 #[tokio::test]
 async fn labels_of_4_0() {
     let bed = Bed::start().await;
@@ -211,7 +211,7 @@ async fn labels_of_4_0() {
     )
     .await;
     let mut recordings = exchanges(&observed("labels-4.0.txt"));
-    // The load stands before the call that cancelled it while it was held.
+    // In the recording the held load comes after the call that cancelled it; the load has to begin first.
     let cancelled = recordings.windows(2).position(
         |pair| matches!(pair, [load, next] if is_held(load) && next.name.starts_with("cancel running")),
     );
@@ -251,7 +251,7 @@ async fn compare_exchange(bed: &Bed, recorded: &Exchange, held: &mut JoinSet<Ans
         return compare_load(&found, recorded);
     }
     let found = exchange(bed.standin.fe_port(), recorded.sent.as_bytes()).await;
-    // Why a load without a plan was aborted the dummy worded itself.
+    // The dummy BE had its own words for the abort of a load without a plan.
     let expected =
         recorded.answer().body.replace("plan failed: [", "").replace("target table.]", "target table.");
     (found.body != expected).then(|| format!("{:?} instead of {expected:?}", found.body))
@@ -259,7 +259,7 @@ async fn compare_exchange(bed: &Bed, recorded: &Exchange, held: &mut JoinSet<Ans
 
 const LATE: Duration = Duration::from_secs(3600);
 
-/// A load whose answer was recorded long after it had begun.
+/// Whether the load was held, so that its answer was recorded long after its begin.
 fn is_held(recorded: &Exchange) -> bool {
     recorded.sent.contains("x-hold-ms") || recorded.sent.contains("x-rpc-ms")
 }
@@ -268,7 +268,7 @@ fn label_of(recorded: &Exchange) -> &str {
     recorded.sent.lines().find_map(|line| line.strip_prefix("label: ")).unwrap_or_default()
 }
 
-/// Whether `load` has to be under way when the exchange at this place comes, which is the first to name its label.
+/// Whether `load` has to be running at the exchange with this index, which is the first to name its label.
 fn begins_at(load: &Exchange, place: usize, recordings: &[Exchange]) -> bool {
     let names_it = |recorded: &Exchange| recorded.sent.contains(label_of(load));
     is_held(load) && recordings.iter().position(names_it) == Some(place)
@@ -307,7 +307,7 @@ fn compare_load(found: &Answer, recorded: &Exchange) -> Option<String> {
     let message = said["fe_msgs"].as_str().unwrap_or_default().trim_start_matches('[').trim_end_matches(']');
     let has_message = match (message, status) {
         ("null", "Success") => found.field("Message") == "OK",
-        // A roll-back has no message of the FE's.
+        // The FE gives no message for a roll-back.
         ("null", _) => true,
         (message, _) => found.field("Message").trim() == message.trim(),
     };

@@ -1,4 +1,4 @@
-//! The first hop, byte by byte.
+//! The first hop, compared byte by byte.
 
 use starrocks_standin::{Action, Fault, Options, Profile, Stage};
 use tokio::{
@@ -103,7 +103,7 @@ async fn s20_the_backend_decodes_names_from_4_0_on() {
         let bed = Bed::of(profile).await;
         bed.create("id BIGINT NOT NULL").await;
         let answer = bed.load_into("d/%74", "", r#"{"id":1}"#).await;
-        // The older FE decodes the name itself before it redirects; the raw path is what the BE is given here.
+        // A 3.5 FE decodes the name before it redirects; here the BE receives the raw path.
         assert_eq!(answer.field("Status"), status, "{profile}: {}", answer.body);
     }
 }

@@ -1,4 +1,4 @@
-//! The MySQL side with a real driver, and what recordings do not hold.
+//! The MySQL protocol with a real driver, in the cases that the recordings lack.
 
 use mysql_async::{Conn, Error, OptsBuilder, prelude::Queryable};
 use starrocks_standin::{Part, Profile};

@@ -11,7 +11,7 @@ use crate::{
 
 const MULTI: &str = "transaction_type: multi\r\n";
 
-/// A client of the interface for one label.
+/// Calls the interface for one label.
 struct Client<'b> {
     bed: &'b Bed,
     headers: String,
@@ -22,7 +22,7 @@ impl<'b> Client<'b> {
         Self { bed, headers: format!("{ROOT}\r\ndb: d\r\nlabel: {label}\r\n{more}") }
     }
 
-    /// A call without a body, with the redirect followed when one comes.
+    /// A call without a body; follows a redirect if one is the answer.
     async fn call(&self, operation: &str, more: &str) -> Answer {
         let request = format!(
             "POST /api/transaction/{operation} HTTP/1.1\r\nHost: x\r\n{}{more}Content-Length: 0\r\n\r\n",

@@ -1,9 +1,9 @@
-//! Values through a whole load, strict and not (S10).
+//! Values through a whole load, in strict mode and outside it (S10).
 
 use crate::bed::Bed;
 
-/// What each JSON value becomes in a column of a type; `-` means that strict mode refuses the row, and that without it
-/// the value is NULL, silently (§8.1).
+/// Checks the stored value of each JSON value in a column of a type; `-` means that strict mode refuses the row, and
+/// that the value becomes NULL outside strict mode, without an error (§8.1).
 async fn check(sql_type: &str, cases: &[(&str, &str)]) {
     for strict in [true, false] {
         let bed = Bed::with_table(&format!("id BIGINT NOT NULL, c {sql_type}")).await;

@@ -1,4 +1,4 @@
-//! What comes before the body: checks, then the transaction (§3.2).
+//! The stages before the body: checks, then the transaction (§3.2).
 
 use std::time::Instant;
 
@@ -17,7 +17,7 @@ use crate::{
 };
 
 impl Load<'_> {
-    /// The checks before a transaction, then the transaction.
+    /// Makes the checks that precede a transaction, then begins the transaction.
     pub(in crate::be) async fn begin(&mut self) -> Result<Format, Stop> {
         if self.request.credentials().is_err() {
             return Err(Stop::fail("no valid Basic authorization"));
@@ -46,7 +46,7 @@ impl Load<'_> {
         format!("{number:08x}-{:012x}", self.cluster.clock.now())
     }
 
-    /// User, database, table, privilege, in this order (recording). Returns the table.
+    /// Checks user, database, table and privilege, in this order (recording). Returns the table's id.
     pub(in crate::be) fn check_rights(&self) -> Result<u64, String> {
         let credentials =
             self.request.credentials().map_err(|_| "no valid Basic authorization".to_owned())?;

@@ -1,4 +1,4 @@
-//! The body: read as it comes, then converted, or only counted.
+//! Reads the body as it arrives, then converts or only counts its rows.
 
 use std::time::Instant;
 
@@ -12,8 +12,8 @@ use crate::{
 const MAX_BUFFERED: usize = 4 * 1024 * 1024 * 1024;
 
 impl Load<'_> {
-    /// Takes the body, and converts it unless rows are only counted. Once reading has begun, the whole body is
-    /// read even if nothing can come of it.
+    /// Reads the body, and converts it unless rows are only counted. Once reading has begun, the whole body is read
+    /// even if the load has already failed.
     pub(super) async fn read(
         &mut self,
         connection: &mut Connection,
@@ -55,7 +55,7 @@ impl Load<'_> {
         self.convert(kept, plan).await
     }
 
-    /// Parsing is work for a thread that may be busy.
+    /// Parsing takes CPU time, so it runs on a thread that may block.
     async fn convert(&mut self, body: Vec<u8>, plan: LoadPlan) -> Result<Content, Stop> {
         let started = Instant::now();
         let (profile, codec) = (self.cluster.profile(), self.codec);

@@ -1,4 +1,4 @@
-//! From converted rows to rows that are there: quality, commit, publication (§5.1, §6.5).
+//! From converted rows to visible rows: quality, commit, publication (§5.1, §6.5).
 
 use std::{sync::Arc, time::Instant};
 
@@ -57,7 +57,7 @@ impl Load<'_> {
         Stop::Silent
     }
 
-    /// Notes the error log, then filtered rows against the ratio, and loads without a row (§5.1, §5.5).
+    /// Stores the error log, then checks the ratio of filtered rows, and refuses a load without rows (§5.1, §5.5).
     fn judge(&mut self, loaded: &mut Loaded) -> Result<(), Stop> {
         if !loaded.log.is_empty() {
             self.error_url = Some(self.cluster.keep_errors(std::mem::take(&mut loaded.log)));

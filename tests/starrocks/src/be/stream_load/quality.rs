@@ -1,4 +1,4 @@
-//! What a load has read and whether that may be committed, as far as only its rows can tell.
+//! What a load has read, and whether it may be committed, as far as its rows alone decide that.
 
 use super::{Content, Load};
 use crate::{
@@ -10,7 +10,7 @@ use crate::{
 };
 
 impl Load<'_> {
-    /// What has been read, with a row taken out of it when a fault refuses one.
+    /// The rows that were read, without one of them when a fault refuses a row.
     pub(in crate::be) fn loaded(&mut self, content: Content, refused: Option<&str>) -> Loaded {
         let mut loaded = Loaded { rows: self.rows, loads: 1, ..Loaded::default() };
         match content {
@@ -44,7 +44,7 @@ impl Load<'_> {
         loaded
     }
 
-    /// A tablet takes no more versions until compaction has caught up (§14).
+    /// A tablet accepts no more versions until compaction has caught up (§14).
     fn version_fault(&self, plan: &LoadPlan) -> Option<String> {
         let (settings, now) = (self.cluster.settings(), self.cluster.clock.now());
         let mut catalog = locked(&self.cluster.catalog);
@@ -60,7 +60,7 @@ impl Load<'_> {
         })
     }
 
-    /// What a partial update can only know from its rows (§10).
+    /// The error of a partial update that only its rows can show (§10).
     fn partial_fault(&self, plan: &LoadPlan, converted: &Converted) -> Option<String> {
         if !plan.is_partial {
             return None;

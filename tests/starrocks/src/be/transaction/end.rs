@@ -76,7 +76,7 @@ impl Call<'_> {
         format!("{database}.{}", self.table)
     }
 
-    /// Ends the loading: the BE forgets the transaction, whatever its outcome.
+    /// Ends the loads of the transaction: the BE forgets it, whatever its outcome.
     fn finish(&self) -> Result<Single, Answer> {
         let mut open = locked(&self.cluster.open);
         let Some(single) = open.single.get(&self.key) else { return Err(self.not_found()) };

@@ -1,4 +1,4 @@
-//! `load`: rows for an open transaction.
+//! `load`: adds rows to an open transaction.
 
 use super::{Answer, Call, Outcome, millis};
 use crate::{
@@ -73,7 +73,7 @@ impl Call<'_> {
         Ok(loaded)
     }
 
-    /// Same table, same headers, one at a time (§11.1).
+    /// Every load of a transaction has the same table and headers, and one runs at a time (§11.1).
     fn enter_single(&self) -> Result<u64, Answer> {
         if !self.is_running() {
             self.roll_back("the transaction had ended");
@@ -115,7 +115,7 @@ impl Call<'_> {
         }
     }
 
-    /// The FE may have ended it: by a timeout, or a `_cancel`.
+    /// False when the FE has ended the transaction, by a timeout or a `_cancel`.
     fn is_running(&self) -> bool {
         let (database, label) = &self.key;
         let now = self.cluster.clock.now();
@@ -123,8 +123,8 @@ impl Call<'_> {
         found.is_some_and(|transaction| transaction.state == State::Prepare)
     }
 
-    /// The FE has planned a load into a transaction over several tables from what its own hop said (§11.2): what this hop
-    /// says of columns and modes is not heard. Only another format is complained of.
+    /// A load into a transaction over several tables follows the plan that the FE made from the headers of the first
+    /// hop (§11.2). The columns and modes in the headers of this hop are ignored; only a different format is an error.
     fn as_planned(&self) -> Result<Request, Answer> {
         if !self.is_multi {
             return Ok(self.request.clone());
@@ -140,7 +140,7 @@ impl Call<'_> {
         Ok(planned)
     }
 
-    /// Tables load side by side, each one load at a time (§11.2).
+    /// Loads into different tables run in parallel, loads into one table one at a time (§11.2).
     fn enter_multi(&self) -> Result<u64, Answer> {
         let mut open = locked(&self.cluster.open);
         let multi = open.multi.get_mut(&self.key).filter(|multi| multi.state == MultiState::Begin);
@@ -155,7 +155,7 @@ impl Call<'_> {
         let now = self.cluster.clock.now();
         let mut open = locked(&self.cluster.open);
         if self.is_multi {
-            // A transaction rolled back meanwhile takes no more rows.
+            // A transaction that was rolled back meanwhile accepts no more rows.
             let multi = open.multi.get_mut(&self.key).filter(|multi| multi.state == MultiState::Begin);
             let Some(multi) = multi else { return };
             multi.busy.remove(&self.table);
@@ -168,7 +168,7 @@ impl Call<'_> {
         }
     }
 
-    /// An error rolls a transaction over one table back; one over several can no longer be committed.
+    /// After an error a transaction over one table is rolled back; one over several tables can no longer be committed.
     fn leave_broken(&self, stop: &Stop) {
         let reason = match stop {
             Stop::Answered { message, .. } => message.clone(),

@@ -1,4 +1,4 @@
-//! ALTER TABLE: what is done when the statement returns, and what becomes a job (§12.6).
+//! ALTER TABLE: changes that are done when the statement returns, and changes that become a job (§12.6).
 
 use std::collections::BTreeMap;
 
@@ -19,7 +19,7 @@ use crate::{
     locked,
 };
 
-/// Seconds that a job of each kind is given, as SHOW ALTER prints them.
+/// The timeouts in seconds of the two kinds of jobs, as SHOW ALTER prints them.
 const FAST_TIMEOUT: u64 = 1;
 const SLOW_TIMEOUT: u64 = 86_400;
 
@@ -57,7 +57,7 @@ fn alter(
     let (profile, now) = (cluster.profile(), cluster.clock.now());
     let missing = || SqlError::table_not_found(name);
     let table = catalog.table_by_id(database, *table_id).ok_or_else(missing)?;
-    // Tried on a table without rows first: a statement changes everything or nothing.
+    // Tried on a copy without rows first: a statement changes everything or nothing.
     let mut trial = table.without_rows();
     let mut changes = Vec::new();
     for clause in clauses {
@@ -108,7 +108,7 @@ fn is_fast(cluster: &Cluster, table: &Table) -> bool {
     }
 }
 
-/// What the analyzer refuses before it looks at the table.
+/// The errors of the analyzer, which are found before the table is read.
 fn check_clause(cluster: &Cluster, clause: &Clause) -> Result<(), SqlError> {
     if let Clause::RenameColumn { to, .. } = clause {
         return create::check_column_name(to, cluster.profile());
@@ -131,7 +131,7 @@ fn check_clause(cluster: &Cluster, clause: &Clause) -> Result<(), SqlError> {
     }
 }
 
-/// Of the properties of CREATE those that may change, and what only ALTER knows.
+/// Allows the properties of CREATE that may be changed, and those that only ALTER has.
 fn check_properties(properties: &BTreeMap<String, String>) -> Result<(), SqlError> {
     let is_known = |name: &str| {
         create::PROPERTIES.contains(&name)
@@ -143,7 +143,7 @@ fn check_properties(properties: &BTreeMap<String, String>) -> Result<(), SqlErro
     }
 }
 
-/// Applies one clause and returns it when it has changed the columns.
+/// Applies one clause, and returns it when it has changed columns.
 fn apply(
     table: &mut Table,
     name: &str,

@@ -1,4 +1,4 @@
-//! CREATE TABLE and the checks it makes.
+//! CREATE TABLE and its checks.
 
 use std::sync::Arc;
 
@@ -36,7 +36,7 @@ pub(super) const PROPERTIES: [&str; 14] = [
     "write_quorum",
 ];
 
-/// What only tables in an object store have.
+/// Properties that only tables in an object store have.
 const DATA_PROPERTIES: [&str; 4] =
     ["datacache.partition_duration", "enable_async_write_back", "persistent_index_type", "storage_volume"];
 
@@ -63,7 +63,7 @@ pub(super) fn table(cluster: &Cluster, session: &Session, create: CreateTable) -
     Ok(())
 }
 
-/// The same columns and properties, and no rows.
+/// A table with the same columns and properties, without rows.
 pub(super) fn like(
     cluster: &Cluster,
     session: &Session,
@@ -91,8 +91,8 @@ pub(super) fn like(
     Ok(())
 }
 
-/// A table needs a BE that lives, and that has been up long enough for the FE to reach it. Both pass, and both come
-/// under 1064 (recording).
+/// A table needs a live BE that has been up long enough for the FE to reach it. Both obstacles pass by themselves, and
+/// both are reported as error 1064 (recording).
 fn check_backend(cluster: &Cluster) -> Result<(), SqlError> {
     if cluster.online_backends() == 0 {
         return Err(SqlError::plain(
@@ -205,7 +205,7 @@ fn is_among(name: &str, names: &[String]) -> bool {
     names.iter().any(|other| same(name, other))
 }
 
-/// There is one BE. Without the property three replicas are wanted.
+/// There is one BE. Without the property the table asks for three replicas.
 fn check_replicas(wanted: Option<&str>) -> Result<(), SqlError> {
     match wanted {
         Some("1") => Ok(()),
@@ -232,7 +232,7 @@ fn check_columns(columns: &[ColumnSpec], profile: Profile) -> Result<(), SqlErro
     Ok(())
 }
 
-/// Name, type and default of one column, for CREATE and ALTER alike.
+/// Checks name, type and default of one column, for CREATE and ALTER.
 pub(super) fn check_column(spec: &ColumnSpec, profile: Profile) -> Result<(), SqlError> {
     check_column_name(&spec.name, profile)?;
     check_type(&spec.name, &spec.sql_type)?;
@@ -299,13 +299,13 @@ fn check_default(spec: &ColumnSpec, profile: Profile) -> Result<(), SqlError> {
     }
 }
 
-/// A literal is a finite number: what a load may bring, a default may not (§12.6).
+/// A default must be a finite number, although a load may bring other values (§12.6).
 fn is_no_literal(text: &str, sql_type: &SqlType) -> bool {
     let is_finite = || text.trim().parse::<f64>().is_ok_and(f64::is_finite);
     matches!(sql_type, SqlType::Float | SqlType::Double) && !is_finite()
 }
 
-/// Counted in letters, although the column counts bytes.
+/// The length of a default is counted in UTF-16 units, although the column's limit is in bytes.
 fn is_too_long(text: &str, sql_type: &SqlType) -> bool {
     match sql_type {
         SqlType::Char(length) | SqlType::Varchar(length) => {

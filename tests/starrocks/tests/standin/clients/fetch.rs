@@ -1,4 +1,4 @@
-//! Finds other people's clients, or fetches them once into a folder of the build.
+//! Finds third-party clients, or fetches them once into a folder of the build.
 
 use std::{
     fs,
@@ -7,12 +7,12 @@ use std::{
 
 use tokio::{process::Command, sync::OnceCell};
 
-/// Pinned: a new release of theirs must not turn our tests red by itself.
+/// Pinned, because a new release of a package must not make our tests fail.
 const PYTHON_PACKAGES: [&str; 4] =
     ["starrocks==1.3.4", "SQLAlchemy==2.1.9", "PyMySQL==1.2.4", "mysql-connector-python==26.10.0"];
 const DEBIAN_PACKAGES: [&str; 2] = ["mariadb-client-core", "libmariadb3"];
 
-/// The `mysql` command, and where its libraries are when it was fetched.
+/// The `mysql` command, and the folder of its libraries when it was fetched.
 #[derive(Debug, Clone)]
 pub(super) struct Mysql {
     program: PathBuf,
@@ -33,7 +33,7 @@ fn cache(name: &str) -> PathBuf {
     Path::new(env!("CARGO_TARGET_TMPDIR")).join(name)
 }
 
-/// Nothing, with the reason said; in CI, where everything can be fetched, that is a failure.
+/// Prints why a client is missing and returns `None`; in CI, where every client can be fetched, this fails the test.
 #[allow(clippy::print_stderr, reason = "a test that cannot run has to say so")]
 fn missing<T>(what: &str, reason: &str) -> Option<T> {
     assert!(std::env::var_os("CI").is_none(), "{what} is missing: {reason}");
@@ -74,7 +74,7 @@ async fn find_mysql() -> Result<Mysql, String> {
     Ok(mysql)
 }
 
-/// Works in a folder beside the final one, so that half of it is never taken for the whole.
+/// Fills a folder beside the final one and renames it, so that a partial folder never counts as complete.
 async fn fetch_into(
     folder: &Path,
     fill: impl AsyncFnOnce(PathBuf) -> Result<(), String>,
@@ -83,7 +83,7 @@ async fn fetch_into(
     fs::create_dir_all(&half).map_err(|error| error.to_string())?;
     let filled = fill(half.clone()).await;
     let done = filled.and_then(|()| fs::rename(&half, folder).map_err(|error| error.to_string()));
-    // Another run of the tests may have been faster.
+    // Another run of the tests may have created the folder first.
     if done.is_err() {
         let _ = fs::remove_dir_all(&half);
     }
@@ -94,7 +94,7 @@ async fn unpack_debian(folder: PathBuf) -> Result<(), String> {
     let mut download = Command::new("apt-get");
     download.arg("download").args(DEBIAN_PACKAGES).current_dir(&folder);
     if run(&mut download).await.is_err() {
-        // The lists may be old, or not there at all.
+        // The package lists may be old or missing.
         run(Command::new("apt-get").arg("update")).await?;
         run(&mut download).await?;
     }
@@ -118,10 +118,10 @@ pub(super) async fn python() -> Option<&'static PathBuf> {
 }
 
 async fn find_python() -> Result<PathBuf, String> {
-    // The packages' versions are in the name: with others it is another folder.
+    // The name of the folder has the versions of the packages, so other versions get another folder.
     let folder = cache(&format!("python-{}", PYTHON_PACKAGES.join("-").replace(['=', '.'], "")));
     if !folder.is_dir() {
-        // An environment must not be moved: its files go straight into a folder of packages.
+        // A virtual environment cannot be moved, so the packages are installed into a plain folder.
         fetch_into(&folder, async |folder| {
             let mut pip = Command::new("python3");
             pip.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--target"]);
