@@ -1,12 +1,13 @@
-//! Hostile bytes: one target for each place where the worker reads what others have written.
+//! Hostile input: one fuzz target for each place where the worker reads data that another program or a person has
+//! written.
 //!
 //! ```text
 //! bytes ─► target ─► the worker's own reader ─► a value or an error
 //! ```
 //!
-//! The rule of every target: whatever the bytes are, the reader neither panics nor hangs, and what it allocates
-//! is bounded by what it was given: a length that somebody claims reserves nothing by itself. Where more can
-//! be said, a target asserts it.
+//! The rule of every target: whatever the bytes are, the reader neither panics nor hangs, and its allocations are
+//! bounded by the size of the input; a declared length alone reserves no memory. Targets assert more where more is
+//! known.
 
 mod memory;
 mod target;

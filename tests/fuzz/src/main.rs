@@ -1,5 +1,5 @@
-//! `fuzz`: instrumented, the fuzzer itself, with the target that `TARGET` names and the options of libFuzzer;
-//! otherwise `fuzz TARGET FILE...` runs a target on files.
+//! `fuzz`: built with instrumentation, the fuzzer itself, with the target that `TARGET` names and the options of
+//! libFuzzer; otherwise `fuzz TARGET FILE...` runs a target on files.
 
 #![cfg_attr(fuzzing, no_main)]
 
@@ -17,12 +17,12 @@ mod guided {
         let name = std::env::var("TARGET").unwrap_or_default();
         let mut fuzzed = fuzz::named(&name).expect("TARGET names a target");
         bear_with_the_driver();
-        // What is made once is made before memory is counted.
+        // An empty input first, so that one-time allocations happen before memory is counted.
         fuzzed(b"");
         fuzzed
     }
 
-    /// The worker catches the panics of its MySQL driver; libFuzzer must not end before that.
+    /// The worker catches panics of its MySQL driver; without this hook libFuzzer would end the process before that.
     fn bear_with_the_driver() {
         let ends = std::panic::take_hook();
         std::panic::set_hook(Box::new(move |panic| {

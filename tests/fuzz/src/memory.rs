@@ -1,13 +1,13 @@
-//! What an input may allocate at any moment: an allowance, and a multiple of its length.
+//! The limit on allocated memory at any moment: a fixed allowance plus a multiple of the input's length.
 
 use allocation_counter::measure;
 
-/// Buffers that are made whatever comes.
+/// For buffers whose size does not depend on the input.
 const ALLOWANCE: u64 = 1 << 20;
-/// The forms in which an input is held at the same time, each with the rounding of a growing buffer.
+/// The number of copies of an input that may exist at the same time, each with the slack of a growing buffer.
 const FORMS: u64 = 64;
 
-/// A length that somebody claims must not reserve memory by itself.
+/// Asserts the limit while `work` runs: a declared length alone must not reserve memory.
 pub(crate) fn within(length: usize, work: impl FnOnce()) {
     let (held, bound) = (measure(work).bytes_max, ALLOWANCE + FORMS * length as u64);
     assert!(held <= bound, "{length} bytes made the worker hold {held}, which is more than {bound}");

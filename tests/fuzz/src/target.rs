@@ -1,4 +1,4 @@
-//! The targets by name. Each is made once, with whatever it needs beside the bytes.
+//! The targets by name. Each is created once, with everything it needs except the input.
 
 mod batch;
 mod control;
@@ -7,10 +7,10 @@ mod sink;
 mod source;
 mod tables;
 
-/// Takes one input after the other.
+/// Called with one input after another.
 pub type Fuzzed = Box<dyn FnMut(&[u8])>;
 
-/// A name, and how the target is made.
+/// The name of a target, and its constructor.
 type Named = (&'static str, fn() -> Fuzzed);
 
 /// Every target.
@@ -37,7 +37,7 @@ pub fn named(name: &str) -> Option<Fuzzed> {
     TARGETS.iter().find(|(known, _)| *known == name).map(|(_, make)| make())
 }
 
-/// The first byte, which chooses, and the rest, which is read.
+/// The first byte, which selects the variant, and the rest, which is the data.
 fn chosen(bytes: &[u8]) -> (u8, &[u8]) {
     bytes.split_first().map_or((0, bytes), |(first, rest)| (*first, rest))
 }

@@ -1,4 +1,4 @@
-//! Certificates for the test bed: an authority made on the spot and what it signs. P-256 keys, good for ten years.
+//! Certificates for the test bed: a new authority, and certificates signed by it. P-256 keys, valid for ten years.
 
 use std::{fs, io::Write, os::unix::fs::OpenOptionsExt, path::Path};
 
@@ -8,7 +8,7 @@ use rcgen::{
     KeyPair, KeyUsagePurpose,
 };
 
-/// Signs certificates, and is what clients trust.
+/// A certificate authority: signs certificates, and is trusted by clients.
 #[derive(Debug)]
 pub struct Authority {
     issuer: Issuer<'static, KeyPair>,

@@ -1,11 +1,11 @@
-//! The generated parts of the pages in `docs/`. A test in the crate with the facts compares its part with the page, and
-//! writes it when `make docs` runs the test.
+//! The generated parts of the pages in `docs/`. A test in the crate that has the facts compares its part with the page;
+//! run by `make docs`, it writes the part.
 
 use std::{env, fs, path::Path};
 
 use anyhow::{Context as _, Result, ensure};
 
-/// With this variable set (`make docs`) tests write their parts.
+/// With this variable set (by `make docs`) the tests write their parts.
 const WRITE: &str = "WRITE_DOCS";
 
 /// Fails unless the part of `docs/PAGE` between the comments `begin NAME` and `end NAME` equals `text`.
@@ -53,7 +53,7 @@ pub fn metrics(text: &str) -> String {
     head + &rows.collect::<String>()
 }
 
-/// The names of a metric's labels, from its first sample that has some. Buckets have their bound as a label.
+/// The names of a metric's labels, from its first sample with labels. For buckets the bound is a label.
 fn labels(text: &str, name: &str) -> String {
     let samples = text.lines().filter(|line| !line.starts_with('#'));
     let sample = samples.filter_map(|line| line.split_once('{')).find(|(sample, _)| {

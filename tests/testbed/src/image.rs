@@ -5,8 +5,8 @@
 //! layer 2  /usr/local/bin/PROGRAM
 //! ```
 //!
-//! The programs link glibc, and a fully static one resolves host names unreliably; so they bring glibc along.
-//! The same input gives the same bytes: entries are sorted, and times and owners are zero.
+//! The programs are linked to glibc dynamically, because a static glibc resolves host names unreliably; so the image
+//! contains glibc. The same input gives the same bytes: entries are sorted, and times and owners are zero.
 
 use std::path::{Path, PathBuf};
 
@@ -25,10 +25,10 @@ pub use programs::{Profile, compile};
 /// The user that images run as unless a pod says otherwise; it has no rights.
 const NONROOT: u32 = 65532;
 
-/// What an image is made of.
+/// The contents of an image.
 #[derive(Debug, Clone)]
 pub struct Recipe<'a> {
-    /// `dbmazz.dev/operator:0.1.0`
+    /// The reference, such as `dbmazz.dev/operator:0.1.0`.
     pub reference: &'a str,
     pub binary: &'a Path,
     /// The program's name in the image: `/usr/local/bin/NAME`.
@@ -40,12 +40,12 @@ pub struct Recipe<'a> {
 pub struct Image {
     pub reference: String,
     pub archive: PathBuf,
-    /// Of the manifest; the name of the same image in any registry.
+    /// The digest of the manifest, which identifies the image in any registry.
     pub digest: String,
     pub bytes: u64,
 }
 
-/// Writes the image into `folder`, as the last part of its name with `.tar`.
+/// Writes the image into `folder`; the file has the last part of the image's name, with `.tar`.
 pub fn build(recipe: &Recipe<'_>, folder: &Path) -> Result<Image> {
     let Recipe { reference, binary, program } = recipe;
     let layers = [base(binary)?.finish()?, own(binary, program)?.finish()?];
@@ -73,7 +73,7 @@ pub fn worker(profile: Profile, tag: &str, folder: &Path) -> Result<Image> {
     build(&Recipe { reference: &reference, binary: &binary, program: "dbmazz" }, folder)
 }
 
-/// The image of every pod's first container, from the Go program beside Kubernetes.
+/// The image of the first container of every pod, from the Go program in the Kubernetes module.
 pub(crate) fn pause(binaries: &kubernetes::Binaries, folder: &Path) -> Result<PathBuf> {
     let binary = binaries.program("pause");
     let layer = own(&binary, "pause")?.finish()?;
@@ -82,7 +82,7 @@ pub(crate) fn pause(binaries: &kubernetes::Binaries, folder: &Path) -> Result<Pa
     Ok(archive)
 }
 
-/// What programs need around them; the same for all that link the same libraries.
+/// The files that programs need at run time; the same for all programs with the same libraries.
 fn base(binary: &Path) -> Result<Layer> {
     let mut layer = Layer::default();
     for file in libraries::of(binary)? {

@@ -1,9 +1,9 @@
-//! A whole Kubernetes cluster of one node on this machine: etcd, API server, controllers, scheduler, proxy, kubelet,
-//! containerd and runc, in namespaces of their own. Pods are containers, Services are routed, rights are enforced.
+//! A complete Kubernetes cluster of one node on this machine: etcd, API server, controllers, scheduler, proxy, kubelet,
+//! containerd and runc, in their own namespaces. Pods are containers, Services are routed, permissions are enforced.
 //!
-//! Programs that pods are to reach (PostgreSQL, the StarRocks stand-in) run in the cluster's network at [`ADDRESS`]:
+//! Programs that pods need to reach (PostgreSQL, the StarRocks stand-in) run in the cluster's network at [`ADDRESS`]:
 //! [`Cluster::command`] starts one there, [`Cluster::network`] makes sockets there. From outside, [`Cluster::forward`]
-//! gives a 127.0.0.1 port that leads in.
+//! gives a port of 127.0.0.1 that leads into it.
 //!
 //! One cluster serves many processes ([`Cluster::running_or_start`]): it ends when the last of them has ended.
 //! `testbed cluster-up` starts one that holds it until `testbed cluster-down`.
@@ -41,7 +41,7 @@ use folder::Folder;
 pub use folder::clusters;
 use namespaces::Namespaces;
 
-/// This machine as pods see it, and the API server's address.
+/// The address of this machine inside the cluster's network, and of the API server.
 pub const ADDRESS: Ipv4Addr = Ipv4Addr::new(10, 88, 0, 1);
 pub const API_PORT: u16 = 6443;
 pub const NODE: &str = "testbed";
@@ -72,12 +72,12 @@ struct Own {
 }
 
 impl Cluster {
-    /// The shared cluster: joined when it runs, else started.
+    /// The default shared cluster, started if it does not run.
     pub fn running_or_start() -> Result<Self> {
         Self::named(DEFAULT)
     }
 
-    /// A shared cluster by name.
+    /// The shared cluster of this name, started if it does not run.
     pub fn named(name: &str) -> Result<Self> {
         if let Some(kubeconfig) = existing::kubeconfig()? {
             return Ok(Self { binaries: Binaries::of_this_machine()?, kubeconfig, own: None });
@@ -85,7 +85,7 @@ impl Cluster {
         Self::join_or_start(name, false)
     }
 
-    /// A cluster of this process alone; it ends with it.
+    /// A cluster for this process alone, which ends with the process.
     pub fn start_private() -> Result<Self> {
         use std::sync::atomic::{AtomicU32, Ordering};
         static STARTED: AtomicU32 = AtomicU32::new(0);
@@ -126,12 +126,12 @@ impl Cluster {
         Ok(Self { binaries, kubeconfig, own: Some(own) })
     }
 
-    /// The administrator's, for a program outside the cluster's network.
+    /// The administrator's kubeconfig for programs outside the cluster's network.
     pub fn kubeconfig(&self) -> &Path {
         &self.kubeconfig
     }
 
-    /// The administrator's, for a program inside the cluster's network.
+    /// The administrator's kubeconfig for programs inside the cluster's network.
     pub fn kubeconfig_inside(&self) -> Result<PathBuf> {
         Ok(self.own()?.folder.config("admin.kubeconfig"))
     }
@@ -141,7 +141,7 @@ impl Cluster {
         Ok(self.own()?.api.port())
     }
 
-    /// Runs kubectl to its end and answers with what it wrote.
+    /// Runs kubectl to its end and returns its output.
     pub fn kubectl(&self, arguments: &[&str]) -> Result<String> {
         run::output(self.kubectl_command().args(arguments))
     }
@@ -150,7 +150,7 @@ impl Cluster {
         self.client("kubectl")
     }
 
-    /// Runs Helm to its end and answers with what it wrote.
+    /// Runs Helm to its end and returns its output.
     pub fn helm(&self, arguments: &[&str]) -> Result<String> {
         run::output(self.helm_command().args(arguments))
     }
@@ -159,7 +159,7 @@ impl Cluster {
         self.client("helm")
     }
 
-    /// Applies manifests from memory.
+    /// Applies manifests given as text.
     pub fn apply(&self, manifests: &str) -> Result<String> {
         run::output_with_input(self.kubectl_command().args(["apply", "--filename=-"]), manifests)
     }
@@ -169,7 +169,7 @@ impl Cluster {
         Ok(NetworkNamespace::of_process(self.own()?.namespaces.init))
     }
 
-    /// A program in the cluster's network, with kubectl and helm on its path; otherwise an ordinary child of ours.
+    /// A program in the cluster's network, with kubectl and helm in its `PATH`; otherwise an ordinary child process.
     pub fn command(&self, program: &str) -> Result<Command> {
         let mut command = self.network()?.command(program);
         command
@@ -178,7 +178,7 @@ impl Cluster {
         Ok(command)
     }
 
-    /// A program on the node itself: its network, mounts and processes; `ctr`, `nft` and `ps` belong there.
+    /// A program on the node itself, in its network, mount and process namespaces, as `ctr`, `nft` and `ps` need it.
     pub fn node_command(&self, program: &str) -> Result<Command> {
         Ok(self.own()?.namespaces.command(program))
     }
@@ -188,7 +188,7 @@ impl Cluster {
         Forwarder::start(self.network()?, 0, inside)
     }
 
-    /// Gives the node the images of an archive; pods use them with `imagePullPolicy: IfNotPresent`.
+    /// Imports the images of an archive into the node; pods use them with `imagePullPolicy: IfNotPresent`.
     pub fn import(&self, archive: &Path) -> Result<()> {
         let own = self
             .own()
@@ -196,12 +196,12 @@ impl Cluster {
         node::import(&own.namespaces, archive)
     }
 
-    /// Every request to the API server but those of the cluster's own parts, oldest first.
+    /// Every request to the API server except those of the cluster's own components, oldest first.
     pub fn audit(&self) -> Result<Vec<AuditEntry>> {
         audit::read(&self.logs()?.join("audit.log"))
     }
 
-    /// A log for each component, `audit.log`, and `pods/` with the containers' output.
+    /// The folder of the logs: one file per component, `audit.log`, and `pods/` with the containers' output.
     pub fn logs(&self) -> Result<PathBuf> {
         Ok(self.own()?.folder.path.join("logs"))
     }
@@ -224,7 +224,7 @@ impl Drop for Cluster {
         let Some(own) = self.own.as_mut() else { return };
         drop(fs::remove_file(&self.kubeconfig));
         let Some(leash) = own.leash.take() else { return };
-        // A shared cluster ends after the last of its users; there is no need to wait for it.
+        // A shared cluster ends after its last user, so this process does not wait for the end.
         if own.private
             && let Err(error) = leash.release(own.folder.path.clone())
         {

@@ -1,11 +1,11 @@
-//! Cleans up everything that a test starts, however the test ends.
+//! Cleans up everything that a test starts, in whatever way the test ends.
 //!
-//! A leash is a locked file. A small guard process outside our process group waits for the lock; it gets it when the
-//! last holder has released it or was killed, and then runs a clean-up script. An ordinary end takes the same path, so
-//! the path that is needed after `kill -9` is always tested.
+//! A leash is a locked file. A small guard process outside our process group waits for the lock, gets it when the last
+//! holder has released it or was killed, and then runs a clean-up script. An ordinary end takes the same path, so the
+//! path that `kill -9` depends on is always tested.
 //!
-//! Why not a parent-death signal: Linux sends that when the *thread* that started the child ends, and a test's thread
-//! ends long before its process.
+//! A parent-death signal is not enough: Linux sends it when the *thread* that started the child ends, and the thread of
+//! a test ends long before its process.
 
 use std::{
     fs::File,
@@ -30,7 +30,7 @@ pub struct Leash {
 }
 
 impl Leash {
-    /// Starts a guard that runs the shell `script` with `arguments` (`$1`, `$2`, …) when every holder of `file` is gone.
+    /// Starts a guard that runs the shell `script` with `arguments` (`$1`, `$2`, …) when no holder of `file` is left.
     pub fn tie(file: &Path, script: &str, arguments: &[&str]) -> Result<Self> {
         File::create(file).with_context(|| format!("cannot write {}", file.display()))?;
         let leash = Self::hold(file)?.context("the leash just made is gone")?;
@@ -51,13 +51,13 @@ impl Leash {
         Ok(leash)
     }
 
-    /// Runs the script now and waits for its end, for the remains of an owner whose guard was killed too.
+    /// Runs the script now and waits for its end: for the remains of an owner whose guard was killed too.
     pub fn clean_up(script: &str, arguments: &[&str]) -> Result<()> {
         let script = format!("{WORDS}{script}");
         run::output(Command::new("sh").args(["-c", &script, "leash"]).args(arguments)).map(drop)
     }
 
-    /// Becomes another holder of an existing leash; `None` if there is none. Waits while its guard is cleaning up.
+    /// Becomes one more holder of an existing leash; `None` if there is none. Waits while its guard is cleaning up.
     pub fn hold(file: &Path) -> Result<Option<Self>> {
         let Some(lock) = open(file)? else { return Ok(None) };
         lock.lock_shared().with_context(|| format!("cannot lock {}", file.display()))?;

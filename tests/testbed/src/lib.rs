@@ -5,8 +5,8 @@
 //! - [`docs`]: whether generated parts of the documentation are current.
 //! - [`image`]: container images made from release binaries, without Docker.
 //!
-//! Everything here is blocking and owned by a value: when it is dropped, or its process ends in any way, the [`leash`]
-//! removes processes, folders and everything else.
+//! All calls block, and everything is owned by a value: when the value is dropped, or its process ends in any way, the
+//! [`leash`] removes processes, folders and everything else.
 
 pub mod certificate;
 pub mod docs;

@@ -1,4 +1,4 @@
-//! The command `testbed`: the parts of the test bed for a person at a terminal.
+//! The command `testbed`: the parts of the test bed on the command line.
 
 use std::{
     env,
@@ -144,7 +144,7 @@ fn cluster_exec(name: &str, command: &[String]) -> Result<()> {
     std::process::exit(status.code().unwrap_or(1))
 }
 
-/// Becomes the program.
+/// Replaces this process with the program.
 fn client(program: &str, name: &str, arguments: &[String]) -> Result<()> {
     let mut command = Command::new(Binaries::find_or_build()?.program(program));
     if env::var_os("KUBECONFIG").is_none() {
@@ -175,7 +175,7 @@ fn private_cluster() -> Result<()> {
     stay()
 }
 
-/// Until a signal ends us; the leash of what we started does the rest.
+/// Waits until a signal ends this process; the leashes of what it started then clean up.
 fn stay() -> Result<()> {
     loop {
         std::thread::park();

@@ -35,8 +35,8 @@ impl NetworkNamespace {
             .with_context(|| format!("cannot listen on {address} inside the cluster"))
     }
 
-    /// Runs `work` on a thread inside; the threads that it starts are inside too. So an async runtime built there makes
-    /// all its connections inside.
+    /// Runs `work` on a thread inside; threads that it starts are inside too. So an async runtime that is built there
+    /// makes all its connections inside.
     pub fn within<T: Send>(self, work: impl FnOnce() -> T + Send) -> Result<T> {
         let inside = || self.enter().map(|()| work());
         let outcome = thread::scope(|scope| scope.spawn(inside).join())
@@ -46,10 +46,10 @@ impl NetworkNamespace {
         })
     }
 
-    /// Moves the calling thread inside, for good.
+    /// Moves the calling thread inside permanently.
     pub fn enter(self) -> io::Result<()> {
         let namespace = File::open(format!("/proc/{}/ns/net", self.pid))?;
-        // Affects only the calling thread, which is ours.
+        // This affects only the calling thread, which belongs to this crate.
         Ok(move_into_link_name_space(std::os::fd::AsFd::as_fd(&namespace), Some(LinkNameSpaceType::Network))?)
     }
 

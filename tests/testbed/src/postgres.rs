@@ -1,4 +1,4 @@
-//! Private PostgreSQL servers: each in a temporary folder, on a free port, with logical decoding switched on.
+//! Private PostgreSQL servers: each in a temporary folder, on a free port, with logical decoding enabled.
 //!
 //! ```no_run
 //! # fn main() -> anyhow::Result<()> {
@@ -10,7 +10,7 @@
 //! # }
 //! ```
 //!
-//! Dropping the value stops the server and removes its folder; so does the end of the process.
+//! Dropping the value stops the server and removes its folder; the end of the process does the same.
 
 use std::{
     net::{IpAddr, Ipv4Addr, SocketAddr},
@@ -41,15 +41,15 @@ pub struct PostgresOptions {
     pub listen: IpAddr,
     /// The network of the address `listen`: this machine (`None`) or a test cluster.
     pub network: Option<NetworkNamespace>,
-    /// A port that is free, when none is named.
+    /// The port; a free one when `None`.
     pub port: Option<u16>,
-    /// Lines of `postgresql.conf`; they win over the defaults of the test bed.
+    /// Lines of `postgresql.conf`; they override the defaults of the test bed.
     pub settings: Vec<(String, String)>,
-    /// Of the superuser. Everybody logs in by SCRAM, on the local socket too.
+    /// The password of the superuser. Every login uses SCRAM, on the local socket too.
     pub password: String,
-    /// Answer TLS too, with a certificate of an authority made for this server.
+    /// Also accept TLS, with a certificate of an authority made for this server.
     pub tls: bool,
-    /// The folder with `initdb` and `postgres`; the newest that is found, when none is named.
+    /// The folder with `initdb` and `postgres`; when `None`, the newest version found.
     pub binaries: Option<PathBuf>,
 }
 
@@ -78,7 +78,7 @@ impl PostgresOptions {
 /// A running server.
 #[derive(Debug)]
 pub struct Postgres {
-    // Declared before the folder and so dropped before it: the server is gone when its folder goes.
+    // Fields drop in the order of their declaration: the server ends before its folder is removed.
     server: Server,
     binaries: Binaries,
     password: String,
@@ -107,13 +107,13 @@ impl Postgres {
         &self.password
     }
 
-    /// `postgres://…` of the superuser for a client in the network that the server listens in.
+    /// The URL `postgres://…` of the superuser for a client in the network in which the server listens.
     pub fn url(&self, database: &str) -> String {
         let password = percent_encode(&self.password);
         format!("postgres://{SUPERUSER}:{password}@{}/{database}", self.server.address)
     }
 
-    /// The authority behind the server's certificate, as PEM, when `tls` was asked for.
+    /// The authority that signed the server's certificate, as PEM, when `tls` was set.
     pub fn ca_certificate(&self) -> Option<&str> {
         self.authority.as_deref()
     }
@@ -129,7 +129,7 @@ impl Postgres {
         self.psql_in("postgres", sql)
     }
 
-    /// Runs SQL as superuser in `database`. All statements of one call are one transaction, as psql has it.
+    /// Runs SQL as superuser in `database`. psql runs all statements of one call in one transaction.
     pub fn psql_in(&self, database: &str, sql: &str) -> Result<String> {
         let psql = self
             .binaries
@@ -143,28 +143,28 @@ impl Postgres {
             .arg(self.folder.path())
             .args(["--command", sql])
             .env("PGPASSWORD", &self.password);
-        // The local socket is a file and so reaches the server in whatever network it listens.
+        // The local socket is a file, so it reaches the server whatever network it listens in.
         Ok(run::output(&mut command)?.trim_end().to_owned())
     }
 
-    /// Stops in order and starts again: same folder, same port.
+    /// Stops the server with a checkpoint and starts it again: same folder, same port.
     pub fn restart(&mut self) -> Result<()> {
         self.stop()?;
         self.start_again()
     }
 
-    /// Stops in order: ends every session, writes a checkpoint.
+    /// Stops the server with a fast shutdown: ends every session and writes a checkpoint.
     pub fn stop(&mut self) -> Result<()> {
         self.server.stop(rustix::process::Signal::INT)
     }
 
-    /// Stops as in a crash: what was not in the WAL is lost and the next start recovers.
+    /// Stops the server as in a crash: data that is not in the WAL is lost, and the next start recovers.
     pub fn stop_immediate(&mut self) -> Result<()> {
         self.server.stop(rustix::process::Signal::QUIT)
     }
 
-    /// A standby of this server, made from a copy of its data, for which this one stops for a moment. Of the options
-    /// the settings count; they win over those of this server.
+    /// A standby of this server, made from a copy of its data; this server stops for a moment. Only the settings of
+    /// `options` apply, and they override those of this server.
     pub fn standby(&mut self, options: &PostgresOptions) -> Result<Self> {
         self.stop()?;
         let folder = Folder::copy(&self.folder);
@@ -181,7 +181,7 @@ impl Postgres {
         Ok(Self { server, binaries: self.binaries.clone(), password, authority: None, folder })
     }
 
-    /// A copy of the data of this server, for which it stops for a moment: as the snapshot of a volume.
+    /// A copy of this server's data, like a snapshot of a volume; the server stops for a moment.
     pub fn snapshot(&mut self) -> Result<Snapshot> {
         self.stop()?;
         let copy = self.folder.path().join("snapshot");
@@ -191,7 +191,7 @@ impl Postgres {
         Ok(Snapshot(copy))
     }
 
-    /// Puts the copy back in the place of the data, as if nothing had happened since; on the same timeline.
+    /// Replaces the data with the copy, on the same timeline, as if nothing had happened since the snapshot.
     pub fn set_back(&mut self, Snapshot(copy): Snapshot) -> Result<()> {
         self.stop_immediate()?;
         let data = self.folder.path().join("data");
@@ -205,7 +205,7 @@ impl Postgres {
         self.server.start_again()
     }
 
-    /// The process id of the server's first process.
+    /// The process id of the server's postmaster.
     pub fn pid(&self) -> u32 {
         self.server.pid()
     }

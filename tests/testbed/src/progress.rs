@@ -1,5 +1,5 @@
-//! Progress on the terminal: one short line when a long step begins, one when it has ended. Verbose output goes to log
-//! files.
+//! Progress on the terminal: one short line when a long step begins and one when it has ended. Verbose output goes to
+//! log files.
 
 use std::{
     io::{self, Write},

@@ -1,4 +1,4 @@
-//! Runs a program to its end. An error has the program's name, its last output, and the path of the whole log.
+//! Runs a program to its end. An error contains the program's name, its last output, and the path of the whole log.
 
 use std::{
     fs::{self, File},
@@ -19,12 +19,12 @@ pub fn output(command: &mut Command) -> Result<String> {
     output_of(command.stdin(Stdio::null()))
 }
 
-/// The same, for a program that reads `file`.
+/// Runs the program with `file` as its standard input.
 pub fn output_with_file(command: &mut Command, file: File) -> Result<String> {
     output_of(command.stdin(file))
 }
 
-/// The same, for a program that reads `text`.
+/// Runs the program with `text` as its standard input.
 pub fn output_with_input(command: &mut Command, text: &str) -> Result<String> {
     let mut file = tempfile::tempfile().context("cannot make a temporary file")?;
     file.write_all(text.as_bytes())?;
@@ -67,8 +67,8 @@ pub fn excerpt(log: &Path) -> String {
     format!("the end of {}:\n{}", log.display(), last_lines(&String::from_utf8_lossy(&text)))
 }
 
-/// Runs a download up to three times, a few seconds apart, because registries and mirrors fail temporarily. The
-/// program itself keeps what an attempt has fetched or built.
+/// Runs a download up to three times, a few seconds apart, because registries and mirrors fail temporarily. The program
+/// itself keeps the results of a failed attempt.
 pub fn up_to_three_times(what: &str, attempt: impl FnMut() -> Result<()>) -> Result<()> {
     again_after(&[Duration::from_secs(5), Duration::from_secs(15)], what, attempt)
 }

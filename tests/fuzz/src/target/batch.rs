@@ -1,4 +1,4 @@
-//! Values on their way to StarRocks, and as the comparer reads them.
+//! Values that are encoded for StarRocks, and values as the comparer of `dbmazz verify` reads them.
 
 use std::{sync::Arc, time::SystemTime};
 
@@ -34,7 +34,7 @@ pub(super) fn values() -> Fuzzed {
     })
 }
 
-/// The changes of every block, batched and written, each as its table was at that time.
+/// Batches and encodes the changes of every block, each with the table's shape at that time.
 pub(super) fn write_all(blocks: &[Block], tables: &[Table], choice: u8) {
     let Some(table) = tables.first() else { return };
     let (mut table, mut version, mut changes) = (Arc::new(table.clone()), Lsn::default(), Vec::new());
@@ -52,8 +52,8 @@ pub(super) fn write_all(blocks: &[Block], tables: &[Table], choice: u8) {
     write(&table, changes, choice);
 }
 
-/// Everything that is gathered is measured, and what is not refused is written: as long as it was measured,
-/// in lines of JSON, one a row.
+/// Asserts that every batched row is measured, and that what is not refused is written with exactly the measured
+/// length, as one line of JSON per row.
 fn write<'a>(table: &Arc<Table>, changes: impl IntoIterator<Item = (Change<'a>, Lsn)>, choice: u8) {
     let deletes = if choice & 2 == 0 { Deletes::Soft } else { Deletes::Hard };
     let mut gathered = Accumulation::new(Arc::clone(table), deletes);
@@ -130,7 +130,7 @@ const TYPES: [(&str, &str); 11] = [
     ("_jsonb", "jsonb"),
 ];
 
-/// A value as the comparer spells it: what it has spelled, it spells the same way again.
+/// A value in the comparer's spelling: spelled again, it must stay the same.
 pub(super) fn spelled() -> Fuzzed {
     Box::new(|bytes| {
         let (choice, text) = chosen(bytes);

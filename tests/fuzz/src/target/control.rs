@@ -1,4 +1,4 @@
-//! What anybody may send to the control servers of a running job.
+//! Requests of any client to the control servers of a running job.
 
 use std::{
     net::{Ipv4Addr, SocketAddr},
@@ -23,10 +23,10 @@ use worker::{
 
 use super::{Fuzzed, chosen, sink::runtime};
 
-/// Longer than any answer needs.
+/// A limit that no answer needs.
 const LIMIT: Duration = Duration::from_secs(10);
 
-/// Bytes to the HTTP server, or with an odd choice to the gRPC server, which lives on whatever they are.
+/// Sends the bytes to the HTTP server, or with an odd choice to the gRPC server. The servers must keep running.
 pub(super) fn control() -> Fuzzed {
     let runtime = runtime();
     let (http, grpc, servers) = runtime.block_on(serve());
@@ -41,7 +41,7 @@ pub(super) fn control() -> Fuzzed {
 async fn talk(at: SocketAddr, bytes: &[u8]) {
     let mut stream = TcpStream::connect(at).await.expect("the server lives");
     let mut answer = Vec::new();
-    // A server that has refused closes at any time.
+    // A server may close at any time after a refusal.
     let _said = stream.write_all(bytes).await.is_ok() && stream.shutdown().await.is_ok();
     let _heard = stream.read_to_end(&mut answer).await.is_ok();
 }
@@ -59,7 +59,7 @@ async fn serve() -> (SocketAddr, SocketAddr, JoinSet<()>) {
     servers.spawn(server.run());
     servers.spawn(async move {
         while let Some(Request { answer, .. }) = requests.recv().await {
-            // Who asked may have left.
+            // The caller may have disconnected.
             let _told = answer.send(Answer { success: true, message: String::new() }).is_ok();
         }
     });

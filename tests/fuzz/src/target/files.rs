@@ -1,4 +1,4 @@
-//! What a person, the operator or a worker before this one has written into files and variables.
+//! Files and variables written by a person, the operator, or an earlier worker.
 
 use std::{collections::BTreeMap, fs, path::Path};
 
@@ -12,7 +12,7 @@ use super::{Fuzzed, source::contains};
 
 pub(super) const PASSWORD: &str = "hunter2";
 
-/// The least that describes a job, and a little more.
+/// The minimal description of a job, plus `more`.
 pub(super) fn least(more: &[(&str, &str)]) -> JobConfig {
     let source = format!("postgres://repl:{PASSWORD}@pg/app");
     let least = [("SOURCE_URL", source.as_str()), ("SINK_URL", "127.0.0.1"), ("SINK_DATABASE", "app")];
@@ -33,7 +33,7 @@ fn put(file: &Path, content: &[u8]) {
     fs::write(file, content).expect("a file can be written");
 }
 
-/// Whether what is told of a job or its fault holds a password.
+/// Whether the output about a job, or its error, contains a password.
 fn tells(read: &Result<JobConfig, ConfigError>, secret: &str) -> bool {
     let told = match read {
         Ok(job) => format!("{job:?}"),
@@ -42,7 +42,7 @@ fn tells(read: &Result<JobConfig, ConfigError>, secret: &str) -> bool {
     told.contains(secret)
 }
 
-/// The job file, as the operator mounts it.
+/// The job file that the operator mounts.
 pub(super) fn job() -> Fuzzed {
     use crds::description::{
         JOB_FILE, SINK_PASSWORD, SINK_USERNAME, SOURCE_CA, SOURCE_PASSWORD, SOURCE_USERNAME,
@@ -61,7 +61,7 @@ pub(super) fn job() -> Fuzzed {
     })
 }
 
-/// The variables, from the text of a `.env` file. A file that one of them names is one of ours.
+/// The variables, from the text of a `.env` file. Every variable that names a file is pointed to a file of this target.
 pub(super) fn environment() -> Fuzzed {
     let directory = directory(&[("secret", PASSWORD.as_bytes())]);
     let secret = directory.path().join("secret").to_string_lossy().into_owned();
@@ -82,7 +82,7 @@ pub(super) fn environment() -> Fuzzed {
     })
 }
 
-/// Whether a variable that is no secret holds the password.
+/// Whether the input itself has the password in a variable that is not secret.
 fn is_shown(variables: &BTreeMap<String, String>) -> bool {
     const SECRETS: [&str; 4] = ["SOURCE_URL", "SOURCE_PASSWORD", "SINK_PASSWORD", "SINK_URL"];
     variables.iter().any(|(name, value)| !SECRETS.contains(&name.as_str()) && value.contains(PASSWORD))
@@ -90,14 +90,14 @@ fn is_shown(variables: &BTreeMap<String, String>) -> bool {
         || variables.get("SINK_URL").is_some_and(|url| url.contains(PASSWORD))
 }
 
-/// Whether the job has the password for a name, too.
+/// Whether the job uses the password also as a name.
 fn is_meant_to_be_seen(job: &JobConfig) -> bool {
     let seen = [&job.source.host, &job.source.user, &job.source.database, &job.sink.host];
     seen.iter().any(|name| name.contains(PASSWORD))
         || job.source.tls.ca_file.as_ref().is_some_and(|file| file.to_string_lossy().contains(PASSWORD))
 }
 
-/// Whether a URL holds the password in a part that is not the password.
+/// Whether a URL contains the password outside its password part.
 fn is_outside_password(url: &str) -> bool {
     let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
     let authority = rest.split(['/', '?']).next().unwrap_or_default();
@@ -106,7 +106,7 @@ fn is_outside_password(url: &str) -> bool {
     url.matches(PASSWORD).count() > password.matches(PASSWORD).count()
 }
 
-/// The notes of a worker before this one: name, position, and names of loads, a line each.
+/// The files that an earlier worker left in the state directory: name, position, and the labels of loads, one per line.
 pub(super) fn notes() -> Fuzzed {
     Box::new(|bytes| {
         let mut lines = bytes.split(|byte| *byte == b'\n');
@@ -115,7 +115,7 @@ pub(super) fn notes() -> Fuzzed {
         let names = lines.filter_map(|line| std::str::from_utf8(line).ok());
         let usable = |name: &&str| !name.is_empty() && name.len() < 256 && !name.contains(['/', '\0', '.']);
         names.filter(usable).for_each(|name| put(&directory.path().join("loads").join(name), b""));
-        // An error is a good answer to notes that cannot be read.
+        // An error is a correct result for unreadable files.
         let _noted = door::notes(directory.path()).is_ok();
     })
 }

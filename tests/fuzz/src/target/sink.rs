@@ -1,4 +1,4 @@
-//! What StarRocks sends: answers over HTTP and over the MySQL protocol.
+//! Data from StarRocks: answers over HTTP and over the MySQL protocol.
 
 use std::path::Path;
 
@@ -13,7 +13,7 @@ use worker::{config::SinkConfig, starrocks::fuzz as door, verify::fuzz as verify
 use super::{Fuzzed, chosen, files, tables};
 
 const SENT: u64 = 7;
-/// Of an answer, by the byte before its body.
+/// The HTTP statuses, selected by the byte before the body.
 const STATUS: [u16; 8] = [200, 200, 200, 401, 403, 404, 500, 307];
 
 pub(super) fn runtime() -> Runtime {
@@ -24,7 +24,7 @@ fn config(query_port: u16) -> SinkConfig {
     files::least(&[("SINK_PORT", &query_port.to_string())]).sink
 }
 
-/// An answer to a load, head and body.
+/// The answer to a load, head and body.
 pub(super) fn http() -> Fuzzed {
     let (runtime, table, config) = (runtime(), tables::every(), config(9030));
     let listener = runtime.block_on(TcpListener::bind("127.0.0.1:0")).expect("loopback has ports");
@@ -33,20 +33,20 @@ pub(super) fn http() -> Fuzzed {
         runtime.block_on(async {
             let stream = TcpStream::connect(at).await.expect("it listens");
             drop(listener.accept().await.expect("somebody connected"));
-            // An error is a good answer to bad bytes.
+            // An error is a correct result for invalid bytes.
             let _taken = door::exchange(stream, bytes, &config, &table, SENT).await.is_ok();
         });
     })
 }
 
-/// The body of an answer: rows count as loaded only where the words say so.
+/// The body of an answer: rows count as loaded only where its text says so.
 pub(super) fn answer() -> Fuzzed {
     let table = tables::every();
     Box::new(move |bytes| {
         let (choice, body) = chosen(bytes);
         let status = STATUS[usize::from(choice) % 8];
         let taken = door::answer(status, body.to_vec(), &table, SENT);
-        // What nobody looks at may be a number beyond all bounds, or no text.
+        // Fields that the worker does not read may hold a number out of range or invalid text.
         let Ok(said) = serde_json::from_slice::<Value>(body) else { return };
         assert!(!taken.committed || (status == 200 && says_committed(&said)), "{said}");
         let known = matches!(said["state"].as_str(), Some("VISIBLE" | "COMMITTED"));
@@ -63,8 +63,8 @@ fn says_committed(said: &Value) -> bool {
     }
 }
 
-/// The body of an answer to a call of a transaction over several tables, or the version of a StarRocks: nothing
-/// counts as done unless the words say so, and no words of a server reach a log as they are.
+/// The body of an answer to a call of a transaction over several tables, or the version of a StarRocks: nothing counts
+/// as done unless the text says so, and control characters of the server's text do not reach a log.
 pub(super) fn step() -> Fuzzed {
     let table = tables::every();
     Box::new(move |bytes| {
@@ -77,7 +77,7 @@ pub(super) fn step() -> Fuzzed {
         let numbers =
             version.split(|letter: char| !letter.is_ascii_digit()).filter(|number| !number.is_empty());
         assert!(!door::takes_steps(version, create) || numbers.count() > 2, "{version:?}");
-        // What nobody looks at may be a number beyond all bounds, or no text.
+        // Fields that the worker does not read may hold a number out of range or invalid text.
         let Ok(said) = serde_json::from_slice::<Value>(body) else { return };
         let is_ok = status == 200 && says_ok(&said);
         assert!(is_ok || !(taken.accepted || taken.loaded), "{said}");
@@ -85,7 +85,7 @@ pub(super) fn step() -> Fuzzed {
     })
 }
 
-/// Who rolled back knows that nothing will come of it any more.
+/// Whether the answer to a rollback says that the transaction has ended for good.
 fn says_ended(is_ok: bool, said: &Value) -> bool {
     let message = said["Message"].as_str().or(said["msg"].as_str()).unwrap_or_default();
     let says = |words: &[&str]| words.iter().any(|words| message.contains(words));
@@ -100,7 +100,7 @@ fn says_ok(said: &Value) -> bool {
     status == Some("OK")
 }
 
-/// What SHOW CREATE TABLE says, a zero, and rows of tab-separated values.
+/// The text of SHOW CREATE TABLE, a NUL byte, and rows of tab-separated values.
 pub(super) fn catalogue() -> Fuzzed {
     let table = tables::every();
     Box::new(move |bytes| {
@@ -112,14 +112,14 @@ pub(super) fn catalogue() -> Fuzzed {
     })
 }
 
-/// A server of the MySQL protocol that has said everything beforehand, to the worker and to `dbmazz verify`.
+/// A MySQL server that sends fixed bytes without waiting for requests, to the worker and to `dbmazz verify`.
 pub(super) fn mysql() -> Fuzzed {
     let (runtime, table) = (runtime(), tables::every());
     let listener = runtime.block_on(TcpListener::bind("127.0.0.1:0")).expect("loopback has ports");
     let config = config(listener.local_addr().expect("it listens").port());
     Box::new(move |bytes| {
         runtime.block_on(async {
-            // A fault is a good answer to bad bytes.
+            // A fault is a correct result for invalid bytes.
             let (_rows, ()) = tokio::join!(door::session(&config), say(&listener, bytes));
             let (_columns, ()) = tokio::join!(verify::described(&config, &table.name), say(&listener, bytes));
         });
@@ -129,7 +129,7 @@ pub(super) fn mysql() -> Fuzzed {
 async fn say(listener: &TcpListener, bytes: &[u8]) {
     let (mut stream, _) = listener.accept().await.expect("somebody connects");
     let mut heard = Vec::new();
-    // A client that has had enough closes at any time.
+    // The client may close at any time.
     let _said = stream.write_all(bytes).await.is_ok() && stream.shutdown().await.is_ok();
     let _heard = stream.read_to_end(&mut heard).await.is_ok();
 }

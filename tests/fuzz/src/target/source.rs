@@ -1,4 +1,4 @@
-//! What PostgreSQL sends: frames, messages, answers, certificates.
+//! Data from PostgreSQL: frames, messages, answers, certificates.
 
 use worker::{
     change::{Block, Event},
@@ -14,14 +14,14 @@ use super::{
     tables,
 };
 
-/// Bytes as they come from the socket: however they are cut, the same happened, and it can be written.
+/// Raw bytes of the socket: the events must not depend on how reads cut them, and the result must be encodable.
 pub(super) fn stream() -> Fuzzed {
     let tables = [tables::every()];
     Box::new(move |bytes| {
         let (choice, bytes) = chosen(bytes);
         let copied = choice & 1 == 1;
         let whole = blocks(bytes, usize::MAX, copied, &tables);
-        // A few hundred pieces at most: each costs a buffer.
+        // At most a few hundred pieces, because each one costs a buffer.
         let step = 1 + usize::from(choice) + bytes.len() / 256;
         let pieces = blocks(bytes, step, copied, &tables);
         match (&whole, &pieces) {
@@ -34,8 +34,8 @@ pub(super) fn stream() -> Fuzzed {
     })
 }
 
-/// Messages of pgoutput in frames that are right: a length of two bytes stands before each. The first bit of
-/// the choice has a table announced before.
+/// Messages of pgoutput in valid frames; in the input each follows a length of two bytes. The first bit of the choice
+/// decides whether a table is announced first.
 pub(super) fn messages() -> Fuzzed {
     let tables = [tables::every()];
     Box::new(move |bytes| {
@@ -60,7 +60,7 @@ fn split(mut bytes: &[u8]) -> impl Iterator<Item = &[u8]> {
     })
 }
 
-/// CopyData with XLogData in it.
+/// A CopyData frame with XLogData in it.
 fn frame(message: &[u8], out: &mut Vec<u8>) {
     out.push(b'd');
     out.extend((4 + 25 + message.len() as u32).to_be_bytes());
@@ -95,7 +95,7 @@ pub(super) fn contains(bytes: &[u8], part: &[u8]) -> bool {
     bytes.windows(part.len()).any(|window| window == part)
 }
 
-/// A certificate, as far as channel binding reads it.
+/// A certificate, as channel binding reads it.
 pub(super) fn certificate() -> Fuzzed {
     Box::new(|bytes| {
         session_fuzz::certificate(bytes);

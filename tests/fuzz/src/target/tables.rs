@@ -1,8 +1,8 @@
-//! Tables with a column of every kind, and their announcement as PostgreSQL writes it.
+//! Tables with a column of every kind, and the message with which PostgreSQL announces them.
 
 use worker::table::{Column, Element, Kind, Table, TableId, TableName};
 
-/// Name, type by number and modifier, and the kind that stands for it.
+/// Name, type number and modifier, and the kind that the worker uses for it.
 pub(super) const COLUMNS: [(&str, u32, i32, Kind); 20] = [
     ("id", 20, -1, Kind::BigInt),
     ("flag", 16, -1, Kind::Boolean),
@@ -26,7 +26,7 @@ pub(super) const COLUMNS: [(&str, u32, i32, Kind); 20] = [
     ("array", 1007, -1, Kind::Array { element: Element::Integer, delimiter: b',' }),
 ];
 
-/// Kinds that are in no column of [`every`].
+/// Kinds that no column of [`every`] has.
 pub(super) const OTHERS: [Kind; 5] = [
     Kind::Hstore,
     Kind::Opaque,
@@ -35,7 +35,7 @@ pub(super) const OTHERS: [Kind; 5] = [
     Kind::Array { element: Element::Float, delimiter: b',' },
 ];
 
-/// `public.every`, keyed by its first column.
+/// The table `public.every`, whose key is its first column.
 pub(super) fn every() -> Table {
     of("every", &COLUMNS.map(|(name, _, _, kind)| (name, kind)))
 }
@@ -56,7 +56,7 @@ pub(super) fn of(name: &str, columns: &[(&str, Kind)]) -> Table {
     }
 }
 
-/// The message by which `public.every` is announced, as relation 16384.
+/// The message that announces `public.every` as relation 16384.
 pub(super) fn announcement() -> Vec<u8> {
     let mut message = b"R\0\0\x40\0public\0every\0d".to_vec();
     message.extend((COLUMNS.len() as u16).to_be_bytes());

@@ -1,4 +1,4 @@
-//! The archive of an image: an OCI layout that `docker load` understands too.
+//! The archive of an image: an OCI layout that `docker load` accepts too.
 
 use std::{fs::File, io::BufWriter, path::Path};
 
@@ -8,7 +8,7 @@ use tar::Builder;
 
 use super::{NONROOT, layer, layer::Blob};
 
-/// Writes the archive and answers with the manifest's digest.
+/// Writes the archive and returns the digest of the manifest.
 pub(super) fn write(file: &Path, reference: &str, entrypoint: &str, layers: &[Blob]) -> Result<String> {
     let config = json_blob(&config(entrypoint, layers));
     let manifest = json_blob(&json!({

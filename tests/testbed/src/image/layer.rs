@@ -1,4 +1,4 @@
-//! One layer: a tar of files, the same bytes for the same files.
+//! One layer: a tar of files; the same files give the same bytes.
 
 use std::{collections::BTreeMap, fs, path::Path};
 
@@ -6,7 +6,7 @@ use anyhow::{Context, Result};
 use sha2::{Digest, Sha256};
 use tar::{Builder, EntryType, Header};
 
-/// Sorted by path, so a folder comes before what is in it.
+/// Entries sorted by path, so that a folder comes before its contents.
 #[derive(Debug, Default)]
 pub(super) struct Layer {
     entries: BTreeMap<String, Entry>,
@@ -15,11 +15,11 @@ pub(super) struct Layer {
 #[derive(Debug)]
 struct Entry {
     mode: u32,
-    /// `None`: a folder.
+    /// `None` for a folder.
     content: Option<Vec<u8>>,
 }
 
-/// A blob with the digest that it is known by.
+/// A blob with its digest.
 #[derive(Debug)]
 pub(super) struct Blob {
     pub(super) digest: String,
@@ -63,7 +63,7 @@ impl Blob {
     }
 }
 
-/// Adds a file, or a folder when there is no content, with nothing in its header that differs between machines.
+/// Adds a file, or a folder when there is no content, with a header that is the same on every machine.
 pub(super) fn append(
     tar: &mut Builder<impl std::io::Write>,
     path: &str,

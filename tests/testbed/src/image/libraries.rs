@@ -10,7 +10,7 @@ use anyhow::{Result, bail};
 
 use crate::run;
 
-/// What glibc opens by itself when a name is looked up; up to glibc 2.33 these are needed, later they are inside libc.
+/// Libraries that glibc opens by itself to resolve a name; needed up to glibc 2.33, later they are part of libc.
 const NAME_LOOKUP: [&str; 3] = ["libnss_files.so.2", "libnss_dns.so.2", "libresolv.so.2"];
 
 pub(super) fn of(binary: &Path) -> Result<BTreeSet<PathBuf>> {

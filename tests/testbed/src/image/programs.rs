@@ -18,7 +18,7 @@ pub enum Profile {
 }
 
 impl Profile {
-    /// As users run it, unless a developer in a hurry sets `TESTBED_PROFILE=debug`.
+    /// The release profile, as users run it; `TESTBED_PROFILE=debug` chooses the faster build.
     pub fn of_tests() -> Self {
         if env::var_os("TESTBED_PROFILE").is_some_and(|profile| profile == "debug") {
             Self::Debug
@@ -28,13 +28,14 @@ impl Profile {
     }
 }
 
-/// What users run, and the stand-in for what they have: the test bed needs no other program.
+/// The programs that the test bed needs: the two that users run, and the StarRocks stand-in.
 const PROGRAMS: [&str; 3] = ["dbmazz", "dbmazz-operator", "starrocks-standin"];
 
-/// Compiles the programs of the workspace and answers with the file of one. What cargo says goes to the terminal.
+/// Compiles the programs of the workspace and returns the path of one. Cargo's messages go to the terminal.
 ///
-/// Always all three, with the features that the whole workspace asks for: cargo chooses the features of a library by
-/// what it builds together, so building one program after another would compile half of the libraries again for each.
+/// Always compiles all three, with the features of the whole workspace: cargo chooses the features of a library by the
+/// packages that it builds together, so building one program after another would compile half of the libraries again
+/// for each.
 pub fn compile(package: &str, program: &str, profile: Profile) -> Result<PathBuf> {
     let mut cargo = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     cargo.args(["build", "--workspace", "--message-format=json-render-diagnostics"]);
@@ -54,8 +55,8 @@ pub fn compile(package: &str, program: &str, profile: Profile) -> Result<PathBuf
     executable(&messages, program).with_context(|| format!("package {package} has no program {program}"))
 }
 
-/// Under `cargo test` the environment names the package that is tested. Build scripts that look at such variables
-/// (ring's does) would run again, and half of the libraries with them.
+/// Removes the variables of `cargo test` that name the tested package. Build scripts that depend on such variables
+/// (ring's does) would run again, and with them half of the libraries would be compiled again.
 fn forget_caller(cargo: &mut Command) {
     const OF_A_PACKAGE: [&str; 5] =
         ["CARGO_PKG_", "CARGO_MANIFEST_", "CARGO_BIN_", "CARGO_CRATE_NAME", "CARGO_PRIMARY_PACKAGE"];
@@ -66,7 +67,7 @@ fn forget_caller(cargo: &mut Command) {
     }
 }
 
-/// Cargo says one JSON object a line; the one about the program names its file.
+/// Cargo prints one JSON object per line; the one about the program names its file.
 fn executable(messages: &str, program: &str) -> Option<PathBuf> {
     let messages = messages.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
     let mut of_program = messages.filter(|message| message["target"]["name"] == program);

@@ -21,7 +21,7 @@ pub struct AuditEntry {
     pub object_ref: ObjectRef,
     #[serde(default)]
     pub response_status: ResponseStatus,
-    /// As written: RFC 3339 with microseconds, so text order is time order.
+    /// The timestamp as written: RFC 3339 with microseconds, so text order is time order.
     pub request_received_timestamp: String,
 }
 
@@ -52,7 +52,7 @@ impl AuditEntry {
         &self.impersonated_user.as_ref().unwrap_or(&self.user).username
     }
 
-    /// Whether the request was one to change something.
+    /// Whether the request changes something.
     pub fn is_write(&self) -> bool {
         ["create", "update", "patch", "delete", "deletecollection"].contains(&self.verb.as_str())
     }

@@ -1,7 +1,7 @@
-//! The Go programs of the cluster, built once from a pinned module into the user's cache.
+//! The Go programs of the cluster, built once from a pinned module and kept in the user's cache.
 //!
-//! The module is part of this crate (`tests/testbed/kubernetes`). Its text decides the folder in the cache, so a
-//! changed version is built anew and an unchanged one never again.
+//! The module is part of this crate (`tests/testbed/kubernetes`). A hash of its text names the folder in the cache, so
+//! a changed version is built again and an unchanged one is not.
 
 use std::{
     env,
@@ -37,14 +37,14 @@ const PROGRAMS: [&str; 8] = [
     "helm",
 ];
 
-/// The folder with the programs by name, and `pause`.
+/// The folder that holds the programs under their names, and `pause`.
 #[derive(Debug, Clone)]
 pub struct Binaries {
     pub folder: PathBuf,
 }
 
 impl Binaries {
-    /// Those in the cache; built first when they are not there, by one process while others wait.
+    /// The programs in the cache. If they are missing, one process builds them while the others wait.
     pub fn find_or_build() -> Result<Self> {
         let home = cache()?.join(format!("kubernetes-{VERSION}-{}", digest()));
         let folder = home.join("bin");
@@ -59,7 +59,7 @@ impl Binaries {
         Ok(Self { folder })
     }
 
-    /// kubectl and helm for a cluster that is not ours: those of this machine, else ours.
+    /// kubectl and helm for an existing cluster: those of this machine, else the ones of the cache.
     pub(super) fn of_this_machine() -> Result<Self> {
         let folder = packages::find("kubectl", &[]).and_then(|file| Some(file.parent()?.to_owned()));
         match folder.filter(|folder| folder.join("helm").is_file()) {
@@ -113,7 +113,7 @@ fn build(home: &Path) -> Result<()> {
     for program in PROGRAMS {
         symlink("kubernetes", made.join(program))?;
     }
-    // The folder appears whole or not at all.
+    // The rename makes the folder appear complete or not at all.
     Ok(fs::rename(made, home.join("bin"))?)
 }
 
@@ -151,7 +151,7 @@ fn progress_of(log: &Path, elapsed: Duration) -> String {
     )
 }
 
-/// Go 1.21 and later fetch the very version that the module asks for by themselves.
+/// Go 1.21 and later fetch exactly the version that the module requires.
 fn go() -> Result<PathBuf> {
     let find = || packages::find("go", &[PathBuf::from("/usr/local/go/bin")]);
     if find().is_none() {

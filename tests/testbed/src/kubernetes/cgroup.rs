@@ -34,7 +34,7 @@ fn v1_controllers() -> Result<Vec<PathBuf>> {
     let mut found = Vec::new();
     for entry in fs::read_dir(ROOT)? {
         let entry = entry?;
-        // Links such as cpu,cpuacct lead to trees that are listed by themselves; `unified` is v2 beside v1.
+        // Links such as cpu,cpuacct lead to trees that are listed separately; `unified` is v2 beside v1.
         if entry.file_type()?.is_dir() && entry.path().join("tasks").exists() {
             found.push(entry.path());
         }
@@ -46,9 +46,9 @@ fn v1_controllers() -> Result<Vec<PathBuf>> {
     Ok(found)
 }
 
-/// Enables the controllers for groups below `root`. In a container the root group has processes of its own, and a group
-/// with processes cannot enable controllers for its children: they are first moved to a group beside ours, as by other
-/// nodes in containers.
+/// Enables the controllers for groups below `root`. In a container the root group has its own processes, and a group
+/// with processes cannot enable controllers for its children: they are first moved to a sibling group, as other nodes
+/// in containers do.
 fn hand_down_controllers(root: &Path) -> Result<()> {
     let given = fs::read_to_string(root.join("cgroup.controllers"))?;
     let wanted: Vec<_> =
@@ -82,7 +82,7 @@ mod tests {
         let root = tempfile::tempdir().unwrap();
         fs::write(root.path().join("cgroup.controllers"), "cpuset cpu rdma").unwrap();
         hand_down_controllers(root.path()).unwrap();
-        // The kernel adds up what is written one by one; a plain file has the last.
+        // The kernel accumulates separate writes; a plain file holds only the last one.
         assert_eq!(fs::read_to_string(root.path().join("cgroup.subtree_control")).unwrap(), "+cpuset");
     }
 }

@@ -1,4 +1,4 @@
-//! etcd, the API server, the controller manager and the scheduler, as they are started.
+//! The command lines of etcd, API server, controller manager and scheduler.
 
 use anyhow::Result;
 use serde_json::json;
@@ -7,7 +7,7 @@ use super::{ADDRESS, API_PORT, folder, folder::Folder, namespaces::Namespaces};
 
 pub(super) const SERVICES: &str = "10.96.0.0/16";
 
-/// The store and the API server; the rest wants the API server to answer first.
+/// Starts etcd and the API server; the other components need an API server that answers.
 pub(super) fn start_api(namespaces: &Namespaces, folder: &Folder) -> Result<()> {
     folder::write(&folder.config("audit-policy.json"), audit_policy().to_string())?;
     namespaces.daemon(folder, "etcd", &etcd())?;
@@ -28,7 +28,7 @@ pub(super) fn flag(name: &str, value: impl std::fmt::Display) -> String {
     format!("--{name}={value}")
 }
 
-/// In memory as all of /var/lib here, so there is nothing to sync.
+/// The data is in memory, like all of /var/lib here, so there is nothing to sync.
 fn etcd() -> Vec<String> {
     vec![flag("data-dir", "/var/lib/etcd"), "--unsafe-no-fsync".into(), flag("log-level", "warn")]
 }
@@ -46,7 +46,7 @@ fn api_server(folder: &Folder) -> Vec<String> {
         flag("tls-private-key-file", pki("kube-apiserver.key")),
         flag("kubelet-client-certificate", pki("kubelet-client.crt")),
         flag("kubelet-client-key", pki("kubelet-client.key")),
-        // Logs and exec would otherwise look the node's name up.
+        // Without this flag, logs and exec would resolve the name of the node.
         flag("kubelet-preferred-address-types", "InternalIP"),
         flag("service-account-issuer", "https://kubernetes.default.svc"),
         flag("service-account-key-file", pki("service-accounts.crt")),
@@ -67,14 +67,15 @@ fn controller_manager(folder: &Folder) -> Vec<String> {
         flag("kubeconfig", kubeconfig.display()),
         flag("leader-elect", false),
         flag("use-service-account-credentials", true),
-        // It makes this folder; its default is outside what is ours.
+        // The controller manager creates this folder; its default is outside the cluster's own folders.
         flag("flex-volume-plugin-dir", "/var/lib/kubelet/volume-plugins"),
         flag("service-account-private-key-file", folder.pki("service-accounts.key").display()),
         flag("root-ca-file", folder.pki("ca.crt").display()),
     ]
 }
 
-/// Every request by people, by pods and by tests, once, without bodies; what the cluster's own parts do is left out.
+/// Logs every request of people, pods and tests once, without bodies; requests of the cluster's own components are left
+/// out.
 fn audit_policy() -> serde_json::Value {
     let parts = ["kube-scheduler", "kube-proxy", "kube-controller-manager", "apiserver"]
         .map(|part| format!("system:{part}"));

@@ -1,10 +1,10 @@
-//! What a cluster keeps on disk, and how all of it goes away.
+//! The files of a cluster on disk, and their removal.
 //!
 //! ```text
 //! ~/.cache/dbmazz/clusters/NAME/
-//!   leash        locked by everybody who uses the cluster
-//!   identity     which of the clusters that had this name it is
-//!   started      it is complete
+//!   leash        locked by every process that uses the cluster
+//!   identity     tells this cluster from earlier ones of the same name
+//!   started      exists when the cluster is complete
 //!   outer init   process ids: of the `unshare` outside, of the first process inside
 //!   keeper       the process that keeps a cluster up after `cluster-up`
 //!   kubeconfig*  for people outside (127.0.0.1), for programs inside (10.88.0.1), for each component
@@ -22,9 +22,9 @@ use anyhow::{Context, Result};
 use super::binary::cache;
 use crate::leash::Leash;
 
-/// Ends the cluster (`$1` its folder, `$2` its control group) by ending its first process, and removes its traces.
-/// A guard names the cluster that it guards as `$3`: another one may live in the folder by now.
-/// Mounts, interfaces and processes live in the namespaces and go with them; control groups do not.
+/// Ends the cluster (`$1` its folder, `$2` its control group) by ending its first process, and removes its traces. A
+/// guard passes the identity of its cluster as `$3`, because another cluster may use the folder by now. Mounts,
+/// interfaces and processes are in the namespaces and end with them; control groups are not.
 const CLEAN_UP: &str = r#"
 [ -z "$3" ] || [ "$(cat "$1/identity" 2>/dev/null)" = "$3" ] || exit 0
 ours=""
@@ -58,7 +58,7 @@ impl Folder {
         Ok(Self { path, cgroup: format!("dbmazz-testbed-{name}") })
     }
 
-    /// Held by the process that is starting this cluster, or looking whether it runs.
+    /// The lock of the process that is starting this cluster or checking whether it runs.
     pub(super) fn lock(&self) -> Result<File> {
         let file = self.path.with_extension("lock");
         fs::create_dir_all(file.parent().context("a cluster's folder has a parent")?)?;
@@ -74,7 +74,7 @@ impl Folder {
         Ok(())
     }
 
-    /// Ties the leash of a new cluster.
+    /// Creates the leash of a new cluster.
     pub(super) fn tie(&self) -> Result<Leash> {
         let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH)?;
         let identity = format!("{}-{}", std::process::id(), now.as_nanos());
@@ -88,13 +88,13 @@ impl Folder {
         Ok(held.filter(|_| self.is_started() && self.init().is_some()))
     }
 
-    /// Removes what is left of a cluster that was killed with its guard, or while it started.
+    /// Removes the remains of a cluster that was killed together with its guard, or during its start.
     pub(super) fn clean_up(&self) -> Result<()> {
         let _seized = Leash::seize(&self.leash())?;
         Leash::clean_up(CLEAN_UP, &[&self.path.to_string_lossy(), &self.cgroup, ""])
     }
 
-    /// Says that the cluster is complete and may be joined.
+    /// Marks the cluster as complete, so that other processes may join it.
     pub(super) fn note_started(&self) -> Result<()> {
         write(&self.path.join("started"), "")
     }
@@ -124,20 +124,20 @@ impl Folder {
         self.process("init")
     }
 
-    /// The process noted under `name`, if it is alive and still the one that was noted.
+    /// The process recorded under `name`, if it is alive and still the recorded one.
     pub(super) fn process(&self, name: &str) -> Option<u32> {
         let pid = fs::read_to_string(self.path.join(name)).ok()?.trim().parse().ok()?;
         let command = fs::read_to_string(format!("/proc/{pid}/cmdline")).ok()?;
         command.contains(self.mark(name)).then_some(pid)
     }
 
-    /// What the command line of a noted process must contain.
+    /// A text that the command line of a recorded process must contain.
     fn mark(&self, name: &str) -> &str {
         if name == "keeper" { "cluster-keep" } else { self.path.to_str().unwrap_or_default() }
     }
 }
 
-/// Where the clusters of this user are.
+/// The folder of this user's clusters.
 pub fn clusters() -> Result<PathBuf> {
     Ok(cache()?.join("clusters"))
 }

@@ -17,7 +17,7 @@ const CLIENTS: [(&str, &str, &str); 5] = [
     ("kubelet", NODE, "system:nodes"),
 ];
 
-/// The API server's first service address, by which pods call it.
+/// The address of the API server's Service, which pods call.
 const SERVICE: &str = "10.96.0.1";
 
 /// Writes the certificates and kubeconfigs of the components.
@@ -38,7 +38,7 @@ pub(super) fn write(folder: &Folder) -> Result<()> {
     authority.issue("kube-apiserver", "", &hosts)?.write(&pki, "kube-apiserver")?;
     authority.issue("kube-apiserver-kubelet-client", "system:masters", &[])?.write(&pki, "kubelet-client")?;
     authority.issue("kubelet", "", &[NODE, &address])?.write(&pki, "kubelet-server")?;
-    // A plain key pair: the controller manager signs tokens with it and the API server checks them.
+    // A plain key pair: the controller manager signs tokens with it, and the API server verifies them.
     authority.issue("service accounts", "", &[])?.write(&pki, "service-accounts")?;
     for (file, name, organization) in CLIENTS {
         let name = if file == "kubelet" { format!("system:node:{name}") } else { name.to_owned() };
@@ -61,7 +61,7 @@ pub(super) fn admin_kubeconfig(folder: &Folder, file: &Path, address: SocketAddr
     kubeconfig(file, address, &read("ca.crt")?, &identity)
 }
 
-/// A kubeconfig that needs no other file. JSON is YAML.
+/// A kubeconfig with everything inline. JSON is valid YAML.
 fn kubeconfig(file: &Path, address: SocketAddr, authority: &str, identity: &Identity) -> Result<()> {
     let Identity { certificate, key } = identity;
     let user = json!({"client-certificate-data": base64(certificate), "client-key-data": base64(key)});

@@ -1,4 +1,4 @@
-//! A cluster that stays up between commands: a background process holds it and its API server's port.
+//! A cluster that stays up between commands: a background process uses it and forwards the port of its API server.
 
 use std::{
     env,
@@ -16,11 +16,11 @@ use rustix::process::{Pid, Signal, kill_process};
 use super::{Cluster, Folder, api_address, folder, identities};
 use crate::{forward::Forwarder, network::NetworkNamespace, run};
 
-/// The API server's port outside, if it is free.
+/// The port of the API server outside, when it is free.
 const PREFERRED_PORT: u16 = 16443;
 
-/// Starts the cluster unless it runs, and a process that keeps it. Answers with the kubeconfig for people.
-/// The calling program must be `testbed`: it is started once more, as the keeper.
+/// Starts the cluster unless it runs, and a process that keeps it up. Returns the kubeconfig for people. The calling
+/// program must be `testbed`, because it is started once more as the keeper.
 pub fn up(name: &str) -> Result<PathBuf> {
     let cluster = Cluster::named(name)?;
     let folder = &cluster.own().context("an existing cluster is neither started nor ended here")?.folder;
@@ -40,7 +40,7 @@ pub fn up(name: &str) -> Result<PathBuf> {
     Ok(kubeconfig)
 }
 
-/// The keeper's main function: it is one more user of the cluster, until the cluster has ended.
+/// The main function of the keeper: one more user of the cluster, until the cluster has ended.
 pub fn keep(name: &str) -> Result<()> {
     let cluster = Cluster::running(name)?;
     let own = cluster.own()?;
@@ -55,7 +55,7 @@ pub fn keep(name: &str) -> Result<()> {
     Ok(())
 }
 
-/// Ends the cluster, even while others use it, and waits until everything of it is removed.
+/// Ends the cluster, even while others use it, and waits until it is removed completely.
 pub fn down(name: &str) -> Result<bool> {
     let folder = Folder::of(name)?;
     let Some(init) = folder.init() else { return Ok(false) };
@@ -86,7 +86,7 @@ pub fn status() -> Result<Vec<(String, Option<PathBuf>)>> {
     Ok(running)
 }
 
-/// Forwards a port of 127.0.0.1 to an address inside until the cluster is gone.
+/// Forwards a port of 127.0.0.1 to an address inside until the cluster has ended.
 pub fn forward(
     name: &str,
     port: u16,

@@ -1,4 +1,4 @@
-//! The namespaces that a cluster lives in: network, mounts and processes of its own.
+//! The namespaces of a cluster: its own network, mounts and processes.
 //!
 //! ```text
 //! outside                        inside
@@ -6,7 +6,8 @@
 //! nsenter …                etcd, kube-apiserver, …, containerd, its shims, every container
 //! ```
 //!
-//! When the first process inside dies the kernel ends every other one, and mounts and interfaces go with them.
+//! When the first process inside ends, the kernel ends every other one, and mounts and interfaces are removed with
+//! them.
 
 use std::{
     fs,
@@ -22,9 +23,9 @@ use crate::run;
 
 /// Runs as the first process inside; `$1` is the cluster's folder.
 ///
-/// `/run` and `/var/lib` are fresh and in memory, so that nothing of a node reaches this machine's own. The kubelet
-/// insists on some kernel settings that are not per namespace; it finds files that already say what it wants and
-/// leaves the machine's real ones alone.
+/// `/run` and `/var/lib` are new and in memory, so that files of the node never mix with those of this machine. The
+/// kubelet requires some kernel settings that are not per namespace; it is given files that already have the required
+/// values, and so does not change the settings of the machine.
 const INIT: &str = r#"
 set -e
 folder=$1
@@ -52,7 +53,7 @@ touch "$folder/ready"
 while :; do sleep 1000000 & wait $!; done
 "#;
 
-/// Runs outside; becomes `unshare`, whose process id is thereby known.
+/// Runs outside and becomes `unshare` by `exec`, so that the process id of `unshare` is known.
 const OUTER: &str = r#"
 echo $$ >"$1/outer.new"
 mv "$1/outer.new" "$1/outer"
@@ -90,8 +91,8 @@ impl Namespaces {
         folder.init().map(|init| Self { init, programs: binaries.folder.clone() })
     }
 
-    /// A program that runs wholly inside: network, mounts and processes. A signal to the child that we see does not
-    /// reach it; it is for programs that end by themselves.
+    /// A program that runs inside all namespaces: network, mounts and processes. A signal to our child process does not
+    /// reach the program, so this is for programs that end by themselves.
     pub(super) fn command(&self, program: &str) -> Command {
         let mut command = Command::new("nsenter");
         command.args([format!("--target={}", self.init)]).args(["--net", "--mount", "--pid", "--", program]);
@@ -99,7 +100,8 @@ impl Namespaces {
         command
     }
 
-    /// Starts a program that stays; it belongs to the namespaces, not to us. How it ended is the last line of its log.
+    /// Starts a long-running program that belongs to the namespaces and not to this process. The last line of its log
+    /// says how it ended.
     pub(super) fn daemon(&self, folder: &Folder, program: &str, arguments: &[String]) -> Result<()> {
         const RUN: &str = r#""$@"; echo "$1 ended with status $?" | tee "$0""#;
         let mut command = self.command("setsid");
@@ -110,7 +112,7 @@ impl Namespaces {
     }
 }
 
-/// Fails when a program of the cluster that should stay has ended.
+/// Fails when one of these long-running programs has ended.
 pub(super) fn check(folder: &Folder, programs: &[&str]) -> Result<()> {
     for program in programs {
         if ended(folder, program).exists() {
@@ -120,7 +122,7 @@ pub(super) fn check(folder: &Folder, programs: &[&str]) -> Result<()> {
     Ok(())
 }
 
-/// A search path with the cluster's programs first and the administrator's ones last.
+/// A search path that begins with the cluster's programs and ends with the administrator's folders.
 pub(super) fn path(programs: &Path) -> String {
     let ours = std::env::var("PATH").unwrap_or_default();
     format!("{}:{ours}:/usr/local/sbin:/usr/sbin:/sbin:/usr/bin:/bin", programs.display())

@@ -1,4 +1,4 @@
-//! The one node: containerd with its network plugin, the kubelet, and kube-proxy.
+//! The single node: containerd with its network plugin, the kubelet, and kube-proxy.
 
 use std::{path::Path, time::Duration};
 
@@ -13,10 +13,10 @@ use super::{
 };
 use crate::{packages, run};
 
-/// The image of every pod's first container.
+/// The image of the first container of every pod.
 pub(crate) const PAUSE: &str = "dbmazz.dev/pause:testbed";
 
-/// The address of the cluster's DNS service. There is none yet: hosts are named by address.
+/// The address of the cluster's DNS service. No DNS runs yet, so hosts are named by address.
 const NAME_SERVICE: &str = "10.96.0.10";
 
 const NEEDED: [(&str, &str); 7] = [
@@ -29,7 +29,7 @@ const NEEDED: [(&str, &str); 7] = [
     ("nsenter", "util-linux"),
 ];
 
-/// The distribution's programs that a node needs, installed when they are missing.
+/// Installs the missing programs that a node needs from the distribution.
 pub(super) fn install() -> Result<()> {
     let missing = NEEDED.iter().filter(|(program, _)| packages::find(program, &[]).is_none());
     let mut missing: Vec<&str> = missing.map(|(_, package)| *package).collect();
@@ -70,7 +70,7 @@ pub(super) fn start_kubelet(namespaces: &Namespaces, folder: &Folder) -> Result<
         flag("kubeconfig", kubeconfig("kube-proxy").display()),
         flag("hostname-override", NODE),
         flag("proxy-mode", "nftables"),
-        // These settings belong to the whole machine.
+        // These settings would apply to the whole machine.
         flag("conntrack-max-per-core", 0),
     ];
     namespaces.daemon(folder, "kube-proxy", &arguments)
@@ -79,7 +79,7 @@ pub(super) fn start_kubelet(namespaces: &Namespaces, folder: &Folder) -> Result<
 fn containerd(network: &Path) -> String {
     let plugins = plugins().unwrap_or("/usr/lib/cni");
     let network = network.display();
-    // restrict_oom_score_adj: where root may not lower a score, no pod would start otherwise.
+    // restrict_oom_score_adj: otherwise no pod starts on machines where root may not lower the score.
     format!(
         r#"version = 2
 root = "/var/lib/containerd"
@@ -96,8 +96,8 @@ state = "/run/containerd"
     )
 }
 
-/// Each pod has a point-to-point link to the node, which routes. So a pod also reaches another by its Service's
-/// address; on a shared bridge that needs a kernel module that is not available everywhere.
+/// Each pod has a point-to-point link to the node, which routes. So a pod also reaches another one by the address of
+/// its Service; on a shared bridge that needs a kernel module that is not available everywhere.
 fn network() -> serde_json::Value {
     let range = json!({"subnet": "10.88.0.0/16", "rangeStart": "10.88.1.1", "rangeEnd": "10.88.250.250", "gateway": ADDRESS});
     json!({
@@ -131,10 +131,11 @@ fn kubelet(folder: &Folder) -> serde_json::Value {
         "clusterDomain": "cluster.local",
         "resolvConf": folder.config("resolv.conf"),
         "volumePluginDir": "/var/lib/kubelet/volume-plugins",
-        // Tests kill workers often: a crashed container restarts within a second or two, every time.
+        // Tests kill workers often: a crashed container restarts within two seconds, every time.
         "featureGates": {"ReduceDefaultCrashLoopBackOffDecay": true},
         "crashLoopBackOff": {"maxContainerRestartPeriod": "1s"},
-        // The disk of this machine is not this node's, so neither images nor pods are removed when it fills up.
+        // The disk belongs to this machine and not to the node, so neither images nor pods are removed when it fills
+        // up.
         "evictionHard": {"memory.available": "0%", "nodefs.available": "0%", "nodefs.inodesFree": "0%", "imagefs.available": "0%"},
         "imageGCHighThresholdPercent": 100,
         "maxPods": 1000,
@@ -146,10 +147,10 @@ fn plugins() -> Option<&'static str> {
     ["/usr/lib/cni", "/opt/cni/bin"].into_iter().find(|folder| Path::new(folder).join("ptp").exists())
 }
 
-/// Imports inside, where containerd's mounts are.
+/// Imports the archive inside the mount namespace, which has containerd's mounts.
 pub(super) fn import(namespaces: &Namespaces, archive: &Path) -> Result<()> {
     let file = std::fs::File::open(archive).with_context(|| format!("cannot read {}", archive.display()))?;
-    // By standard input: the archive may lie in a folder that looks different inside.
+    // The archive is passed by standard input, because its folder may look different inside.
     let mut command = namespaces.command("ctr");
     command.args(["--namespace=k8s.io", "images", "import", "-"]);
     run::output_with_file(&mut command, file)

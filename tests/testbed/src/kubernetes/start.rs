@@ -13,9 +13,9 @@ const LIMIT: Duration = Duration::from_secs(120);
 const CONTROL_PLANE: [&str; 4] = ["etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler"];
 const NODE_PROGRAMS: [&str; 3] = ["containerd", "kubelet", "kube-proxy"];
 
-/// The caller holds the cluster's lock.
+/// Starts the cluster. The caller holds the cluster's lock.
 pub(super) fn start(folder: &Folder, binaries: &Binaries) -> Result<Leash> {
-    // Remains of a cluster whose machine was switched off, or whose start was interrupted.
+    // The folder may hold remains of a cluster after a power failure or an interrupted start.
     folder.clean_up()?;
     folder.create()?;
     let leash = folder.tie()?;

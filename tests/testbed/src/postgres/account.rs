@@ -13,7 +13,7 @@ pub(super) struct Account {
 }
 
 impl Account {
-    /// `None`: the current user is not root, and the server runs as that user.
+    /// `None` when the current user is not root: the server then runs as the current user.
     pub(super) fn for_server() -> Result<Option<Self>> {
         if !is_root() {
             return Ok(None);

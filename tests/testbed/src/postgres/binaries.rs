@@ -1,4 +1,4 @@
-//! Where the server's programs are: a named folder, `PATH`, `pg_config`, Debian's folders; else Debian's package.
+//! Finds the server's programs: a named folder, `PATH`, `pg_config`, Debian's folders; else installs Debian's package.
 
 use std::{
     fs,
@@ -18,7 +18,7 @@ pub struct Binaries {
 }
 
 impl Binaries {
-    /// Of the named folder, or the newest version found, installed if there is none.
+    /// The programs in the named folder, or the newest version found, installed if there is none.
     pub fn find(named: Option<&Path>) -> Result<Self> {
         if let Some(folder) = named {
             ensure!(is_server(folder), "there is no initdb and postgres in {}", folder.display());
@@ -38,7 +38,7 @@ impl Binaries {
         self.folder.join(program)
     }
 
-    /// A client program; embedded servers come without, so any other one will do.
+    /// The path of a client program. Embedded servers have none, so a client of any other version is used.
     pub(super) fn client(&self, program: &str) -> Option<PathBuf> {
         packages::find(program, std::slice::from_ref(&self.folder))
     }

@@ -1,6 +1,6 @@
-//! PostgreSQL versions that the distribution does not have: servers made to be embedded, from Maven Central.
+//! PostgreSQL versions that the distribution lacks: embeddable servers from Maven Central.
 //!
-//! A jar of 14 MB holds a packed folder with `initdb`, `postgres` and pgoutput; clients are the distribution's. Each
+//! A jar of 14 MB contains a packed folder with `initdb`, `postgres` and pgoutput; clients are the distribution's. Each
 //! version is pinned by its digest, fetched once, and kept.
 
 use std::{
@@ -25,7 +25,7 @@ pub struct Embedded {
     sha256: &'static str,
 }
 
-/// Oldest first; 15 is Debian 12's own.
+/// Oldest first; version 15 is the one of Debian 12.
 pub const EMBEDDED: [Embedded; 5] = [
     Embedded {
         major: 13,
@@ -55,14 +55,14 @@ pub const EMBEDDED: [Embedded; 5] = [
 ];
 
 impl Embedded {
-    /// The one of this major version.
+    /// The entry for this major version.
     pub fn of(major: u32) -> Result<Self> {
         let found = EMBEDDED.into_iter().find(|embedded| embedded.major == major);
         found.with_context(|| format!("PostgreSQL {major} is not among the embedded versions"))
     }
 
-    /// The folder with its programs, for [`super::PostgresOptions::binaries`]; fetched first when it is not there,
-    /// by one process while others wait.
+    /// The folder with the programs, for [`super::PostgresOptions::binaries`]. If it is missing, one process fetches it
+    /// while the others wait.
     pub fn binaries(self) -> Result<PathBuf> {
         let home = cache()?.join(format!("postgres-{}", self.version));
         let unpacked = home.join("unpacked");
@@ -107,7 +107,7 @@ impl Embedded {
         )?;
         fs::remove_dir_all(packed)?;
         fs::remove_file(jar)?;
-        // The folder appears whole or not at all.
+        // The rename makes the folder appear complete or not at all.
         Ok(fs::rename(made, home.join("unpacked"))?)
     }
 
@@ -123,7 +123,7 @@ impl Embedded {
     }
 }
 
-/// Root's servers run as an account without rights, which cannot look into root's home.
+/// Servers started by root run as an unprivileged account, which cannot read root's home.
 fn cache() -> Result<PathBuf> {
     if packages::is_root() { Ok("/var/cache/dbmazz".into()) } else { kubernetes::cache() }
 }

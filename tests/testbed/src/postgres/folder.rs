@@ -1,4 +1,4 @@
-//! A server's folder: created by `initdb`, configured, and removed with its server when its owner has ended.
+//! The folder of a server: created by `initdb`, configured, and removed with its server when its owner has ended.
 
 use std::{
     fs,
@@ -60,7 +60,7 @@ impl Folder {
         Ok(folder)
     }
 
-    /// With the data of a server that has stopped.
+    /// A folder with a copy of the data of a stopped server.
     pub(super) fn copy(other: &Self) -> Result<Self> {
         let folder = Self::empty()?;
         run::output(Command::new("cp").arg("-a").arg(other.data()).arg(folder.data()))?;
@@ -106,7 +106,7 @@ impl Folder {
         Ok(fs::remove_file(password_file)?)
     }
 
-    /// Writes the configuration; answers with the authority to trust when there is TLS.
+    /// Writes the configuration; returns the authority to trust when TLS is on.
     pub(super) fn configure(&self, options: &PostgresOptions) -> Result<Option<String>> {
         let data = self.data();
         let mut settings = fs::read_to_string(data.join("postgresql.conf"))? + SETTINGS;
@@ -123,7 +123,7 @@ impl Folder {
         options.tls.then(|| self.certify(&options.listen.to_string())).transpose()
     }
 
-    /// Makes the server of this folder a standby of the one that `primary` is the connection to.
+    /// Makes the server of this folder a standby of the server at the connection string `primary`.
     pub(super) fn follow(&self, primary: &str, options: &PostgresOptions) -> Result<()> {
         let mut settings = fs::read_to_string(self.data().join("postgresql.conf"))?;
         settings += &format!("unix_socket_directories = '{}'\n", self.path.display());
@@ -150,8 +150,8 @@ impl Folder {
         self.account.map_or(Ok(()), |account| account.own(file))
     }
 
-    /// A program as the server's account, in a network if one is named. The process started *is* the program:
-    /// each wrapper replaces itself by the next.
+    /// A program that runs as the server's account, in a network if one is named. The process that is started *is* the
+    /// program, because each wrapper replaces itself by the next one with `exec`.
     pub(super) fn command(
         &self,
         network: Option<crate::network::NetworkNamespace>,

@@ -1,4 +1,4 @@
-//! The server's process: started on a free port, watched until it answers, stopped by signal.
+//! The process of a server: started on a free port, polled until it accepts connections, stopped by signal.
 
 use std::{
     fs,
@@ -71,7 +71,7 @@ impl Server {
 
 impl Drop for Server {
     fn drop(&mut self) {
-        // The folder's clean-up ends a server that this could not end.
+        // The clean-up of the folder ends a server that this signal could not end.
         drop(self.stop(Signal::QUIT));
     }
 }
@@ -98,7 +98,8 @@ impl Ready {
         Ok(process)
     }
 
-    /// The last line of the pid file is the state; the first is the process, which tells it from a stale file.
+    /// The last line of the pid file is the state; the first is the process id, which distinguishes it from a stale
+    /// file.
     fn is_said(&self, pid: u32) -> bool {
         let file = fs::read_to_string(&self.pid_file).unwrap_or_default();
         file.lines().next() == Some(&pid.to_string())
