@@ -1,4 +1,4 @@
-//! The control servers, asked over loopback as users ask them.
+//! The control servers, called over loopback by the clients that users have.
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test ends where its ground is missing")]
 

@@ -1,4 +1,4 @@
-//! Who may import whom, inside the worker: the sentences of `lib.rs`, checked on the sources.
+//! Allowed imports between the modules of the worker: the rules of `lib.rs`, checked on the sources.
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test ends where its ground is missing")]
 
@@ -17,7 +17,7 @@ const VOCABULARY: [&str; 8] =
 const ABOVE_VOCABULARY: &[&str] =
     &["config", "control", "job", "pipeline", "postgres", "starrocks", "verify"];
 
-/// A room, and the rooms that it must not know.
+/// A top-level module, and the ones that it must not import.
 const FORBIDDEN: [(&str, &[&str]); 15] = [
     ("change", ABOVE_VOCABULARY),
     ("fault", ABOVE_VOCABULARY),
@@ -36,7 +36,7 @@ const FORBIDDEN: [(&str, &[&str]); 15] = [
     ("verify", &["control", "job", "pipeline", "starrocks"]),
 ];
 
-/// Rooms that decide and do not act: no task, no socket, no file, no clock.
+/// Modules that decide and do not act: no task, no socket, no file, no clock.
 const PURE: [&[&str]; 10] = [
     &["postgres", "pgoutput"],
     &["postgres", "route"],
@@ -51,7 +51,7 @@ const PURE: [&[&str]; 10] = [
 ];
 const ACTS: [&str; 6] = ["tokio", "std::net", "std::fs", "std::thread", "Instant::now", "SystemTime::now"];
 
-/// Inside a room: a module may know those before it, never one behind it.
+/// Order within a module: a submodule may import those before it in the list, never those after it.
 const ORDER: [(&str, &[&str]); 3] = [
     (
         "postgres",
@@ -107,10 +107,10 @@ const ORDER: [(&str, &[&str]); 3] = [
         ],
     ),
 ];
-/// Doors for tests and for the fuzzer.
+/// Entry points for tests and for the fuzzer.
 const DOORS: [&str; 2] = ["double", "fuzz"];
 
-/// What this source of `module` names and should not.
+/// The forbidden paths that this source of `module` names.
 fn violations(module: &[&str], text: &str) -> Vec<String> {
     let paths = paths(module, text);
     let broken = |path: &&String| crosses(module, path) || acts(module, path) || turns_back(module, path);
@@ -121,7 +121,7 @@ fn crosses(module: &[&str], path: &str) -> bool {
     let room = module.first().copied().unwrap_or_default();
     let forbidden = FORBIDDEN.iter().find(|(name, _)| *name == room).map_or(&[][..], |(_, rooms)| rooms);
     let foreign_word = VOCABULARY.contains(&room) && begins(path, "crds") && !begins(path, "crds::Reason");
-    // A glob of the crate hides what it takes.
+    // With a glob import of the crate the imported names are unknown.
     let everything = !forbidden.is_empty() && matches!(path, "crate" | "crate::*");
     everything || foreign_word || forbidden.iter().any(|room| begins(path, &format!("crate::{room}")))
 }
@@ -132,7 +132,7 @@ fn acts(module: &[&str], path: &str) -> bool {
     pure && ACTS.iter().any(act)
 }
 
-/// Whether the path leads to a module of the same room that stands behind this one.
+/// Whether the path leads to a submodule of the same module that comes later in the order.
 fn turns_back(module: &[&str], path: &str) -> bool {
     let [room, child, ..] = module else { return false };
     let Some((_, order)) = ORDER.iter().find(|(name, _)| name == room) else { return false };
@@ -166,7 +166,7 @@ fn of_file(root: &Path, file: &Path) -> Vec<String> {
     if matches!(module.last(), Some(&"mod" | &"lib" | &"main")) {
         module.pop();
     }
-    // Tests may put two rooms together to see that they fit.
+    // Tests may import modules that the code may not, to check them together.
     let text = if module.contains(&"tests") { String::new() } else { fs::read_to_string(file).unwrap() };
     violations(&module, &text)
 }

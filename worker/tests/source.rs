@@ -1,6 +1,6 @@
-//! The source end against a real PostgreSQL: setup, login, streaming, and everything that interrupts it.
+//! The source side with a real PostgreSQL: setup, login, streaming, and interruptions of all kinds.
 //!
-//! One server for all tests, one database and slot for each.
+//! All tests share one server; each has its own database and slot.
 
 #[cfg(test)]
 #[path = "source/catch_up.rs"]

@@ -1,6 +1,6 @@
-//! The whole system against real parts: PostgreSQL, Kubernetes, and the StarRocks stand-in.
+//! The whole system with real parts: PostgreSQL, Kubernetes, and the StarRocks stand-in.
 //!
-//! One test binary, so that it is linked once and the cluster is started once.
+//! One test binary, so that it is linked once and the cluster starts once.
 
 mod system {
     mod changes;

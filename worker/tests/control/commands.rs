@@ -1,4 +1,4 @@
-//! Commands reach the job, and its answers come back as they are.
+//! Commands reach the job, and its answers are returned unchanged.
 
 use proto::{
     ControlResponse, DrainRequest, PauseRequest, ReloadConfigRequest, ResumeRequest, StartSnapshotRequest,

@@ -1,4 +1,4 @@
-//! The services of the contract, the standard health service, and reflection.
+//! The gRPC services of the contract, the standard health service, and reflection.
 
 use crds::Reason;
 use proto::{

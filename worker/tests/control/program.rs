@@ -1,4 +1,4 @@
-//! The program as a person starts it.
+//! The program as started on a command line.
 
 use std::process::{Command, Output};
 

@@ -1,4 +1,4 @@
-//! A stranger reads and does not command.
+//! Without the token a client can read, but not command.
 
 use std::{fs, net::Ipv4Addr};
 
@@ -17,7 +17,7 @@ use crate::worker_in_test::{Worker, loopback, request};
 
 const TOKEN: &str = "4f1c0e5a9d3b7c2e8f60a1b2c3d4e5f6";
 
-/// With a token in a file, as a pod has it.
+/// A configuration with a token in a file, as in a pod.
 fn guarded() -> (tempfile::NamedTempFile, ListenConfig) {
     let file = tempfile::NamedTempFile::new().unwrap();
     fs::write(file.path(), TOKEN).unwrap();
@@ -25,7 +25,7 @@ fn guarded() -> (tempfile::NamedTempFile, ListenConfig) {
     (file, ListenConfig { token, ..loopback(true) })
 }
 
-/// On every address, as in a pod.
+/// A configuration that listens on every address, as in a pod.
 fn widened() -> ListenConfig {
     let any = (Ipv4Addr::UNSPECIFIED, 0).into();
     ListenConfig { grpc: any, http: any, ..loopback(true) }

@@ -1,4 +1,4 @@
-//! Control servers of a job that does nothing but what the test says.
+//! Control servers for a job whose progress and answers the test sets.
 
 use std::{
     net::{Ipv4Addr, SocketAddr},
@@ -54,7 +54,7 @@ impl Worker {
         Self { progress, requests, grpc, http, stop, servers }
     }
 
-    /// Streaming, with one load of ten changes done and two changes waiting.
+    /// A streaming job, with one load of ten changes done and two changes waiting.
     pub(crate) async fn streaming() -> Self {
         let worker = Self::start().await;
         let progress = &worker.progress;
@@ -69,7 +69,7 @@ impl Worker {
         worker
     }
 
-    /// Answers the next request, and says what was asked.
+    /// Answers the next request and returns its command.
     pub(crate) async fn answer(&mut self, success: bool, message: &str) -> Command {
         let Request { command, answer } = self.requests.recv().await.unwrap();
         answer.send(Answer { success, message: message.into() }).unwrap();
@@ -88,7 +88,7 @@ impl Worker {
         request(self.http, method, path, headers).await
     }
 
-    /// Stops the servers and waits for their end; one that never ends fails the test.
+    /// Stops the servers and waits for their end; a server that does not end fails the test.
     pub(crate) async fn ends(mut self) {
         self.stop.cancel();
         let ended = tokio::time::timeout(Duration::from_secs(60), self.servers.join_next()).await;
@@ -101,12 +101,12 @@ pub(crate) async fn request(server: SocketAddr, method: &str, path: &str, header
     raw(server, &format!("{start}{headers}\r\n")).await
 }
 
-/// Sends these bytes, and reads until the server closes.
+/// Sends these bytes and reads until the server closes.
 pub(crate) async fn raw(server: SocketAddr, request: &str) -> Reply {
     let mut stream = TcpStream::connect(server).await.unwrap();
     stream.write_all(request.as_bytes()).await.unwrap();
     let mut answer = Vec::new();
-    // A server that has refused may close while the rest of the request is on its way.
+    // After a refusal the server may close before it has read the rest of the request.
     let _ = stream.read_to_end(&mut answer).await;
     let answer = String::from_utf8(answer).unwrap();
     let (head, body) = answer.split_once("\r\n\r\n").unwrap();

@@ -1,11 +1,11 @@
-//! Reads Rust sources just far enough: which paths does the code name?
+//! Reads Rust sources just far enough to find the paths that the code names.
 //!
-//! Words and punctuation are taken apart; comments, strings and the module `tests` at the end of a
-//! file are left out; then every path is followed, through groups, from the crate's root.
+//! Splits the text into words and punctuation, without comments, strings and the module `tests` at the end of a file;
+//! then follows every path, through groups, from the root of the crate.
 
 use std::collections::BTreeSet;
 
-/// Every path that the source of `module` names: `crate::…` made absolute, others as they stand.
+/// Every path that the source of `module` names: `crate::…` made absolute, all others as written.
 pub(crate) fn paths(module: &[&str], text: &str) -> BTreeSet<String> {
     let tokens = tokens(text);
     let mut paths = BTreeSet::new();
@@ -16,7 +16,7 @@ pub(crate) fn paths(module: &[&str], text: &str) -> BTreeSet<String> {
     paths.iter().map(|path| absolute(module, path)).collect()
 }
 
-/// Reads one path, or one group of paths below `parent`; gives the place behind it.
+/// Reads one path, or one group of paths below `parent`; returns the index after it.
 fn follow(
     tokens: &[String],
     mut place: usize,
@@ -54,8 +54,8 @@ fn group(tokens: &[String], mut place: usize, parent: &[String], paths: &mut BTr
     place
 }
 
-/// `self` and `super` resolved. A path in a module within the file may climb higher than the file's own
-/// module allows; it then stands for whatever is left of it, which is a room at the root.
+/// Resolves `self` and `super`. A path of an inline module may have more `super` than the file's own module allows;
+/// then the rest of the path is taken from the root of the crate.
 fn absolute(module: &[&str], path: &[String]) -> String {
     let climbs = path.iter().take_while(|step| *step == "super").count();
     if climbs == 0 {
@@ -98,7 +98,7 @@ fn tokens(text: &str) -> Vec<String> {
     tokens
 }
 
-/// Bytes of the blank, comment, string or character that `text` begins with.
+/// The length in bytes of the blank, comment, string or character with which `text` begins.
 fn skipped(text: &str) -> usize {
     let through =
         |end: &str, from: usize| text[from..].find(end).map_or(text.len(), |at| from + at + end.len());

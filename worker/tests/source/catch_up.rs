@@ -1,4 +1,4 @@
-//! A long backlog is read in chunks, and the stream goes on where they end.
+//! A long backlog is read in chunks, and the stream continues where the chunks end.
 
 use crds::Reason;
 use worker::{
@@ -15,9 +15,9 @@ use crate::{
     server::{Session, Source, eventually},
 };
 
-/// Rows of half a kilobyte: enough WAL for catch-up to begin.
+/// The number of rows of 500 bytes: enough WAL for catch-up to begin.
 const BACKLOG: usize = 60_000;
-/// The same, of rows in transactions of their own.
+/// The number of such rows when each has its own transaction.
 const SMALL: usize = 40_000;
 
 fn eager(source: &Source) -> SourceConfig {
@@ -28,16 +28,16 @@ fn confirmed(source: &Source) -> Lsn {
     source.slot("confirmed_flush_lsn").parse().unwrap()
 }
 
-/// A slot with rows behind it that nobody has read.
+/// Creates a slot with unread rows behind it.
 fn backlog(source: &Source) {
     Follow::start(&source.config(&["orders"])).drain();
     source
         .sql(&format!("INSERT INTO orders SELECT i, repeat('x', 500) FROM generate_series(1, {BACKLOG}) i"));
-    // A peek ends at what is flushed, and the test server commits before that.
+    // A peek of the slot ends at the flushed WAL, and the test server commits asynchronously.
     source.sql("SET synchronous_commit = on; INSERT INTO orders VALUES (0, 'last of the backlog')");
 }
 
-/// As [`backlog`], each row in a transaction of its own.
+/// As [`backlog`], with each row in its own transaction.
 fn small_transactions(source: &Source) {
     Follow::start(&source.config(&["orders"])).drain();
     source.admin(&format!(
@@ -54,9 +54,9 @@ fn sees_all_of_the_small_once(mut follow: Follow) {
     assert_eq!((rows.len(), seen.len()), (SMALL + 1, SMALL + 1));
 }
 
-/// Takes so many changes without making them durable.
+/// Receives this many changes without making them durable.
 fn take(follow: &mut Follow, changes: usize) {
-    // Something is held, as the pipeline would say.
+    // Reports a held byte, as the pipeline does while changes wait.
     follow.progress.held_bytes(1);
     while follow.seen.len() < changes {
         let block = follow.blocks.blocking_recv().unwrap();
@@ -64,7 +64,7 @@ fn take(follow: &mut Follow, changes: usize) {
     }
 }
 
-/// Copies of slots that sessions of this job have.
+/// The number of copied slots that sessions of this job have.
 fn copies(source: &Source) -> String {
     let count = "SELECT count(*) FROM pg_replication_slots WHERE temporary AND database = ";
     source.admin(&format!("{count}'{}'", source.slot("database")))
@@ -179,11 +179,12 @@ fn rule_10_a_slot_with_a_past_is_not_judged_while_a_worker_catches_up() {
     first.drain();
 }
 
-/// A transaction that stays open while the WAL grows by more than the server should decode again for every chunk.
+/// Opens a transaction and keeps it open while the WAL grows by more than the server should decode again for every
+/// chunk.
 fn open_for_long(source: &Source) -> Session {
     let open = Session::begin(source, "INSERT INTO orders VALUES (-7, 'open')");
     source.admin("CREATE TABLE noise (id int)");
-    // Segments that are left half empty count like full ones.
+    // A switched segment counts as a full one, although it is nearly empty.
     source.admin("DO $$ BEGIN FOR i IN 1..80 LOOP INSERT INTO noise VALUES (i); PERFORM pg_switch_wal(); COMMIT; END LOOP; END $$");
     open
 }
@@ -216,7 +217,7 @@ fn a_stream_of_old_commits_is_left_only_when_a_look_at_the_slot_says_that_it_pay
     Follow::start(&source.config(&["orders"])).drain();
     source.sql("INSERT INTO orders VALUES (1)");
     let committed = std::time::Instant::now();
-    // More than the other tests of this server write.
+    // More than the WAL that the other tests write on this server.
     let config = SourceConfig { catch_up: Some(1 << 39), ..source.config(&["orders"]) };
     let place = |column: &str| source.slot(column).parse::<Lsn>().unwrap();
     let (restart, confirmed) = (place("restart_lsn"), place("confirmed_flush_lsn"));
@@ -252,7 +253,7 @@ fn a_drain_is_noticed_while_the_server_decodes_a_chunk() {
     backlog(&source);
     let config = eager(&source);
     let prepared = prepare(&config, &[]).unwrap();
-    // Whoever decodes asks the catalogue for publications.
+    // Decoding reads the publications from the catalogue, so the lock blocks it.
     let locked = Session::begin(&source, "LOCK TABLE pg_catalog.pg_publication IN ACCESS EXCLUSIVE MODE");
     let follow = Follow::from(&config, prepared, 1 << 20);
     let waits = "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'dbmazz behind_stuck' \

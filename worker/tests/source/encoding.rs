@@ -50,7 +50,7 @@ fn a_text_that_has_no_form_in_utf8_is_named_and_asked_for_ever_more_seldom() {
     let since = std::time::Instant::now();
     eventually("the next tries are seconds apart", || since.elapsed().as_secs() >= 8);
     assert!(reconnects() < named + 12, "{} tries", reconnects() - named);
-    // The remedy: the text is mended, and the job begins behind it.
+    // The remedy: the text is corrected, and the job begins after it.
     source.admin("UPDATE orders SET note = 'mended' WHERE id = 2");
     let drop = fault.fix.split("SELECT ").nth(1).and_then(|fix| fix.split(')').next()).unwrap();
     eventually("the slot is dropped as told", || {

@@ -1,4 +1,4 @@
-//! A reader on a thread, with the test in the pipeline's place.
+//! A reader on its own thread, with the test in place of the pipeline.
 
 use std::{
     sync::Arc,
@@ -26,9 +26,9 @@ pub(crate) struct Follow {
     pub(crate) durable: watch::Sender<Lsn>,
     pub(crate) intake: watch::Sender<Intake>,
     reader: JoinHandle<Result<(), Fault>>,
-    /// Everything received, in words: `+1`, `1>2`, `-2`, `!reason`.
+    /// Everything received, as text: `+1`, `1>2`, `-2`, `!reason`.
     pub(crate) seen: Vec<String>,
-    /// The end of the last whole transaction or keepalive outside of one.
+    /// The end of the last complete transaction, or of a keepalive outside one.
     pub(crate) settled: Lsn,
     in_transaction: bool,
 }
@@ -47,7 +47,7 @@ impl Follow {
         Self::seeing(config, prepared, room, None)
     }
 
-    /// With what a look at the slot has shown.
+    /// Starts with this result of a check of the slot.
     pub(crate) fn seeing(
         config: &SourceConfig,
         prepared: Prepared,
@@ -82,7 +82,7 @@ impl Follow {
         }
     }
 
-    /// Takes what is there, as a pipeline that makes everything durable at once.
+    /// Receives what is available, as a pipeline that makes everything durable at once.
     pub(crate) fn take(&mut self) {
         while let Ok(block) = self.blocks.try_recv() {
             self.note(&block);
@@ -111,7 +111,7 @@ impl Follow {
         }
     }
 
-    /// Takes until so much was seen.
+    /// Receives until the condition holds.
     pub(crate) fn until(&mut self, what: &str, is_so: impl Fn(&Self) -> bool) {
         let deadline = Instant::now() + Duration::from_secs(60);
         loop {
@@ -125,7 +125,7 @@ impl Follow {
         }
     }
 
-    /// Waits until the reader reports such a fault.
+    /// Waits until the reader reports a fault with this reason.
     pub(crate) fn until_raised(&self, reason: crds::Reason) {
         let deadline = Instant::now() + Duration::from_secs(60);
         while !self.progress.view().faults.iter().any(|fault| fault.reason == reason) {
@@ -139,7 +139,7 @@ impl Follow {
         assert_eq!(self.seen.len(), count, "{:?}", self.seen);
     }
 
-    /// Drains: everything that comes is durable.
+    /// Drains the reader; every change it still sends becomes durable.
     pub(crate) fn drain(mut self) -> (Vec<String>, Lsn) {
         self.intake.send_replace(Intake::Closed);
         while let Some(block) = self.blocks.blocking_recv() {
@@ -151,7 +151,7 @@ impl Follow {
         (self.seen, self.settled)
     }
 
-    /// Waits for the reader's own end.
+    /// Waits until the reader ends by itself, and returns its fault.
     pub(crate) fn fault(mut self) -> Fault {
         while !self.reader.is_finished() {
             self.take();
@@ -160,7 +160,7 @@ impl Follow {
         self.reader.join().unwrap().unwrap_err()
     }
 
-    /// Ends without confirming anything, as if the job had died.
+    /// Ends without confirming anything, as in a crash of the job.
     pub(crate) fn abandon(self) {
         let Self { blocks, durable, reader, .. } = self;
         drop(blocks);

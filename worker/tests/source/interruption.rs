@@ -88,7 +88,7 @@ fn drain_confirms_everything() {
     let (seen, settled) = follow.drain();
     assert_eq!(source.slot("confirmed_flush_lsn").parse(), Ok(settled));
     assert_eq!(source.slot("active"), "f");
-    // The rest, and nothing twice.
+    // The remaining rows, and none of them twice.
     let mut again = Follow::start(&config);
     again.until_seen(5000 - seen.len());
     again.drain();
@@ -160,13 +160,13 @@ fn a_slot_with_a_past_is_judged_when_nobody_holds_it() {
     assert_eq!(judged(End::Cut { told: Lsn(1) }).unwrap_err(), (Reason::ReplicationGap, Course::Halt));
     let written = source.admin("SELECT pg_current_wal_flush_lsn()").parse().unwrap();
     assert!(judged(End::Cut { told: written }).is_ok());
-    // A server that has not written what PostgreSQL was told was set back in time.
+    // A server whose WAL ends before the position that was confirmed to it was set back in time.
     let set_back = End::Cut { told: Lsn(u64::MAX) };
     assert_eq!(judged(set_back).unwrap_err(), (Reason::ReplicationGap, Course::Halt));
     assert!(judged(End::Unknown).is_ok());
 }
 
-/// Ends the reader's session and does something to its slot before it is back.
+/// Ends the reader's session and changes its slot before the reader has reconnected.
 fn between_sessions(source: &Source, statement: &str) {
     eventually("it streams", || source.slot("active") == "t");
     let name = source.name;

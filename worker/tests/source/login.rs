@@ -88,7 +88,7 @@ fn only_verify_full_minds_the_name() {
     let mut authority = tempfile::NamedTempFile::new().unwrap();
     authority.write_all(server().ca_certificate().unwrap().as_bytes()).unwrap();
     config.tls.ca_file = Some(authority.path().to_owned());
-    // The same server by an address that is not in its certificate.
+    // The same server, by an address that its certificate lacks.
     config.host = "0.0.0.0".into();
     config.tls.mode = TlsMode::VerifyCA;
     prepare(&config, &[]).unwrap();

@@ -1,4 +1,4 @@
-//! A pooler in front of the server: it answers the start of a session itself and drops settings from it.
+//! A connection pooler in front of the server: it answers the startup message itself and drops settings from it.
 
 use std::{
     io::{self, Read, Write},
@@ -6,10 +6,10 @@ use std::{
     thread,
 };
 
-/// Version 3.0 of the protocol, which every startup message begins with.
+/// Version 3.0 of the protocol, at the start of every startup message.
 const PROTOCOL: [u8; 4] = [0, 3, 0, 0];
 
-/// Serves until the test process ends. Settings of these names never reach the server.
+/// Serves until the test process ends. Settings with these names do not reach the server.
 pub(crate) fn dropping(server: SocketAddr, names: &'static [&'static str]) -> u16 {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = listener.local_addr().unwrap().port();

@@ -1,4 +1,4 @@
-//! The server of all tests, and a database of it for each.
+//! The server shared by all tests, with one database for each.
 
 use std::{
     io::Write,
@@ -12,9 +12,9 @@ use worker::{
     table::TableName,
 };
 
-/// The role that every test logs in as: REPLICATION, and owner of its database's tables. Not a superuser.
+/// The role of every login: it has REPLICATION and owns the tables of its database, but is no superuser.
 pub(crate) const ROLE: &str = "follower";
-/// Every character that somewhere means something.
+/// Every character with a special meaning somewhere on the way.
 pub(crate) const PASSWORD: &str = "p@ss:w/rd %'\"\\ ünd ?&=";
 
 static SERVER: OnceLock<Postgres> = OnceLock::new();
@@ -30,7 +30,7 @@ pub(crate) fn server() -> &'static Postgres {
     })
 }
 
-/// One test's database, with a table `orders`.
+/// The database of one test, with a table `orders`.
 #[derive(Debug)]
 pub(crate) struct Source {
     pub(crate) name: &'static str,
@@ -54,7 +54,7 @@ impl Source {
         source
     }
 
-    /// Runs SQL as the role, so that everything it makes is the role's.
+    /// Runs SQL as the role, so that the role owns everything it creates.
     pub(crate) fn sql(&self, sql: &str) -> String {
         let own = format!("SET ROLE {ROLE}; {sql}");
         server().psql_in(self.name, &own).unwrap()
@@ -65,7 +65,7 @@ impl Source {
         server().psql_in(self.name, sql).unwrap()
     }
 
-    /// A job of this database, its slot and publication named like it.
+    /// The configuration of a job on this database; its slot and publication have the database's name.
     pub(crate) fn config(&self, tables: &[&str]) -> SourceConfig {
         SourceConfig {
             host: server().address().ip().to_string(),
@@ -83,12 +83,12 @@ impl Source {
         }
     }
 
-    /// One value of this job's slot.
+    /// The value of this column of `pg_replication_slots` for the job's slot.
     pub(crate) fn slot(&self, column: &str) -> String {
         self.admin(&format!("SELECT {column} FROM pg_replication_slots WHERE slot_name = '{}'", self.name))
     }
 
-    /// One value of this job's walsender; empty when it has none.
+    /// The value of this column of `pg_stat_replication` for the job's walsender; empty when it has none.
     pub(crate) fn walsender(&self, column: &str) -> String {
         let name = self.name;
         self.admin(&format!(
@@ -97,7 +97,7 @@ impl Source {
     }
 }
 
-/// Waits for something outside of this process.
+/// Polls a condition outside this process.
 pub(crate) fn eventually(what: &str, mut is_so: impl FnMut() -> bool) {
     let deadline = Instant::now() + Duration::from_secs(60);
     while !is_so() {
@@ -106,7 +106,7 @@ pub(crate) fn eventually(what: &str, mut is_so: impl FnMut() -> bool) {
     }
 }
 
-/// A transaction of the superuser that stays open.
+/// An open transaction of the superuser.
 #[derive(Debug)]
 pub(crate) struct Session {
     psql: std::process::Child,
@@ -142,7 +142,7 @@ impl Session {
         Self { psql }
     }
 
-    /// Says the last word of it and waits for its end.
+    /// Runs the last statement of the transaction and waits for the end of psql.
     pub(crate) fn end(mut self, word: &str) {
         drop(self.psql.stdin.take().unwrap().write_all(format!("{word};\n").as_bytes()));
         self.psql.wait().unwrap();

@@ -1,4 +1,4 @@
-//! What a session is, whatever the role's or the database's settings are and whoever stands in between.
+//! The settings of a session, whatever the role, the database or a pooler in between sets.
 
 use std::time::Instant;
 
@@ -15,7 +15,7 @@ use crate::{
     server::{ROLE, Source, eventually, server},
 };
 
-/// Sets something for the test's role in the test's database.
+/// Sets a parameter for the test's role in the test's database.
 fn role_has(source: &Source, setting: &str) {
     source.admin(&format!("ALTER ROLE {ROLE} IN DATABASE {} SET {setting}", source.name));
 }
@@ -69,7 +69,7 @@ fn values_have_one_text_whatever_the_settings_of_the_role_are() {
     follow.drain();
 }
 
-/// A server of version 17 alone knows the time-out of a transaction.
+/// Needs version 17, the first one with `transaction_timeout`.
 #[test]
 fn time_outs_of_the_role_do_not_end_a_stream_that_has_to_wait() {
     let binaries = Some(Embedded::of(17).unwrap().binaries().unwrap());
@@ -84,7 +84,7 @@ fn time_outs_of_the_role_do_not_end_a_stream_that_has_to_wait() {
     let mut follow = Follow::with_room(&config, 1);
     let rows = "INSERT INTO orders SELECT i, repeat('x', 1000) FROM generate_series(1, 50000) i";
     server.psql(&format!("SET transaction_timeout = 0; {rows}")).unwrap();
-    // The server is in the middle of the transaction, and nobody takes it.
+    // The server is in the middle of the transaction, and the reader has no room for more of it.
     let since = Instant::now();
     eventually("many times the time-out", || since.elapsed().as_secs() >= 3);
     follow.until_seen(50_000);

@@ -93,7 +93,7 @@ fn a_table_that_cannot_be_followed_is_refused_alone() {
     assert_eq!(refused, [Reason::SourceTableMissing, Reason::PrimaryKeyMissing]);
     assert_eq!((prepared.tables.len(), prepared.tables[0].name.name.as_str()), (1, "orders"));
     assert!(!prepared.holds_wal, "nothing of them is in the WAL");
-    // Published without an identity, its updates would fail at the source.
+    // Published without a replica identity, updates of the table would fail at the source.
     source.sql("INSERT INTO keyless VALUES (1); UPDATE keyless SET id = 2");
     source
         .sql("ALTER TABLE keyless REPLICA IDENTITY FULL; ALTER PUBLICATION refused_alone ADD TABLE keyless");

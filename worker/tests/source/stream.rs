@@ -73,7 +73,7 @@ fn rule_5_and_7_a_truncate_and_new_columns_come_in_their_place() {
     follow.until_seen(3);
     source.sql("ALTER TABLE grown ADD COLUMN note text");
     source.sql("INSERT INTO grown VALUES (3)");
-    // Columns have the names that they have when the worker looks; so it looks before the next change.
+    // The worker gets column names from the catalogue, so it has to look before the next change.
     follow.until_seen(5);
     source.sql("ALTER TABLE grown RENAME note TO remark");
     source.sql("INSERT INTO grown VALUES (4)");

@@ -1,4 +1,4 @@
-//! Changes that other engines get wrong: large values left alone, keys that move, deletes.
+//! Changes that are easy to replicate wrongly: updates that leave a large value alone, changes of keys, deletes.
 
 use anyhow::{Context, Result};
 use serde_json::json;
@@ -27,7 +27,7 @@ async fn rule_5_an_unchanged_large_value_is_never_written_as_null() -> Result<()
     let insert = "INSERT INTO t SELECT id, 'a', repeat('x', 9000 + id), repeat('y', 9000) FROM generate_series(1, 20) id";
     rig.source.run(insert).await?;
     rig.until_table_equal("t").await?;
-    // Alone in their batch: only a partial update can keep the value.
+    // These updates are alone in their batch: only a partial update can keep the value.
     rig.source.run("UPDATE t SET a = 'b' WHERE id <= 10").await?;
     rig.until_table_equal("t").await?;
     let several = "BEGIN; UPDATE t SET large = repeat('z', 8000) WHERE id = 3; UPDATE t SET a = 'c' WHERE id = 3; \
@@ -64,7 +64,7 @@ async fn rule_5_a_key_change_that_lacks_a_value_halts_the_table_and_says_what_to
     Ok(())
 }
 
-/// What is in the WAL stays incomplete, so the job has to pass it without the table.
+/// The change in the WAL stays incomplete, so the job has to pass it without the table.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_remedy_for_a_key_change_that_lacks_a_value_works() -> Result<()> {
     let rig = Rig::of(&format!("{TOAST}; CREATE TABLE u (id int PRIMARY KEY)"), "t,u").await?;
@@ -130,7 +130,7 @@ async fn rule_5_a_truncate_empties_the_target_in_its_place() -> Result<()> {
     rig.source.run("INSERT INTO t VALUES (1), (2); INSERT INTO child VALUES (1, 1)").await?;
     rig.until_table_equal("t").await?;
     rig.until_table_equal("child").await?;
-    // In one transaction with what comes before and after, and with a worker that dies on the way.
+    // The TRUNCATE is in one transaction with rows before and after it, and the worker is killed on the way.
     rig.inject("begin", json!({"delay": {"millis": 300}}), 2)?;
     rig.source
         .run("BEGIN; INSERT INTO t VALUES (3); TRUNCATE t CASCADE; INSERT INTO t VALUES (4); COMMIT")
@@ -139,7 +139,7 @@ async fn rule_5_a_truncate_empties_the_target_in_its_place() -> Result<()> {
     rig.source.run("BEGIN; TRUNCATE t CASCADE; ROLLBACK; INSERT INTO child VALUES (2, 4)").await?;
     assert_eq!(rig.until_table_equal("t").await?, 1);
     assert_eq!(rig.until_table_equal("child").await?, 1);
-    // Rows that were deleted softly are gone, too.
+    // Rows that were soft-deleted are removed too.
     assert_eq!(rig.sink.value("SELECT COUNT(*) FROM app.t").await?.as_deref(), Some("1"));
     Ok(())
 }
@@ -160,7 +160,7 @@ async fn tables_of_two_schemas_and_odd_names_stay_apart() -> Result<()> {
 
 const REFUSED: &str = "Do not support truncate now";
 
-/// Lets the stand-in refuse so many TRUNCATEs.
+/// Makes the stand-in refuse this many TRUNCATEs.
 fn refuse_truncate(rig: &Rig, count: u32) -> Result<()> {
     let action = json!({"fail": {"message": REFUSED}});
     rig.sink.inject(&json!({

@@ -1,5 +1,5 @@
-//! What PostgreSQL does to the columns of a table without saying so in the stream: generated columns, types whose
-//! modifiers or parts change, and columns that are sent from a moment on.
+//! Changes of a table's columns that the stream does not show: generated columns, types whose modifiers or parts
+//! change, and columns that are sent only from some moment on.
 
 use anyhow::{Context, Result, ensure};
 use system::{verify, wait, worker::Worker};
@@ -18,7 +18,7 @@ async fn columns_of(rig: &Rig, table: &str) -> Result<Vec<String>> {
     Ok(names.filter(|name| !name.starts_with("dbmazz_")).collect())
 }
 
-/// Rows before, the change, rows after: the table halts, and does so again after a restart.
+/// Writes rows before the change, then changes the table: it halts, and halts again after a restart.
 async fn halts(rig: &Rig, worker: &mut Worker, before: &str, change: &str, says: &str) -> Result<()> {
     rig.source.run(before).await?;
     rig.until_table_equal("t").await.with_context(|| worker.process().said())?;
@@ -32,7 +32,7 @@ async fn halts(rig: &Rig, worker: &mut Worker, before: &str, change: &str, says:
     Ok(())
 }
 
-/// Follows the remedy for tables whose earlier rows are not known, to the letter of the documentation.
+/// Follows the remedy for a table whose earlier rows are not known, exactly as documented.
 async fn taken_anew(rig: &Rig, key: &str) -> Result<()> {
     rig.sink.rows(&format!("DROP TABLE {DATABASE}.t")).await?;
     rig.sink.rows(&format!("DELETE FROM {DATABASE}.dbmazz_tables WHERE target = 't'")).await?;
@@ -128,7 +128,7 @@ async fn a_narrower_modifier_that_rounds_earlier_rows_halts_and_its_remedy_works
                   INSERT INTO t VALUES (3, '2024-01-01 00:00:00.4', '2024-01-01 00:00:00.4+00', '12:00:00.4', '1.4 seconds')";
     halts(&rig, &mut worker, before, change, "timestamp(0)").await?;
     taken_anew(&rig, "id").await?;
-    // A wider one changes no row.
+    // A wider type changes no row.
     rig.source
         .run(
             "ALTER TABLE t ALTER COLUMN ts TYPE timestamp(3), ALTER COLUMN tz TYPE timestamptz, \
@@ -263,13 +263,13 @@ async fn a_renamed_label_of_an_enum_halts_the_tables_that_hold_it() -> Result<()
         )
         .await?;
     rig.until_equal().await?;
-    // A label that is added changes no row.
+    // Adding a label changes no row.
     rig.source.run("ALTER TYPE e ADD VALUE 'lost' BEFORE 'sent'").await?;
     rig.source.run("INSERT INTO t VALUES (3, 'lost')").await?;
     rig.until_equal().await?;
     worker.crash()?;
     worker.until_ready().await?;
-    // No change of a row comes after it: only a look can tell.
+    // No change of a row follows it, so only a look at the catalogue finds it.
     rig.source
         .run("ALTER TYPE e RENAME VALUE 'draft' TO 'new'; ALTER TYPE k RENAME VALUE 'one' TO 'first'")
         .await?;
@@ -298,7 +298,7 @@ async fn a_composite_type_that_gains_or_loses_an_attribute_halts_the_tables_that
     let mut worker = rig.worker().await?;
     rig.source.run("INSERT INTO t VALUES (1, '(1,x)')").await?;
     rig.until_table_equal("t").await?;
-    // The text of a value does not name its attributes.
+    // The text of a composite value does not contain the names of its attributes.
     rig.source.run("ALTER TYPE c RENAME ATTRIBUTE b TO bb").await?;
     worker.crash()?;
     rig.until_table_equal("t").await?;
@@ -319,7 +319,7 @@ async fn a_column_that_the_publication_leaves_out_and_takes_in_later_is_not_take
     for _ in 0..2 {
         wait::until("the table halts", async || {
             let faults = worker.status().await?.faults;
-            // Where it is the only table, the fault is the source's.
+            // When it is the only table, the fault is reported for the source.
             ensure!(
                 faults.iter().any(|fault| fault.halted && fault.message.contains("public.t")),
                 "{faults:?}"
@@ -349,8 +349,8 @@ async fn several_changes_in_one_statement_are_followed_or_halt_with_the_truth() 
     taken_anew(&rig, "id").await
 }
 
-/// From 18 on the server refuses an UPDATE under REPLICA IDENTITY FULL where a generated column is not published, and
-/// from 15 on where the publication has a list of columns.
+/// The server refuses an UPDATE under REPLICA IDENTITY FULL from 18 on where a generated column is not published, and
+/// from 15 on where the publication has a column list.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_remedy_works_for_tables_with_generated_columns_on_every_version() -> Result<()> {
     for major in [13, 15, 18] {
@@ -372,7 +372,7 @@ async fn the_remedy_works_for_tables_with_generated_columns_on_every_version() -
                      ARRAY[repeat('y', 5000), NULL, 'q\"\\'] FROM generate_series(1, 3) i; INSERT INTO t (id) VALUES (4)";
         rig.source.run(large).await?;
         rig.until_table_equal("t").await?;
-        // An earlier row cannot be known after this.
+        // After this change the values of earlier rows are not known.
         rig.source.run("ALTER TABLE t ALTER g DROP EXPRESSION; INSERT INTO t (id, g) VALUES (5, 7)").await?;
         let fault = worker.until_fault("SourceSchemaChanged").await?;
         let by_full = "BEGIN; ALTER TABLE t REPLICA IDENTITY FULL; UPDATE t SET a = a";
@@ -385,7 +385,7 @@ async fn the_remedy_works_for_tables_with_generated_columns_on_every_version() -
     Ok(())
 }
 
-/// Takes the table anew by the statements of the remedy, each as it stands.
+/// Takes the table anew with the statements of the remedy, each one verbatim.
 pub(crate) async fn send_again_as_told(rig: &Rig, fix: &str) -> Result<()> {
     let part = |from: &str, to: &str| -> Result<String> {
         let rest = fix.split_once(from).with_context(|| format!("{from} in {fix}"))?.1;
@@ -410,7 +410,7 @@ pub(crate) async fn send_again_as_told(rig: &Rig, fix: &str) -> Result<()> {
     rig.source.run(&part("UPDATE \"public\"", " so that")?).await
 }
 
-/// What StarRocks takes as no default, and what it asks to be repeated.
+/// Defaults that StarRocks does not accept, and a default that it requires to be repeated.
 #[tokio::test(flavor = "multi_thread")]
 async fn defaults_that_starrocks_has_not_halt_and_a_widened_column_keeps_its_own() -> Result<()> {
     for (column, says) in [
@@ -428,7 +428,7 @@ async fn defaults_that_starrocks_has_not_halt_and_a_widened_column_keeps_its_own
         rig.source.run("INSERT INTO u VALUES (1)").await?;
         rig.until_table_equal("u").await?;
         if says.is_empty() {
-            // Repeated when the column becomes wider, or StarRocks refuses the statement.
+            // The default is repeated when the column becomes wider; otherwise StarRocks refuses the statement.
             rig.until_table_equal("t").await?;
             rig.source
                 .run("ALTER TABLE t ALTER d TYPE varchar(30); INSERT INTO t VALUES (3, 'a longer one')")
@@ -456,8 +456,8 @@ async fn defaults_that_starrocks_has_not_halt_and_a_widened_column_keeps_its_own
     Ok(())
 }
 
-/// From 15 on the server takes no UPDATE under REPLICA IDENTITY FULL of a table that is published by a list of columns,
-/// though all of them are on it.
+/// From 15 on the server refuses an UPDATE under REPLICA IDENTITY FULL of a table that is published with a column list,
+/// even a complete one.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_remedy_works_for_a_table_that_is_published_by_a_list_of_its_columns() -> Result<()> {
     let schema = "CREATE TABLE t (id int PRIMARY KEY, big text); ALTER TABLE t ALTER big SET STORAGE EXTERNAL; \

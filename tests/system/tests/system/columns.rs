@@ -1,4 +1,4 @@
-//! Columns that come, go, change their names and grow while rows flow.
+//! Columns that are added, dropped, renamed and widened while rows are replicated.
 
 use anyhow::{Context, Result};
 use serde_json::json;
@@ -10,7 +10,7 @@ use super::rig::{DATABASE, Rig};
 const TABLES: &str =
     "CREATE TABLE t (id int PRIMARY KEY, a int, s varchar(5)); CREATE TABLE u (id int PRIMARY KEY)";
 
-/// Every change that is followed, with rows before and after it, alone and inside of a transaction.
+/// Every change that is followed, with rows before and after it, alone and inside a transaction.
 const CHANGES: [&str; 9] = [
     "INSERT INTO t SELECT i, i, 'old' FROM generate_series(1, 5) i",
     "ALTER TABLE t ADD COLUMN b text",

@@ -104,7 +104,7 @@ async fn rule_4_every_place_where_a_load_can_break_is_survived() -> Result<()> {
     for (stage, action) in breaks {
         rig.inject(stage, action, 2)?;
         rig.write(&mut workload, 10).await?;
-        // One after the other: faults in a row would only test how long the waits between attempts become.
+        // One fault at a time: consecutive faults would only test how long the back-off becomes.
         rig.until_equal().await?;
     }
     Ok(())
@@ -119,7 +119,7 @@ async fn starrocks_away_for_long_stops_the_reading_and_not_the_connection() -> R
     let mut worker = rig.worker().await?;
     let walsender = rig.walsender().await?;
     rig.sink.down()?;
-    // Far more than the buffer holds.
+    // Many times the size of the buffer.
     let fill = "INSERT INTO orders (id, note) SELECT id, repeat(md5(id::text), 40) FROM generate_series(1, 40000) id";
     rig.source.run(fill).await?;
     let fault = worker.until_fault("SinkUnreachable").await?;
@@ -151,7 +151,7 @@ async fn rule_2_a_quiet_job_does_not_hold_back_the_wal_of_a_busy_neighbour() -> 
 
 #[tokio::test(flavor = "multi_thread")]
 async fn rule_2_nothing_is_confirmed_while_a_load_is_open() -> Result<()> {
-    // Status updates every third of it.
+    // The worker sends a status update every third of this time.
     let options = PostgresOptions::default().with("wal_sender_timeout", "9s");
     let rig = Rig::with(options, system::workload::SCHEMA, "orders,customers").await?;
     let worker = rig.worker().await?;
@@ -161,7 +161,7 @@ async fn rule_2_nothing_is_confirmed_while_a_load_is_open() -> Result<()> {
     let between = rig.source.value("SELECT pg_current_wal_insert_lsn()").await?.unwrap_or_default();
     rig.source.run("INSERT INTO orders (id) VALUES (1)").await?;
     rig.until_table_equal("orders").await?;
-    // A whole round of status updates later, the position has not passed the open load.
+    // After the next status update, the confirmed position must not have passed the open load.
     let loaded =
         rig.source.value("SELECT clock_timestamp() + interval '1 second'").await?.unwrap_or_default();
     wait::until("another status update has come", async || {
@@ -191,7 +191,7 @@ async fn rule_6_a_refused_row_halts_its_table_while_others_flow() -> Result<()> 
     rig.source.run("INSERT INTO orders (id) VALUES (1), (2)").await?;
     rig.until_table_equal("orders").await?;
     assert_eq!(rig.sink.value("SELECT COUNT(*) FROM app.customers").await?.as_deref(), Some("0"));
-    // What was refused is still in PostgreSQL: a worker that starts when the cause is gone loads it.
+    // The refused row is still in PostgreSQL: a worker that starts without the cause loads it.
     rig.sink.heal()?;
     drop(worker);
     let _worker = rig.worker().await?;

@@ -1,4 +1,5 @@
-//! Databases whose texts are not UTF-8: a row that has no form in UTF-8 stops its table alone, or is named.
+//! Databases whose encoding is not UTF-8: a text that has no form in UTF-8 halts only its table, or is named in the
+//! fault.
 
 use anyhow::{Context, Result};
 use system::{
@@ -8,7 +9,7 @@ use system::{
 
 use super::rig::{DATABASE, Rig};
 
-/// The rig's source becomes a database in this encoding, with two tables.
+/// Makes the rig's source a database in this encoding, with two tables.
 async fn encoded(encoding: &str) -> Result<Rig> {
     let mut rig = Rig::of("SELECT 1", "good,bad").await?;
     rig.source

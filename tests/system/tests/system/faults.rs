@@ -1,4 +1,4 @@
-//! What a person sees when something is wrong at the start, and that it heals when the cause is gone.
+//! Faults at the start: what a person sees, and the recovery when the cause is gone.
 
 use anyhow::Result;
 use system::{
@@ -123,7 +123,7 @@ async fn a_variable_that_is_missing_or_wrong_ends_the_worker_with_its_name() -> 
     Ok(())
 }
 
-/// StarRocks has one number for almost everything: 1064. What passes by itself is tried again.
+/// StarRocks uses the error number 1064 for almost everything. Obstacles that pass by themselves are retried.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_backend_that_is_away_while_targets_are_made_and_changed_is_told_and_waited_for() -> Result<()> {
     let rig =

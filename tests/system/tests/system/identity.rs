@@ -1,5 +1,6 @@
-//! A table is more than its name: what is another table at the source, what the publication left out, and a target that
-//! somebody took away halt the table, stay halted over a restart, and flow again when the remedy was followed.
+//! The identity of a table is more than its name: another table at the source, a table that the publication left out,
+//! and a target that was removed halt the table. It stays halted over a restart, and continues when the remedy was
+//! followed.
 
 use anyhow::{Context, Result};
 use proto::{Fault, ReloadConfigRequest};
@@ -12,7 +13,7 @@ use super::rig::{DATABASE, Rig};
 const TABLES: &str =
     "CREATE TABLE t (id int PRIMARY KEY, v text); CREATE TABLE other (id int PRIMARY KEY, v text)";
 
-/// With rows on both sides.
+/// A rig with rows on both sides.
 async fn filled(schema: &str, tables: &str) -> Result<Rig> {
     let rig = Rig::of(schema, tables).await?;
     let mut worker = rig.worker().await?;
@@ -22,19 +23,19 @@ async fn filled(schema: &str, tables: &str) -> Result<Rig> {
     Ok(rig)
 }
 
-/// The fault of the table, which halts it.
+/// The fault that halts the table.
 pub(super) async fn halted(worker: &Worker, reason: &str) -> Result<Fault> {
     let fault = worker.until_fault(reason).await?;
     anyhow::ensure!(fault.halted, "{fault:?}");
     Ok(fault)
 }
 
-/// Follows the remedy "take the table anew" to the letter.
+/// Follows the remedy "take the table anew" verbatim.
 async fn follow_remedy(rig: &Rig, worker: &mut Worker, fault: &Fault) -> Result<()> {
     follow_remedy_at(&rig.sink, &rig.source, worker, fault).await
 }
 
-/// The same between these two ends.
+/// The same for this source and this sink.
 pub(super) async fn follow_remedy_at(
     sink: &Sink,
     source: &Source,
@@ -74,7 +75,7 @@ async fn a_table_that_is_dropped_and_made_anew_halts_and_its_remedy_works() -> R
     rig.source.run("INSERT INTO t VALUES (1, 'old'), (2, 'old')").await?;
     rig.until_table_equal("t").await?;
     rig.source.run("DROP TABLE t; CREATE TABLE t (id int PRIMARY KEY, v text)").await?;
-    // A large value, which an update alone would not send again.
+    // A value stored out of line, which an update alone would not send again.
     rig.source.run("ALTER TABLE t ALTER v SET STORAGE EXTERNAL").await?;
     rig.source
         .run("INSERT INTO t VALUES (7, repeat('large', 20000)); INSERT INTO other VALUES (1, 'flows')")
@@ -134,7 +135,7 @@ async fn tables_that_exchange_their_names_halt() -> Result<()> {
     let worker = Worker::start(&rig.settings)?;
     halted(&worker, "SourceTableReplaced").await?;
     drop(worker);
-    // Back again, and then in mid-stream.
+    // The names are exchanged back, and then once more while the stream runs.
     rig.source.run(exchange).await?;
     let worker = rig.worker().await?;
     rig.source.run("INSERT INTO t VALUES (3, 'before')").await?;
@@ -190,7 +191,7 @@ async fn a_table_that_left_the_publication_halts_and_is_not_put_back_in_silence(
     worker.process().terminate().await?;
     let mut worker = Worker::start(&rig.settings)?;
     halted(&worker, "PublicationChanged").await?;
-    // Nor does it help to put it back: what it missed stays missing.
+    // Adding the table again does not help: the rows it missed stay missing.
     rig.source.run("ALTER PUBLICATION dbmazz_pub ADD TABLE t; INSERT INTO t VALUES (4, 'seen')").await?;
     let fault = wait::until("the halt says that it came back", async || {
         let fault = worker.until_fault("PublicationChanged").await?;
@@ -321,7 +322,7 @@ async fn a_target_that_was_dropped_while_the_worker_was_away_is_not_made_anew_in
 async fn a_target_that_was_emptied_or_made_anew_beside_the_worker_halts() -> Result<()> {
     let rig = filled(TABLES, "t,other").await?;
     let worker = rig.worker().await?;
-    // The source's own TRUNCATE is no such thing.
+    // A TRUNCATE at the source is not such a change.
     rig.source
         .run("INSERT INTO other VALUES (1, 'x'); TRUNCATE other; INSERT INTO other VALUES (2, 'y')")
         .await?;
@@ -366,7 +367,7 @@ async fn a_look_for_a_halted_table_does_not_undo_the_rename_of_another() -> Resu
     rig.until_table_equal("other").await?;
     rig.source.run("ALTER TABLE other RENAME a TO a2; INSERT INTO other VALUES (2, 2)").await?;
     rig.until_table_equal("other").await?;
-    // Two looks later: the target was described again for each.
+    // After two looks at the tables, each of which describes the target again.
     let looks = uptime(&worker)? + 13;
     wait::until("two looks are through", async || Ok((uptime(&worker)? >= looks).then_some(()))).await?;
     rig.source.run("INSERT INTO other VALUES (3, 3)").await?;
@@ -426,7 +427,7 @@ async fn a_job_that_is_made_anew_begins_with_its_tables_as_they_are() -> Result<
     let rig = filled(TABLES, "t,other").await?;
     rig.source.run("SELECT pg_drop_replication_slot('dbmazz_slot'); DROP PUBLICATION dbmazz_pub").await?;
     rig.sink.rows(&format!("TRUNCATE TABLE {DATABASE}.dbmazz_jobs")).await?;
-    // Filled anew by somebody who copies tables, into another table of the name.
+    // The target is gone, and the source has another table of the same name.
     rig.sink.rows(&format!("DROP TABLE {DATABASE}.t FORCE")).await?;
     rig.source.run("DROP TABLE t; CREATE TABLE t (id int PRIMARY KEY, v text)").await?;
     let _worker = rig.worker().await?;

@@ -1,4 +1,4 @@
-//! What a person does with a running worker: pause, resume, drain, stop, look.
+//! Operations on a running worker: pause, resume, drain, stop, status.
 
 use anyhow::Result;
 use proto::{ReloadConfigRequest, StopRequest};
@@ -44,7 +44,7 @@ async fn other_sizes_of_loads_are_taken_up_without_a_restart() -> Result<()> {
     rig.until_equal().await?;
     let before = loads_of_customers(&rig)?;
     assert!(before.iter().any(|rows| *rows > 50), "{before:?}");
-    // With the same tables in another order, as the operator names them.
+    // The same tables in another order, in the spelling that the operator uses.
     let tables = vec!["public.customers".to_owned(), "orders".to_owned()];
     let sizes = ReloadConfigRequest { flush_size: 10, tables, ..Default::default() };
     let pid = rig.walsender().await?;
@@ -74,7 +74,7 @@ async fn tables_come_and_go_without_a_restart() -> Result<()> {
     rig.until_table_equal("t").await?;
     rig.source.run("CREATE TABLE v (id int PRIMARY KEY); INSERT INTO t VALUES (2)").await?;
     assert!(select(&["t", "v"]).await?.success);
-    // Its first row may not be written before it is published.
+    // The first row of the new table must not be written before the table is published.
     let published = "SELECT count(*) FROM pg_publication_tables WHERE tablename = 'v'";
     let is_published =
         async || Ok((rig.source.value(published).await?.as_deref() == Some("1")).then_some(()));
@@ -97,7 +97,7 @@ async fn tables_come_and_go_without_a_restart() -> Result<()> {
     rig.until_confirmed().await
 }
 
-/// Rows of each load of the table so far.
+/// The number of rows in each load of the table so far.
 fn loads_of_customers(rig: &Rig) -> Result<Vec<u64>> {
     let stats = rig.sink.stats()?;
     let loads = stats["recent"].as_array().into_iter().flatten();

@@ -1,4 +1,5 @@
-//! What a publication leaves out, what is lost with it, and tables that only some jobs can follow.
+//! Tables and changes that a publication leaves out, the loss of a publication, and tables that only some jobs can
+//! follow.
 
 use anyhow::Result;
 use system::{wait, worker::Worker};
@@ -13,7 +14,7 @@ async fn on(major: u32, schema: &str, tables: &str) -> Result<Rig> {
     Rig::with(PostgresOptions { binaries, ..PostgresOptions::default() }, schema, tables).await
 }
 
-/// Waits until the live rows of the target are these.
+/// Waits until the target's live rows are exactly these.
 async fn until_live(rig: &Rig, columns: &str, expected: &[&[&str]]) -> Result<()> {
     let sql = format!("SELECT {columns} FROM {DATABASE}.t WHERE dbmazz_is_deleted = 0 ORDER BY id");
     let expected: Vec<Vec<_>> =
@@ -78,7 +79,7 @@ async fn a_published_table_that_cannot_be_followed_keeps_its_changes_in_the_wal(
     assert_eq!(halted.until_fault("PrimaryKeyMissing").await?.table, "public.u");
     until_live(&rig, "id, v", &[&["1", "1"]]).await?;
     drop(halted);
-    // Nothing was confirmed past the row of the table that was halted.
+    // The confirmed position did not pass the row of the halted table.
     rig.source.run("ALTER TABLE u ADD PRIMARY KEY (id)").await?;
     let _worker = rig.worker().await?;
     rig.until_table_equal("u").await?;
@@ -100,7 +101,7 @@ async fn a_publication_made_anew_before_any_change_loses_nothing() -> Result<()>
 
 #[tokio::test(flavor = "multi_thread")]
 async fn changes_without_a_publication_are_never_skipped_in_silence() -> Result<()> {
-    // PostgreSQL up to 17 refuses to decode them; 18 would go on without.
+    // PostgreSQL up to 17 refuses to decode without the publication; 18 would skip the changes.
     for (major, reason) in [(17, "PublicationMissing"), (18, "ReplicationGap")] {
         let rig = on(major, ROWS, "t").await?;
         let mut worker = rig.worker().await?;
@@ -110,7 +111,7 @@ async fn changes_without_a_publication_are_never_skipped_in_silence() -> Result<
         rig.source.run("INSERT INTO t VALUES (2, 2)").await?;
         let fault = worker.until_fault(reason).await?;
         assert!(fault.message.contains("publication"), "{}", fault.message);
-        // Nor by a successor, which finds no publication or makes it anew.
+        // A successor does not skip them either, although it finds no publication or creates a new one.
         worker.process().kill()?;
         let _successor = Worker::start(&rig.settings)?.until_fault(reason).await?;
     }
@@ -141,7 +142,7 @@ async fn partitions_come_and_go_under_their_root() -> Result<()> {
     rig.until_table_equal("t").await?;
     rig.source.run("DELETE FROM high WHERE id > 11").await?;
     rig.source.run("BEGIN; DELETE FROM high; ALTER TABLE t DETACH PARTITION high; COMMIT").await?;
-    // What happens to it from now on is no change of the table.
+    // Changes of the detached partition are no changes of the table any more.
     rig.source.run("INSERT INTO high VALUES (9, 19); INSERT INTO t VALUES (2, 2)").await?;
     rig.until_table_equal("t").await?;
     Ok(())

@@ -1,4 +1,4 @@
-//! What most tests begin with: a PostgreSQL, a stand-in, and a worker without Kubernetes between them.
+//! The common fixture: a PostgreSQL, a stand-in, and the settings of a worker between them, without Kubernetes.
 
 use anyhow::{Context, Result};
 use serde_json::json;
@@ -21,12 +21,12 @@ pub(crate) struct Rig {
 }
 
 impl Rig {
-    /// With the workload's tables.
+    /// A rig with the workload's tables.
     pub(crate) async fn new() -> Result<Self> {
         Self::with(PostgresOptions::default(), workload::SCHEMA, "orders,customers").await
     }
 
-    /// With tables of the test's own.
+    /// A rig with the tables of the test.
     pub(crate) async fn of(schema: &str, tables: &str) -> Result<Self> {
         Self::with(PostgresOptions::default(), schema, tables).await
     }
@@ -36,7 +36,7 @@ impl Rig {
         let sink = Sink::start().await?;
         let source = Source::connect(&postgres.url("postgres")).await?;
         source.run(schema).await?;
-        // Close loads make many of them, and so more moments at which something can go wrong.
+        // A short interval makes many loads, and so more points at which a failure can occur.
         let settings = Settings::new(&postgres.url("postgres"), &sink, DATABASE, tables)?
             .with("FLUSH_INTERVAL_MS", "50");
         Ok(Self { postgres, sink, source, settings })
@@ -46,7 +46,7 @@ impl Rig {
         Worker::ready(&self.settings).await
     }
 
-    /// Runs so many transactions of the workload.
+    /// Runs this many transactions of the workload.
     pub(crate) async fn write(&self, workload: &mut Workload, transactions: usize) -> Result<()> {
         for _ in 0..transactions {
             workload.step(&self.source).await?;
@@ -54,17 +54,17 @@ impl Rig {
         Ok(())
     }
 
-    /// Both sides of all tables become equal; says how many rows they have.
+    /// Waits until all tables are equal on both sides; returns the number of their rows.
     pub(crate) async fn until_equal(&self) -> Result<u64> {
         verify::until_equal(&self.settings).await
     }
 
-    /// Both sides of one table become equal.
+    /// Waits until one table is equal on both sides; returns the number of its rows.
     pub(crate) async fn until_table_equal(&self, table: &str) -> Result<u64> {
         verify::until_tables_equal(&self.settings, &[table]).await
     }
 
-    /// Loads of the job's tables that the stand-in has committed; its own tables do not count.
+    /// The number of committed loads into the tables of the test, without those into the `dbmazz_` tables.
     pub(crate) fn loads(&self) -> Result<u64> {
         let stats = self.sink.stats()?;
         let tables = stats["tables"].as_object().into_iter().flatten();
@@ -72,7 +72,7 @@ impl Rig {
         Ok(tables.filter_map(|(_, table)| table["loads"].as_u64()).sum())
     }
 
-    /// Waits until something new was loaded.
+    /// Waits until another load was committed.
     pub(crate) async fn until_loaded_after(&self, loads: u64) -> Result<()> {
         wait::until("another load is committed", async || Ok((self.loads()? > loads).then_some(()))).await
     }
@@ -82,7 +82,7 @@ impl Rig {
         self.sink.inject(&json!({"stage": stage, "action": action, "count": count}))
     }
 
-    /// Deletes the claims of the job's slot, by the statement of the remedy.
+    /// Deletes the claims of the job's slot with the statement of the remedy.
     pub(crate) async fn forget_as_told(&self, fault: &proto::Fault) -> Result<()> {
         let told = fault.fix.split_once("DELETE FROM `dbmazz_jobs` ");
         let told = told.and_then(|(_, rest)| rest.split_once(';')).context("a statement")?;
@@ -90,18 +90,18 @@ impl Rig {
         Ok(())
     }
 
-    /// One value of the worker's slot.
+    /// The value of this column for the worker's slot.
     pub(crate) async fn slot(&self, column: &str) -> Result<Option<String>> {
         let sql = format!("SELECT {column} FROM pg_replication_slots WHERE slot_name = 'dbmazz_slot'");
         self.source.value(&sql).await
     }
 
-    /// The process that serves the worker's replication connection.
+    /// The process id of the walsender that serves the worker's replication connection.
     pub(crate) async fn walsender(&self) -> Result<String> {
         wait::until("the slot is active", async || self.slot("active_pid").await).await
     }
 
-    /// Waits until PostgreSQL was told that everything until now is durable.
+    /// Waits until everything that is in PostgreSQL now is confirmed.
     pub(crate) async fn until_confirmed(&self) -> Result<()> {
         let now = self.source.value("SELECT pg_current_wal_insert_lsn()").await?.unwrap_or_default();
         wait::until("everything is confirmed", async || {

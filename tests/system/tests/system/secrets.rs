@@ -1,4 +1,4 @@
-//! Credentials stay where they belong: nothing that the worker says, shows, keeps or is called by holds one.
+//! Credentials do not leak: no log line, page, file, or command line of the worker contains one.
 
 use std::{fs, path::Path};
 
@@ -10,17 +10,18 @@ use system::{
 
 use super::rig::{DATABASE, Rig};
 
-/// Needs percent-encoding in a URL.
+/// A password that needs percent-encoding in a URL, and its encoded form.
 const SOURCE: (&str, &str) = ("Sm0ke@n/mirr%rs", "Sm0ke%40n%2Fmirr%25rs");
 const SINK: &str = "Gr@niteHarb/ur";
-/// `cdc:` and the password of the sink, as HTTP sends it.
+/// `cdc:` and the password of the sink, as in an HTTP header.
 const SINK_IN_A_HEADER: &str = "Y2RjOkdyQG5pdGVIYXJiL3Vy";
-/// The middles, which no way of quoting alters.
+/// The passwords, and their middle parts, which no way of quoting changes.
 const FORMS: [&str; 6] = ["Sm0ke", "mirr", SOURCE.0, SINK, "niteHarb", SINK_IN_A_HEADER];
 
 const PAGES: [&str; 7] = ["/", "/status", "/metrics", "/metrics/prometheus", "/healthz", "/livez", "/readyz"];
 
-/// A source and a sink that want passwords, and a worker's settings with the right ones, at the level that says most.
+/// A rig whose source and sink need passwords, with the correct ones in the worker's settings, at the most verbose log
+/// level.
 async fn guarded() -> Result<Rig> {
     let role = format!("CREATE ROLE repl LOGIN REPLICATION PASSWORD '{}'", SOURCE.0);
     let schema = format!(
@@ -37,7 +38,7 @@ async fn guarded() -> Result<Rig> {
     Ok(rig)
 }
 
-/// Everything that others can see of the worker, with the place where it is seen.
+/// Every text of the worker that others can see, with its place.
 async fn seen(worker: &mut Worker, settings: &Settings) -> Result<Vec<(String, String)>> {
     let mut seen = vec![
         ("log".to_owned(), worker.process().said()),
@@ -55,7 +56,7 @@ async fn seen(worker: &mut Worker, settings: &Settings) -> Result<Vec<(String, S
     Ok(seen)
 }
 
-/// Names and contents of all files below.
+/// Collects the names and contents of all files below the directory.
 fn notes(directory: &Path, seen: &mut Vec<(String, String)>) -> Result<()> {
     for entry in fs::read_dir(directory)? {
         let path = entry?.path();
@@ -69,7 +70,7 @@ fn notes(directory: &Path, seen: &mut Vec<(String, String)>) -> Result<()> {
     Ok(())
 }
 
-/// The places that hold a credential, with the text round it.
+/// The places whose text contains a credential, with the surrounding text.
 fn leaks(seen: &[(String, String)]) -> Vec<String> {
     let leaks = seen.iter().flat_map(|(place, text)| {
         FORMS.iter().filter_map(move |form| {

@@ -1,4 +1,5 @@
-//! Two jobs into one target: one of them halts that table, says who else is there, and flows when its remedy was followed.
+//! Two jobs with one target: the later one halts that table, names the other job, and continues when its remedy was
+//! followed.
 
 use anyhow::Result;
 use proto::{ReloadConfigRequest, StopRequest};
@@ -52,7 +53,7 @@ async fn a_second_job_into_a_target_halts_and_its_remedy_works() -> Result<()> {
         .run("INSERT INTO t VALUES (1, 'second'), (2, 'second'); INSERT INTO third VALUES (1, 'flows')")
         .await?;
     verify::until_tables_equal(&settings, &["third"]).await?;
-    // Whoever was there first goes on, also after a restart.
+    // The earlier job continues, also after a restart.
     first.crash()?;
     first.until_ready().await?;
     rig.source.run("INSERT INTO t VALUES (3, 'first')").await?;

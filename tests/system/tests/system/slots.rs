@@ -1,4 +1,4 @@
-//! A slot that somebody dropped, moved or starved, at the start and in mid-stream: never a silent gap.
+//! A slot that is dropped, moved or out of WAL, at the start and while the stream runs: there is never a silent gap.
 
 use anyhow::Result;
 use system::{source::Source, wait, worker::Worker};
@@ -9,7 +9,7 @@ use super::rig::Rig;
 const ROWS: &str = "CREATE TABLE t (id int PRIMARY KEY, v int)";
 const SLOT: &str = "dbmazz_slot";
 
-/// A job that has replicated a row, and is gone: killed, or drained.
+/// Leaves behind a job that has replicated a row and has ended: killed, or drained.
 async fn left_behind(rig: &Rig, drained: bool) -> Result<()> {
     let mut worker = rig.worker().await?;
     rig.source.run("INSERT INTO t VALUES (1, 1)").await?;
@@ -28,7 +28,7 @@ async fn slots(rig: &Rig) -> Result<Option<String>> {
     rig.source.value("SELECT count(*) FROM pg_replication_slots").await
 }
 
-/// Starts a worker that must halt with `reason`, and leave source and sink as they are.
+/// Starts a worker that must halt with `reason` and leave source and sink unchanged.
 async fn halts(rig: &Rig, reason: &str) -> Result<(Worker, proto::Fault)> {
     let (before, loads) = (slots(rig).await?, rig.loads()?);
     let worker = Worker::start(&rig.settings)?;
@@ -47,7 +47,7 @@ async fn a_slot_dropped_behind_a_job_is_never_made_again_over_the_gap() -> Resul
         rig.source.run("INSERT INTO t VALUES (2, 2)").await?;
         let (mut worker, fault) = halts(&rig, "SlotLost").await?;
         assert!(fault.message.contains("does not exist"), "{}", fault.message);
-        // Somebody has copied the table, and lets the job begin again.
+        // The remedy after the table was copied: the claim is deleted, and the job begins again.
         rig.forget_as_told(&fault).await?;
         worker.until_ready().await?;
         assert_eq!(slots(&rig).await?.as_deref(), Some("1"));
@@ -74,7 +74,7 @@ async fn changes_that_another_consumer_took_are_a_gap() -> Result<()> {
     let rig = Rig::of(ROWS, "t").await?;
     left_behind(&rig, false).await?;
     rig.source.run("INSERT INTO t VALUES (2, 2)").await?;
-    // Decoding stops where the WAL is flushed.
+    // Decoding ends at the flushed WAL.
     rig.source.run("CHECKPOINT").await?;
     let taken = rig
         .source
@@ -146,7 +146,7 @@ async fn a_slot_dropped_on_request_while_the_job_lives_is_lost_until_somebody_be
     let worker = rig.worker().await?;
     rig.source.run("INSERT INTO t VALUES (1, 1)").await?;
     rig.until_table_equal("t").await?;
-    // As anybody may ask who knows the port.
+    // The command of any client that knows the port.
     let answer = worker.stop(proto::StopRequest::default()).await?;
     assert!(answer.success && answer.message.contains("SlotLost"), "{}", answer.message);
     assert_eq!(slots(&rig).await?.as_deref(), Some("0"));
@@ -195,7 +195,7 @@ async fn a_server_that_was_set_back_in_time_is_a_gap() -> Result<()> {
     rig.source = Source::connect(&rig.postgres.url("postgres")).await?;
     let (mut worker, fault) = halts(&rig, "ReplicationGap").await?;
     assert!(fault.message.contains("set back in time"), "{}", fault.message);
-    // As the fault says: the target first, then what is noted of it, then the job's past.
+    // The remedy in its order: the target, then its history, then the job's claims.
     assert!(fault.fix.contains("take every table anew"), "{}", fault.fix);
     for statement in
         ["DROP TABLE IF EXISTS `app`.`t` FORCE", "DELETE FROM `app`.`dbmazz_tables` WHERE `target` = 't'"]
@@ -231,7 +231,7 @@ async fn the_health_of_the_slot_is_told_while_all_is_well_and_when_it_is_not() -
     ] {
         assert!(metrics.contains(line), "no {line} in\n{metrics}");
     }
-    // Paused, the slot stays where it is while the server writes on.
+    // While the worker is paused, the slot keeps its position and the server writes more WAL.
     assert!(worker.pause().await?.success);
     let at_risk = async || {
         let more = "CREATE TABLE IF NOT EXISTS fill (a text); INSERT INTO fill SELECT repeat('x', 500) FROM generate_series(1, 20000)";

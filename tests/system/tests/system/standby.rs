@@ -1,4 +1,4 @@
-//! Standbys and failover: the stream goes on without loss, or stops where that cannot be proven.
+//! Standbys and failover: the stream continues without loss, or halts where that cannot be proven.
 
 use anyhow::Result;
 use system::{source::Source, wait, worker::Worker};
@@ -13,7 +13,7 @@ async fn on(major: u32) -> Result<Rig> {
     Rig::with(PostgresOptions { binaries, ..PostgresOptions::default() }, ROWS, "t").await
 }
 
-/// Makes the rig's source, and its worker from now on, the standby.
+/// Makes the standby the rig's source, and the source of workers started from now on.
 async fn turn_to(rig: &mut Rig, standby: &Postgres) -> Result<()> {
     let url = standby.url("postgres");
     rig.settings = rig.settings.clone().with("SOURCE_URL", &url);
@@ -31,7 +31,7 @@ async fn a_standby_is_read_and_its_promotion_survived() -> Result<()> {
     let fault = worker.until_fault("PublicationMissing").await?;
     assert!(fault.fix.contains("on the primary"), "{}", fault.fix);
     primary.run("CREATE PUBLICATION dbmazz_pub FOR TABLE t").await?;
-    // A slot of a standby begins at the primary's next note of what runs.
+    // A slot on a standby begins at the next record of running transactions that the primary writes.
     let begun = async || {
         primary.run("SELECT pg_log_standby_snapshot()").await?;
         Ok(worker.status().await?.ready.then_some(()))
@@ -63,7 +63,7 @@ async fn a_standby_that_cannot_decode_is_named() -> Result<()> {
     Ok(())
 }
 
-/// A pair of servers of version 17 whose standby keeps the job's slot, too.
+/// Two servers of version 17; the standby synchronises the job's slot.
 async fn pair() -> Result<(Rig, Postgres)> {
     let mut rig = on(17).await?;
     rig.source.run("SELECT pg_create_physical_replication_slot('standby', true)").await?;
@@ -76,7 +76,7 @@ async fn pair() -> Result<(Rig, Postgres)> {
     Ok((rig, standby))
 }
 
-/// Waits until the standby keeps the slot for good, which it does once the slot has moved past its own first note.
+/// Waits until the standby's copy of the slot is permanent, which needs the slot to move past the position of the copy.
 async fn until_kept(rig: &Rig, standby: &Source) -> Result<()> {
     let sql =
         "SELECT 1 FROM pg_replication_slots WHERE slot_name = 'dbmazz_slot' AND synced AND NOT temporary";
@@ -90,7 +90,7 @@ async fn until_kept(rig: &Rig, standby: &Source) -> Result<()> {
     rig.until_confirmed().await
 }
 
-/// Waits until the standby has what the primary has, its slots too.
+/// Waits until the standby has received everything of the primary, including its slots.
 async fn until_followed(rig: &Rig, standby: &Source) -> Result<()> {
     let at = rig.slot("confirmed_flush_lsn").await?.unwrap_or_default();
     let sql = format!(

@@ -1,4 +1,4 @@
-//! One table, one target or one row in trouble does not make everything else stand still.
+//! A fault of one table, one target or one row does not stop the others.
 
 use anyhow::Result;
 use serde_json::json;
@@ -25,7 +25,7 @@ async fn rule_2_one_table_refused_without_end_lets_the_others_flow_and_heals() -
     let refuse =
         json!({"stage": "commit", "table": format!("{DATABASE}.stuck"), "action": "too_many_versions"});
     rig.sink.inject(&refuse)?;
-    // Ten times the buffer.
+    // Ten times the size of the buffer.
     for round in 1..=20 {
         let large = format!(
             "INSERT INTO stuck SELECT {round} * 100 + i, repeat('x', 100000) FROM generate_series(1, 20) i; \
@@ -90,7 +90,7 @@ async fn a_long_change_of_one_target_does_not_hold_up_the_start_of_the_others() 
     rig.until_confirmed().await
 }
 
-/// So many rows of sixty mebibytes.
+/// The statements that create a table and this many rows of sixty mebibytes each.
 fn large_rows(table: &str, rows: u32) -> (String, String) {
     let columns: Vec<_> = (1..=60).map(|column| format!("c{column} text")).collect();
     let values = vec!["repeat('0123456789abcdef', 65536)"; 60].join(", ");
@@ -149,7 +149,7 @@ async fn a_truncate_that_was_sent_and_lost_empties_nothing_that_came_later() -> 
     rig.sink.inject(&hold)?;
     rig.source.run("TRUNCATE t; INSERT INTO t VALUES (2)").await?;
     rig.sink.until_struck().await?;
-    // StarRocks goes on with a statement whose client has gone.
+    // StarRocks continues a statement after its client has disconnected.
     worker.crash()?;
     let count = format!("SELECT COUNT(*) FROM {DATABASE}.t WHERE id = 2");
     wait::until("the next worker waits for it, or has passed it", async || {
@@ -167,7 +167,7 @@ async fn a_truncate_that_was_sent_and_lost_empties_nothing_that_came_later() -> 
 
 const THREE: &str = "CREATE TABLE keyless (id int, v text); CREATE TABLE unfit (id int PRIMARY KEY, v text)";
 
-/// The halted tables with their reasons, as gRPC and HTTP tell them alike.
+/// The halted tables with their reasons; asserts that gRPC and HTTP report the same.
 async fn halted(worker: &Worker) -> Result<Vec<(String, String)>> {
     let status = worker.status().await?;
     let faults = status.faults.into_iter().filter(|fault| fault.halted && !fault.fix.is_empty());
@@ -209,7 +209,7 @@ async fn every_table_that_stands_still_tells_its_own_reason_also_when_all_do() -
     let page: serde_json::Value = serde_json::from_str(&worker.http("/status")?.1)?;
     let detail = page["stage_detail"].as_str().unwrap_or_default();
     assert!(detail.contains("every table") && page["ready"] == false, "{page}");
-    // One after the other is mended as told, and what is said of the others stays.
+    // The faults are removed one after the other by their remedies, and the remaining ones stay reported.
     rig.source.run("ALTER TABLE keyless ADD PRIMARY KEY (id)").await?;
     until_halted(&worker, &[all[0], all[2]]).await?;
     rig.source.run("INSERT INTO keyless VALUES (1, 'x'); INSERT INTO unfit VALUES (1, 'y')").await?;

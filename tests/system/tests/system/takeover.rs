@@ -1,4 +1,4 @@
-//! Two workers of one job, one after the other or at once: the loads of the first never harm those of the second.
+//! Two workers of one job, in sequence or at the same time: the loads of the first never damage those of the second.
 
 use anyhow::Result;
 use serde_json::json;
@@ -15,7 +15,7 @@ async fn rule_10_a_load_left_in_the_air_never_overwrites_newer_rows() -> Result<
     let mut worker = rig.worker().await?;
     rig.source.run("INSERT INTO t VALUES (1, 1)").await?;
     rig.until_table_equal("t").await?;
-    // The body is at StarRocks whole; only the commit is still to come.
+    // StarRocks has the whole body; only the commit is missing.
     rig.inject("commit", json!("hold"), 1)?;
     rig.source.run("UPDATE t SET v = 2").await?;
     rig.sink.until_struck().await?;
@@ -58,7 +58,7 @@ async fn rule_10_a_successor_without_the_notes_of_a_killed_worker_waits_and_says
     let fault = elsewhere.until_fault("PredecessorLoading").await?;
     assert!(fault.fix.contains("DBMAZZ_STATE_DIR"), "{}", fault.fix);
     assert_eq!(rig.loads()?, loads, "nothing is loaded before the last load of the first must have ended");
-    // With the notes there is no wait, whoever was there meanwhile.
+    // With the state directory there is no wait, even after another worker has tried in between.
     elsewhere.process().kill()?;
     let _successor = rig.worker().await?;
     rig.until_table_equal("t").await?;
@@ -68,7 +68,7 @@ async fn rule_10_a_successor_without_the_notes_of_a_killed_worker_waits_and_says
 #[tokio::test(flavor = "multi_thread")]
 async fn a_worker_that_may_not_load_yet_is_not_ready() -> Result<()> {
     let rig = Rig::of(ROWS, "t").await?;
-    // The right to load is claimed by a load of its own.
+    // A load of its own claims the right to load.
     let claim = json!({"table": "app.dbmazz_jobs", "stage": "commit", "action": "hold", "count": 1});
     rig.sink.inject(&claim)?;
     let mut worker = Worker::start(&rig.settings)?;
@@ -86,7 +86,7 @@ async fn rule_4_what_is_read_again_in_other_batches_is_loaded_again() -> Result<
     let cut_after = |rig: &Rig, rows: &str| rig.settings.clone().with("FLUSH_SIZE", rows);
     rig.settings = cut_after(&rig, "1");
     let mut worker = rig.worker().await?;
-    // As long as this load is open, nothing is confirmed.
+    // While this load is open, nothing is confirmed.
     rig.sink.inject(&json!({"table": "app.u", "stage": "commit", "action": "hold"}))?;
     rig.source.run("INSERT INTO u VALUES (1)").await?;
     for change in
@@ -97,8 +97,8 @@ async fn rule_4_what_is_read_again_in_other_batches_is_loaded_again() -> Result<
     rig.until_table_equal("t").await?;
     worker.process().kill()?;
     rig.sink.heal()?;
-    // The first two changes make the first batch now, with an older row than the one that is there; the third
-    // makes the same batch as before.
+    // The first two changes now make one batch, with an older row than the one in the target; the third change makes
+    // the same batch as before.
     rig.settings = cut_after(&rig, "2");
     let _successor = rig.worker().await?;
     rig.until_confirmed().await?;
@@ -106,7 +106,7 @@ async fn rule_4_what_is_read_again_in_other_batches_is_loaded_again() -> Result<
     Ok(())
 }
 
-/// Waits longer than for anything else: a successor without notes waits for minutes.
+/// Waits longer than other helpers: a successor without the state directory waits for minutes.
 async fn ready_after_the_wait(worker: &mut Worker) -> Result<()> {
     worker.until_fault("PredecessorLoading").await?;
     for _ in 0..2 {
@@ -124,7 +124,7 @@ async fn rule_10_a_worker_that_was_stopped_for_minutes_overwrites_nothing_of_its
     let mut sleeper = rig.worker().await?;
     rig.source.run("INSERT INTO t VALUES (1, 1)").await?;
     rig.until_table_equal("t").await?;
-    // One load is under way, and an older row waits behind it.
+    // One load is in flight, and an older row is queued behind it.
     rig.inject("commit", json!("hold"), 1)?;
     rig.source.run("UPDATE t SET v = 2").await?;
     rig.sink.until_struck().await?;
@@ -140,11 +140,11 @@ async fn rule_10_a_worker_that_was_stopped_for_minutes_overwrites_nothing_of_its
     system::verify::until_tables_equal(&elsewhere, &["t"]).await?;
     let loads = rig.loads()?;
     sleeper.process().wake()?;
-    // It has tried to have the slot again, and knows better.
+    // The worker has tried to get the slot back and has found that another one holds it.
     sleeper.until_fault("SlotInUse").await?;
     assert_eq!(rig.loads()?, loads, "who was asleep has loaded nothing");
     system::verify::until_tables_equal(&elsewhere, &["t"]).await?;
-    // The slot is won back, and the successor's claim is found: now that one is the predecessor.
+    // The worker gets the slot back and finds the claim of the successor, which is now its predecessor.
     successor.process().kill()?;
     sleeper.until_fault("PredecessorLoading").await?;
     assert_eq!(rig.loads()?, loads);
@@ -205,7 +205,7 @@ async fn a_worker_that_leaves_a_table_behind_does_not_say_that_it_ended_in_order
     worker.process().terminate().await?;
     let standing = format!("SELECT standing FROM {DATABASE}.dbmazz_jobs WHERE lsn <> ''");
     assert_eq!(rig.sink.rows(&standing).await?, [[Some("quiet".to_owned())]]);
-    // Nothing is in the air all the same, so nobody waits.
+    // Still no load is in flight, so the successor does not wait.
     rig.settings = rig.settings.clone().elsewhere()?;
     let _successor = Worker::start(&rig.settings)?;
     rig.source.run("INSERT INTO t VALUES (3, 3)").await?;
@@ -213,7 +213,7 @@ async fn a_worker_that_leaves_a_table_behind_does_not_say_that_it_ended_in_order
     Ok(())
 }
 
-/// Whether the lock of the slot is free, as another worker would find it.
+/// Whether another worker could take the lock of the slot.
 async fn is_free(rig: &Rig) -> Result<bool> {
     let key = "hashtextextended('dbmazz slot dbmazz_slot', 0)";
     let taken = rig.source.value(&format!("SELECT pg_try_advisory_lock({key})")).await?;

@@ -1,4 +1,5 @@
-//! `consistency: Transaction`: all tables in one step, a transaction of the source whole or not at all, and once.
+//! `consistency: Transaction`: all tables in one step; a transaction of the source is applied as a whole or not at all,
+//! and only once.
 
 use anyhow::{Context, Result};
 use fastrand::Rng;
@@ -17,7 +18,7 @@ const TABLES: &str = "
     CREATE TABLE a (id bigint PRIMARY KEY, v bigint, t text); ALTER TABLE a REPLICA IDENTITY FULL;
     CREATE TABLE b (id bigint PRIMARY KEY, v bigint, t text); ALTER TABLE b REPLICA IDENTITY FULL;";
 
-/// A job that loads `a` and `b` in one step, into a StarRocks that is started with these arguments.
+/// A job that loads `a` and `b` in one step, into a StarRocks stand-in with these arguments.
 async fn rig(arguments: &[&str]) -> Result<Rig> {
     let mut rig = Rig::of(TABLES, "a,b").await?;
     rig.sink = Sink::with(arguments).await?;
@@ -34,12 +35,12 @@ impl Rig {
         Ok(count.context("a count")?.parse()?)
     }
 
-    /// Rows that committed loads brought into a table, those that replaced others counted, too.
+    /// The number of rows that committed loads brought into a table, including rows that replaced others.
     fn applied(&self, table: &str) -> Result<u64> {
         Ok(self.sink.stats()?["tables"][format!("{DATABASE}.{table}")]["rows_loaded"].as_u64().unwrap_or(0))
     }
 
-    /// What transaction number `n` writes: a new row in both tables, and its number in a row of both.
+    /// Writes transaction number `n`: a new row in both tables, and the number `n` in a row of each.
     async fn step(&self, n: u64) -> Result<()> {
         let both = ["a", "b"].map(|table| {
             format!("INSERT INTO {table} VALUES ({n}, {n}, ''); UPDATE {table} SET v = {n} WHERE id = 0;")
@@ -63,7 +64,7 @@ async fn rule_9_readers_never_see_half_a_transaction() -> Result<()> {
     let (stop, mut looks) = (CancellationToken::new(), 0);
     let watch = async {
         while !stop.is_cancelled() {
-            // What is read later is never older, in either order of the tables.
+            // A later read never sees an older state, in either order of the tables.
             let seen = [
                 rig.number("a").await?,
                 rig.number("b").await?,
@@ -101,7 +102,7 @@ async fn rule_9_a_worker_killed_at_any_moment_applies_nothing_twice() -> Result<
                 .await?;
         }
         if round % 3 == 0 {
-            // The step is committed, and nobody has told PostgreSQL.
+            // The step is committed in StarRocks, but not confirmed to PostgreSQL.
             let checkpoint = format!("SELECT lsn FROM {DATABASE}.dbmazz_checkpoints");
             let before = rig.sink.value(&checkpoint).await.ok().flatten();
             rows += 1;
@@ -124,7 +125,7 @@ async fn rule_9_a_worker_killed_at_any_moment_applies_nothing_twice() -> Result<
 #[tokio::test(flavor = "multi_thread")]
 async fn rule_9_the_label_decides_what_became_of_a_commit() -> Result<()> {
     for (stage, action) in [
-        // The commit comes to nothing and is answered with OK.
+        // The commit is answered with OK although nothing is committed.
         ("commit", json!("false_ok")),
         // The answer is lost: nothing was committed, or everything.
         ("commit", json!("close")),
@@ -139,7 +140,7 @@ async fn rule_9_the_label_decides_what_became_of_a_commit() -> Result<()> {
     ] {
         let rig = rig(&["--profile", "4.0.7"]).await?;
         let _worker = rig.worker().await?;
-        // What a step asks of the frontend comes to this stage so often that each call of it is struck once.
+        // The calls of a step reach this stage at most this often, so each of them is hit once.
         for skip in 0..6 {
             rig.sink.inject(&json!({"stage": stage, "action": action, "count": 1, "skip": skip, "label": "dbmazz_step_*"}))?;
         }
@@ -187,7 +188,7 @@ async fn a_transaction_larger_than_the_buffer_is_seen_whole_or_not_at_all() -> R
     Ok(())
 }
 
-/// StarRocks keeps no order between two loads of one transaction, so that the row would be old, or gone.
+/// StarRocks keeps no order between two loads of one transaction, so the row would be out of date or missing.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_row_changed_twice_in_a_transaction_larger_than_the_buffer_halts_and_the_remedy_works() -> Result<()>
 {
@@ -291,7 +292,7 @@ async fn a_job_changes_over_from_rows_to_transactions_and_back() -> Result<()> {
     Ok(())
 }
 
-/// A partition whose old rows do not come whole, judged before its first change is loaded.
+/// A new partition without complete old rows is detected before its first change is loaded.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_partition_that_comes_without_whole_rows_is_judged_when_it_comes_and_the_remedy_works() -> Result<()>
 {
@@ -315,7 +316,7 @@ async fn a_partition_that_comes_without_whole_rows_is_judged_when_it_comes_and_t
             "CREATE TABLE p3 (LIKE p INCLUDING ALL); ALTER TABLE p ATTACH PARTITION p3 FOR VALUES FROM (200) TO (300)",
         ),
     ] {
-        // A value that is stored out of line, and an update that leaves it alone.
+        // A value that is stored out of line, and an update that does not change it.
         let large = format!(
             "{makes}; ALTER TABLE {name} ALTER t SET STORAGE EXTERNAL; \
              INSERT INTO p VALUES ({from}, 1, repeat('x', 9000)); UPDATE p SET v = 2 WHERE id = {from}; \
@@ -333,7 +334,7 @@ async fn a_partition_that_comes_without_whole_rows_is_judged_when_it_comes_and_t
     rig.until_confirmed().await
 }
 
-/// The frontend reads headers as Latin-1, and takes a name that it does not know for a passing column.
+/// The frontend reads headers as Latin-1, and treats an unknown name as a temporary column.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_column_name_beyond_ascii_is_refused_for_its_table_and_both_remedies_work() -> Result<()> {
     let rig = rig(&["--profile", "4.0.7"]).await?;
@@ -342,12 +343,12 @@ async fn a_column_name_beyond_ascii_is_refused_for_its_table_and_both_remedies_w
     let fault = worker.until_fault("UnsupportedName").await?;
     assert!(fault.halted && fault.table == "public.b" && fault.message.contains("größe"), "{fault:?}");
     assert!(fault.fix.contains("consistency to Row") && fault.fix.contains("rename"), "{fault:?}");
-    // One remedy: the name is changed at the source.
+    // The first remedy: the column is renamed at the source.
     rig.source.run("ALTER TABLE b RENAME \"größe\" TO size").await?;
     worker.until_ready().await?;
     rig.source.run("INSERT INTO b VALUES (1, 1, 'x', 7); INSERT INTO a VALUES (1, 1, 'x')").await?;
     rig.until_equal().await?;
-    // While it runs, too; and the other remedy.
+    // The same while the worker runs, and the other remedy.
     rig.source.run("ALTER TABLE b ADD COLUMN \"naïve\" int; INSERT INTO b VALUES (2, 2, 'y', 8, 9)").await?;
     let fault = worker.until_fault("UnsupportedName").await?;
     assert!(fault.halted && fault.table == "public.b" && fault.message.contains("naïve"), "{fault:?}");

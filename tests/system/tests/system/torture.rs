@@ -1,4 +1,4 @@
-//! Short rounds of torture with fixed seeds; `make soak` runs as many as one likes.
+//! Short torture rounds with fixed seeds; `make soak` runs any number of rounds.
 
 use anyhow::Result;
 use system::torture::{self, Means, Plan, Tally};

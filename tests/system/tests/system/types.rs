@@ -1,4 +1,4 @@
-//! Values of every type at its edges, and what becomes of those that StarRocks cannot hold.
+//! Values of every type at the limits of its range, and the handling of values that StarRocks cannot hold.
 
 mod agreement;
 mod every;

@@ -1,4 +1,4 @@
-//! Every PostgreSQL from 13 to 18: the same job, the same kills, the same equal end.
+//! Every PostgreSQL from 13 to 18: the same job and the same kills, and both sides end equal.
 
 use anyhow::Result;
 use system::workload::{SCHEMA, Workload};
@@ -6,7 +6,7 @@ use testbed::postgres::{Embedded, PostgresOptions};
 
 use super::rig::Rig;
 
-/// Inserts, updates, deletes, keys that move and large values left alone, under kills.
+/// Inserts, updates, deletes, changes of keys and updates that leave large values alone, while the worker is killed.
 async fn survives_kills(major: u32) -> Result<()> {
     let options =
         PostgresOptions { binaries: Some(Embedded::of(major)?.binaries()?), ..PostgresOptions::default() };
@@ -36,7 +36,7 @@ macro_rules! versions {
     };
 }
 
-// Every other test here runs on the distribution's own version: 15 on Debian 12.
+// Version 15 is missing because all other tests run on it: it is the distribution's version on Debian 12.
 versions! {
     postgresql_13_survives_kills_and_ends_equal: 13,
     postgresql_14_survives_kills_and_ends_equal: 14,

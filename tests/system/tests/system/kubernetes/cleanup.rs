@@ -1,4 +1,4 @@
-//! The cleanup Job and what is in its way: a source that is down, an operator that ends, a node that died.
+//! The cleanup Job and its obstacles: a source that is down, an operator that ends, a node that has died.
 
 use anyhow::{Context, Result};
 use serde_json::{Value as Json, json};
@@ -21,7 +21,7 @@ async fn failing(name: &str, timeout: &str) -> Result<Site> {
     Ok(site)
 }
 
-/// Of the cleanup that have failed: containers that were started again, and pods that ended.
+/// The failed attempts of the cleanup: restarted containers, and pods that ended with an error.
 fn attempts(site: &Site) -> Result<u64> {
     let pods = site.namespace()?.list("pods", "app.kubernetes.io/name=dbmazz-cleanup")?;
     let failed = |pod: &Json| {
@@ -83,7 +83,7 @@ async fn the_time_of_a_deletion_goes_on_while_no_operator_runs() -> Result<()> {
     operator(&site, 1)?;
     site.namespace()?.until_gone("replicationjob", JOB).await?;
     let (began, gave_up) = (operator_began(&site)?, gave_up(&site).await?);
-    // By the records of the cluster: the second operator has not begun to count anew.
+    // Measured by timestamps of the cluster: the second operator must not have counted from the beginning.
     let tried = gave_up.duration_since(began).as_secs();
     assert!(tried < TIMEOUT, "it gave up {tried} s after it began, and its time is {TIMEOUT} s");
     Ok(())
@@ -135,7 +135,7 @@ async fn a_pod_on_a_node_that_died_does_not_keep_the_slot() -> Result<()> {
 
 const DEAD: &str = "dead";
 
-/// A node that nobody runs: pods are bound to it, and never end. Ours takes none meanwhile.
+/// A node without a kubelet: pods that are bound to it never end. The real node is cordoned meanwhile.
 struct DeadNode<'a>(&'a Site);
 
 impl<'a> DeadNode<'a> {
@@ -155,7 +155,7 @@ impl<'a> DeadNode<'a> {
         Ok(dead)
     }
 
-    /// Pods go to our node again, and to no other: of one that has died the scheduler would know.
+    /// Uncordons the real node and cordons the dead one, because the scheduler avoids a node that is known to be dead.
     fn uncordon(&self) -> Result<()> {
         self.0.platform.cluster.kubectl(&["cordon", DEAD])?;
         self.0.platform.cluster.kubectl(&["uncordon", "--selector=kubernetes.io/hostname"]).map(drop)

@@ -1,4 +1,4 @@
-//! The control port of a worker's pod: everybody reaches it, and only the operator commands.
+//! The control port of a worker's pod: every pod can reach it, but only the operator can command.
 
 use anyhow::{Context, Result, bail};
 use proto::{
@@ -14,7 +14,7 @@ use super::fixture::{JOB, Site};
 
 const GRPC_PORT: u16 = 50051;
 
-/// The control port of the worker's pod, as any other pod reaches it.
+/// The control port of the worker's pod, reached as from any other pod.
 async fn control_port(site: &Site) -> Result<(Forwarder, Channel)> {
     let pod = site.pod().await?;
     let address = pod["status"]["podIP"].as_str().context("an address")?.parse()?;
@@ -37,7 +37,7 @@ async fn a_stranger_in_the_cluster_cannot_stop_a_worker() -> Result<()> {
     assert_eq!(site.slots().await?.len(), 1);
     site.write(&mut Workload::new(51, 100), 20).await?;
     site.until_equal().await?;
-    // The operator has the token: what it is asked for happens, without a restart.
+    // The operator has the token, so its commands are carried out without a restart.
     for (state, stage) in [("Paused", "Paused"), ("Running", "Streaming")] {
         site.namespace()?.patch(JOB, &json!({"spec": {"state": state}}))?;
         wait::until(&format!("the job is {stage}"), async || {

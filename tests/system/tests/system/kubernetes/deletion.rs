@@ -1,4 +1,4 @@
-//! `kubectl delete` drops what the job created at the source, and never hangs for ever.
+//! `kubectl delete` drops what the job created at the source, and never waits for ever.
 
 use anyhow::Result;
 use serde_json::json;
@@ -44,7 +44,7 @@ async fn a_policy_of_retain_keeps_both() -> Result<()> {
 async fn a_job_whose_worker_cannot_start_is_cleaned_up_all_the_same() -> Result<()> {
     let site = Site::new("crashing").await?;
     site.ready().await?;
-    // The worker stands still: its table is gone at the source.
+    // The worker halts, because one of its tables is dropped at the source.
     site.source().await?.run("DROP TABLE customers").await?;
     site.namespace()?.patch(JOB, &json!({"spec": {"worker": {"logLevel": "Debug"}}}))?;
     site.namespace()?.until_condition(JOB, "Ready", "False", "SourceTableMissing").await?;
@@ -107,7 +107,7 @@ async fn a_job_of_somebody_else_with_the_name_of_the_cleanup_is_not_taken_for_it
     namespace.get("job", &name).map(drop)
 }
 
-/// A Job that ends well and drops nothing.
+/// A Job that succeeds and drops nothing.
 fn finished(site: &Site, name: &str) -> serde_json::Value {
     let security = json!({"allowPrivilegeEscalation": false, "capabilities": {"drop": ["ALL"]},
         "runAsNonRoot": true, "runAsUser": 65532, "seccompProfile": {"type": "RuntimeDefault"}});

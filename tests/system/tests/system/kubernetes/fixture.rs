@@ -1,4 +1,4 @@
-//! One cluster for all tests; a namespace, a PostgreSQL and a stand-in for each.
+//! One cluster for all tests, with a namespace, a PostgreSQL and a stand-in for each.
 
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
@@ -19,7 +19,7 @@ use testbed::{
 };
 use tokio::sync::{RwLock, RwLockReadGuard, RwLockWriteGuard};
 
-/// The cluster with the operator: started by the first test, shared by all that run, gone with the last.
+/// The cluster with the operator: started by the first test and shared by all tests of the process.
 pub(crate) fn platform() -> Result<Arc<Platform>> {
     static SHARED: Mutex<Weak<Platform>> = Mutex::new(Weak::new());
     static KEPT: Mutex<Option<Arc<Platform>>> = Mutex::new(None);
@@ -29,12 +29,12 @@ pub(crate) fn platform() -> Result<Arc<Platform>> {
     }
     let platform = Arc::new(Platform::start()?);
     *shared = Arc::downgrade(&platform);
-    // Held until the process ends: the next test would only have to start it again.
+    // Held until the process ends, because the next test would have to start it again.
     *KEPT.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::clone(&platform));
     Ok(platform)
 }
 
-/// What a job needs, in a namespace of its own.
+/// What one job needs, in its own namespace.
 pub(crate) struct Site {
     pub(crate) platform: Arc<Platform>,
     pub(crate) name: String,
@@ -44,7 +44,7 @@ pub(crate) struct Site {
     _turn: Turn,
 }
 
-/// Most tests share the operator; one that replaces it has it alone.
+/// Most tests share the operator; a test that replaces it has it exclusively.
 #[expect(dead_code, reason = "held for their drop")]
 enum Turn {
     Shared(RwLockReadGuard<'static, ()>),
@@ -57,12 +57,12 @@ pub(crate) const JOB: &str = "orders";
 const TABLES: [&str; 2] = ["public.orders", "public.customers"];
 
 impl Site {
-    /// With the workload's tables, both Secrets, and no job yet.
+    /// A site with the workload's tables and both Secrets, without a job.
     pub(crate) async fn new(name: &str) -> Result<Self> {
         Self::with(name, PostgresOptions::default()).await
     }
 
-    /// While no other test needs the operator.
+    /// A site whose test has the operator exclusively.
     pub(crate) async fn alone(name: &str) -> Result<Self> {
         Self::prepare(name, PostgresOptions::default(), Turn::Alone(OPERATOR.write().await)).await
     }
@@ -91,7 +91,7 @@ impl Site {
         Source::connect(&self.source_url()).await
     }
 
-    /// PostgreSQL as this machine reaches it.
+    /// The URL of PostgreSQL from this machine.
     fn source_url(&self) -> String {
         let inside = self.postgres.url("postgres");
         inside.replace(&self.postgres.address().to_string(), &format!("127.0.0.1:{}", self.forwarder.port()))
@@ -124,7 +124,7 @@ impl Site {
         verify::until_equal(&settings).await
     }
 
-    /// The worker's pod: the one that is not on its way out.
+    /// The worker's pod that is not being deleted.
     pub(crate) async fn pod(&self) -> Result<Json> {
         wait::until("the worker has a pod", async || Ok(self.live_pods()?.into_iter().next())).await
     }
@@ -141,7 +141,7 @@ impl Site {
         Ok(format!("{} {} {}", pod["metadata"]["name"], container["restartCount"], container["containerID"]))
     }
 
-    /// Kills the worker's process, as the kernel would for want of memory.
+    /// Kills the worker's process, as the kernel does when memory runs out.
     pub(crate) async fn kill_worker(&self) -> Result<()> {
         let pod = self.pod().await?;
         let id =
@@ -177,7 +177,7 @@ impl Site {
 
 impl Drop for Site {
     fn drop(&mut self) {
-        // Not waited for: the job's finalizer gives up by itself when its PostgreSQL is gone.
+        // Does not wait: the job's finalizer gives up by itself when its PostgreSQL is gone.
         let name = self.name.clone();
         drop(self.platform.cluster.kubectl(&[
             "delete",

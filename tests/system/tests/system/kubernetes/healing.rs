@@ -1,4 +1,4 @@
-//! Faults end in a condition with a reason and a sentence, and heal when the cause is gone.
+//! Faults are reported as a condition with a reason and a sentence, and clear when the cause is gone.
 
 use anyhow::Result;
 use serde_json::json;
@@ -45,7 +45,7 @@ async fn each_sentence_is_an_event_also_under_the_same_reason() -> Result<()> {
         let tables: Vec<&str> = ["public.orders", "public.customers"].iter().chain(more).copied().collect();
         json!({"spec": {"source": {"postgres": {"tables": tables}}}})
     };
-    // Two tables with one target.
+    // Two tables with the same target.
     for wrong in [["public.a__b", "a.b"], ["public.c__d", "c.d"]] {
         namespace.patch(JOB, &tables(&wrong))?;
         namespace.until_condition(JOB, "Ready", "False", "BadConfiguration").await?;

@@ -1,4 +1,4 @@
-//! LAG tells how old the target is, also when nothing comes, and nothing where nobody knows.
+//! LAG shows how old the target is, also while no changes arrive, and is empty where the age is unknown.
 
 use anyhow::{Result, ensure};
 use serde_json::{Value as Json, json};

@@ -1,4 +1,4 @@
-//! A job from `kubectl apply` on: rows arrive, state changes, kills.
+//! A job from `kubectl apply` on: rows arrive, its state changes, its worker is killed.
 
 use anyhow::{Context, Result};
 use serde_json::json;

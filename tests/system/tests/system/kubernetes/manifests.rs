@@ -9,7 +9,7 @@ use system::cluster::{self, Platform};
 
 use super::fixture::platform;
 
-/// One of `crds/tests/manifests.yaml`, whose head says what each field means.
+/// A case of `crds/tests/manifests.yaml`, whose head explains the fields.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Case {
@@ -21,12 +21,12 @@ struct Case {
 }
 
 impl Case {
-    /// A case that updates makes its resource first; the others only ask.
+    /// Applies the case. One with an update creates its resource first; the others are a dry run.
     fn apply(&self, platform: &Platform) -> Result<Result<String>> {
         let mut job = sample()?;
         merge(&mut job, &self.change);
         let Some(update) = &self.update else { return Ok(ask(platform, &job)) };
-        // Nothing of it runs, and nothing is left to do when it goes.
+        // The job runs no worker, and its deletion has nothing to clean up.
         let quiet = json!({"state": "Stopped", "deletion": {"slot": "Retain", "publication": "Retain"}});
         merge(&mut job, &json!({"metadata": {"name": "updated"}, "spec": quiet}));
         apply(platform, &job, &[])?;
@@ -56,7 +56,7 @@ fn sample() -> Result<Json> {
     Ok(job)
 }
 
-/// A JSON merge patch: null takes a field away.
+/// Applies a JSON merge patch: null removes a field.
 fn merge(target: &mut Json, patch: &Json) {
     let Some(patch) = patch.as_object() else { return target.clone_from(patch) };
     if !target.is_object() {

@@ -1,4 +1,5 @@
-//! Very many jobs at once: what never made anything at the source goes soon, and the operator stays within its memory.
+//! Very many jobs at once: jobs that created nothing at the source are deleted quickly, and the operator stays within
+//! its memory limit.
 
 use anyhow::Result;
 use serde_json::json;
@@ -6,7 +7,7 @@ use system::{cluster::SYSTEM, wait};
 
 use super::fixture::Site;
 
-/// Five hundred were measured, too; making them takes minutes.
+/// Five hundred were measured too, but creating them takes minutes.
 const JOBS: usize = 120;
 
 #[tokio::test(flavor = "multi_thread")]
@@ -21,7 +22,7 @@ async fn jobs_that_never_ran_are_gone_without_a_pod_or_a_warning() -> Result<()>
         Ok(listed.split_whitespace().filter(|found| stage.is_empty() || *found == stage).count())
     };
     wait::until("all are stopped", async || Ok((count("Stopped")? == JOBS).then_some(()))).await?;
-    // In one request: all of them at the same moment.
+    // One request deletes all of them at the same moment.
     let all = "/apis/dbmazz.dev/v1alpha1/namespaces/never-ran/replicationjobs";
     namespace.kubectl(&["delete", "--raw", all])?;
     wait::until("none is left", async || {
@@ -38,7 +39,7 @@ async fn jobs_that_never_ran_are_gone_without_a_pod_or_a_warning() -> Result<()>
     Ok(())
 }
 
-/// In state Stopped from the beginning. Where there is nothing to ask, nobody may ask.
+/// Jobs in state Stopped from the beginning. Their source does not exist, so the operator must not try to contact it.
 fn jobs(site: &Site) -> Vec<serde_json::Value> {
     let job = |number| {
         let mut job = site.job();
@@ -50,7 +51,7 @@ fn jobs(site: &Site) -> Vec<serde_json::Value> {
     (0..JOBS).map(job).collect()
 }
 
-/// The operator's pod, and how often its container was restarted.
+/// The operator's pod and the number of its container's restarts.
 fn incarnation(site: &Site) -> Result<String> {
     let restarts = "--output=jsonpath={range .items[*]}{.metadata.name} {.status.containerStatuses[0].restartCount} {end}";
     site.platform.cluster.kubectl(&["--namespace", SYSTEM, "get", "pods", restarts])

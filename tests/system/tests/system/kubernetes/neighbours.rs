@@ -1,4 +1,5 @@
-//! The operator beside others: another version of itself, people who wipe a status, and whoever changes its objects.
+//! The operator beside other writers: another version of itself, a person who clears a status, and clients that change
+//! its objects.
 
 use anyhow::{Context, Result};
 use serde_json::{Value as Json, json};
@@ -12,7 +13,8 @@ use super::fixture::{JOB, Site};
 const CRD: &str = "replicationjobs.dbmazz.dev";
 const SCHEMA: &str = "/spec/versions/0/schema/openAPIV3Schema/properties";
 
-/// The CRD as a later version may have it: one more field with a default, and one more word for a state and a stage.
+/// The CRD as a later version may have it: one more field with a default, and one more word each for a state and a
+/// stage.
 fn extend_the_crd(site: &Site) -> Result<()> {
     let state = format!("{SCHEMA}/spec/properties/state/enum/-");
     let stage = format!("{SCHEMA}/status/properties/stage/enum/-");
@@ -55,7 +57,7 @@ async fn a_resource_with_fields_and_words_of_a_later_version_is_read_all_the_sam
     site.ready().await?;
     let before = site.incarnation().await?;
     extend_the_crd(&site)?;
-    // Stored with the new default, and with a word that this version does not know.
+    // The annotation stores the resource with the new default; the status gets a word that this version does not know.
     site.namespace()?.kubectl(&["annotate", "replicationjob", JOB, "touched=yes"])?;
     patch_status(&site, &json!({"status": {"stage": "Hibernating"}}))?;
     wait::until("the stage is one that this version knows", async || {
@@ -76,10 +78,10 @@ async fn a_resource_that_cannot_be_read_keeps_its_worker_and_its_deletion_drops_
     extend_the_crd(&site)?;
     site.namespace()?.patch(JOB, &json!({"spec": {"state": "Hibernating"}}))?;
     site.namespace()?.until_condition(JOB, "UpToDate", "False", "BadConfiguration").await?;
-    // The worker is asked as ever, and says that it replicates.
+    // The worker is still asked for its status, and reports that it replicates.
     site.until_ready().await?;
     assert_eq!(site.incarnation().await?, before);
-    // Each change of the resource is a look, and none of them is worth a write.
+    // Each change of the resource causes a reconciliation, which must not write the status.
     let writes = status_writes(&site)?;
     for turn in 0..5 {
         site.namespace()?.kubectl(&[

@@ -1,4 +1,4 @@
-//! The operator itself: it writes nothing without cause, and what happens to it happens to no worker.
+//! The operator itself: it writes nothing without cause, and its restarts and upgrades do not affect workers.
 
 use anyhow::{Context, Result};
 use serde_json::json;
@@ -15,7 +15,7 @@ async fn an_unchanged_job_causes_no_api_write() -> Result<()> {
     let site = Site::new("quiet").await?;
     site.ready().await?;
     site.until_equal().await?;
-    // Reconciled many times over; the reads show that it was.
+    // The job is reconciled several times; the reads in the audit log prove it.
     let written = |writes: bool| -> Result<usize> {
         let entries = site.platform.cluster.audit()?;
         let ours = entries.iter().filter(|entry| {
@@ -25,7 +25,7 @@ async fn an_unchanged_job_causes_no_api_write() -> Result<()> {
         });
         Ok(ours.count())
     };
-    // A lag that settles may still be written once; quiet begins when two looks in a row agree.
+    // A changing lag may cause one more write, so wait until two counts in a row are equal.
     let mut last = usize::MAX;
     wait::until("the job has settled", async || {
         let (writes, reads) = (written(true)?, written(false)?);
@@ -73,7 +73,7 @@ async fn an_operator_that_is_killed_restarts_no_worker() -> Result<()> {
         Ok((ready.is_ok() && operator_pod(&platform)? != pod).then_some(()))
     })
     .await?;
-    // It serves: a change is carried out.
+    // The new operator works: it carries out a change of the job.
     site.namespace()?.patch(JOB, &json!({"spec": {"state": "Paused"}}))?;
     wait::until("the job is paused", async || {
         Ok((site.namespace()?.get("replicationjob", JOB)?["status"]["stage"] == "Paused").then_some(()))
@@ -105,7 +105,7 @@ async fn helm_upgrade_and_uninstall_leave_running_jobs_alone() -> Result<()> {
     let site = Site::alone("helm").await?;
     site.ready().await?;
     let before = site.incarnation().await?;
-    // Another image of the operator's choosing must not restart workers that run.
+    // Another default image in the operator must not restart running workers.
     site.platform.install(&["--set", "worker.image=dbmazz.dev/dbmazz:of-another-release"])?;
     site.write(&mut Workload::new(43, 100), 10).await?;
     site.until_equal().await?;

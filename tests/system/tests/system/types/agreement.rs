@@ -1,5 +1,6 @@
-//! `dbmazz verify` and the engine share no code, and agree: on random values of every type and of arrays of it, loaded by
-//! the engine, verify finds nothing; of each value altered at the sink by hand it finds exactly that one.
+//! `dbmazz verify` and the worker's encoder share no code and must agree on random values of every type and of its
+//! arrays: after the worker has loaded them, verify finds no difference; of values altered in the sink it finds exactly
+//! those.
 
 use anyhow::{Context, Result, ensure};
 use fastrand::Rng;
@@ -24,7 +25,7 @@ const SCHEMA: &str = "
 
 const ROWS: usize = 24;
 
-/// A type and how a value of it is made, as a literal's text.
+/// A type, and a function that makes a value of it as the text of a literal.
 type Kind = (&'static str, fn(&mut Rng) -> String);
 
 const KINDS: &[Kind] = &[
@@ -113,7 +114,7 @@ fn float(rng: &mut Rng, any: fn(&mut Rng) -> f64) -> String {
     }
 }
 
-/// What has a meaning somewhere on the way, in any order.
+/// Texts of pieces with a special meaning somewhere on the way, in any order.
 fn text(rng: &mut Rng) -> String {
     const PIECES: [&str; 16] =
         ["a", "NULL", "\"", "\\", "{", "}", ",", ";", "=>", " ", "'", "é", "🦀", "\n", "[1]", "(x,y)"];
@@ -152,7 +153,7 @@ fn literal(value: &str, kind: &str) -> String {
     format!("E'{}'::{kind}", value.replace('\\', "\\\\").replace('\'', "''"))
 }
 
-/// A value of a type: NULL now and then.
+/// A value of a type, sometimes NULL.
 fn scalar(rng: &mut Rng, (kind, make): &Kind) -> String {
     if rng.u8(..8) == 0 { format!("NULL::{kind}") } else { literal(&make(rng), kind) }
 }
@@ -163,7 +164,7 @@ fn array(rng: &mut Rng, kind: &Kind) -> String {
     if elements.is_empty() || rng.bool() { one } else { format!("ARRAY[{one}, {one}]") }
 }
 
-/// Columns of all types and of arrays of them.
+/// Columns of all types and of their arrays.
 fn columns() -> Vec<(String, &'static Kind, bool)> {
     let of = |is_array: bool| {
         let prefix = if is_array { "a" } else { "c" };
@@ -216,7 +217,7 @@ fn finding(line: &str) -> Option<Vec<(usize, String)>> {
     Some(names.split(", ").map(|name| (id, name.to_owned())).collect())
 }
 
-/// One value of each column becomes, at the sink and by hand, what another row has there.
+/// Replaces one value of each column in the sink with the value of another row.
 async fn alter(rig: &Rig, rng: &mut Rng, columns: &[(String, &Kind, bool)]) -> Result<Vec<(usize, String)>> {
     let mut altered = Vec::new();
     for (name, ..) in columns {
@@ -235,7 +236,7 @@ async fn alter(rig: &Rig, rng: &mut Rng, columns: &[(String, &Kind, bool)]) -> R
     Ok(altered)
 }
 
-/// Bytes that are no text are not carried by a statement.
+/// Whether the value has bytes that are no text, which a SQL statement cannot carry.
 fn has_raw_bytes(value: Option<&str>) -> bool {
     value.is_some_and(|value| value.contains('\u{fffd}'))
 }
@@ -282,7 +283,7 @@ async fn verify_reads_keys_as_the_stream_sends_them() -> Result<()> {
         rig.source.run(&format!("INSERT INTO {name} VALUES ({one}, 1), ({other}, 2)")).await?;
     }
     assert_eq!(rig.until_equal().await?, 2 * keys.len() as u64);
-    // A look by key, at both sides: the difference stays, and is one for each table.
+    // The altered rows are read by key on both sides: the difference remains, one for each table.
     for name in &names {
         rig.sink.rows(&format!("UPDATE app.{name} SET v = 9 WHERE v = 2")).await?;
     }
@@ -297,7 +298,7 @@ async fn blanks_that_pad_a_char_are_no_difference_and_another_letter_is_one() ->
     let worker = rig.worker().await?;
     rig.source.run("INSERT INTO t VALUES (1, 'ab')").await?;
     rig.until_equal().await?;
-    // PostgreSQL pads what is there with more blanks, and sends none of it.
+    // PostgreSQL pads the stored values with more blanks, and sends none of these rows.
     rig.source.run("ALTER TABLE t ALTER c TYPE char(8); INSERT INTO t VALUES (2, 'abcdefgh')").await?;
     worker.until_fault("SourceSchemaChanged").await?;
     rig.source.run("DELETE FROM t WHERE id = 2").await?;
@@ -311,7 +312,7 @@ async fn blanks_that_pad_a_char_are_no_difference_and_another_letter_is_one() ->
 const WIDE: usize = 70;
 const MEGABYTE: usize = 1_000_000;
 
-/// Larger than any answer of PostgreSQL but a row may be.
+/// A row larger than every other answer of PostgreSQL.
 #[tokio::test(flavor = "multi_thread")]
 async fn verify_compares_a_row_of_seventy_megabytes_to_its_last_byte() -> Result<()> {
     let columns = (0..WIDE).map(|place| format!(", c{place} text")).collect::<String>();

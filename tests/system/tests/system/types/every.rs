@@ -1,4 +1,4 @@
-//! Torture 24: one column for each type, with an edge of it, and what StarRocks shows of it.
+//! Torture 24: one column for each type, with a value at the limit of its range, and its text in StarRocks.
 
 use anyhow::{Context, Result};
 use serde_json::Value as Json;
@@ -17,7 +17,7 @@ const TYPES: &str = "
     CREATE COLLATION folded (provider = icu, locale = 'und-u-ks-level2', deterministic = false);
 ";
 
-/// A type, a value of it in SQL, and what StarRocks shows.
+/// A type, a value of it in SQL, and the text that StarRocks shows.
 type Case = (&'static str, &'static str, &'static str);
 
 const NUMBERS: &[Case] = &[
@@ -106,7 +106,7 @@ const TIMES: &[Case] = &[
     ("interval", "'0'", "PT0S"),
 ];
 
-/// Shown as JSON: compared as values.
+/// Types that StarRocks shows as JSON: compared as values.
 const JSON: &[Case] = &[
     (
         "jsonb",

@@ -4,7 +4,7 @@ use anyhow::Result;
 
 use super::super::rig::Rig;
 
-/// The table's key, two keys, and what StarRocks shows of them.
+/// The key column, two keys, and the text that StarRocks shows for them.
 const KEYS: &[(&str, [&str; 2], [&str; 2])] = &[
     ("boolean", ["false", "true"], ["0", "1"]),
     (

@@ -1,4 +1,4 @@
-//! Torture 25: names of every kind arrive as they are, or their table alone is refused, with a reason.
+//! Torture 25: names of every kind arrive unchanged, or only their table is refused, with a reason.
 
 use anyhow::Result;
 use system::wait;

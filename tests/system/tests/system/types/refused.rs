@@ -1,5 +1,5 @@
-//! Torture 27: rows that StarRocks refuses although every value has a form. The targets here have columns
-//! that somebody made too narrow.
+//! Torture 27: rows that StarRocks refuses although every value has a form. The targets here have columns that were
+//! made too narrow.
 
 use anyhow::Result;
 use serde_json::Value as Json;
@@ -7,7 +7,7 @@ use system::{wait, worker::Worker};
 
 use super::super::rig::{DATABASE, Rig};
 
-/// `app.t`, which holds texts of five bytes.
+/// Creates `app.t`, whose texts may have five bytes.
 async fn narrow(schema: &str, policy: &str) -> Result<Rig> {
     let mut rig = Rig::of(schema, "t").await?;
     rig.settings = rig.settings.clone().with("DBMAZZ_ON_REFUSED_ROW", policy);
@@ -57,7 +57,7 @@ async fn one_row_in_a_million_is_parked_and_the_others_flow() -> Result<()> {
 async fn a_parked_row_that_comes_again_is_the_same_letter_and_a_later_change_heals_it() -> Result<()> {
     let rig = narrow(TABLE, "DeadLetter").await?;
     let mut worker = rig.worker().await?;
-    // The worker dies with the letter written and nothing confirmed, as often as its loads are held up.
+    // The worker dies after the dead letter is written and before anything is confirmed, with its loads delayed.
     rig.inject("commit", serde_json::json!({"delay": {"millis": 300}}), 4)?;
     rig.source.run("INSERT INTO t VALUES (1, 'a'), (2, 'too long'), (3, 'c')").await?;
     until_value(&rig, "SELECT COUNT(*) FROM app.dbmazz_dead_letters", "1").await?;
@@ -82,7 +82,7 @@ async fn a_part_of_a_parked_row_is_parked_behind_it_and_the_whole_row_answers_bo
         .await?;
     until_value(&rig, "SELECT COUNT(*) FROM app.t", "1").await?;
     rig.until_confirmed().await?;
-    // A later worker knows of the letter, too.
+    // A later worker knows of the dead letter too.
     worker.crash()?;
     worker.until_ready().await?;
     rig.source.run("UPDATE t SET v = 'c'").await?;
@@ -117,7 +117,7 @@ async fn more_refused_rows_than_can_be_an_accident_halt_the_table() -> Result<()
     Ok(())
 }
 
-/// A document of so many levels.
+/// A JSON document with this many levels.
 fn nested(levels: usize) -> String {
     format!("{}1{}", "[".repeat(levels), "]".repeat(levels))
 }
@@ -127,8 +127,8 @@ const DOCUMENTS: &str =
 const TOO_DEEP: &str = "Failed to iterate document stream as object. error: DEPTH_ERROR: The JSON document was too deep \
                         (too many nested objects and arrays)";
 
-/// A job that has loaded a document of 900 levels, and whose StarRocks cannot read the next load of `t`, nor the part
-/// of it with one of its rows.
+/// A job that has loaded a document of 900 levels, and whose StarRocks refuses the next load of `t`, and then the part
+/// of that load with one of its rows.
 async fn too_deep(policy: &str) -> Result<Rig> {
     let mut rig = Rig::of(DOCUMENTS, "t,u").await?;
     rig.settings = rig.settings.clone().with("DBMAZZ_ON_REFUSED_ROW", policy);
@@ -150,7 +150,7 @@ async fn too_deep(policy: &str) -> Result<Rig> {
     Ok(rig)
 }
 
-/// StarRocks refuses a whole body for the depth of one row.
+/// StarRocks refuses the whole body because of the depth of one row.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_row_that_makes_a_whole_body_unreadable_is_found_and_parked_and_the_others_go_on() -> Result<()> {
     let rig = too_deep("DeadLetter").await?;

@@ -1,4 +1,4 @@
-//! Values that StarRocks cannot hold: each halts its table, or becomes what the job's rule says, counted.
+//! Values that StarRocks cannot hold: each halts its table, or is replaced as the job's rule says, and counted.
 
 use anyhow::Result;
 
