@@ -109,7 +109,11 @@ impl Seam {
 /// Follows the remedy of a halted table's fault, statement by statement.
 pub(super) async fn follow(arena: &Arena, fault: &Fault) -> Result<()> {
     for statement in at_the_sink(fault)? {
-        arena.sink.rows(&statement).await.with_context(|| statement.clone())?;
+        match arena.sink.rows(&statement).await {
+            // A fault that was raised just before the worker saw the remedy is followed twice.
+            Err(error) if error.to_string().contains("Unknown column 'w'") => {}
+            ended => drop(ended.with_context(|| statement.clone())?),
+        }
     }
     wait::until("the table flows again", async || {
         let faults = arena.worker().status().await?.faults;
