@@ -5,6 +5,7 @@
 use std::{net::IpAddr, time::Duration};
 
 use base64::{Engine, prelude::BASE64_STANDARD};
+use serde::de::DeserializeOwned;
 use tokio::time::timeout;
 
 use super::connection::{Connection, Head, WireError};
@@ -27,6 +28,12 @@ pub(crate) struct Frontend {
 pub(crate) struct Answer {
     pub(crate) status: u16,
     pub(crate) body: Vec<u8>,
+}
+
+/// Reads a JSON object. A list is none, although serde would take its elements for the fields in their order.
+pub(crate) fn object<T: DeserializeOwned>(body: &[u8]) -> Option<T> {
+    let is_object = body.trim_ascii_start().first() == Some(&b'{');
+    is_object.then(|| serde_json::from_slice(body).ok())?
 }
 
 /// Why there is no answer, by what that means for the data.
@@ -139,6 +146,19 @@ fn is_loopback(host: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_list_is_no_answer() {
+        #[derive(Debug, PartialEq, serde::Deserialize)]
+        struct Reply {
+            status: String,
+        }
+        let ok = Some(Reply { status: "OK".to_owned() });
+        assert_eq!(object(b" {\"status\": \"OK\"}"), ok);
+        for body in [&b"[\"OK\"]"[..], b"\"OK\"", b"", b"{\"status\": 1}"] {
+            assert_eq!(object::<Reply>(body), None, "{}", String::from_utf8_lossy(body));
+        }
+    }
 
     fn followed(frontend: &str, location: &str) -> Option<String> {
         let frontend = Frontend {

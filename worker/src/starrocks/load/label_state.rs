@@ -11,7 +11,7 @@ use super::{
     answer::{RetryClass, Retryable, with_cause},
     label::Label,
 };
-use crate::starrocks::http::frontend::{Answer, FRONTEND_TIMEOUT, Frontend, redirect};
+use crate::starrocks::http::frontend::{Answer, FRONTEND_TIMEOUT, Frontend, object, redirect};
 
 const MOST_REDIRECTS: usize = 3;
 
@@ -104,7 +104,7 @@ struct Reply {
 }
 
 pub(crate) fn read_state(status: u16, body: &[u8]) -> Result<Said, Retryable> {
-    let Reply { state, reason } = serde_json::from_slice(body).unwrap_or_default();
+    let Reply { state, reason } = object(body).unwrap_or_default();
     match (status, state.unwrap_or_default().as_str()) {
         (200, "VISIBLE") => Ok(Said::Visible),
         (200, "COMMITTED") => Ok(Said::Committed),

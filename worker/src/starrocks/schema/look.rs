@@ -5,7 +5,7 @@ use crate::{
     config::SinkConfig,
     fault::Fault,
     starrocks::{
-        http::frontend::Frontend,
+        http::frontend::{Frontend, object},
         sql::{Rows, Session, SqlError, literal, quoted},
     },
     table::Table,
@@ -86,7 +86,7 @@ pub(super) async fn live_backends(config: &SinkConfig) -> u64 {
     let at = frontend.address();
     let head = format!("GET /api/health HTTP/1.1\r\nHost: {at}\r\nConnection: close\r\n\r\n");
     let answer = frontend.ask(&at, &head).await.ok();
-    let health = answer.and_then(|(answer, _)| serde_json::from_slice::<Health>(&answer.body).ok());
+    let health = answer.and_then(|(answer, _)| object::<Health>(&answer.body));
     health.map_or(1, |health| health.online_backend_num)
 }
 

@@ -15,7 +15,7 @@ pub(crate) use self::retryable::{RetryClass, Retryable};
 pub(crate) use crate::starrocks::quote::{quotable, with_cause};
 use crate::{
     fault::{Fault, Part},
-    starrocks::http::frontend::{Answer, LoadError},
+    starrocks::http::frontend::{Answer, LoadError, object},
     table::Table,
 };
 
@@ -62,9 +62,9 @@ pub(crate) fn judge(answer: &Answer, table: &Table, sent: u64) -> LoadOutcome {
     if let Err(retryable) = judge_access(answer) {
         return LoadOutcome::Unclear(retryable);
     }
-    match serde_json::from_slice::<Reply>(&answer.body) {
-        Ok(reply) => judge_reply(&reply, table, sent),
-        Err(_) => LoadOutcome::Unclear(Retryable::new(
+    match object::<Reply>(&answer.body) {
+        Some(reply) => judge_reply(&reply, table, sent),
+        None => LoadOutcome::Unclear(Retryable::new(
             RetryClass::Strange,
             "StarRocks' answer to a load is not the expected JSON",
         )),
@@ -136,7 +136,7 @@ fn judge_count(reply: &Reply, table: &Table, sent: u64) -> LoadOutcome {
 
 /// The message of an answer that may not be JSON.
 fn text_of(body: &[u8]) -> String {
-    let reply: Reply = serde_json::from_slice(body).unwrap_or_default();
+    let reply: Reply = object(body).unwrap_or_default();
     reply.message.unwrap_or_else(|| "access denied".to_owned())
 }
 

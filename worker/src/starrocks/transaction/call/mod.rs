@@ -14,7 +14,7 @@ use tokio::time::{Instant, sleep};
 use crate::starrocks::load::request::transaction_headers;
 use crate::{
     starrocks::{
-        http::frontend::{Answer, Frontend},
+        http::frontend::{Answer, Frontend, object},
         load::{
             answer::{LoadOutcome, RetryClass, Retryable, judge_access, judge_words, quotable},
             backoff::Backoff,
@@ -126,7 +126,7 @@ impl Frontend {
 
 fn read(answer: &Answer) -> Result<Reply, Retryable> {
     judge_access(answer)?;
-    serde_json::from_slice(&answer.body).map_err(|_| {
+    object(&answer.body).ok_or_else(|| {
         Retryable::new(
             RetryClass::Strange,
             "StarRocks' answer to a transaction call is not the expected JSON",
@@ -204,10 +204,10 @@ pub(super) fn judge_load(answer: &Answer, table: &Table, sent: u64) -> LoadOutco
     if let Err(retryable) = judge_access(answer) {
         return LoadOutcome::Again(retryable);
     }
-    match serde_json::from_slice::<Reply>(&answer.body) {
-        Ok(reply) if reply.status == "OK" => LoadOutcome::Committed,
-        Ok(reply) => judge_step_words(&reply.message, table, sent),
-        Err(_) => LoadOutcome::Unclear(Retryable::new(
+    match object::<Reply>(&answer.body) {
+        Some(reply) if reply.status == "OK" => LoadOutcome::Committed,
+        Some(reply) => judge_step_words(&reply.message, table, sent),
+        None => LoadOutcome::Unclear(Retryable::new(
             RetryClass::Strange,
             "StarRocks' answer to a load is not the expected JSON",
         )),
