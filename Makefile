@@ -24,7 +24,7 @@ demo:            ## the main job, working, on one screen; SECONDS=60 ends it aft
 	$(CARGO) build --release --workspace --bin testbed
 	target/release/testbed kubernetes-build & kubernetes=$$!; \
 	  $(CARGO) build --release --workspace $(addprefix --bin ,demo dbmazz dbmazz-operator starrocks-standin) \
-	  && wait $$kubernetes || { kill $$kubernetes 2> /dev/null; exit 1; }
+	  && wait $$kubernetes || { wait $$kubernetes; exit 1; }
 	target/release/demo $(if $(SECONDS),--seconds $(SECONDS))
 
 test:            ## every test: unit, property, and the whole system in a real Kubernetes

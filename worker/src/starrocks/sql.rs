@@ -224,9 +224,21 @@ fn refused(doing: &str, code: u16, words: &str) -> SqlError {
     }
 }
 
+/// Whether the rows contain exactly this name. A LIKE pattern can match others, because `_` matches any character.
+pub(crate) fn lists(rows: &Rows, name: &str) -> bool {
+    rows.iter().any(|row| row.first().and_then(Option::as_deref) == Some(name))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_name_that_a_pattern_matches_too_is_not_the_one() {
+        let rows = |name: &str| vec![vec![Some(name.to_owned())]];
+        assert!(lists(&rows("my_db"), "my_db"));
+        assert!(!lists(&rows("myXdb"), "my_db") && !lists(&Rows::new(), "my_db"));
+    }
     use crate::{
         mysql::double,
         slot_lease::{Moment, SlotLease},

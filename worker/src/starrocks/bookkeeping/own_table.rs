@@ -8,7 +8,7 @@ use crate::{
     config::Deletes,
     lsn::Lsn,
     pipeline::{Batch, batch::Accumulation},
-    starrocks::sql::{Session, SqlError, literal, quoted},
+    starrocks::sql::{Session, SqlError, lists, literal, quoted},
     table::{Column, Kind, Table, TableId, TableName},
 };
 
@@ -83,10 +83,10 @@ pub(crate) async fn is_there(
     doing: &'static str,
 ) -> Result<bool, SqlError> {
     let databases = session.run(&format!("SHOW DATABASES LIKE {}", literal(database)), doing).await?;
-    if databases.is_empty() {
+    if !lists(&databases, database) {
         return Ok(false);
     }
     session.run(&format!("USE {}", quoted(database)), doing).await?;
     let tables = session.run(&format!("SHOW TABLES LIKE {}", literal(table)), doing).await?;
-    Ok(!tables.is_empty())
+    Ok(lists(&tables, table))
 }

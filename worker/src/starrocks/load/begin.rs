@@ -1,8 +1,6 @@
 //! Writes the schema histories of targets before the first load into them, and finds jobs that have written one for the
 //! same target.
 
-use std::sync::PoisonError;
-
 use tokio::time::{Instant, sleep};
 
 use super::loader::Loader;
@@ -28,7 +26,7 @@ impl Loader {
         targets: &Targets,
         tables: &[Table],
     ) -> Result<Vec<(TableId, Fault)>, Fault> {
-        self.beginnings.lock().unwrap_or_else(PoisonError::into_inner).clone_from(&targets.beginnings);
+        self.beginnings().clone_from(&targets.beginnings);
         let mut begun = Vec::new();
         for table in tables.iter().filter(|table| targets.unkept.contains(&table.id)) {
             if let Some(history) = targets.history(table.id) {

@@ -6,7 +6,7 @@ use crate::{
     fault::Fault,
     starrocks::{
         http::frontend::{Frontend, object},
-        sql::{Rows, Session, SqlError, literal, quoted},
+        sql::{Session, SqlError, literal, quoted},
     },
     table::Table,
 };
@@ -88,9 +88,4 @@ pub(super) async fn live_backends(config: &SinkConfig) -> u64 {
     let answer = frontend.ask(&at, &head).await.ok();
     let health = answer.and_then(|(answer, _)| object::<Health>(&answer.body));
     health.map_or(1, |health| health.online_backend_num)
-}
-
-/// Whether the rows contain exactly this name. A LIKE pattern can match others, because `_` matches any character.
-pub(super) fn lists(rows: &Rows, name: &str) -> bool {
-    rows.iter().any(|row| row.first().and_then(Option::as_deref) == Some(name))
 }

@@ -33,7 +33,7 @@ use tracing::info;
 pub(super) use self::truncate::truncate;
 use self::{
     complete::prepare_table,
-    look::{lists, show_create},
+    look::show_create,
     name_check::{check_database, check_table},
     start::Start,
 };
@@ -48,7 +48,7 @@ use super::{
         schema_histories::{self, SchemaHistories},
     },
     dead_letter::row,
-    sql::{Session, SqlError, literal, quoted},
+    sql::{Session, SqlError, lists, literal, quoted},
 };
 use crate::{
     change::Aim,

@@ -5,16 +5,13 @@
 
 use crds::Reason;
 
-use super::{
-    difference::Existing,
-    look::{columns, lists},
-};
+use super::{difference::Existing, look::columns};
 use crate::{
     fault::{Fault, Part, send_again, take_anew},
     schema_history::{SchemaHistory, TargetColumn, TargetIdentity},
     starrocks::{
         schema::name_check::same_column,
-        sql::{Session, SqlError, literal, quoted},
+        sql::{Session, SqlError, lists, literal, quoted},
     },
     table::Table,
 };

@@ -13,7 +13,7 @@
 
 use std::{
     collections::HashMap,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::{Duration, SystemTime},
 };
 
@@ -63,7 +63,7 @@ pub struct Loader {
     /// Recorded as the owner of targets that this job begins.
     pub(crate) claimant: Option<Claimant>,
     /// Where targets begin that were not ready at the start of the session, by name.
-    pub(crate) beginnings: Mutex<HashMap<String, Beginning>>,
+    beginnings: Mutex<HashMap<String, Beginning>>,
     /// Upper limit of every pause; only tests set it.
     pub(crate) longest_wait: Duration,
 }
@@ -145,11 +145,13 @@ impl Loader {
         self.keep_sink(table, now).await
     }
 
+    /// A thread that panicked has changed the map or not.
+    pub(crate) fn beginnings(&self) -> MutexGuard<'_, HashMap<String, Beginning>> {
+        self.beginnings.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     async fn reshape_once(&self, aim: &Aim) -> Result<SchemaHistory, Fault> {
-        let beginning = {
-            let beginnings = self.beginnings.lock().unwrap_or_else(PoisonError::into_inner);
-            beginnings.get(&aim.table.target).cloned()
-        };
+        let beginning = self.beginnings().get(&aim.table.target).cloned();
         schema::reshape(&self.sink, &self.job, aim, beginning.as_ref(), self.permit.as_ref()).await
     }
 
@@ -192,7 +194,7 @@ impl Load for Loader {
         };
         info!(table = %aim.table.name, %target, "target table columns adapted to the source");
         self.keep_begun(&aim.table, &history).await?;
-        self.beginnings.lock().unwrap_or_else(PoisonError::into_inner).remove(target);
+        self.beginnings().remove(target);
         Ok(())
     }
 
