@@ -1,4 +1,4 @@
-//! Faults of a table that the pipeline itself detects.
+//! Faults that the pipeline itself detects.
 
 use std::time::Duration;
 
@@ -35,5 +35,34 @@ pub(super) fn defect(table: &Table) -> Fault {
         format!("a load of {} ended with a panic of the worker", table.name),
         "report it with the worker's log, and restart the worker: it reads the table's changes again from the WAL that \
          PostgreSQL keeps",
+    )
+}
+
+/// Ends a session with consistency Transaction. Nothing is lost: the transaction is read again from its beginning.
+pub(super) fn cut_in_two() -> Fault {
+    Fault::retry(
+        Part::Source,
+        Reason::SourceUnreachable,
+        "the stream was interrupted within a transaction that is larger than the buffer",
+        "wait: it is read again from its beginning; a larger worker.buffer makes that less likely",
+    )
+}
+
+/// A task has panicked with consistency Transaction: the session ends.
+pub(super) fn transaction_defect() -> Fault {
+    let fix = "report it with the worker's log; the worker tries again by itself";
+    Fault::retry(Part::Job, Reason::InternalDefect, "a load ended with a panic of the worker", fix)
+}
+
+pub(super) fn emptied_too_late(table: &Table) -> Fault {
+    let name = &table.name;
+    Fault::halt(
+        Part::Table(name.clone()),
+        Reason::BadConfiguration,
+        format!(
+            "a transaction that is larger than the buffer truncates {name} after writing to it, which cannot be \
+             replicated in one transaction"
+        ),
+        "give worker.buffer room for the whole transaction, or set consistency to Row",
     )
 }

@@ -1,20 +1,24 @@
-//! Runs the tasks that leave the lanes, and reports how they ended.
+//! Runs the tasks that leave the lanes, and reports how they ended, and completed loads to [`Progress`].
 
-use std::{collections::HashMap, sync::Arc};
+use std::{
+    collections::HashMap,
+    sync::Arc,
+    time::{Instant, SystemTime},
+};
 
 use tokio::task::{AbortHandle, Id, JoinSet};
+use tracing::debug;
 
 use super::{
-    Load,
+    Load, Loaded,
     batch::Batch,
     lane::{Barrier, LoadTask, Work},
     ledger::Ticket,
-    load_timer::LoadTimer,
 };
 use crate::{
     fault::Fault,
-    progress::Progress,
-    table::{Table, TableId},
+    progress::{LoadDone, Progress},
+    table::{Table, TableId, TableName},
 };
 
 #[derive(Debug)]
@@ -108,4 +112,27 @@ async fn load_all<L: Load>(
         timer.completed(&table.name, std::mem::take(&mut changes), loaded, progress);
     }
     Ok(())
+}
+
+/// The start of a load, and the time of the oldest commit in it.
+#[derive(Debug)]
+pub(super) struct LoadTimer {
+    began: Instant,
+    oldest_commit: SystemTime,
+}
+
+impl LoadTimer {
+    pub(super) fn now(oldest_commit: SystemTime) -> Self {
+        Self { began: Instant::now(), oldest_commit }
+    }
+
+    /// The load is durable; reports its part for `table`.
+    pub(super) fn completed(&self, table: &TableName, changes: u64, loaded: Loaded, progress: &Progress) {
+        let elapsed = self.began.elapsed();
+        let lag = SystemTime::now().duration_since(self.oldest_commit).unwrap_or_default();
+        let Loaded { rows, bytes } = loaded;
+        debug!(%table, rows, bytes, ?elapsed, "loaded");
+        let (seconds, lag_seconds) = (elapsed.as_secs_f64(), lag.as_secs_f64());
+        progress.load_done(table, LoadDone { changes, rows, bytes, seconds, lag_seconds });
+    }
 }

@@ -1,8 +1,27 @@
-//! Positions that single tables have reached in their targets, beyond the confirmed position of the job.
+//! The durable position of the job, as it is published; and positions that single tables have reached beyond the
+//! confirmed one.
 
 use std::collections::HashMap;
 
-use crate::{lsn::Lsn, table::TableName};
+use tokio::sync::watch;
+
+use super::ledger::Ledger;
+use crate::{lsn::Lsn, progress::Progress, table::TableName};
+
+/// Publishes the durable position to the source and to [`Progress`].
+///
+/// The durable position only moves forward; receivers are woken only when it moved.
+pub(super) fn publish(ledger: &Ledger, held_bytes: usize, durable: &watch::Sender<Lsn>, progress: &Progress) {
+    let position = ledger.durable();
+    durable.send_if_modified(|known| {
+        let moved = position > *known;
+        *known = position.max(*known);
+        moved
+    });
+    progress.durable(position);
+    progress.oldest_pending(ledger.oldest());
+    progress.held_bytes(held_bytes);
+}
 
 /// Per table the position before which everything that the source committed is in the target. For tables without an
 /// entry only the confirmed position holds.

@@ -4,40 +4,36 @@
 //! reader stops reading, and PostgreSQL keeps the WAL. A table that blocks all others falls behind: it keeps only its
 //! load in flight, and its discarded changes are read again when that has ended.
 
+mod behind;
+mod completion;
+mod events;
+
 use std::{
     sync::Arc,
     time::{Duration, Instant, SystemTime},
 };
 
-use bytes::Bytes;
 use tokio::{
     sync::{Notify, mpsc, watch},
     time::sleep_until,
 };
-use tracing::{error, info, warn};
 
 use super::{
     Load,
-    fault::{behind, defect},
-    inputs::{Inputs, Settings},
+    inputs::{Inputs, Limits, Settings},
     lane::{Barrier, Lane, Transaction},
-    ledger::{Ledger, Ticket},
-    limits::Limits,
-    load_task::{Completed, Ended, LoadTasks, run_task},
-    positions::TablePositions,
-    publish::publish,
-    scheduler::{STUCK_AFTER, Traffic, blocking_lane},
+    ledger::Ledger,
+    load_task::{LoadTasks, run_task},
+    positions::{TablePositions, publish},
+    scheduler::Traffic,
 };
 use crate::{
-    change::{Aim, Block, Change, Event, ReceivedBlock, Reshape},
+    change::{Aim, ReceivedBlock},
     fault::Fault,
     lsn::Lsn,
     progress::Progress,
     table::{Table, TableId},
 };
-
-/// A table whose load was aborted to make room is read and loaded again after this time.
-const UNTIL_READ_AGAIN: Duration = Duration::from_secs(300);
 
 /// One job's pipeline, from blocks to the durable position.
 #[derive(Debug)]
@@ -159,56 +155,6 @@ impl<L: Load> Pipeline<L> {
         self.lanes.iter_mut().for_each(|lane| lane.limit(batch));
     }
 
-    fn take(&mut self, block: &Block) {
-        for event in block.events() {
-            match event {
-                Event::Begin { commit, time } => {
-                    self.transaction = Transaction { commit, time };
-                    self.ledger.begin(time);
-                }
-                Event::Change { table, change } => self.push(block.bytes(), table, change),
-                Event::Truncate { table } => self.truncate(table),
-                Event::Reshape { table, reshape } => self.reshape(table, reshape),
-                Event::Commit { end } => self.ledger.commit(end),
-                Event::Keepalive { lsn } => self.ledger.keepalive(lsn),
-                Event::Halt { table, fault } => self.halt(table, fault.clone()),
-            }
-        }
-        // Before the block leaves the channel: the reader's admission check reads both.
-        self.progress.held_bytes(self.held_bytes());
-    }
-
-    fn push(&mut self, block: &Bytes, table: TableId, change: Change<'_>) {
-        let Some(lane) = self.lanes.get_mut(table.0 as usize) else { return };
-        if lane.is_loaded(self.transaction) {
-            return self.progress.changes_settled(1);
-        }
-        if let Err(incomplete) = lane.push(block, change, self.transaction, &mut self.ledger) {
-            let fault = incomplete.fault(&lane.table().name);
-            self.halt(table, fault);
-        }
-    }
-
-    fn truncate(&mut self, table: TableId) {
-        let Some(lane) = self.lanes.get_mut(table.0 as usize) else { return };
-        if !lane.is_loaded(self.transaction) {
-            lane.push_barrier(Barrier::Truncate, &mut self.ledger);
-        }
-    }
-
-    fn reshape(&mut self, table: TableId, reshape: &Reshape) {
-        if let Some(lane) = self.lanes.get_mut(table.0 as usize) {
-            lane.reshape(reshape, &mut self.ledger);
-        }
-    }
-
-    fn halt(&mut self, table: TableId, fault: Fault) {
-        let Some(lane) = self.lanes.get_mut(table.0 as usize) else { return };
-        error!(table = %lane.table().name, error = %fault, "table halted");
-        lane.halt_here(&mut self.ledger);
-        self.progress.raise(fault);
-    }
-
     /// Begins the loads that are due, as many as may run at once, in turn. Returns when to check again.
     fn next_work(&mut self, draining: bool) -> Instant {
         let (now, synced_at) = (now(), SystemTime::now());
@@ -243,71 +189,6 @@ impl<L: Load> Pipeline<L> {
         }
         let idle = self.lanes.iter().enumerate().filter(|(_, lane)| lane.in_flight_since().is_none());
         idle.max_by_key(|(_, lane)| lane.gathered_bytes()).map(|(place, _)| place)
-    }
-
-    /// Marks tables as behind that block all others.
-    fn unblock_others(&mut self) {
-        let now = now();
-        if self.read_again_at.is_some_and(|at| at <= now) {
-            self.read_again_at = None;
-            self.read_again.notify_one();
-        }
-        while !self.has_room()
-            && let Some(place) = blocking_lane(&self.lanes, self.buffer, self.last_completed, now)
-        {
-            self.fall_behind(place, now);
-        }
-    }
-
-    fn fall_behind(&mut self, place: usize, now: Instant) {
-        let Some(lane) = self.lanes.get_mut(place) else { return };
-        let fault = behind(lane.table(), STUCK_AFTER);
-        warn!(table = %lane.table().name, held = lane.held_bytes(), "table fell behind; other tables continue");
-        lane.fall_behind(&mut self.ledger);
-        let id = lane.table().id;
-        self.progress.raise(fault);
-        let kept = self.lanes.iter().filter(|lane| lane.is_behind()).map(Lane::in_flight_bytes);
-        if kept.sum::<usize>() > self.buffer / 2 {
-            // Tasks of tables that are behind take more than half of the buffer: abort this one, and read it again
-            // later with the changes that were discarded.
-            self.tasks.give_up(id);
-            self.read_again_at.get_or_insert(now + UNTIL_READ_AGAIN);
-        }
-    }
-
-    fn settle(&mut self, ended: Ended) {
-        match ended {
-            Ended::Completed(Completed { table, ticket, result: Ok(()) }) => self.completed(table, ticket),
-            Ended::Completed(Completed { table, result: Err(fault), .. }) => self.halt_at_load(table, fault),
-            Ended::Broken(table) => {
-                let fault = self.lanes.get(table.0 as usize).map(|lane| defect(lane.table()));
-                fault.into_iter().for_each(|fault| self.halt_at_load(table, fault));
-            }
-            // The label is recorded and the ticket stays open: nothing is confirmed past it.
-            Ended::GivenUp(table) => {
-                self.lanes.get_mut(table.0 as usize).into_iter().for_each(Lane::completed)
-            }
-        }
-    }
-
-    fn completed(&mut self, table: TableId, ticket: Ticket) {
-        let Some(lane) = self.lanes.get_mut(table.0 as usize) else { return };
-        lane.completed();
-        self.last_completed = Some(now());
-        self.ledger.settle(ticket);
-        if lane.is_behind() {
-            info!(table = %lane.table().name, "table is no longer behind; reading its skipped changes again from the WAL");
-            self.read_again.notify_one();
-        }
-    }
-
-    /// The ticket stays open: nothing is confirmed past it.
-    fn halt_at_load(&mut self, table: TableId, fault: Fault) {
-        let Some(lane) = self.lanes.get_mut(table.0 as usize) else { return };
-        error!(table = %lane.table().name, error = %fault, "table halted");
-        lane.completed();
-        lane.halt_at_load();
-        self.progress.raise(fault);
     }
 
     fn publish(&self) {

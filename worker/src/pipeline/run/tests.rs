@@ -4,9 +4,9 @@ use std::{collections::HashSet, sync::Mutex, time::SystemTime};
 
 use tokio::{sync::Semaphore, task::JoinSet, time::timeout};
 
-use super::*;
+use super::{behind::UNTIL_READ_AGAIN, *};
 use crate::{
-    change::{BlockBuilder, ChannelSender, Value, channel, write_value},
+    change::{Block, BlockBuilder, ChannelSender, Value, channel, write_value},
     config::BatchConfig,
     fault::Part,
     pipeline::{Batch, Loaded, batch::Deletes, scheduler},

@@ -19,10 +19,10 @@ use bytes::Bytes;
 use super::{
     super::{
         batch::Deletes,
+        fault::{cut_in_two, emptied_too_late},
         lane::Transaction,
         ledger::{Ledger, Ticket},
     },
-    fault::{cut_in_two, emptied_too_late},
     gathered::Gathered,
     step::Step,
 };

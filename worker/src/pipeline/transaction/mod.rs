@@ -10,7 +10,6 @@
 //! its transaction cannot be loaded either; the next session begins at the position that was reached.
 
 mod assembly;
-mod fault;
 mod gathered;
 mod step;
 
@@ -29,10 +28,10 @@ use tracing::error;
 use self::{assembly::Assembly, step::Step};
 use super::{
     LoadTransaction,
-    inputs::{Inputs, Settings},
+    fault::transaction_defect,
+    inputs::{Inputs, Limits, Settings},
     ledger::Ticket,
-    limits::Limits,
-    publish::publish,
+    positions::publish,
 };
 use crate::{change::ReceivedBlock, config::BatchConfig, fault::Fault, lsn::Lsn, progress::Progress};
 
@@ -132,7 +131,7 @@ impl<L: LoadTransaction> TransactionPipeline<L> {
         self.in_flight = None;
         let completed = completed.unwrap_or_else(|cause| {
             error!(error = %cause, "a load ended with a panic; starting a new session");
-            Err(fault::defect())
+            Err(transaction_defect())
         });
         if let Some(ticket) = completed? {
             self.assembly.ledger.settle(ticket);

@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::SystemTime};
 
 use super::{
-    super::{LoadTransaction, Part, ledger::Ticket, load_timer::LoadTimer},
+    super::{LoadTransaction, Part, ledger::Ticket, load_task::LoadTimer},
     gathered::Gathered,
 };
 use crate::{change::Aim, fault::Fault, lsn::Lsn, progress::Progress, table::Table};

@@ -30,7 +30,7 @@ impl LoadTransaction for Notes {
         let reached = part.reached.map_or("more".to_owned(), |reached| format!("up to {}", reached.0));
         let number = self.note(rows.collect::<String>() + &reached);
         if self.fails_at == Some(number) {
-            Err(fault::defect())
+            Err(transaction_defect())
         } else {
             Ok(vec![Loaded::default(); part.batches.len()])
         }
@@ -79,7 +79,7 @@ fn block(events: &str) -> Block {
                 let aim = Aim { table: (*rows).clone(), shapes: Vec::new() };
                 block.reshape(id(table), Reshape { rows, target: Some(Arc::new(aim)) });
             }
-            ["halt", table] => block.halt(id(table), fault::defect()),
+            ["halt", table] => block.halt(id(table), transaction_defect()),
             ["delete", table, key] => {
                 let old = OldPlace::Key(row(&mut block, key));
                 block.delete(id(table), old);
