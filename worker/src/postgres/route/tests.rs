@@ -4,7 +4,7 @@ use super::*;
 use crate::{
     change::{Block, Change, Event, Old, Value},
     postgres::pgoutput::{
-        RelationColumn, TypeName, decode,
+        Relation, RelationColumn, TypeName, decode,
         writer::{Cell, Written},
     },
     schema_history::{SchemaHistory, SourceIdentity},

@@ -12,12 +12,12 @@ mod emptiness;
 mod identity;
 mod publication;
 mod removal;
-mod shape;
+mod tables;
 
 use crds::Reason;
 
 pub use self::removal::{DropObjects, drop_objects, slot_dropped};
-use self::{catalogue::Catalogue, identity::Identities, publication::Publication, shape::Refused};
+use self::{catalogue::Catalogue, identity::Identities, publication::Publication, tables::Refused};
 use super::{
     connection::Connection,
     error::{SourceError, halt},
@@ -118,7 +118,7 @@ fn try_prepare(
     let catalogue = Catalogue::read(&mut connection, &config.tables)?;
     let publication = Publication::find(&mut connection, &config.publication, server.version)?;
     let identities = Identities::read(&mut connection, config, &config.tables, noted, server.version)?;
-    let (tables, refused) = shape::tables(config, &catalogue, publication.as_ref(), &identities);
+    let (tables, refused) = tables::tables(config, &catalogue, publication.as_ref(), &identities);
     if tables.is_empty() {
         return Ok(Setup::Refused(refused.into_iter().map(|refused| refused.fault).collect()));
     }
@@ -175,7 +175,7 @@ fn try_refused(config: &SourceConfig, noted: &Noted) -> Result<Vec<Fault>, Sourc
     let publication = Publication::find(&mut connection, &config.publication, version)?;
     let identities = Identities::read(&mut connection, config, &config.tables, noted, version)?;
     connection.close();
-    let (_, refused) = shape::tables(config, &catalogue, publication.as_ref(), &identities);
+    let (_, refused) = tables::tables(config, &catalogue, publication.as_ref(), &identities);
     Ok(refused.into_iter().map(|refused| refused.fault).collect())
 }
 
@@ -194,7 +194,7 @@ pub(in crate::postgres) fn shapes(
     let identities = Identities::read(&mut connection, config, tables, noted, version)?;
     connection.close();
     let checked = |(place, name)| {
-        let table = shape::checked(TableId(place), name, &catalogue, publication.as_ref());
+        let table = tables::checked(TableId(place), name, &catalogue, publication.as_ref());
         identities.checked(name, table.map(|table| identities.described(table)))
     };
     let checked = (0..).zip(tables).map(checked).collect();

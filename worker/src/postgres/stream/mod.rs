@@ -25,6 +25,7 @@ mod frame_buffer;
 #[cfg(feature = "fuzz")]
 #[doc(hidden)]
 pub mod fuzz;
+mod interruption;
 mod read_pacing;
 mod session;
 mod status_update;
@@ -35,20 +36,19 @@ use std::{
     time::{Duration, Instant},
 };
 
-use crds::Reason;
 use tokio::sync::watch;
 
 use self::{
     backoff::Backoff,
     block_sender::BlockSender,
-    catch_up::{CatchUp, Place, Refusals},
+    catch_up::decision::Refusals,
     frame_buffer::{FrameBuffer, FrameEvents},
     session::{Ended, Session},
 };
 pub use super::slot::lock::Witness;
 use super::{
     connection::Connection,
-    error::{ServerError, SourceError, is_invalid_text},
+    error::{ServerError, SourceError},
     route::Router,
     slot::{
         continuity,
@@ -58,7 +58,7 @@ use super::{
 use crate::{
     change::ChannelSender,
     config::SourceConfig,
-    fault::{Course, Fault, Part},
+    fault::{Fault, Part},
     lsn::Lsn,
     postgres::server::{Origin, identify},
     progress::Progress,
@@ -86,10 +86,6 @@ pub struct ReaderEnds {
     pub hold: watch::Sender<SlotHold>,
 }
 
-/// A slot in use is reported after this time: this worker's previous session may need a moment to end.
-const SLOT_IN_USE_GRACE: Duration = Duration::from_secs(10);
-/// Age of a commit from which the stream may have a long backlog.
-const FAR_BEHIND: Duration = Duration::from_secs(30);
 /// Limit to confirm the last position on a new connection, after everything else has ended.
 const FINAL_CONFIRM_LIMIT: Duration = Duration::from_secs(5);
 
@@ -198,60 +194,6 @@ impl Reader {
         ended
     }
 
-    fn catch_up_pays(&self, slot: Place, server: Lsn) -> bool {
-        let is_refused = self.refusals.stand(Instant::now());
-        !is_refused && catch_up::pays(slot, self.position(), server, self.config.catch_up)
-    }
-
-    /// Returns the session for the stream; `None` when a new one has to be opened.
-    fn catch_up(&mut self, connection: Connection, slot: Place) -> Result<Option<Connection>, SourceError> {
-        match CatchUp::new(self, connection, slot).run() {
-            Ok(catch_up::Ended::Near(connection)) => {
-                self.refusals = Refusals::none();
-                Ok(Some(connection))
-            }
-            Ok(catch_up::Ended::Left) => Ok(None),
-            Ok(catch_up::Ended::TooSlow(connection)) => {
-                self.refused("the server decodes too much for every chunk");
-                Ok(Some(connection))
-            }
-            Err(SourceError::Server(error)) if catch_up::is_refusal(&error.code) => {
-                self.refused(&error.to_string());
-                Ok(None)
-            }
-            Err(SourceError::Lost(error)) if error.kind() == std::io::ErrorKind::TimedOut => {
-                self.refused(&error.to_string());
-                Err(SourceError::Lost(error))
-            }
-            Err(error) => Err(error),
-        }
-    }
-
-    fn refused(&mut self, why: &str) {
-        let pause = self.refusals.add(Instant::now());
-        tracing::warn!(slot = %self.config.slot, error = why, ?pause, "catch-up failed, streaming instead");
-    }
-
-    /// Whether the received commits are old, and the server was last seen so far ahead that catch-up is faster.
-    fn fell_behind(&self) -> bool {
-        let age = self.router.commit_time().and_then(|time| time.elapsed().ok());
-        if age.is_none_or(|age| age < FAR_BEHIND) {
-            return false;
-        }
-        let seen = self.progress.slot_place();
-        seen.is_some_and(|(restart, confirmed, server)| {
-            self.catch_up_pays(Place { restart, confirmed }, server)
-        })
-    }
-
-    /// Clears the fault of a failing server once the stream has passed the position.
-    fn heard(&mut self, received: Lsn) {
-        if self.failing.is_some_and(|failing| received >= failing) {
-            self.failing = None;
-            self.progress.clear(&Part::Source);
-        }
-    }
-
     fn wants_to_read(&self) -> bool {
         let is_over = self.is_pipeline_gone() || self.sender.is_abandoned();
         !is_over && *self.intake.borrow() == Intake::Open
@@ -300,50 +242,6 @@ impl Reader {
             self.progress.clear(&Part::Source);
         }
         tracing::info!(slot = %self.config.slot, lsn = %self.position(), "stream started");
-    }
-
-    fn lost(&self) {
-        let is_held = |hold: &SlotHold| matches!(hold, SlotHold::Held(_));
-        self.hold.send_if_modified(|hold| is_held(hold) && is_held(&std::mem::replace(hold, SlotHold::Lost)));
-    }
-
-    /// Reports a retryable fault; returns any other as an error.
-    fn report(&mut self, error: SourceError) -> Result<(), Fault> {
-        self.lost();
-        self.progress.set_streaming(false);
-        // The slot has to be checked, or the publication created, by a new setup.
-        let needs_setup = matches!(error, SourceError::Moved(_)) || error.is_missing_publication();
-        let fault = self.named(error);
-        if fault.course == Course::Halt || needs_setup {
-            return Err(fault);
-        }
-        if fault.reason == Reason::SlotInUse {
-            let since = *self.slot_in_use_since.get_or_insert_with(Instant::now);
-            if since.elapsed() < SLOT_IN_USE_GRACE {
-                return Ok(());
-            }
-        } else {
-            self.slot_in_use_since = None;
-        }
-        if self.progress.raise(fault.clone()) {
-            tracing::warn!(slot = %self.config.slot, error = %fault, "stream interrupted, retrying");
-        }
-        Ok(())
-    }
-
-    fn named(&mut self, error: SourceError) -> Fault {
-        let error = match error {
-            SourceError::Stream(error) if is_invalid_text(&error) => error,
-            other => return other.fault(&self.config),
-        };
-        if let Some((known, fault)) = &self.unsendable
-            && *known == error
-        {
-            return fault.clone();
-        }
-        let fault = unsendable::name(&error, &self.config);
-        self.unsendable = Some((error, fault.clone()));
-        fault
     }
 
     /// Routes every whole frame, and queries the catalogue where the router requests it.

@@ -3,7 +3,11 @@
 //! The bytes are read directly into the block and are not moved. A block grows with the bytes that have arrived and
 //! never by a length that a frame claims: for a frame of 1 GiB the block doubles as the bytes arrive.
 
+mod envelope;
+
 use std::time::{Duration, Instant};
+
+use self::envelope::{CopyData, Envelope};
 
 use crate::{
     change::{Block, BlockBuilder},
@@ -11,7 +15,6 @@ use crate::{
     lsn::Lsn,
     postgres::{
         connection::{STREAM_BYTES, Split, server_error, split},
-        cursor::Cursor,
         error::SourceError,
         pgoutput,
         route::{Routed, Router},
@@ -46,15 +49,6 @@ pub(super) struct FrameBuffer {
     /// Bytes of the last block: in full flow a block begins with room for all that it will hold.
     expected: usize,
     envelope: Envelope,
-}
-
-/// The envelope of the messages.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Envelope {
-    /// XLogData and keepalives of a walsender.
-    Stream,
-    /// Rows of COPY in binary form, after its header.
-    Copy { headed: bool },
 }
 
 /// What the frames contained besides changes.
@@ -286,82 +280,10 @@ impl FrameBuffer {
     }
 }
 
-enum CopyData<'a> {
-    Wal {
-        lsn: Lsn,
-        content: &'a [u8],
-    },
-    Keepalive {
-        lsn: Lsn,
-        asks: bool,
-    },
-    /// After the last row.
-    Trailer,
-}
-
-impl Envelope {
-    /// The content of a frame of which only the beginning is there.
-    fn peek<'a>(&self, begun: &'a [u8]) -> Option<&'a [u8]> {
-        match self {
-            Self::Stream => begun.strip_prefix(b"w")?.get(WAL_HEADER..),
-            Self::Copy { headed: true } => begun.get(ROW_HEADER..),
-            Self::Copy { headed: false } => after_header(begun)?.get(ROW_HEADER..),
-        }
-    }
-
-    fn open<'a>(&mut self, body: &'a [u8]) -> Result<CopyData<'a>, SourceError> {
-        let data = match self {
-            Self::Stream => read_copy_data(body),
-            Self::Copy { headed } => {
-                let rows = if std::mem::replace(headed, true) { Some(body) } else { after_header(body) };
-                rows.and_then(read_row)
-            }
-        };
-        data.ok_or_else(|| SourceError::protocol("a frame of the stream is malformed"))
-    }
-}
-
 /// Bytes of a frame that are enough to tell its kind and relation, in any envelope.
 const BEGINNING: usize = 64;
 /// Tag and length of a frame.
 const FRAME_HEADER: usize = 5;
-/// Two positions and a clock.
-const WAL_HEADER: usize = 24;
-/// The number of values and the length of the first.
-const ROW_HEADER: usize = 6;
-
-/// Skips the header: a signature, flags, and the length of an extension that no version has.
-fn after_header(body: &[u8]) -> Option<&[u8]> {
-    body.strip_prefix(b"PGCOPY\n\xFF\r\n\0\0\0\0\0\0\0\0\0")
-}
-
-/// A row of one value, or the end of them.
-fn read_row(body: &[u8]) -> Option<CopyData<'_>> {
-    let mut cursor = Cursor(body);
-    match cursor.u16()? {
-        1 => {
-            let length = usize::try_from(cursor.i32()?).ok()?;
-            (cursor.0.len() == length).then_some(CopyData::Wal { lsn: Lsn(0), content: cursor.0 })
-        }
-        u16::MAX => cursor.is_empty().then_some(CopyData::Trailer),
-        _ => None,
-    }
-}
-
-fn read_copy_data(body: &[u8]) -> Option<CopyData<'_>> {
-    let mut cursor = Cursor(body);
-    match cursor.u8()? {
-        b'w' => {
-            let (start, end, _clock) = (cursor.u64()?, cursor.u64()?, cursor.u64()?);
-            Some(CopyData::Wal { lsn: Lsn(start.max(end)), content: cursor.0 })
-        }
-        b'k' => {
-            let (lsn, _clock, asks) = (cursor.u64()?, cursor.u64()?, cursor.u8()?);
-            cursor.is_empty().then_some(CopyData::Keepalive { lsn: Lsn(lsn), asks: asks == 1 })
-        }
-        _ => None,
-    }
-}
 
 #[cfg(test)]
 mod tests;

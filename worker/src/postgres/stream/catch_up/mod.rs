@@ -15,12 +15,16 @@
 //! For every chunk the server decodes again from the copy's restart position to the chunk. A transaction that is open
 //! for long holds that position back, so then the backlog is streamed.
 
-use std::{
-    io::ErrorKind,
-    time::{Duration, Instant},
-};
+mod chunk;
+pub(super) mod decision;
 
-use super::{Reader, frame_buffer::FrameBuffer};
+use std::time::{Duration, Instant};
+
+use self::{
+    chunk::Chunk,
+    decision::{MOST_DECODED_AGAIN, NEAR},
+};
+use super::Reader;
 use crate::{
     change::Block,
     lsn::Lsn,
@@ -33,24 +37,15 @@ use crate::{
 };
 
 const TICK: Duration = Duration::from_millis(100);
-/// Backlog below which a stream is as fast, because a chunk begins with a pause.
-const NEAR: u64 = 16 << 20;
-/// The server decodes from the slot's restart position to its confirmed position again for every chunk. Above this many
-/// bytes the stream is faster, which does it once: a transaction that was open for long holds the restart position back.
-const MOST_DECODED_AGAIN: u64 = 1 << 30;
 /// Messages per chunk: the server decodes again what lies between the copy's restart position and the chunk, so small
 /// chunks cost more, and it holds a whole chunk before it sends the first message.
 const FIRST_CHUNK: u32 = 250_000;
 const LARGEST_CHUNK: u32 = 1_000_000;
-/// WAL per chunk: most of it may not be published, and then the chunk's end would stay unknown for long.
-const LONGEST_CHUNK: u64 = 1 << 30;
 /// Advancing the slot makes the server read the WAL again: it may take at most a tenth of the time.
 const BETWEEN_ADVANCES: Duration = Duration::from_secs(10);
 const SHARE_OF_ADVANCES: u32 = 10;
 /// Limit for advancing a slot, for which the server decodes the WAL in between.
 const ADVANCE_LIMIT: Duration = Duration::from_secs(60);
-/// Limit for decoding a chunk; a transaction is never split, however large.
-const DECODE_LIMIT: Duration = Duration::from_secs(3600);
 /// Where the server supports it, makes it end the work of a session whose client is gone.
 const WATCH_THE_SOCKET: &str = "SELECT pg_catalog.set_config(name, '5s', false) FROM pg_catalog.pg_settings \
                                 WHERE name = 'client_connection_check_interval'";
@@ -89,16 +84,6 @@ impl Place {
     fn decoded_again(self) -> u64 {
         self.confirmed.0.saturating_sub(self.restart.0)
     }
-}
-
-/// How the read of a chunk ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Chunk {
-    Read,
-    /// The server did not come to its end in time.
-    TooSlow,
-    /// The chunk was left in the middle, because the reader is to stop.
-    Left,
 }
 
 impl<'a> CatchUp<'a> {
@@ -214,75 +199,6 @@ impl<'a> CatchUp<'a> {
         let server = identify(&mut self.connection)?.flushed;
         Ok(server.0.saturating_sub(self.copy.confirmed.0))
     }
-
-    fn read_chunk(&mut self, copy: &str) -> Result<Chunk, SourceError> {
-        let until = Lsn(self.copy.confirmed.0.saturating_add(LONGEST_CHUNK));
-        let command = chunk_command(copy, &self.reader.config.publication, until, self.chunk);
-        let (begun, reader) = (Instant::now(), &*self.reader);
-        let is_wanted = || reader.wants_to_read() && begun.elapsed() < DECODE_LIMIT;
-        if !self.connection.start_copy_out(&reader.config, &command, is_wanted)? {
-            return Ok(if self.reader.wants_to_read() { Chunk::TooSlow } else { Chunk::Left });
-        }
-        let mut frames = FrameBuffer::copying(self.connection.take_inbox());
-        let ended = self.take_chunk(&mut frames);
-        // Also after an error: routed events are not requested again.
-        self.send_block(&mut frames);
-        ended
-    }
-
-    fn take_chunk(&mut self, frames: &mut FrameBuffer) -> Result<Chunk, SourceError> {
-        loop {
-            let heard = self.reader.digest(frames)?;
-            if frames.is_full() {
-                self.send_block(frames);
-            }
-            if heard.ended {
-                return Ok(Chunk::Read);
-            }
-            while !self.reader.sender.is_empty() {
-                self.reader.sender.wait_for_room(TICK);
-                if !self.reader.wants_to_read() {
-                    break;
-                }
-                self.connection.check().map_err(SourceError::Lost)?;
-            }
-            if !self.reader.wants_to_read() {
-                return Ok(Chunk::Left);
-            }
-            self.read(frames)?;
-        }
-    }
-
-    fn read(&mut self, frames: &mut FrameBuffer) -> Result<(), SourceError> {
-        if frames.awaits_room().is_some() && frames.has_events() {
-            // Events before a large row do not wait with it.
-            self.send_block(frames);
-            return Ok(());
-        }
-        if !self.reader.admits(frames) {
-            return Ok(());
-        }
-        match self.connection.read(frames.space()) {
-            Ok(0) => Err(SourceError::Lost(std::io::Error::from(ErrorKind::UnexpectedEof))),
-            Ok(count) => {
-                frames.filled(count);
-                Ok(())
-            }
-            Err(error) if error.kind() == ErrorKind::WouldBlock => {
-                self.connection.wait(TICK).map_err(SourceError::Lost)
-            }
-            Err(error) => Err(SourceError::Lost(error)),
-        }
-    }
-
-    fn send_block(&mut self, frames: &mut FrameBuffer) {
-        let Reader { progress, router, sender, .. } = &mut *self.reader;
-        progress.received(router.committed());
-        progress.changes_received(router.take_changes());
-        if let Some(block) = frames.take() {
-            sender.offer(block);
-        }
-    }
 }
 
 /// The current position of a slot.
@@ -306,117 +222,4 @@ fn copy_command(slot: &str) -> String {
 
 fn advance_command(slot: &str, lsn: Lsn) -> String {
     format!("SELECT pg_catalog.pg_replication_slot_advance({}, '{lsn}')", sql::literal(slot))
-}
-
-/// The next messages of the copy, in the form of the stream, as rows of one binary column.
-fn chunk_command(copy: &str, publication: &str, until: Lsn, messages: u32) -> String {
-    let (copy, publications) = (sql::literal(copy), sql::literal(&sql::identifier(publication)));
-    format!(
-        "COPY (SELECT data FROM pg_catalog.pg_logical_slot_get_binary_changes({copy}, '{until}', {messages}, \
-         'proto_version', '1', 'publication_names', {publications})) TO STDOUT (FORMAT binary)"
-    )
-}
-
-/// Whether the error means that the server cannot do catch-up, or cannot finish it. The stream then continues as far as
-/// possible, and reports the error there.
-pub(super) fn is_refusal(code: &str) -> bool {
-    let is_cut = ["08", "57P"].iter().any(|class| code.starts_with(class));
-    !is_cut && !matches!(code, "55006" | "42704")
-}
-
-/// Whether catch-up is faster than the stream: the backlog is long enough, and little of it is decoded repeatedly.
-pub(super) fn pays(slot: Place, position: Lsn, server: Lsn, above: Option<u64>) -> bool {
-    let is_long = |above: u64| server.0.saturating_sub(position.0) > above.max(NEAR);
-    let reached = Place { confirmed: position.max(slot.confirmed), ..slot };
-    above.is_some_and(is_long) && reached.decoded_again() <= MOST_DECODED_AGAIN
-}
-
-/// After catch-up failed or was too slow, it is not tried for 5 min, doubling to 1 h; the backlog is streamed.
-#[derive(Debug)]
-pub(super) struct Refusals {
-    pause: Duration,
-    until: Option<Instant>,
-}
-
-const FIRST_PAUSE: Duration = Duration::from_secs(300);
-const LONGEST_PAUSE: Duration = Duration::from_secs(3600);
-
-impl Refusals {
-    pub(super) fn none() -> Self {
-        Self { pause: FIRST_PAUSE, until: None }
-    }
-
-    /// Records a failure; returns how long catch-up is not tried from now on.
-    pub(super) fn add(&mut self, now: Instant) -> Duration {
-        let pause = self.pause;
-        self.until = Some(now + pause);
-        self.pause = (pause * 2).min(LONGEST_PAUSE);
-        pause
-    }
-
-    pub(super) fn stand(&self, now: Instant) -> bool {
-        self.until.is_some_and(|until| now < until)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn names_are_quoted_as_often_as_they_are_nested() {
-        assert_eq!(
-            chunk_command("orders", "it's \"p\"", Lsn(16), 7),
-            "COPY (SELECT data FROM pg_catalog.pg_logical_slot_get_binary_changes('orders', '0/10', 7, \
-             'proto_version', '1', 'publication_names', '\"it''s \"\"p\"\"\"')) TO STDOUT (FORMAT binary)"
-        );
-    }
-
-    fn at(restart: u64, confirmed: u64) -> Place {
-        Place { restart: Lsn(restart), confirmed: Lsn(confirmed) }
-    }
-
-    #[test]
-    fn only_a_long_backlog_is_caught_up_with_and_only_when_asked_for() {
-        let (slot, behind) = (at(900, 1000), Lsn(1000 + NEAR * 2));
-        assert!(pays(slot, Lsn(1000), behind, Some(0)));
-        assert!(!pays(slot, Lsn(1000), behind, Some(NEAR * 2)));
-        assert!(!pays(slot, Lsn(1000), Lsn(1000 + NEAR), Some(0)));
-        assert!(!pays(slot, Lsn(1000), Lsn(u64::MAX), None));
-        assert!(!pays(slot, behind, Lsn(1000), Some(0)));
-    }
-
-    #[test]
-    fn a_slot_that_begins_far_behind_is_streamed() {
-        let reached = MOST_DECODED_AGAIN + 1000;
-        for (slot, position, expected) in [
-            (at(1000, reached), reached, true),
-            (at(999, reached), reached, false),
-            // Read and not confirmed counts too: the copy is advanced over it.
-            (at(1000, 2000), reached, true),
-            (at(1000, 2000), reached + 1, false),
-            (at(1000, reached + 1), 0, false),
-        ] {
-            assert_eq!(pays(slot, Lsn(position), Lsn(u64::MAX), Some(0)), expected, "{slot:?} {position}");
-        }
-    }
-
-    #[test]
-    fn whatever_the_server_cannot_do_is_a_refusal_and_a_cut_session_is_none() {
-        assert!(["53400", "53100", "42501", "22021", "57014", "XX000"].iter().all(|code| is_refusal(code)));
-        assert!(!["57P01", "57P05", "08006", "55006", "42704"].iter().any(|code| is_refusal(code)));
-    }
-
-    #[test]
-    fn after_every_refusal_the_stream_has_a_longer_turn() {
-        let (mut refusals, now) = (Refusals::none(), Instant::now());
-        assert!(!refusals.stand(now));
-        let pauses: Vec<_> = (0..6).map(|_| refusals.add(now)).collect();
-        assert_eq!(
-            pauses.iter().map(Duration::as_secs).collect::<Vec<_>>(),
-            [300, 600, 1200, 2400, 3600, 3600]
-        );
-        assert!(refusals.stand(now + LONGEST_PAUSE - Duration::from_secs(1)));
-        assert!(!refusals.stand(now + LONGEST_PAUSE));
-    }
 }
