@@ -8,7 +8,7 @@
 //! ```
 //!
 //! The vocabulary ([`lsn`], [`table`], [`schema_history`], [`change`], [`fault`], [`slot_lease`], [`prior_run`],
-//! [`progress`]) imports nothing else.
+//! [`progress`], `backoff`) imports nothing else.
 //! [`postgres`] knows nothing of [`pipeline`] or [`starrocks`]; [`pipeline`] knows neither end and
 //! loads through the trait [`pipeline::Load`]; [`starrocks`] never imports [`postgres`];
 //! [`verify`] reads both ends and knows neither [`starrocks`] nor [`pipeline`], so that its result is independent;
@@ -17,6 +17,7 @@
 //! The feature `fuzz` adds entry points for the fuzzer, which passes bytes to private modules.
 //! `tests/layering.rs` reads the `use` lines and fails when one of these rules is broken.
 
+mod backoff;
 pub mod change;
 pub mod config;
 pub mod control;

@@ -12,13 +12,14 @@ use std::{
 
 use source::paths;
 
-const VOCABULARY: [&str; 8] =
-    ["change", "fault", "lsn", "prior_run", "progress", "schema_history", "slot_lease", "table"];
+const VOCABULARY: [&str; 9] =
+    ["backoff", "change", "fault", "lsn", "prior_run", "progress", "schema_history", "slot_lease", "table"];
 const ABOVE_VOCABULARY: &[&str] =
     &["config", "control", "job", "pipeline", "postgres", "starrocks", "verify"];
 
 /// A top-level module, and the ones that it must not import.
-const FORBIDDEN: [(&str, &[&str]); 15] = [
+const FORBIDDEN: [(&str, &[&str]); 16] = [
+    ("backoff", ABOVE_VOCABULARY),
     ("change", ABOVE_VOCABULARY),
     ("fault", ABOVE_VOCABULARY),
     ("lsn", ABOVE_VOCABULARY),

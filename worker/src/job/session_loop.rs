@@ -1,4 +1,4 @@
-//! Runs sessions, one after the other, until the intake is closed. Pauses between sessions double from 0.5 s to 5 s.
+//! Runs sessions, one after the other, until the intake is closed.
 
 use std::{sync::Arc, time::Duration};
 
@@ -11,6 +11,7 @@ use super::{
     session::{self, Blocked, Outcome},
 };
 use crate::{
+    backoff::Backoff,
     config::{BatchConfig, JobConfig},
     fault::{Fault, Part},
     postgres::{Intake, slot::health},
@@ -19,8 +20,6 @@ use crate::{
     table::TableName,
 };
 
-const FIRST_PAUSE: Duration = Duration::from_millis(500);
-const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 /// Poll interval of the slot's health, and while there is no slot.
 const HEALTH_INTERVAL: Duration = Duration::from_secs(30);
 const HEALTH_INTERVAL_WITHOUT_SLOT: Duration = Duration::from_secs(3);
@@ -65,7 +64,7 @@ async fn until_closed(
     progress: &Arc<Progress>,
     fencing: &mut Fencing,
 ) -> bool {
-    let mut pause = FIRST_PAUSE;
+    let mut attempts = 0_u32;
     let mut config = config.clone();
     let mut resume = Resume::default();
     while *intake.borrow() != Intake::Closed {
@@ -76,13 +75,13 @@ async fn until_closed(
             Err(Blocked::Part(fault)) => report(progress, fault),
             Err(Blocked::Tables(faults)) => report_all(progress, faults),
         }
+        // Also after a halt: the cause may have been removed, and an attempt costs little.
+        attempts = attempts.saturating_add(1);
         tokio::select! {
-            () = sleep(pause) => {}
+            () = sleep(Backoff::SESSION.wait(attempts, &config.source.slot)) => {}
             Ok(()) = tables.changed() => {}
             _ = intake.wait_for(|intake| *intake == Intake::Closed) => return false,
         }
-        // Also after a halt: the cause may have been removed, and an attempt costs little.
-        pause = (pause * 2).min(LONGEST_PAUSE);
     }
     false
 }

@@ -153,7 +153,9 @@ impl Follow {
 
     /// Waits until the reader ends by itself, and returns its fault.
     pub(crate) fn fault(mut self) -> Fault {
+        let deadline = Instant::now() + Duration::from_secs(60);
         while !self.reader.is_finished() {
+            assert!(Instant::now() < deadline, "waited in vain for the end of the reader");
             self.take();
             std::thread::sleep(Duration::from_millis(5));
         }

@@ -193,7 +193,8 @@ fn a_slot_moved_by_somebody_else_stops_the_stream() {
     let config = source.config(&["orders"]);
     let follow = Follow::start(&config);
     follow.intake.send_replace(Intake::Paused);
-    source.sql("INSERT INTO orders VALUES (1)");
+    // Written at once, so that the current position of the WAL is beyond it.
+    source.sql("SET synchronous_commit = on; INSERT INTO orders VALUES (1)");
     between_sessions(&source, "pg_replication_slot_advance('moved', pg_current_wal_lsn())");
     let fault = follow.fault();
     assert_eq!((fault.reason, fault.course), (Reason::ReplicationGap, Course::Halt));

@@ -16,7 +16,6 @@
 //!   transaction that was passed on, so a transaction comes whole or again from its start.
 
 mod admission;
-mod backoff;
 mod block_sender;
 mod blocking_wait;
 mod catalogue;
@@ -39,7 +38,6 @@ use std::{
 use tokio::sync::watch;
 
 use self::{
-    backoff::Backoff,
     block_sender::BlockSender,
     catch_up::decision::Refusals,
     frame_buffer::{FrameBuffer, FrameEvents},
@@ -56,6 +54,7 @@ use super::{
     },
 };
 use crate::{
+    backoff::Backoff,
     change::ChannelSender,
     config::SourceConfig,
     fault::{Fault, Part},
@@ -112,6 +111,8 @@ pub struct Reader {
     /// The last error for a text that could not be sent, and its fault.
     unsendable: Option<(ServerError, Fault)>,
     ended_since: Option<Instant>,
+    /// Connections since the last one that brought the stream forward.
+    attempts: u32,
 }
 
 impl Reader {
@@ -139,16 +140,16 @@ impl Reader {
             failing: None,
             unsendable: None,
             ended_since: None,
+            attempts: 0,
         }
     }
 
     /// Blocks until the job has ended, a fault occurs that only a person can resolve, or the slot has to be checked
     /// again.
     pub fn run(mut self) -> Result<(), Fault> {
-        let mut backoff = Backoff::new();
         let ended = loop {
             let before = self.router.committed();
-            match self.stream(&mut backoff) {
+            match self.stream() {
                 Ok(Ended::Job) => break Ok(()),
                 Ok(Ended::Behind) if self.is_over() => break Ok(()),
                 Ok(Ended::Behind) => continue,
@@ -159,9 +160,10 @@ impl Reader {
                 }
             }
             if self.router.committed() > before {
-                backoff.reset();
+                self.attempts = 0;
             }
-            self.wait(backoff.next(self.failing.is_some()));
+            self.attempts = self.attempts.saturating_add(1);
+            self.wait(self.pause());
             if self.is_over() {
                 break Ok(());
             }
@@ -170,8 +172,14 @@ impl Reader {
         ended
     }
 
+    fn pause(&self) -> Duration {
+        let is_failing = self.failing.is_some();
+        let backoff = if is_failing { Backoff::RECONNECT_WHILE_FAILING } else { Backoff::RECONNECT };
+        backoff.wait(self.attempts, &self.config.slot)
+    }
+
     /// One connection, from its start to its end.
-    fn stream(&mut self, backoff: &mut Backoff) -> Result<Ended, SourceError> {
+    fn stream(&mut self) -> Result<Ended, SourceError> {
         let mut connection = Connection::open_for_stream(&self.config)?;
         let interval = status_update::interval(&mut connection)?;
         let locked = lock::take(&mut connection, &self.config.slot)?;
@@ -179,13 +187,13 @@ impl Reader {
         let slot = catch_up::place(&mut connection, &self.config.slot)?;
         if self.wants_to_read() && self.catch_up_pays(slot, origin.flushed) {
             self.origin = Some(origin);
-            self.reading(origin, locked, backoff);
+            self.reading(origin, locked);
             let Some(session) = self.catch_up(connection, slot)? else { return Ok(Ended::Behind) };
             connection = session;
         }
         self.start_replication(&mut connection)?;
         self.origin = Some(origin);
-        self.reading(origin, locked, backoff);
+        self.reading(origin, locked);
         let ended = Session::new(self, connection, interval).run();
         if let Err(SourceError::Server(error)) = ended {
             self.failing = error.is_of_the_stream().then_some(origin.flushed);
@@ -228,7 +236,7 @@ impl Reader {
         Ok(origin)
     }
 
-    fn reading(&mut self, origin: Origin, locked: Locked, backoff: &mut Backoff) {
+    fn reading(&mut self, origin: Origin, locked: Locked) {
         self.router.reconnected();
         self.slot_in_use_since = None;
         let Locked { session, since } = locked;
@@ -238,7 +246,7 @@ impl Reader {
         self.progress.set_streaming(true);
         // A server that fails at a position starts every stream, and fails there again.
         if self.failing.is_none() {
-            backoff.reset();
+            self.attempts = 0;
             self.progress.clear(&Part::Source);
         }
         tracing::info!(slot = %self.config.slot, lsn = %self.position(), "stream started");

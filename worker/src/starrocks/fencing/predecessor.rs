@@ -8,11 +8,10 @@ use tracing::{info, warn};
 
 use super::super::{
     http::frontend::Frontend,
-    load::{
-        answer::Retryable, backoff::Backoff, label::Label, label_state::LoadState, request::LOAD_TIMEOUT,
-    },
+    load::{answer::Retryable, label::Label, label_state::LoadState, request::LOAD_TIMEOUT},
 };
 use crate::{
+    backoff::Backoff,
     config::SinkConfig,
     fault::{Fault, Part},
     progress::Progress,

@@ -5,10 +5,10 @@ use tracing::info;
 
 use super::{loader::Loader, reports::Reports};
 use crate::{
+    backoff::Backoff,
     fault::{Fault, Part},
     starrocks::load::{
         answer::{LoadOutcome, judge, judge_error},
-        backoff::Backoff,
         journal::unusable,
         label::Label,
         label_state::LoadState,
@@ -42,7 +42,7 @@ impl Loader {
             if unclear && self.became_durable(order.label, &mut reports).await {
                 break;
             }
-            self.wait(Backoff::with(retryable.retry_class), attempt, order.label.as_str()).await;
+            self.wait(retryable.retry_class.backoff(), attempt, order.label.as_str()).await;
         }
         if reports.take_back() {
             info!(table = %reports.table.name, label = %order.label, "load committed after retries");

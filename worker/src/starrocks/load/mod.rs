@@ -7,7 +7,6 @@
 
 pub(crate) mod answer;
 pub(crate) mod attempts;
-pub(crate) mod backoff;
 pub(crate) mod begin;
 pub(crate) mod body;
 pub(crate) mod halving;

@@ -10,12 +10,12 @@ use super::{
     failed::{Failed, failed, of_sink, refused},
 };
 use crate::{
+    backoff::Backoff,
     fault::Fault,
     lsn::Lsn,
     pipeline::{Batch, Part},
     starrocks::load::{
         answer::{LoadOutcome, RetryClass, Retryable, judge_error, judge_words, quotable},
-        backoff::Backoff,
         body::Body,
         label::Label,
         loader::Reports,

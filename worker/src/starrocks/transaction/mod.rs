@@ -32,7 +32,6 @@ use self::{
 use super::{
     bookkeeping::checkpoint::Checkpoint,
     load::{
-        backoff::Backoff,
         label::Label,
         loader::{Loader, Reports},
         request::LOAD_TIMEOUT,
@@ -127,7 +126,7 @@ impl TransactionLoader {
                 Failed::Halt(fault) => return Err(fault),
                 Failed::Retryable(fault, retry_class) => {
                     reports.raise(fault, label.as_str(), attempt);
-                    self.loader.wait(Backoff::with(retry_class), attempt, label.as_str()).await;
+                    self.loader.wait(retry_class.backoff(), attempt, label.as_str()).await;
                 }
             }
         }

@@ -30,6 +30,7 @@ use super::{
     predecessor::{self, Wait},
 };
 use crate::{
+    backoff::Backoff,
     config::{Consistency, OnRefusedRow, SinkConfig},
     fault::{Fault, Part},
     lsn::Lsn,
@@ -45,7 +46,6 @@ use crate::{
         },
         dead_letter::table::DeadLetters,
         load::{
-            backoff::Backoff,
             journal::{Journal, in_use, unusable},
             loader::Loader,
         },

@@ -3,6 +3,7 @@
 use crds::Reason;
 
 use crate::{
+    backoff::Backoff,
     fault::{Fault, Part},
     table::Table,
 };
@@ -25,6 +26,16 @@ pub(crate) enum RetryClass {
     Permission,
     /// An answer that this version does not know.
     Strange,
+}
+
+impl RetryClass {
+    pub(crate) fn backoff(self) -> Backoff {
+        match self {
+            Self::Unreachable | Self::Strange => Backoff::USUAL,
+            Self::Busy => Backoff::BUSY,
+            Self::Authentication | Self::Permission => Backoff::PERSON,
+        }
+    }
 }
 
 impl Retryable {

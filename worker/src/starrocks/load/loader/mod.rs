@@ -21,13 +21,13 @@ use tracing::{debug, info};
 
 pub(crate) use super::{attempts::Failure, reports::Reports};
 use super::{
-    backoff::Backoff,
     body::Body,
     label::Label,
     request::{Manner, Order},
     sequence::LoadSequence,
 };
 use crate::{
+    backoff::Backoff,
     change::Aim,
     config::{SinkConfig, Values},
     fault::{Course, Fault, Part, take_anew},

@@ -13,11 +13,11 @@ use tokio::time::{Instant, sleep};
 
 use crate::starrocks::load::request::transaction_headers;
 use crate::{
+    backoff::Backoff,
     starrocks::{
         http::frontend::{Answer, Frontend, object},
         load::{
             answer::{LoadOutcome, RetryClass, Retryable, judge_access, judge_words, quotable},
-            backoff::Backoff,
             label::Label,
             label_state::Said,
             request::LOAD_TIMEOUT,
