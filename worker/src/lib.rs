@@ -14,7 +14,7 @@
 //! [`verify`] reads both ends and knows neither [`starrocks`] nor [`pipeline`], so that its result is independent;
 //! the MySQL protocol that both need is in `mysql`, which knows only [`config`];
 //! [`control`] only reads progress and sends commands; [`job`] owns every task and holds no data.
-//! The feature `fuzz` adds entry points for the fuzzer, which passes bytes to private modules.
+//! The feature `fuzz` adds the module `fuzz`: entry points for the fuzzer, which passes bytes to private modules.
 //! `tests/layering.rs` reads the `use` lines and fails when one of these rules is broken.
 
 mod backoff;
@@ -22,6 +22,9 @@ pub mod change;
 pub mod config;
 pub mod control;
 pub mod fault;
+#[cfg(feature = "fuzz")]
+#[doc(hidden)]
+pub mod fuzz;
 pub mod job;
 pub mod lsn;
 mod mysql;

@@ -5,9 +5,9 @@ use std::{sync::Arc, time::SystemTime};
 use worker::{
     change::{Block, Event},
     config::{Deletes, Values},
+    fuzz::stream::blocks,
     lsn::Lsn,
     pipeline::{Batch, batch::Accumulation},
-    postgres::stream::fuzz::blocks,
     starrocks::encode::{Count, Encoder, Output, Plan},
 };
 

@@ -9,10 +9,9 @@
 //! or closed. The session loop starts a new session after every fault. The replication slot is kept, unless a request
 //! to stop the job asks to drop it. The record of prior runs is released only when the job itself is deleted.
 
-mod drift;
 mod halt_watch;
 mod load_permit;
-mod look;
+mod relay;
 mod resume;
 mod session;
 mod session_loop;

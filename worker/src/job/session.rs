@@ -5,7 +5,13 @@ use std::sync::{Arc, atomic::Ordering::Relaxed};
 use tokio::sync::{Notify, watch};
 use tracing::{error, info, warn};
 
-use super::{drift, halt_watch::Relay, look::Look, off_the_runtime, resume::Resume, stream::stream};
+use super::{
+    halt_watch::{HaltWatch, types_changed},
+    off_the_runtime,
+    relay::Relay,
+    resume::Resume,
+    stream::stream,
+};
 use crate::{
     config::{BatchConfig, Consistency, JobConfig},
     fault::{Fault, Part},
@@ -42,8 +48,8 @@ pub(super) async fn run(
     let (refused, halted) = (prepared.refused.clone(), targets.halted.clone());
     let unfinished = targets.unfinished.iter().map(|(table, _)| *table).collect();
     let (claimant, tables) = (claimant(config, &prepared), prepared.tables.clone());
-    let look = Look { config, claimant, progress, noted, refused, halted, unfinished, tables };
-    let restart_due = restart_due(look, selected.clone(), resume.read_again());
+    let watch = HaltWatch { config, claimant, progress, noted, refused, halted, unfinished, tables };
+    let restart_due = restart_due(watch, selected.clone(), resume.read_again());
     let mut config = config.clone();
     config.source.claims = vec![claim_key(prepared.system_identifier, &config.source.slot)];
     let is_whole = tokio::select! {
@@ -54,12 +60,16 @@ pub(super) async fn run(
 }
 
 /// Resolves when a new session is needed: for changed tables, another selection, or changes to read again.
-async fn restart_due(look: Look<'_>, mut selected: watch::Receiver<Vec<TableName>>, read_again: Arc<Notify>) {
-    let config = look.config;
+async fn restart_due(
+    watch: HaltWatch<'_>,
+    mut selected: watch::Receiver<Vec<TableName>>,
+    read_again: Arc<Notify>,
+) {
+    let config = watch.config;
     tokio::select! {
         () = read_again.notified() => {}
-        () = drift::detected(&config.source, look.tables.clone()) => {}
-        () = look.found_change() => {}
+        () = types_changed(&config.source, watch.tables.clone()) => {}
+        () = watch.found_change() => {}
         // A closed channel means that the selection will not change any more.
         Ok(()) = selected.changed() => {}
     }

@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 
+use super::{Progress, lock};
 use crate::{
     fault::{Course, Fault, Part},
     table::TableName,
@@ -19,6 +20,38 @@ pub enum Owner {
     SlotLease,
     /// A load of the table, while it is retried.
     Load(TableName),
+}
+
+impl Progress {
+    /// Raises a fault of the job; it stays until the job clears it. Returns whether it is new.
+    pub fn raise(&self, fault: Fault) -> bool {
+        self.raise_of(Owner::Job, fault)
+    }
+
+    /// Replaces the faults of the job with those that the setup has found. Returns those that are new.
+    pub fn raise_only(&self, faults: Vec<Fault>) -> Vec<Fault> {
+        lock(&self.faults).replace(&Owner::Job, faults)
+    }
+
+    /// Clears the job's fault of the part. Returns whether there was one.
+    pub fn clear(&self, part: &Part) -> bool {
+        self.clear_of(Owner::Job, part)
+    }
+
+    /// Raises a fault that only its owner clears. Returns whether it is new.
+    pub fn raise_of(&self, owner: Owner, fault: Fault) -> bool {
+        lock(&self.faults).raise(owner, fault)
+    }
+
+    /// Clears the owner's fault of the part. Returns whether there was one.
+    pub fn clear_of(&self, owner: Owner, part: &Part) -> bool {
+        lock(&self.faults).clear(&owner, part)
+    }
+
+    /// Clears every fault.
+    pub fn clear_all(&self) {
+        lock(&self.faults).clear_all();
+    }
 }
 
 #[derive(Debug, Default)]

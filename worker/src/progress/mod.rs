@@ -1,6 +1,7 @@
 //! Progress of the job: written by the tasks of the job, read by control.
 //!
-//! Counters are plain atomics, updated once per batch or block; no decision about delivery depends on them.
+//! Counters are plain atomics, updated once per batch or block; no decision about delivery depends on them. The faults,
+//! each with its owner, are in `faults`.
 
 mod faults;
 mod load;
@@ -28,11 +29,7 @@ pub use self::{
     table::TableProgress,
     view::View,
 };
-use crate::{
-    fault::{Fault, Part},
-    lsn::Lsn,
-    table::TableName,
-};
+use crate::{lsn::Lsn, table::TableName};
 
 /// The progress of one job.
 #[derive(Debug)]
@@ -207,31 +204,6 @@ impl Progress {
         self.started.elapsed().as_millis() as u64
     }
 
-    /// Raises a fault of the job; it stays until the job clears it. Returns whether it is new.
-    pub fn raise(&self, fault: Fault) -> bool {
-        self.raise_of(Owner::Job, fault)
-    }
-
-    /// Replaces the faults of the job with those that the setup has found. Returns those that are new.
-    pub fn raise_only(&self, faults: Vec<Fault>) -> Vec<Fault> {
-        lock(&self.faults).replace(&Owner::Job, faults)
-    }
-
-    /// Clears the job's fault of the part. Returns whether there was one.
-    pub fn clear(&self, part: &Part) -> bool {
-        self.clear_of(Owner::Job, part)
-    }
-
-    /// Raises a fault that only its owner clears. Returns whether it is new.
-    pub fn raise_of(&self, owner: Owner, fault: Fault) -> bool {
-        lock(&self.faults).raise(owner, fault)
-    }
-
-    /// Clears the owner's fault of the part. Returns whether there was one.
-    pub fn clear_of(&self, owner: Owner, part: &Part) -> bool {
-        lock(&self.faults).clear(&owner, part)
-    }
-
     /// Sets the slot's health. Returns whether the slot has just become at risk.
     pub fn slot_seen(&self, health: Option<SlotHealth>) -> bool {
         let is_at_risk = |health: &Option<SlotHealth>| health.as_ref().is_some_and(SlotHealth::is_at_risk);
@@ -246,11 +218,6 @@ impl Progress {
         let slot = lock(&self.slot);
         let health = slot.as_ref()?;
         Some((health.restart?, health.confirmed?, health.server?))
-    }
-
-    /// Clears every fault.
-    pub fn clear_all(&self) {
-        lock(&self.faults).clear_all();
     }
 }
 

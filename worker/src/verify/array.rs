@@ -2,9 +2,11 @@
 //!
 //! Lower bounds are dropped on the way to StarRocks, as documented, so they are ignored here.
 
+use std::borrow::Cow;
+
 use super::{
+    form::{Form, Side},
     json::{self, Element},
-    value::{Form, Side, canonical as canonical_value},
 };
 
 /// PostgreSQL's arrays have at most six dimensions.
@@ -16,31 +18,40 @@ enum Tree {
     List(Vec<Tree>),
 }
 
+/// The canonical form of an element.
+type OfElement<'f> = &'f dyn for<'a> Fn(&'a [u8]) -> Cow<'a, [u8]>;
+
 /// `None` for a value that is not an array. `delimiter` separates two elements at the source.
-pub(super) fn canonical(element: &Form, delimiter: char, side: Side, value: &[u8]) -> Option<Vec<u8>> {
+pub(super) fn canonical(
+    element: &Form,
+    delimiter: char,
+    side: Side,
+    value: &[u8],
+    of_element: OfElement<'_>,
+) -> Option<Vec<u8>> {
     let text = std::str::from_utf8(value).ok()?;
     let mut out = Vec::new();
     match (side, element) {
         (Side::Sink, Form::Json) => return json::canonical(value),
-        (Side::Sink, _) => write(element, side, &of_json(text, 0)?, &mut out),
+        (Side::Sink, _) => write(of_element, &of_json(text, 0)?, &mut out),
         (Side::Source, Form::Json) => return to_json(of_source(text, delimiter)?),
-        (Side::Source, _) => write(element, side, &of_source(text, delimiter)?, &mut out),
+        (Side::Source, _) => write(of_element, &of_source(text, delimiter)?, &mut out),
     }
     Some(out)
 }
 
 /// Lengths precede values, so that two lists never have the same form.
-fn write(element: &Form, side: Side, tree: &Tree, out: &mut Vec<u8>) {
+fn write(of_element: OfElement<'_>, tree: &Tree, out: &mut Vec<u8>) {
     match tree {
         Tree::Null => out.push(b'n'),
         Tree::Leaf(text) => {
-            let value = canonical_value(element, side, text.as_bytes());
+            let value = of_element(text.as_bytes());
             out.extend_from_slice(&value.len().to_be_bytes());
             out.extend_from_slice(&value);
         }
         Tree::List(elements) => {
             out.push(b'[');
-            elements.iter().for_each(|tree| write(element, side, tree, out));
+            elements.iter().for_each(|tree| write(of_element, tree, out));
             out.push(b']');
         }
     }
@@ -117,7 +128,11 @@ pub(super) fn quoted(text: &str) -> Option<(String, &str)> {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use super::{super::value, *};
+
+    fn canonical(element: &Form, delimiter: char, side: Side, value: &[u8]) -> Option<Vec<u8>> {
+        super::canonical(element, delimiter, side, value, &|leaf| value::canonical(element, side, leaf))
+    }
 
     fn same(element: &Form, source: &str, sink: &str) -> bool {
         let of = |side, text: &str| canonical(element, ',', side, text.as_bytes());

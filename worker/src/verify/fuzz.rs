@@ -1,8 +1,9 @@
 //! Entry points for the fuzzer: values in the form of either side, and the answers of a sink.
 
 use super::{
+    form::{Elements, Form, Side},
     sink::Sink,
-    value::{Elements, Form, Side, canonical},
+    value::canonical,
 };
 use crate::{config::SinkConfig, fault::Fault, table::TableName};
 

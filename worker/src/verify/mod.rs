@@ -17,6 +17,7 @@ mod array;
 mod compare;
 mod doubt;
 mod fault;
+mod form;
 #[cfg(feature = "fuzz")]
 #[doc(hidden)]
 pub mod fuzz;

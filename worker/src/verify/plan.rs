@@ -6,8 +6,8 @@
 use std::fmt::Write;
 
 use super::{
+    form::{Elements, Form},
     key::{Key, KeyColumn, Order},
-    value::{Elements, Form},
 };
 use crate::{postgres::sql, table::TableName};
 

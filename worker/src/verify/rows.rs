@@ -5,9 +5,10 @@ use std::collections::VecDeque;
 use tokio::sync::mpsc;
 
 use super::{
+    form::Side,
     key::Key,
     plan::Plan,
-    value::{Digest, Side, boolean, digest},
+    value::{Digest, boolean, digest},
 };
 use crate::fault::Fault;
 

@@ -7,10 +7,10 @@ use tokio::{sync::mpsc, time::timeout};
 
 use super::{
     fault,
+    form::Side,
     key::Key,
     plan::{Plan, TargetColumn, quoted},
     rows::{CHUNK, Chunk, Row},
-    value::Side,
 };
 use crate::{
     config::SinkConfig,

@@ -6,10 +6,10 @@ use tokio::sync::mpsc;
 
 use super::{
     fault,
+    form::{Elements, Side},
     key::Key,
     plan::{Plan, SourceColumn, SourceTable, is_own},
     rows::{CHUNK, Chunk, Row},
-    value::{Elements, Side},
 };
 use crate::{
     config::SourceConfig,

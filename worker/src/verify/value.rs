@@ -6,85 +6,16 @@ use std::borrow::Cow;
 
 use xxhash_rust::xxh3::xxh3_128;
 
-use super::{array, hstore, json};
-
-/// The kind of canonical form of a column's values.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Form {
-    Boolean,
-    /// A number; trailing zeros of the fraction are not significant.
-    Number,
-    Real,
-    Double,
-    /// A text whose trailing blanks are not significant.
-    Padded,
-    /// A date, or a timestamp.
-    Moment,
-    Json,
-    Bytes,
-    Hstore,
-    /// An array, with the delimiter of its elements at the source.
-    Array(Box<Form>, char),
-    Text,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Side {
-    Source,
-    Sink,
-}
+use super::{
+    array,
+    form::{Form, Side},
+    hstore, json,
+};
 
 /// The digest of a value. Equal values have equal digests.
 pub(super) type Digest = u128;
 
 const NULL: Digest = 0;
-
-impl Form {
-    /// The form of a source type, by its name in PostgreSQL's catalogue. A type that is stored in a text column as
-    /// PostgreSQL writes it has the form of a text, where it would have another in a document.
-    pub(super) fn of(type_name: &str, array: Option<&Elements>, target_type: &str) -> Self {
-        let is_document = target_type.eq_ignore_ascii_case("json");
-        match (array, type_name) {
-            (Some(elements), _) if is_document => {
-                Self::Array(Box::new(Self::of_element(&elements.type_name)), elements.delimiter)
-            }
-            (Some(_), _) => Self::Text,
-            (None, "json" | "jsonb") if !is_document => Self::Text,
-            (None, "hstore") if is_document => Self::Hstore,
-            (None, other) => Self::of_scalar(other),
-        }
-    }
-
-    /// In a document bytes are their hexadecimal text, as is the text of every type that JSON has no form for.
-    fn of_element(type_name: &str) -> Self {
-        match Self::of_scalar(type_name) {
-            Self::Bytes => Self::Text,
-            form => form,
-        }
-    }
-
-    fn of_scalar(type_name: &str) -> Self {
-        match type_name {
-            "bool" => Self::Boolean,
-            "int2" | "int4" | "int8" | "oid" | "xid" | "cid" | "xid8" | "numeric" | "money" => Self::Number,
-            "float4" => Self::Real,
-            "float8" => Self::Double,
-            "bpchar" => Self::Padded,
-            "date" | "timestamp" | "timestamptz" => Self::Moment,
-            "json" | "jsonb" => Self::Json,
-            "bytea" => Self::Bytes,
-            _ => Self::Text,
-        }
-    }
-}
-
-/// The elements of an array.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Elements {
-    /// The base type, below any domains.
-    pub(super) type_name: String,
-    pub(super) delimiter: char,
-}
 
 pub(super) fn digest(form: &Form, side: Side, value: Option<&[u8]>) -> Digest {
     value.map_or(NULL, |value| xxh3_128(&canonical(form, side, value)).max(NULL + 1))
@@ -106,7 +37,9 @@ pub(super) fn canonical<'a>(form: &Form, side: Side, value: &'a [u8]) -> Cow<'a,
         Form::Bytes if side == Side::Source => unhex(value),
         Form::Hstore if side == Side::Source => hstore::canonical(value),
         Form::Hstore => json::canonical(value),
-        Form::Array(element, delimiter) => array::canonical(element, *delimiter, side, value),
+        Form::Array(element, delimiter) => {
+            array::canonical(element, *delimiter, side, value, &|leaf| canonical(element, side, leaf))
+        }
         Form::Bytes | Form::Text => None,
     };
     spelled.map_or(Cow::Borrowed(value), Cow::Owned)
@@ -181,7 +114,7 @@ fn unhex(value: &[u8]) -> Option<Vec<u8>> {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use super::{super::form::Elements, *};
 
     fn same(type_name: &str, source: &str, sink: &[u8]) -> bool {
         let element = type_name.strip_prefix('_');

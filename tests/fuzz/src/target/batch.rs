@@ -6,11 +6,11 @@ use serde::de::IgnoredAny;
 use worker::{
     change::{Block, Change, Event, Tuple, Value, write_value},
     config::{Deletes, JsonNumbers, TooLong, Unfit, Values},
+    fuzz::verify::spelled as spelling,
     lsn::Lsn,
     pipeline::{Batch, batch::Accumulation},
     starrocks::encode::{Count, Encoder, Output, Plan},
     table::Table,
-    verify::fuzz::spelled as spelling,
 };
 
 use super::{

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, fs, path::Path};
 use tempfile::TempDir;
 use worker::{
     config::{ConfigError, JobConfig, description, dotenv, environment},
-    starrocks::fuzz as door,
+    fuzz::sink as door,
 };
 
 use super::{Fuzzed, source::contains};

@@ -8,7 +8,10 @@ use tokio::{
     net::{TcpListener, TcpStream},
     runtime::{Builder, Runtime},
 };
-use worker::{config::SinkConfig, starrocks::fuzz as door, verify::fuzz as verify};
+use worker::{
+    config::SinkConfig,
+    fuzz::{sink as door, verify},
+};
 
 use super::{Fuzzed, chosen, files, tables};
 

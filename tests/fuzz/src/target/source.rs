@@ -2,9 +2,9 @@
 
 use worker::{
     change::{Block, Event},
-    postgres::{
-        session_fuzz::{self, Doing, Mute},
-        stream::fuzz::blocks,
+    fuzz::{
+        session::{self, Doing, Mute},
+        stream::blocks,
     },
 };
 
@@ -98,6 +98,6 @@ pub(super) fn contains(bytes: &[u8], part: &[u8]) -> bool {
 /// A certificate, as channel binding reads it.
 pub(super) fn certificate() -> Fuzzed {
     Box::new(|bytes| {
-        session_fuzz::certificate(bytes);
+        session::certificate(bytes);
     })
 }

@@ -1,4 +1,4 @@
-//! Commands over gRPC. A refused command is an OK answer with `success = false`.
+//! Commands over gRPC; the token is checked before a command is read. A refused command is an OK answer with `success = false`.
 
 use std::{sync::Arc, time::Duration};
 
@@ -6,15 +6,31 @@ use proto::{
     ControlResponse, DrainRequest, PauseRequest, ReloadConfigRequest, ResumeRequest, StartSnapshotRequest,
     StopRequest, cdc_control_service_server::CdcControlService,
 };
-use tonic::{Request, Response, Status, async_trait};
+use tonic::{Request, Response, Status, async_trait, service::Interceptor};
 
 use crate::{
     config::{BatchChange, SOON_ENOUGH, changed_tables},
     control::{
         Answer, Command,
+        access::{Access, Refusal},
         known::{Ended, Known},
     },
 };
+
+/// Checks the token.
+#[derive(Debug, Clone)]
+pub(super) struct Gate(pub(super) Access);
+
+impl Interceptor for Gate {
+    fn call(&mut self, request: Request<()>) -> Result<Request<()>, Status> {
+        let authorization = request.metadata().get("authorization").map(|value| value.as_encoded_bytes());
+        match self.0.allows(authorization) {
+            Ok(()) => Ok(request),
+            Err(Refusal::Unknown(why)) => Err(Status::unauthenticated(why)),
+            Err(Refusal::Closed(why)) => Err(Status::permission_denied(why)),
+        }
+    }
+}
 
 #[derive(Debug)]
 pub(super) struct Commands(pub(super) Arc<Known>);

@@ -14,9 +14,9 @@ use tokio_util::sync::CancellationToken;
 use tonic::{Request, Response, Status, async_trait};
 use tonic_health::pb::{self, health_check_response::ServingStatus as StandardStatus};
 
-use super::faults;
 use crate::{
     control::{known::Known, words},
+    fault::Fault,
     progress::Stage,
 };
 
@@ -39,9 +39,14 @@ impl HealthService for Health {
             status: status.into(),
             stage: stage.into(),
             stage_detail: words::stage_detail(&view).to_owned(),
-            error_detail: faults::sentences(&view.faults),
+            error_detail: sentences(&view.faults),
         }))
     }
+}
+
+/// One line per fault.
+fn sentences(faults: &[Fault]) -> String {
+    faults.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
 }
 
 /// `grpc.health.v1.Health`, for the empty name and for each of our services.

@@ -1,8 +1,6 @@
 //! The gRPC services of the dbmazz contract, the standard health service, and reflection.
 
 mod commands;
-mod faults;
-mod gate;
 mod health;
 mod samples;
 mod status;
@@ -32,7 +30,7 @@ pub(super) fn routes(known: &Arc<Known>, access: Access, stop: &CancellationToke
         CdcControlServiceServer::new(commands::Commands(known())).max_decoding_message_size(MESSAGE);
     let routes =
         Routes::new(HealthServiceServer::new(health::Health(known())).max_decoding_message_size(MESSAGE))
-            .add_service(InterceptedService::new(commands, gate::Gate(access)))
+            .add_service(InterceptedService::new(commands, commands::Gate(access)))
             .add_service(
                 CdcStatusServiceServer::new(status::Status(known())).max_decoding_message_size(MESSAGE),
             )

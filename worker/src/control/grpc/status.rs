@@ -4,12 +4,13 @@ use std::sync::Arc;
 
 use proto::{
     BatchSizes, CdcState, StatusRequest, StatusResponse, cdc_status_service_server::CdcStatusService,
+    fault::Part as ProtoPart,
 };
 use tonic::{Request, Response, async_trait};
 
-use super::faults;
 use crate::{
-    control::{JobInfo, known::Known},
+    control::{JobInfo, known::Known, words},
+    fault::{Course, Fault, Part},
     progress::{Sizes, SlotHealth, State, View},
 };
 
@@ -39,7 +40,7 @@ fn status(view: &View, info: &JobInfo) -> StatusResponse {
         lag_bytes: view.lag_bytes,
         lag_ms: view.lag_ms,
         ready: view.is_ready(),
-        faults: view.faults.iter().map(faults::written).collect(),
+        faults: view.faults.iter().map(fault).collect(),
         version: info.version.to_owned(),
         slot: view.slot.as_ref().map(slot),
         batch: Some(batch(view.sizes)),
@@ -67,5 +68,22 @@ fn state(state: State) -> CdcState {
         State::Paused => CdcState::Paused,
         State::Draining => CdcState::Draining,
         State::Stopped => CdcState::Stopped,
+    }
+}
+
+fn fault(fault: &Fault) -> proto::Fault {
+    let part = match fault.part {
+        Part::Job => ProtoPart::Job,
+        Part::Source => ProtoPart::Source,
+        Part::Sink => ProtoPart::Sink,
+        Part::Table(_) => ProtoPart::Table,
+    };
+    proto::Fault {
+        part: part.into(),
+        table: words::part(&fault.part).1,
+        reason: fault.reason.to_string(),
+        message: fault.message.clone(),
+        fix: fault.fix.clone(),
+        halted: fault.course == Course::Halt,
     }
 }

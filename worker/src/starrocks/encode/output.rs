@@ -12,6 +12,9 @@ pub trait Output {
     fn taken(&self) -> usize;
 }
 
+/// Values up to this many bytes are written at once.
+pub(super) const AT_ONCE: usize = 16 * 1024;
+
 /// Counts bytes; values are checked.
 #[derive(Debug, Default, Clone, Copy)]
 pub struct Count(usize);

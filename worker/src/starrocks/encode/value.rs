@@ -6,15 +6,15 @@
 use super::{
     date::{check_date, check_date_time, without_utc},
     json::{Keys, check_json, write_json},
-    literal::{Literal, check_literal},
+    literal::{Literal, LiteralKind, check_literal},
     number::{check_decimal, check_float, check_integer, check_money, write_money},
-    output::Output,
+    output::{AT_ONCE, Output},
     problem::Problem,
     text::{check_hex, hex_digits, write_escaped},
 };
 use crate::{
     starrocks::target::{LONGEST_TEXT, TargetType},
-    table::{Element, Kind},
+    table::Kind,
 };
 
 /// How the values of a column are checked and written.
@@ -43,11 +43,7 @@ pub(super) enum Form {
     Json {
         keys: Keys,
     },
-    Array {
-        element: Element,
-        delimiter: u8,
-    },
-    Hstore,
+    Literal(LiteralKind),
 }
 
 impl Form {
@@ -72,8 +68,8 @@ impl Form {
 
     fn json(kind: Kind) -> Self {
         match kind {
-            Kind::Array { element, delimiter } => Self::Array { element, delimiter },
-            Kind::Hstore => Self::Hstore,
+            Kind::Array { element, delimiter } => Self::Literal(LiteralKind::Array { element, delimiter }),
+            Kind::Hstore => Self::Literal(LiteralKind::Hstore),
             Kind::Json => Self::Json { keys: Keys::MayRepeat },
             _ => Self::Json { keys: Keys::AreUnique },
         }
@@ -104,7 +100,7 @@ impl Form {
             Self::Text { .. } => std::str::from_utf8(text).map(drop).map_err(|_| Problem::NotUtf8),
             Self::Hex => check_hex(text),
             Self::Json { keys } => check_json(text, keys),
-            Self::Array { .. } | Self::Hstore => check_literal(self, text),
+            Self::Literal(kind) => check_literal(kind, text),
         }
     }
 
@@ -120,7 +116,7 @@ impl Form {
             Self::Text { .. } => return write_text(text, out),
             Self::Hex => return write_text(hex_digits(text), out),
             Self::Json { .. } => return Rest::Json(text),
-            Self::Array { .. } | Self::Hstore => return Rest::Literal(Literal::new(self, text)),
+            Self::Literal(kind) => return Rest::Literal(Literal::new(kind, text)),
         }
         Rest::Nothing
     }
@@ -147,9 +143,6 @@ pub(super) enum Rest<'a> {
     Json(&'a [u8]),
     Literal(Literal<'a>),
 }
-
-/// Values up to this many bytes are written at once.
-pub(super) const AT_ONCE: usize = 16 * 1024;
 
 impl Rest<'_> {
     /// Writes the next part; returns whether nothing is left.

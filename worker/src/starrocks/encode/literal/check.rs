@@ -1,12 +1,11 @@
 //! Checks an array or an `hstore`, element by element.
 
-use super::{split_bare, without_bounds};
+use super::{LiteralKind, split_bare, without_bounds};
 use crate::{
     starrocks::encode::{
         json::{Keys, check_json},
         number::{check_float, check_integer},
         problem::Problem,
-        value::Form,
     },
     table::Element,
 };
@@ -20,7 +19,7 @@ const MOST_DIGITS: u8 = 20;
 #[derive(Debug)]
 pub(super) struct Elements<'a> {
     rest: &'a [u8],
-    form: Form,
+    kind: LiteralKind,
     /// Whether every number keeps its digits. Reported only when there is no other problem, because the job may have a
     /// rule that accepts it.
     exact: Checked,
@@ -29,14 +28,14 @@ pub(super) struct Elements<'a> {
 type Checked = Result<(), Problem>;
 
 impl<'a> Elements<'a> {
-    pub(super) fn new(form: Form, text: &'a [u8]) -> Self {
-        Self { rest: text, form, exact: Ok(()) }
+    pub(super) fn new(kind: LiteralKind, text: &'a [u8]) -> Self {
+        Self { rest: text, kind, exact: Ok(()) }
     }
 
     pub(super) fn check(mut self) -> Checked {
-        match self.form {
-            Form::Array { element, delimiter } => self.array(element, delimiter)?,
-            _ => self.pairs()?,
+        match self.kind {
+            LiteralKind::Array { element, delimiter } => self.array(element, delimiter)?,
+            LiteralKind::Hstore => self.pairs()?,
         }
         self.exact
     }

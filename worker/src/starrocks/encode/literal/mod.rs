@@ -9,18 +9,24 @@ mod check;
 use self::check::Elements;
 use super::{
     json::{LONGEST, write_json},
-    output::{Count, Output},
+    output::{AT_ONCE, Count, Output},
     problem::Problem,
     text::write_escaped,
-    value::{AT_ONCE, Form},
 };
 use crate::table::Element;
 
+/// What the text is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum LiteralKind {
+    Array { element: Element, delimiter: u8 },
+    Hstore,
+}
+
 /// Checks that the text is well-formed and that StarRocks can hold its JSON.
-pub(super) fn check_literal(form: Form, text: &[u8]) -> Result<(), Problem> {
+pub(super) fn check_literal(kind: LiteralKind, text: &[u8]) -> Result<(), Problem> {
     std::str::from_utf8(text).map_err(|_| Problem::NotUtf8)?;
-    Elements::new(form, text).check()?;
-    let (mut literal, mut count) = (Literal::new(form, text), Count::default());
+    Elements::new(kind, text).check()?;
+    let (mut literal, mut count) = (Literal::new(kind, text), Count::default());
     while !literal.write_some(&mut count) {}
     if count.taken() > LONGEST { Err(Problem::JsonTooLong) } else { Ok(()) }
 }
@@ -37,10 +43,10 @@ pub(super) struct Literal<'a> {
 }
 
 impl<'a> Literal<'a> {
-    pub(super) fn new(form: Form, text: &'a [u8]) -> Self {
-        let (element, delimiter) = match form {
-            Form::Array { element, delimiter } => (element, Some(delimiter)),
-            _ => (Element::Text, None),
+    pub(super) fn new(kind: LiteralKind, text: &'a [u8]) -> Self {
+        let (element, delimiter) = match kind {
+            LiteralKind::Array { element, delimiter } => (element, Some(delimiter)),
+            LiteralKind::Hstore => (Element::Text, None),
         };
         let rest = if delimiter.is_some() { without_bounds(text) } else { text };
         Self { rest, element, delimiter, in_quotes: false, begun: false }

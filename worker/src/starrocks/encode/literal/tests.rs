@@ -5,11 +5,11 @@ use serde_json::{Value as Json, json};
 
 use super::*;
 
-fn array(element: Element) -> Form {
-    Form::Array { element, delimiter: b',' }
+fn array(element: Element) -> LiteralKind {
+    LiteralKind::Array { element, delimiter: b',' }
 }
 
-fn written(form: Form, text: &str) -> Json {
+fn written(form: LiteralKind, text: &str) -> Json {
     let (mut literal, mut json) = (Literal::new(form, text.as_bytes()), Vec::new());
     while !literal.write_some(&mut json) {}
     serde_json::from_slice(&json).unwrap_or_else(|_| panic!("{}", String::from_utf8_lossy(&json)))
@@ -17,7 +17,7 @@ fn written(form: Form, text: &str) -> Json {
 
 #[test]
 fn an_array_becomes_a_json_array() {
-    let boxes = Form::Array { element: Element::Text, delimiter: b';' };
+    let boxes = LiteralKind::Array { element: Element::Text, delimiter: b';' };
     for (form, text, expected) in [
         (array(Element::Integer), "{}", json!([])),
         (array(Element::Integer), "{1,NULL,-3}", json!([1, null, -3])),
@@ -58,8 +58,8 @@ fn an_hstore_becomes_an_object() {
         (r#""a"=>NULL, "NULL"=>"NULL""#, json!({"a": null, "NULL": "NULL"})),
         (r#""b, =>"=>"\"\\", ""=>"""#, json!({"b, =>": "\"\\", "": ""})),
     ] {
-        assert_eq!(check_literal(Form::Hstore, text.as_bytes()), Ok(()), "{text}");
-        assert_eq!(written(Form::Hstore, text), expected, "{text}");
+        assert_eq!(check_literal(LiteralKind::Hstore, text.as_bytes()), Ok(()), "{text}");
+        assert_eq!(written(LiteralKind::Hstore, text), expected, "{text}");
     }
 }
 
@@ -90,7 +90,7 @@ fn what_is_not_in_order_is_refused() {
     for text in
         ["a", "\"a\"", "\"a\"=>", "\"a\"=>1", "\"a\"=>\"b\",", "\"a\"=>\"b\" ", "NULL=>\"a\"", "\"a\"=>NULLx"]
     {
-        assert_eq!(check_literal(Form::Hstore, text.as_bytes()), Err(Problem::Misspelled), "{text}");
+        assert_eq!(check_literal(LiteralKind::Hstore, text.as_bytes()), Err(Problem::Misspelled), "{text}");
     }
 }
 
@@ -124,8 +124,8 @@ proptest! {
         prop_assert_eq!(written(array(Element::Text), &text), json!(texts));
         let pairs: Vec<_> = spelled.iter().enumerate().map(|(place, value)| format!("\"{place}\"=>{value}")).collect();
         let text = pairs.join(", ");
-        prop_assert_eq!(check_literal(Form::Hstore, text.as_bytes()), Ok(()));
-        let object = written(Form::Hstore, &text);
+        prop_assert_eq!(check_literal(LiteralKind::Hstore, text.as_bytes()), Ok(()));
+        let object = written(LiteralKind::Hstore, &text);
         for (place, value) in texts.iter().enumerate() {
             prop_assert_eq!(&object[place.to_string()], &json!(value));
         }
@@ -138,7 +138,7 @@ proptest! {
         element in prop::sample::select(vec![Element::Boolean, Element::Integer, Element::Float, Element::Json, Element::Text]),
         object in any::<bool>(),
     ) {
-        let form = if object { Form::Hstore } else { array(element) };
+        let form = if object { LiteralKind::Hstore } else { array(element) };
         if check_literal(form, text.as_bytes()).is_ok() {
             let json = written(form, &text);
             prop_assert!(json.is_array() || json.is_object());
