@@ -63,6 +63,18 @@ pub(crate) async fn find(
     rows.into_iter().map(|row| entry(&row)).collect()
 }
 
+/// The stored history of the target, if there is one.
+pub(crate) async fn kept_of(
+    config: &SinkConfig,
+    job: &str,
+    table: &Table,
+) -> Result<Option<SchemaHistory>, Fault> {
+    let mut session = Session::open(config).await.map_err(|error| error.fault())?;
+    let found = find(&mut session, config, job).await;
+    session.close().await;
+    Ok(found?.remove(&table.target))
+}
+
 /// The histories that all jobs store for these targets: job, target and history. Unreadable rows are skipped, because
 /// the job that they belong to reports them.
 pub(crate) async fn of_targets(

@@ -7,11 +7,12 @@ use tokio::time::sleep;
 use tracing::info;
 
 use super::{
-    difference::{Existing, Step, held_now, next_step, still_held},
+    difference::{held_now, next_step, still_held},
     earlier::{check, newly_left_out, with_fills},
+    fault::of_table,
     key::primary_key,
     look::{columns, is_changing, live_backends, show_create},
-    of_table,
+    model::{Existing, Step},
     standing::{Standing, identity, standing},
     statement::{alter_table, create_table},
 };

@@ -2,7 +2,7 @@
 
 use std::time::SystemTime;
 
-use super::statement::Needed;
+use super::model::{Filling, Needed};
 use crate::{
     change::{Tuple, Value, write_value},
     config::{Deletes, Values},
@@ -14,14 +14,6 @@ use crate::{
     },
     table::{Column, Fill, Table},
 };
-
-/// The value that existing rows get in an added column.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Filling {
-    Null,
-    /// The text between the quotes of DEFAULT.
-    Text(String),
-}
 
 /// The filling of the column; none when StarRocks cannot fill it with the source's value.
 pub(super) fn filling(table: &Table, needed: &Needed<'_>, values: Values) -> Option<Filling> {

@@ -1,8 +1,9 @@
 //! Entry point for the fuzzer: the catalogue's output for an existing table.
 
 use super::{
-    difference::{Existing, held_now, next_step, still_held},
+    difference::{held_now, next_step, still_held},
     key::primary_key,
+    model::Existing,
     statement::alter_table,
 };
 use crate::{config::Values, fault::Fault, schema_history::TargetColumn, starrocks::sql::Rows, table::Table};

@@ -1,6 +1,6 @@
 //! Whether an existing target has the key of the source.
 
-use super::difference::incompatible;
+use super::fault::incompatible;
 use crate::{
     fault::{Fault, take_anew},
     starrocks::schema::name_check::same_column,

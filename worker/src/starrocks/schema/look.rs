@@ -1,6 +1,6 @@
 //! Reads what StarRocks shows of its tables. Nothing here writes.
 
-use super::{difference::Existing, of_table};
+use super::{fault::of_table, model::Existing};
 use crate::{
     config::SinkConfig,
     fault::Fault,

@@ -2,7 +2,7 @@
 
 use crds::Reason;
 
-use super::difference::Existing;
+use super::model::Existing;
 use crate::{
     fault::{Fault, Part, drop_column, send_again, take_anew},
     schema_history::TargetColumn,

@@ -5,8 +5,9 @@
 
 use crds::Reason;
 
-use super::{difference::Existing, look::columns};
+use super::{look::columns, model::Existing};
 use crate::{
+    config::SinkConfig,
     fault::{Fault, Part, send_again, take_anew},
     schema_history::{SchemaHistory, TargetColumn, TargetIdentity},
     starrocks::{
@@ -70,6 +71,21 @@ pub(super) async fn identity(
     };
     let partitions: Option<Vec<_>> = rows.into_iter().map(partition).collect();
     Ok(partitions.filter(|partitions| !partitions.is_empty()).map(TargetIdentity::of))
+}
+
+/// The current identity of the target.
+pub(in crate::starrocks) async fn identity_of(
+    config: &SinkConfig,
+    table: &Table,
+) -> Result<Option<TargetIdentity>, Fault> {
+    let mut session = Session::open(config).await.map_err(|error| error.fault())?;
+    let found = async {
+        session.run(&format!("USE {}", quoted(&config.database)), "use the database").await?;
+        identity(&mut session, table).await
+    };
+    let found = found.await;
+    session.close().await;
+    found.map_err(|error| error.fault())
 }
 
 /// Checks that the target has the columns that its rows were loaded into. StarRocks treats an unknown name in a load as a

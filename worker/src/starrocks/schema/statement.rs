@@ -1,69 +1,10 @@
 //! The statements that create a target and alter it.
 
-use crds::Reason;
-
-use super::{difference::Step, fill::Filling};
-use crate::{
-    config::Values,
-    fault::{Fault, Part},
-    starrocks::{
-        AUDIT_COLUMNS,
-        sql::quoted,
-        target::{LONGEST_KEY, TargetType, target_type},
-    },
-    table::{Column, Table},
+use super::{
+    model::{Filling, Needed, Step},
+    needed::needed,
 };
-
-/// A column that the target needs.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Needed<'a> {
-    /// The column number at the source; none for an audit column.
-    pub(super) number: Option<i32>,
-    pub(super) name: &'a str,
-    pub(super) target: TargetType,
-    pub(super) key: bool,
-}
-
-/// All columns of the target: the key first, in key order, then the others, then the audit columns.
-pub(super) fn needed(table: &Table, values: Values) -> Result<Vec<Needed<'_>>, Fault> {
-    let keys = table.key.iter().filter_map(|place| table.columns.get(*place)).map(|column| (column, true));
-    let others = table.columns.iter().enumerate().filter(|(place, _)| !table.key.contains(place));
-    let all = keys.chain(others.map(|(_, column)| (column, false)));
-    let mut needed =
-        all.map(|(column, key)| need(table, column, key, values)).collect::<Result<Vec<_>, _>>()?;
-    check_key_width(table, &needed)?;
-    needed.extend(AUDIT_COLUMNS.map(|(name, target)| Needed { number: None, name, target, key: false }));
-    Ok(needed)
-}
-
-fn need<'a>(table: &Table, column: &'a Column, key: bool, values: Values) -> Result<Needed<'a>, Fault> {
-    let target = target_type(column.kind, key, values).ok_or_else(|| {
-        let (name, source_type) = (&column.name, &column.source_type);
-        let message = format!(
-            "key column {name} of table {} has type {source_type}, which StarRocks cannot hold as a key",
-            table.name
-        );
-        unsupported(table, message)
-    })?;
-    Ok(Needed { number: Some(column.number), name: &column.name, target, key })
-}
-
-/// Checks the fixed-width key columns only; texts are measured in each row.
-fn check_key_width(table: &Table, needed: &[Needed<'_>]) -> Result<(), Fault> {
-    let widths = needed.iter().filter(|column| column.key).filter_map(|column| column.target.key_width());
-    if widths.sum::<u32>() <= LONGEST_KEY {
-        return Ok(());
-    }
-    Err(unsupported(
-        table,
-        format!("the primary key of table {} takes more than {LONGEST_KEY} bytes in StarRocks", table.name),
-    ))
-}
-
-fn unsupported(table: &Table, message: String) -> Fault {
-    let fix = "give the table another primary key, or take it out of the job";
-    Fault::halt(Part::Table(table.name.clone()), Reason::UnsupportedColumnType, message, fix)
-}
+use crate::{config::Values, fault::Fault, starrocks::sql::quoted, table::Table};
 
 pub(super) fn create_table(table: &Table, values: Values, replicas: u64) -> Result<String, Fault> {
     let needed = needed(table, values)?;
@@ -101,15 +42,10 @@ fn with_default(shown: &str) -> String {
     format!(" DEFAULT \"{}\"", shown.replace('\\', "\\\\").replace('"', "\\\""))
 }
 
-impl Needed<'_> {
-    pub(super) fn definition(&self) -> String {
-        let null = if self.key { "NOT NULL" } else { "NULL" };
-        format!("{} {} {null}", quoted(self.name), self.target)
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use crds::Reason;
+
     use super::*;
     use crate::{starrocks::double::table, table::Kind};
 

@@ -6,7 +6,7 @@
 
 use crds::Reason;
 
-use super::of_table;
+use super::fault::of_table;
 use crate::{
     config::SinkConfig,
     fault::{Fault, Part},

@@ -129,7 +129,7 @@ impl Loader {
 
     /// Stores the target's identity around a TRUNCATE of our own: none before it, the new partition numbers after it.
     async fn keep_sink(&self, table: &Table, now: Option<TargetIdentity>) -> Result<(), Fault> {
-        match schema::kept_of(&self.sink, &self.job, table).await? {
+        match schema_histories::kept_of(&self.sink, &self.job, table).await? {
             Some(history) if history.sink != now => {
                 self.keep(&table.target, &SchemaHistory { sink: now, ..history }).await
             }
