@@ -53,9 +53,9 @@ const PURE: [&[&str]; 10] = [
 const ACTS: [&str; 6] = ["tokio", "std::net", "std::fs", "std::thread", "Instant::now", "SystemTime::now"];
 
 /// Order within a module: a submodule may import those before it in the list, never those after it.
-const ORDER: [(&str, &[&str]); 3] = [
+const ORDER: [(&[&str], &[&str]); 12] = [
     (
-        "postgres",
+        &["postgres"],
         &[
             "cursor",
             "sql",
@@ -74,7 +74,7 @@ const ORDER: [(&str, &[&str]); 3] = [
         ],
     ),
     (
-        "pipeline",
+        &["pipeline"],
         &[
             "batch",
             "ledger",
@@ -89,7 +89,7 @@ const ORDER: [(&str, &[&str]); 3] = [
         ],
     ),
     (
-        "starrocks",
+        &["starrocks"],
         &[
             "http",
             "quote",
@@ -104,6 +104,69 @@ const ORDER: [(&str, &[&str]); 3] = [
             "fencing",
         ],
     ),
+    (
+        &["job"],
+        &["load_permit", "resume", "relay", "halt_watch", "stream", "session", "session_loop", "supervisor"],
+    ),
+    (
+        &["verify"],
+        &[
+            "form", "json", "array", "hstore", "value", "key", "plan", "fault", "rows", "doubt", "report",
+            "sink", "source", "compare",
+        ],
+    ),
+    (&["postgres", "setup"], &["catalogue", "identity", "publication", "emptiness", "tables", "removal"]),
+    (
+        &["postgres", "stream"],
+        &[
+            "blocking_wait",
+            "block_sender",
+            "read_pacing",
+            "status_update",
+            "frame_buffer",
+            "unsendable",
+            "interruption",
+            "admission",
+            "catalogue",
+            "catch_up",
+            "session",
+        ],
+    ),
+    (&["starrocks", "bookkeeping"], &["own_table", "claim", "checkpoint", "schema_histories", "owners"]),
+    (
+        &["starrocks", "encode"],
+        &["problem", "output", "text", "date", "number", "json", "literal", "value", "rule", "plan"],
+    ),
+    (
+        &["starrocks", "schema"],
+        &[
+            "model",
+            "fault",
+            "name_check",
+            "header_room",
+            "transaction_support",
+            "targets",
+            "truncate",
+            "needed",
+            "statement",
+            "fill",
+            "names",
+            "key",
+            "look",
+            "earlier",
+            "difference",
+            "standing",
+            "complete",
+            "prepare",
+            "reshape",
+            "target_check",
+        ],
+    ),
+    (
+        &["starrocks", "load"],
+        &["sequence", "label", "body", "request", "answer", "label_state", "journal", "loader"],
+    ),
+    (&["starrocks", "fencing"], &["holder", "predecessor", "prior_run", "grant"]),
 ];
 /// Entry points for tests and for the fuzzer.
 const DOORS: [&str; 2] = ["double", "fuzz"];
@@ -132,16 +195,18 @@ fn acts(module: &[&str], path: &str) -> bool {
 
 /// Whether the path leads to a submodule of the same module that comes later in the order.
 fn turns_back(module: &[&str], path: &str) -> bool {
-    let [room, child, ..] = module else { return false };
-    let Some((_, order)) = ORDER.iter().find(|(name, _)| name == room) else { return false };
-    let place = |name: &str| order.iter().position(|other| *other == name);
-    let within = path.strip_prefix("crate::").and_then(|path| path.strip_prefix(room)?.strip_prefix("::"));
-    let named = within.and_then(|path| place(path.split("::").next()?));
-    match (place(child), named) {
-        (Some(place), Some(named)) => named > place,
-        (None, _) => !DOORS.contains(child),
-        _ => false,
-    }
+    let within = |(room, order): &(&[&str], &[&str])| {
+        let Some(child) = module.strip_prefix(*room).and_then(|rest| rest.first()) else { return false };
+        let place = |name: &str| order.iter().position(|other| *other == name);
+        let room = format!("crate::{}::", room.join("::"));
+        let named = path.strip_prefix(&room).and_then(|path| place(path.split("::").next()?));
+        match (place(child), named) {
+            (Some(place), Some(named)) => named > place,
+            (None, _) => !DOORS.contains(child),
+            _ => false,
+        }
+    };
+    ORDER.iter().any(within)
 }
 
 /// Whether the path is `prefix`, or below it.
@@ -197,9 +262,12 @@ fn every_way_to_name_a_forbidden_room_is_found() {
         (vec!["pipeline", "lane"], "use std::time::Instant; fn f() { Instant::now(); }"),
         (vec!["starrocks", "load", "label"], "fn f() { std::time::SystemTime::now(); }"),
         (vec!["starrocks", "sql"], "use super::load::answer::quotable;"),
-        (vec!["starrocks", "load", "loader"], "use crate::starrocks::{fencing::takeover, sql};"),
+        (vec!["starrocks", "load", "loader"], "use crate::starrocks::{fencing::grant, sql};"),
         (vec!["postgres", "slot", "check"], "use crate::postgres::stream;"),
         (vec!["pipeline", "a_room_without_a_place"], "use crate::pipeline::batch;"),
+        (vec!["starrocks", "encode", "literal"], "use crate::starrocks::encode::value::Form;"),
+        (vec!["starrocks", "load", "answer", "retryable"], "use super::super::loader::Loader;"),
+        (vec!["verify", "array"], "use super::value::canonical;"),
     ] {
         assert!(!violations(&module, text).is_empty(), "{module:?}: {text}");
     }
@@ -216,7 +284,7 @@ fn what_is_allowed_is_not_complained_of() {
         (vec!["pipeline", "batch"], "use std::time::Instant; fn due(now: Instant) {}"),
         (vec!["job"], "use crate::{control, pipeline, postgres, starrocks};"),
         (vec!["starrocks"], "use crate::pipeline::Load;"),
-        (vec!["starrocks", "fencing", "takeover"], "use crate::starrocks::load::loader::Loader;"),
+        (vec!["starrocks", "fencing", "grant"], "use crate::starrocks::load::loader::Loader;"),
         (vec!["postgres", "error"], "use self::slot::gap; use super::route::Contradiction;"),
     ] {
         assert_eq!(violations(&module, text), Vec::<String>::new(), "{module:?}: {text}");

@@ -35,8 +35,9 @@ pub use self::{
         schema_histories::{SchemaHistories, known},
     },
     fencing::{
+        Fencing,
         grant::LoadGrant,
-        takeover::{Fencing, Position, Tenure},
+        holder::{Position, Tenure},
     },
     load::loader::Loader,
     schema::{Shown, TargetCheck, Targets, look, prepare, show},

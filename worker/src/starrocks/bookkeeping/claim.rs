@@ -10,10 +10,7 @@ use crate::{
     lsn::Lsn,
     pipeline::Batch,
     starrocks::{
-        bookkeeping::{
-            own_table::{OwnRows, is_there, own_table, short_text},
-            owners::Claimed,
-        },
+        bookkeeping::own_table::{OwnRows, is_there, own_table, short_text},
         sql::{Rows, Session, SqlError, literal, quoted},
     },
     table::Table,
@@ -124,6 +121,14 @@ const QUIET: &str = "quiet";
 const RELEASED: &str = "released";
 /// In the order in which [`Claim::read`] expects them.
 const COLUMNS: &str = "`slot`, `journal`, `standing`, `timeline`, `lsn`, `moment`";
+
+/// The claim of a slot, by key and job.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Claimed {
+    pub(crate) slot: String,
+    pub(crate) job: String,
+    pub(crate) standing: Standing,
+}
 
 /// Every claim in the database. The table of claims must exist.
 pub(crate) async fn all(session: &mut Session, database: &str) -> Result<Vec<Claimed>, SqlError> {

@@ -1,12 +1,29 @@
-//! What a worker that may load records of itself in its claim.
+//! A worker that may load: for how long, up to which position, and what it records of itself in its claim.
 
 use std::sync::Arc;
 
-use super::takeover::Position;
-use crate::starrocks::{
-    bookkeeping::claim::{Claim, SlotIdentity, Standing},
-    load::journal::Journal,
+use crate::{
+    lsn::Lsn,
+    starrocks::{
+        bookkeeping::claim::{Claim, SlotIdentity, Standing},
+        load::journal::Journal,
+    },
 };
+
+/// A period in which no other worker loads for the slot.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Tenure {
+    pub wins: u64,
+    pub timeline: Option<u32>,
+}
+
+/// The position of a slot's stream.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Position {
+    pub timeline: u32,
+    /// Everything before this position is in StarRocks.
+    pub durable: Lsn,
+}
 
 #[derive(Debug)]
 pub(super) struct ClaimHolder {

@@ -1,14 +1,43 @@
-//! The prior run of a slot, from its claim and from the journal in the state directory.
+//! The prior runs of a job, from its claims and from the journals in the state directory.
 
-use std::path::Path;
+use std::{path::Path, sync::Arc};
 
+use super::Fencing;
 use crate::{
+    fault::Fault,
     prior_run::{End, PriorRun},
     starrocks::{
-        bookkeeping::claim::{Claim, Standing},
+        bookkeeping::claim::{CLAIMS, Claim, Standing, new_moment},
         load::journal::Journal,
     },
 };
+
+impl Fencing {
+    /// Prior runs of this job for slots with this name.
+    pub async fn prior_runs(&self, slot: &str) -> Result<Vec<PriorRun>, Fault> {
+        let claims = Claim::of_job(&self.sink, &self.job).await.map_err(|error| error.of_reading(CLAIMS))?;
+        let journals = self.state_directory.as_deref();
+        Ok(claims.iter().filter_map(|(key, claim)| claim.prior_run(key, slot, journals)).collect())
+    }
+
+    /// Keys of the claims that workers of this job have written for slots with this name.
+    pub async fn claims(&self, slot: &str) -> Result<Vec<String>, Fault> {
+        let claims = Claim::of_job(&self.sink, &self.job).await.map_err(|error| error.of_reading(CLAIMS))?;
+        let of_slot = claims.into_iter().filter(|(key, claim)| claim.prior_run(key, slot, None).is_some());
+        Ok(of_slot.map(|(key, _)| key).collect())
+    }
+
+    /// Releases the job's claims when it is deleted and its slot dropped: its prior runs no longer count.
+    pub async fn release(&self, slot: &str) -> Result<(), Fault> {
+        let claims = Claim::of_job(&self.sink, &self.job).await.map_err(|error| error.of_reading(CLAIMS))?;
+        let prior_run = claims.into_iter().filter(|(key, claim)| claim.prior_run(key, slot, None).is_some());
+        for (key, claim) in prior_run {
+            let released = Claim { standing: Standing::Released, moment: new_moment(), ..claim };
+            self.write(&key, &released, &Arc::new(Journal::in_memory())).await?;
+        }
+        Ok(())
+    }
+}
 
 impl Claim {
     /// The claim as a prior run of the slot with this name; `journals` is the state directory, with a journal for each slot.

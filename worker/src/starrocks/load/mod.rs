@@ -6,14 +6,10 @@
 //! ```
 
 pub(crate) mod answer;
-pub(crate) mod attempts;
-pub(crate) mod begin;
 pub(crate) mod body;
-pub(crate) mod halving;
 pub(crate) mod journal;
 pub(crate) mod label;
 pub(crate) mod label_state;
 pub(crate) mod loader;
-pub(crate) mod reports;
 pub(crate) mod request;
 pub(crate) mod sequence;

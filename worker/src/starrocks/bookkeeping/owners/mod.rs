@@ -15,7 +15,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use crds::Reason;
 
-pub(crate) use self::rivals::{Claimed, Rival, claims, find};
+pub(crate) use self::rivals::{Rival, claims, find};
 use crate::{
     fault::{Fault, Part, take_anew},
     schema_history::{Owner, SchemaHistory},

@@ -9,7 +9,7 @@ use crate::{
     fault::Fault,
     schema_history::{Owner, SchemaHistory},
     starrocks::{
-        bookkeeping::claim::{self, CLAIMS, Standing},
+        bookkeeping::claim::{self, CLAIMS, Claimed, Standing},
         sql::Session,
     },
 };
@@ -20,14 +20,6 @@ pub(crate) struct Rival {
     pub(crate) target: String,
     pub(crate) job: String,
     pub(crate) owner: Owner,
-}
-
-/// The claim of a slot, by key and job.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Claimed {
-    pub(crate) slot: String,
-    pub(crate) job: String,
-    pub(crate) standing: Standing,
 }
 
 /// The jobs other than `claimant` that load into these targets. Both bookkeeping tables must exist.

@@ -11,6 +11,11 @@
 //! A load keeps its label and its bytes through all attempts. Retryable faults are reported while they last; only faults
 //! in the data or the columns of this one table end the load.
 
+pub(crate) mod attempts;
+mod halving;
+mod histories;
+mod reports;
+
 use std::{
     collections::HashMap,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -19,7 +24,7 @@ use std::{
 
 use tracing::{debug, info};
 
-pub(crate) use super::{attempts::Failure, reports::Reports};
+pub(crate) use self::{attempts::Failure, reports::Reports};
 use super::{
     body::Body,
     label::Label,

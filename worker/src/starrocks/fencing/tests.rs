@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::{
+    config::Consistency,
     mysql::double as sql,
     starrocks::{
         double::{Double, sink, turn::*},

@@ -3,7 +3,7 @@
 
 use tokio::time::{Instant, sleep};
 
-use super::loader::Loader;
+use super::Loader;
 use crate::{
     fault::Fault,
     schema_history::{Owner, SchemaHistory},

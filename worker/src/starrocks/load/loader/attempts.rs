@@ -3,7 +3,7 @@
 use tokio::time::{Instant, sleep};
 use tracing::info;
 
-use super::{loader::Loader, reports::Reports};
+use super::{Loader, reports::Reports};
 use crate::{
     backoff::Backoff,
     fault::{Fault, Part},
