@@ -4,6 +4,7 @@
 
 use std::{pin::pin, time::Duration};
 
+use axum::Router;
 use hyper::server::conn::{http1, http2};
 use hyper_util::{
     rt::{TokioExecutor, TokioIo, TokioTimer},
@@ -13,8 +14,6 @@ use hyper_util::{
 use tokio::net::TcpStream;
 use tokio_util::sync::CancellationToken;
 use tonic::service::Routes;
-
-use super::http::Site;
 
 /// The time limit for the head of a request, and so for the idle time between two requests.
 const HEAD: Duration = Duration::from_secs(30);
@@ -35,12 +34,12 @@ pub(super) async fn grpc(stream: TcpStream, routes: Routes, stop: CancellationTo
 }
 
 /// HTTP/1.1, kept alive between requests.
-pub(super) async fn http(stream: TcpStream, site: Site, stop: CancellationToken) {
+pub(super) async fn http(stream: TcpStream, site: Router, stop: CancellationToken) {
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(HEAD)
         .max_buf_size(HEAD_BYTES)
-        .serve_connection(prompt(stream), site);
+        .serve_connection(prompt(stream), TowerToHyperService::new(site));
     until(connection, stop).await;
 }
 

@@ -88,7 +88,7 @@ impl Server {
     pub async fn run(self) {
         let Self { grpc, http, known, grpc_access, http_access, stop, .. } = self;
         let routes = grpc::routes(&known, grpc_access, &stop);
-        let site = http::Site::new(Arc::clone(&known), http_access);
+        let site = http::routes(Arc::clone(&known), http_access);
         tokio::join!(
             listener::accept(grpc, stop.clone(), |stream| connection::grpc(
                 stream,

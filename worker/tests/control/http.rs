@@ -119,14 +119,26 @@ async fn the_metrics_have_the_names_of_the_contract_and_ours() {
 #[tokio::test]
 async fn what_is_not_here_is_refused_with_a_reason() {
     let worker = Worker::start().await;
-    for (method, path, code) in
-        [("GET", "/", 404), ("GET", "/api/tables", 404), ("GET", "/pause", 405), ("POST", "/status", 405)]
-    {
+    for (method, path, code) in [
+        ("GET", "/", 404),
+        ("GET", "/api/tables", 404),
+        ("GET", "/status/", 404),
+        ("GET", "/%73tatus", 404),
+        ("OPTIONS", "*", 404),
+        ("CONNECT", "elsewhere:80", 404),
+        ("GET", "/pause", 405),
+        ("POST", "/status", 405),
+        ("OPTIONS", "/status", 405),
+        ("TRACE", "/pause", 405),
+    ] {
         let reply = worker.send(method, path, "").await;
         assert_eq!((reply.code, reply.json()["ok"].as_bool()), (code, Some(false)), "{method} {path}");
         assert!(reply.json()["error"].is_string());
     }
-    assert_eq!(worker.send("HEAD", "/healthz", "").await.code, 200);
+    for (path, code) in [("/healthz", 200), ("/pause", 405), ("/absent", 404)] {
+        let reply = worker.send("HEAD", path, "").await;
+        assert_eq!((reply.code, reply.body.as_str()), (code, ""), "{path}");
+    }
 }
 
 #[tokio::test]

@@ -6,7 +6,7 @@
 
 use std::net::{IpAddr, Ipv6Addr};
 
-use hyper::{
+use axum::http::{
     HeaderMap,
     header::{HOST, ORIGIN},
 };

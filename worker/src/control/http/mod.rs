@@ -15,16 +15,19 @@ mod answer;
 mod guard;
 mod page;
 
-use std::{convert::Infallible, future::Future, pin::Pin, sync::Arc};
+use std::sync::Arc;
 
-use http_body_util::Full;
-use hyper::body::Bytes;
-use hyper::{
-    HeaderMap, Method, Request, Response, StatusCode,
-    body::Incoming,
-    header::{AUTHORIZATION, HeaderValue},
-    service::Service,
+use axum::{
+    Router,
+    extract::State,
+    http::{
+        HeaderMap, StatusCode,
+        header::{AUTHORIZATION, HeaderValue},
+    },
+    response::Response,
+    routing::{MethodRouter, get, post},
 };
+use serde_json::json;
 
 use self::answer::{json, refused};
 use super::{
@@ -33,62 +36,58 @@ use super::{
     known::{Ended, Known},
 };
 
-type Answered = Response<Full<Bytes>>;
-
 /// The state that answers requests. Cheap to clone: each connection has its own.
 #[derive(Debug, Clone)]
-pub(super) struct Site {
+struct Site {
     known: Arc<Known>,
     /// `None` where commands are accepted over gRPC only.
     access: Option<Access>,
 }
 
-impl Service<Request<Incoming>> for Site {
-    type Response = Answered;
-    type Error = Infallible;
-    type Future = Pin<Box<dyn Future<Output = Result<Answered, Infallible>> + Send>>;
+pub(super) fn routes(known: Arc<Known>, access: Option<Access>) -> Router {
+    Router::new()
+        .route("/healthz", readable(page::healthz))
+        .route("/livez", readable(page::livez))
+        .route("/readyz", readable(page::readyz))
+        .route("/status", readable(page::status))
+        .route("/metrics", readable(page::prometheus))
+        .route("/metrics/prometheus", readable(page::prometheus))
+        .route("/pause", taking(Command::Pause))
+        .route("/resume", taking(Command::Resume))
+        .route("/drain-stop", taking(Command::DrainAndStop))
+        .fallback(async || {
+            refused(StatusCode::NOT_FOUND, "there is nothing at this path; see /status and /metrics")
+        })
+        .method_not_allowed_fallback(async || {
+            refused(StatusCode::METHOD_NOT_ALLOWED, "this path takes another method")
+        })
+        .with_state(Site { known, access })
+}
 
-    fn call(&self, request: Request<Incoming>) -> Self::Future {
-        let site = self.clone();
-        // Bodies are not read: no request needs one.
-        Box::pin(async move { Ok(site.answer(&request.map(|_| ())).await) })
-    }
+// Bodies are not read: no request needs one.
+
+fn readable(page: fn(&Known) -> Response) -> MethodRouter<Site> {
+    get(async move |State(site): State<Site>| page(&site.known))
+}
+
+fn taking(command: Command) -> MethodRouter<Site> {
+    post(async move |State(site): State<Site>, headers: HeaderMap| site.command(command, &headers).await)
 }
 
 impl Site {
-    pub(super) fn new(known: Arc<Known>, access: Option<Access>) -> Self {
-        Self { known, access }
-    }
-
-    async fn answer(&self, request: &Request<()>) -> Answered {
-        let path = request.uri().path();
-        match (command(path), page::of(path)) {
-            (Some(command), _) if request.method() == Method::POST => self.command(command, request).await,
-            (_, Some(page)) if [Method::GET, Method::HEAD].contains(request.method()) => page(&self.known),
-            (None, None) => {
-                refused(StatusCode::NOT_FOUND, "there is nothing at this path; see /status and /metrics")
-            }
-            _ => refused(StatusCode::METHOD_NOT_ALLOWED, "this path takes another method"),
-        }
-    }
-
-    async fn command(&self, command: Command, request: &Request<()>) -> Answered {
-        if let Err((code, why)) = self.allows(request.headers()) {
+    async fn command(&self, command: Command, headers: &HeaderMap) -> Response {
+        if let Err((code, why)) = self.allows(headers) {
             return refused(code, &why);
         }
         let answer = self.known.ask(command).await;
         let state = self.known.view().state.to_string();
         match answer {
-            Ok(Answer { success: true, .. }) => {
-                json(StatusCode::OK, &serde_json::json!({ "ok": true, "state": state }))
-            }
+            Ok(Answer { success: true, .. }) => json(StatusCode::OK, json!({ "ok": true, "state": state })),
             Ok(Answer { success: false, message }) => refused(StatusCode::CONFLICT, &message),
             Err(Ended) => refused(StatusCode::BAD_REQUEST, "No active replication"),
         }
     }
-}
 
-impl Site {
     /// Whether a command with these headers is accepted.
     fn allows(&self, headers: &HeaderMap) -> Result<(), (StatusCode, String)> {
         let Some(access) = &self.access else {
@@ -102,14 +101,5 @@ impl Site {
                 Refusal::Closed(why) => (StatusCode::FORBIDDEN, why),
             },
         )
-    }
-}
-
-fn command(path: &str) -> Option<Command> {
-    match path {
-        "/pause" => Some(Command::Pause),
-        "/resume" => Some(Command::Resume),
-        "/drain-stop" => Some(Command::DrainAndStop),
-        _ => None,
     }
 }

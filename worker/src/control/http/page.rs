@@ -1,45 +1,31 @@
 //! The readable paths, and their content.
 
-use hyper::StatusCode;
+use axum::{http::StatusCode, response::Response};
 use serde_json::{Value, json};
 
-use super::{Answered, answer};
+use super::answer;
 use crate::{
     control::{known::Known, metrics, process, words},
     fault::{Course, Fault},
 };
 
-type Page = fn(&Known) -> Answered;
-
-/// The page at this path.
-pub(super) fn of(path: &str) -> Option<Page> {
-    match path {
-        "/healthz" => Some(healthz),
-        "/livez" => Some(livez),
-        "/readyz" => Some(readyz),
-        "/status" => Some(status),
-        "/metrics" | "/metrics/prometheus" => Some(prometheus),
-        _ => None,
-    }
-}
-
-fn healthz(known: &Known) -> Answered {
+pub(super) fn healthz(known: &Known) -> Response {
     let view = known.view();
     let (stage, uptime) = (words::stage(view.stage), view.uptime_seconds);
-    answer::json(StatusCode::OK, &json!({ "status": "ok", "stage": stage, "uptime_secs": uptime }))
+    answer::json(StatusCode::OK, json!({ "status": "ok", "stage": stage, "uptime_secs": uptime }))
 }
 
-fn livez(known: &Known) -> Answered {
+pub(super) fn livez(known: &Known) -> Response {
     let view = known.view();
     let (alive, quiet) = (words::is_alive(&view), view.quiet_seconds);
     let status = if alive { "ok" } else { "stuck" };
-    answer::json(failing_unless(alive), &json!({ "status": status, "quiet_secs": quiet }))
+    answer::json(failing_unless(alive), json!({ "status": status, "quiet_secs": quiet }))
 }
 
-fn readyz(known: &Known) -> Answered {
+pub(super) fn readyz(known: &Known) -> Response {
     let view = known.view();
     if view.is_ready() {
-        return answer::json(StatusCode::OK, &json!({ "ready": true }));
+        return answer::json(StatusCode::OK, json!({ "ready": true }));
     }
     let fault = words::worst_fault(&view);
     let body = json!({
@@ -49,10 +35,10 @@ fn readyz(known: &Known) -> Answered {
         "fix": fault.map_or("wait", |fault| &fault.fix),
         "faults": view.faults.iter().map(written).collect::<Vec<_>>(),
     });
-    answer::json(StatusCode::SERVICE_UNAVAILABLE, &body)
+    answer::json(StatusCode::SERVICE_UNAVAILABLE, body)
 }
 
-fn status(known: &Known) -> Answered {
+pub(super) fn status(known: &Known) -> Response {
     let view = known.view();
     let body = json!({
         "engine_running": true,
@@ -74,10 +60,10 @@ fn status(known: &Known) -> Answered {
         "faults": view.faults.iter().map(written).collect::<Vec<_>>(),
         "version": known.info.version,
     });
-    answer::json(StatusCode::OK, &body)
+    answer::json(StatusCode::OK, body)
 }
 
-fn prometheus(known: &Known) -> Answered {
+pub(super) fn prometheus(known: &Known) -> Response {
     match metrics::text(known) {
         Ok(text) => answer::text(StatusCode::OK, metrics::MEDIA_TYPE, text),
         Err(_) => answer::refused(StatusCode::INTERNAL_SERVER_ERROR, "the metrics could not be written"),
