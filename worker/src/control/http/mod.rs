@@ -44,6 +44,7 @@ struct Site {
     access: Option<Access>,
 }
 
+/// Bodies are not read: no request needs one.
 pub(super) fn routes(known: Arc<Known>, access: Option<Access>) -> Router {
     Router::new()
         .route("/healthz", readable(page::healthz))
@@ -63,8 +64,6 @@ pub(super) fn routes(known: Arc<Known>, access: Option<Access>) -> Router {
         })
         .with_state(Site { known, access })
 }
-
-// Bodies are not read: no request needs one.
 
 fn readable(page: fn(&Known) -> Response) -> MethodRouter<Site> {
     get(async move |State(site): State<Site>| page(&site.known))

@@ -8,8 +8,11 @@ use std::{
     time::{Duration, Instant},
 };
 
+use bytes::BytesMut;
+use postgres_protocol::message::frontend;
+
 use super::{
-    Connection, QUERY_LIMIT, READ_BYTES, Row, SEND_LIMIT, frame, server_error,
+    Connection, QUERY_LIMIT, READ_BYTES, Row, SEND_LIMIT, server_error,
     socket::closed,
     tls::{self, Window},
     unexpected,
@@ -23,12 +26,10 @@ use crate::{
 const TICK: Duration = Duration::from_millis(100);
 /// Limit for a cancelled statement to end.
 const CANCEL_LIMIT: Duration = Duration::from_secs(10);
-/// The code of a CancelRequest, in the place of a protocol version.
-const CANCEL_REQUEST: u32 = (1234 << 16) | 5678;
 
-/// Identifies a session to the server.
-#[derive(Clone, PartialEq, Eq)]
-pub(super) struct CancelKey(Vec<u8>);
+/// Identifies a session to the server: a process and a secret.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) struct CancelKey(i32, i32);
 
 impl std::fmt::Debug for CancelKey {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -36,11 +37,11 @@ impl std::fmt::Debug for CancelKey {
     }
 }
 
-/// The content of a BackendKeyData: a process and a secret.
+/// The content of a BackendKeyData.
 pub(super) fn key(body: &[u8]) -> Option<CancelKey> {
     let mut cursor = Cursor(body);
-    cursor.u32()?;
-    (!cursor.is_empty()).then(|| CancelKey(body.to_vec()))
+    let key = CancelKey(cursor.i32()?, cursor.i32()?);
+    cursor.is_empty().then_some(key)
 }
 
 impl Connection {
@@ -51,7 +52,7 @@ impl Connection {
         sql: &str,
         mut is_wanted: impl FnMut() -> bool,
     ) -> Result<Option<Vec<Row>>, SourceError> {
-        self.send(&frame::query(sql))?;
+        self.write(|bytes| frontend::query(sql, bytes))?;
         if !self.await_answer(&mut is_wanted)? {
             return self.cancel(config).map(|()| None);
         }
@@ -66,7 +67,7 @@ impl Connection {
         command: &str,
         mut is_wanted: impl FnMut() -> bool,
     ) -> Result<bool, SourceError> {
-        self.send(&frame::query(command))?;
+        self.write(|bytes| frontend::query(command, bytes))?;
         loop {
             if !self.await_answer(&mut is_wanted)? {
                 return self.cancel(config).map(|()| false);
@@ -102,20 +103,17 @@ impl Connection {
 
     /// Cancels the running statement, and discards what it has answered meanwhile.
     fn cancel(&mut self, config: &SourceConfig) -> Result<(), SourceError> {
-        let Some(CancelKey(key)) = &self.key else {
+        let Some(CancelKey(process, secret)) = self.key else {
             return Err(SourceError::protocol("the session has no key to cancel a statement with"));
         };
         let deadline = Instant::now() + CANCEL_LIMIT;
         let mut socket = tls::dial(config, Window::Wide, deadline)?;
-        socket.write_all(&request(key), Instant::now() + SEND_LIMIT).map_err(SourceError::Lost)?;
+        let mut request = BytesMut::new();
+        frontend::cancel_request(process, secret, &mut request);
+        socket.write_all(&request, Instant::now() + SEND_LIMIT).map_err(SourceError::Lost)?;
         while self.skip_frame(deadline)? != b'Z' {}
         Ok(())
     }
-}
-
-fn request(key: &[u8]) -> Vec<u8> {
-    let length = 8 + key.len() as u32;
-    [&length.to_be_bytes(), &CANCEL_REQUEST.to_be_bytes(), key].concat()
 }
 
 #[cfg(test)]
@@ -123,9 +121,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_request_names_the_process_and_its_secret() {
-        let CancelKey(key) = key(&[0, 0, 0, 7, 1, 2, 3, 4]).unwrap();
-        assert_eq!(request(&key), [0, 0, 0, 16, 4, 210, 22, 46, 0, 0, 0, 7, 1, 2, 3, 4]);
-        assert_eq!(super::key(&[0, 0, 0, 7]), None);
+    fn a_key_names_the_process_and_its_secret() {
+        assert_eq!(key(&[0, 0, 0, 7, 1, 2, 3, 4]), Some(CancelKey(7, 0x0102_0304)));
+        assert_eq!(key(&[0, 0, 0, 7]), None);
     }
 }

@@ -7,9 +7,6 @@ use crate::postgres::error::SourceError;
 /// The longest frame of a stream: a row is below 1 GiB, by PostgreSQL's own limit on a message.
 pub(in crate::postgres) const STREAM_BYTES: usize = (1 << 30) + 1024;
 
-pub(super) const COPY_DONE: [u8; 5] = *b"c\0\0\0\x04";
-pub(super) const TERMINATE: [u8; 5] = *b"X\0\0\0\x04";
-
 const HEADER: usize = 5;
 
 #[derive(Debug, PartialEq, Eq)]
@@ -36,13 +33,6 @@ pub(in crate::postgres) fn split(bytes: &[u8], limit: usize) -> Result<Split, So
     Ok(Split::Whole { tag: *tag, body: HEADER..length, length })
 }
 
-pub(super) fn query(sql: &str) -> Vec<u8> {
-    message(b'Q', |body| {
-        body.extend_from_slice(sql.as_bytes());
-        body.push(0);
-    })
-}
-
 /// A frame with the body that `fill` writes.
 pub(in crate::postgres) fn message(tag: u8, fill: impl FnOnce(&mut Vec<u8>)) -> Vec<u8> {
     let mut bytes = vec![tag, 0, 0, 0, 0];
@@ -59,7 +49,7 @@ mod tests {
 
     #[test]
     fn a_frame_is_cut_at_its_length() {
-        let bytes = [&query("SELECT 1")[..], b"rest"].concat();
+        let bytes = *b"Q\0\0\0\x0DSELECT 1\0rest";
         let Split::Whole { tag: b'Q', body, length } = split(&bytes, 1000).unwrap() else { panic!() };
         assert_eq!((&bytes[body], &bytes[length..]), (&b"SELECT 1\0"[..], &b"rest"[..]));
     }

@@ -2,19 +2,19 @@
 
 use std::time::Instant;
 
-use postgres_protocol::authentication::{
-    md5_hash,
-    sasl::{ChannelBinding, SCRAM_SHA_256, SCRAM_SHA_256_PLUS, ScramSha256},
+use postgres_protocol::{
+    authentication::{
+        md5_hash,
+        sasl::{ChannelBinding, SCRAM_SHA_256, SCRAM_SHA_256_PLUS, ScramSha256},
+    },
+    message::frontend,
 };
 
-use super::{Connection, channel_binding, frame, server_error, unexpected};
+use super::{Connection, channel_binding, server_error, unexpected};
 use crate::{
     config::SourceConfig,
     postgres::{cursor::Cursor, error::SourceError},
 };
-
-/// Limit of SCRAM iterations: PostgreSQL's default is 4096; a hostile number would keep the thread busy for hours.
-const MOST_ITERATIONS: u32 = 1_000_000;
 
 /// The server's authentication request.
 enum Request {
@@ -82,10 +82,7 @@ fn read_request(body: &[u8]) -> Option<Result<Request, SourceError>> {
 }
 
 fn send_password(connection: &mut Connection, password: &str) -> Result<(), SourceError> {
-    connection.send(&frame::message(b'p', |body| {
-        body.extend_from_slice(password.as_bytes());
-        body.push(0);
-    }))
+    connection.write(|bytes| frontend::password_message(password.as_bytes(), bytes))
 }
 
 fn scram(
@@ -96,17 +93,13 @@ fn scram(
 ) -> Result<(), SourceError> {
     let (mechanism, binding) = choose(connection, mechanisms)?;
     let mut scram = ScramSha256::new(password.as_bytes(), binding);
-    connection.send(&frame::message(b'p', |body| {
-        body.extend(mechanism.bytes().chain([0]));
-        body.extend((scram.message().len() as u32).to_be_bytes());
-        body.extend(scram.message());
-    }))?;
+    connection.write(|bytes| frontend::sasl_initial_response(mechanism, scram.message(), bytes))?;
     let Request::SaslContinue(challenge) = next(connection, deadline)? else {
         return Err(refused("no challenge"));
     };
-    check_iterations(&challenge)?;
+    // The library refuses more than 100,000 iterations, which would keep the thread busy for hours.
     scram.update(&challenge).map_err(|error| refused(&error.to_string()))?;
-    connection.send(&frame::message(b'p', |body| body.extend(scram.message())))?;
+    connection.write(|bytes| frontend::sasl_response(scram.message(), bytes))?;
     let Request::SaslFinal(proof) = next(connection, deadline)? else { return Err(refused("no proof")) };
     // The server has to prove that it knows the password too.
     scram.finish(&proof).map_err(|error| refused(&error.to_string()))
@@ -130,16 +123,62 @@ fn choose(
     }
 }
 
-fn check_iterations(challenge: &[u8]) -> Result<(), SourceError> {
-    let text = String::from_utf8_lossy(challenge);
-    let count =
-        text.split(',').find_map(|part| part.strip_prefix("i=")).and_then(|count| count.parse::<u32>().ok());
-    match count {
-        Some(count) if count <= MOST_ITERATIONS => Ok(()),
-        _ => Err(refused("its SCRAM challenge is unreasonable")),
-    }
-}
-
 fn refused(problem: &str) -> SourceError {
     SourceError::Authentication(problem.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        io::{Read, Write},
+        net::{TcpListener, TcpStream},
+        thread,
+        time::Duration,
+    };
+
+    use super::*;
+    use crate::postgres::{
+        connection::{frame, socket::Socket},
+        error::tests::config,
+    };
+
+    /// Logs in at a server that asks `first`, and then what `then` makes of what it was sent. Returns why the login
+    /// failed, and all that was sent.
+    fn log_in_at(first: &[u8], then: fn(&str) -> Vec<u8>) -> (String, String) {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let tcp = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        tcp.set_nonblocking(true).unwrap();
+        let (mut server, _) = listener.accept().unwrap();
+        server.write_all(&frame::message(b'R', |body| body.extend(first))).unwrap();
+        let server = thread::spawn(move || {
+            let mut sent = vec![0; 4096];
+            let count = server.read(&mut sent).unwrap();
+            sent.truncate(count);
+            let asked = then(&String::from_utf8_lossy(&sent));
+            server.write_all(&frame::message(b'R', |body| body.extend(asked))).unwrap();
+            server.read_to_end(&mut sent).unwrap();
+            String::from_utf8_lossy(&sent).into_owned()
+        });
+        let mut connection = Connection { socket: Socket::plain(tcp), inbox: Vec::new(), key: None };
+        let deadline = Instant::now() + Duration::from_secs(20);
+        let error = log_in(&mut connection, &config(), deadline).unwrap_err();
+        drop(connection);
+        (error.to_string(), server.join().unwrap())
+    }
+
+    #[test]
+    fn the_password_is_not_sent_in_clear_text_without_tls() {
+        let (error, sent) = log_in_at(&[0, 0, 0, 3], |_| Vec::new());
+        assert!(error.contains("in clear text without TLS"), "{error}");
+        assert_eq!(sent, "");
+    }
+
+    #[test]
+    fn a_hostile_number_of_iterations_is_refused_at_once() {
+        let (error, _) = log_in_at(b"\0\0\0\x0ASCRAM-SHA-256\0\0", |sent| {
+            let nonce = sent.rsplit_once("r=").unwrap().1;
+            [b"\0\0\0\x0B", format!("r={nonce}x,s=c2FsdA==,i=4294967295").as_bytes()].concat()
+        });
+        assert!(error.contains("SCRAM iteration count exceeds the maximum"), "{error}");
+    }
 }

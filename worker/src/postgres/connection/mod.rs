@@ -25,8 +25,10 @@ use std::{
 
 pub(crate) use answer::Row;
 pub(super) use answer::server_error;
+use bytes::BytesMut;
 use cancel::CancelKey;
 pub(super) use frame::{STREAM_BYTES, Split, message, split};
+use postgres_protocol::message::frontend;
 use socket::Socket;
 use tls::Window;
 
@@ -86,7 +88,7 @@ impl Connection {
         let deadline = Instant::now() + OPEN_LIMIT;
         let socket = tls::dial(config, window, deadline)?;
         let mut connection = Self { socket, inbox: Vec::new(), key: None };
-        connection.send(&settings::startup_message(config, settings))?;
+        connection.write(|bytes| settings::startup_message(config, settings, bytes))?;
         login::log_in(&mut connection, config, deadline)?;
         connection.until_ready(deadline)?;
         let settings = connection.query(&settings::question())?;
@@ -104,7 +106,7 @@ impl Connection {
     /// As `query`, with another limit. After an error the session must not be used any more.
     pub(super) fn query_within(&mut self, sql: &str, limit: Duration) -> Result<Vec<Row>, SourceError> {
         let deadline = Instant::now() + limit;
-        self.send(&frame::query(sql))?;
+        self.write(|bytes| frontend::query(sql, bytes))?;
         self.until_ready(deadline)
     }
 
@@ -114,7 +116,7 @@ impl Connection {
         sql: &str,
         mut take: impl FnMut(Row) -> ControlFlow<()>,
     ) -> Result<(), SourceError> {
-        self.send(&frame::query(sql))?;
+        self.write(|bytes| frontend::query(sql, bytes))?;
         loop {
             // A row may be as large as a change of it.
             let (tag, body) = self.receive_at_most(frame::STREAM_BYTES, Instant::now() + ROW_LIMIT)?;
@@ -131,7 +133,7 @@ impl Connection {
     /// Runs a command that turns the session into a stream in both directions.
     pub(super) fn start_copy(&mut self, command: &str) -> Result<(), SourceError> {
         let deadline = Instant::now() + QUERY_LIMIT;
-        self.send(&frame::query(command))?;
+        self.write(|bytes| frontend::query(command, bytes))?;
         loop {
             let (tag, body) = self.receive(deadline)?;
             match tag {
@@ -167,12 +169,19 @@ impl Connection {
         self.socket.write_all(bytes, Instant::now() + SEND_LIMIT).map_err(SourceError::Lost)
     }
 
+    /// Sends a message of `postgres-protocol`, which refuses texts with a zero byte.
+    fn write(&mut self, fill: impl FnOnce(&mut BytesMut) -> io::Result<()>) -> Result<(), SourceError> {
+        let mut bytes = BytesMut::new();
+        fill(&mut bytes).map_err(|error| SourceError::protocol(error.to_string()))?;
+        self.send(&bytes)
+    }
+
     /// Ends the stream in order: afterwards the server has read everything that was sent before.
     ///
     /// `unread` are bytes that the stream had read and not consumed.
     pub(super) fn end_copy(&mut self, unread: Vec<u8>, limit: Duration) -> Result<(), SourceError> {
         self.inbox = unread;
-        self.send(&frame::COPY_DONE)?;
+        self.write(|bytes| Ok(frontend::copy_done(bytes)))?;
         let deadline = Instant::now() + limit;
         while self.skip_frame(deadline)? != b'Z' {}
         Ok(())
@@ -180,7 +189,7 @@ impl Connection {
 
     /// Sends Terminate; the session ends with the socket in any case.
     pub(super) fn close(mut self) {
-        drop(self.send(&frame::TERMINATE));
+        drop(self.write(|bytes| Ok(frontend::terminate(bytes))));
     }
 
     /// Collects rows until the session is ready for the next statement.

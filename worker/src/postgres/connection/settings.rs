@@ -3,11 +3,13 @@
 //! The settings are read back once per session, because poolers answer the start of a session themselves and may not
 //! apply the settings.
 
+use std::io;
+
+use bytes::BytesMut;
+use postgres_protocol::message::frontend;
+
 use super::answer::Row;
 use crate::config::SourceConfig;
-
-/// Version 3.0 of the protocol.
-const PROTOCOL: u32 = 3 << 16;
 
 /// Requests a session of the replication protocol, which accepts SQL too.
 pub(super) const REPLICATION: &[(&str, &str)] = &[("replication", "database")];
@@ -45,24 +47,19 @@ const WHERE_KNOWN: [&str; 2] = ["transaction_timeout", "idle_session_timeout"];
 /// The encoding of a database whose texts are bytes without an encoding.
 const NO_ENCODING: &str = "SQL_ASCII";
 
-/// The StartupMessage: it has no tag.
-pub(super) fn startup_message(config: &SourceConfig, more: &[(&str, &str)]) -> Vec<u8> {
+pub(super) fn startup_message(
+    config: &SourceConfig,
+    more: &[(&str, &str)],
+    into: &mut BytesMut,
+) -> io::Result<()> {
     let application = format!("dbmazz {}", config.slot);
     let own = [
         ("user", config.user.as_str()),
         ("database", config.database.as_str()),
         ("application_name", application.as_str()),
     ];
-    let mut body = PROTOCOL.to_be_bytes().to_vec();
-    for (name, value) in own.into_iter().chain(SETTINGS).chain(KEEPALIVES).chain(more.iter().copied()) {
-        for text in [name, value] {
-            // The configuration is checked for zero bytes; one here would truncate the message, so it is left out.
-            body.extend(text.bytes().filter(|byte| *byte != 0).chain([0]));
-        }
-    }
-    body.push(0);
-    let length = body.len() as u32 + 4;
-    [&length.to_be_bytes()[..], &body].concat()
+    let all = own.into_iter().chain(SETTINGS).chain(KEEPALIVES).chain(more.iter().copied());
+    frontend::startup_message(all, into)
 }
 
 /// Sets the settings that only some versions have, and reads all settings back as names and values.

@@ -11,6 +11,8 @@ use std::{
     time::{Duration, Instant},
 };
 
+use bytes::BytesMut;
+use postgres_protocol::message::frontend;
 use rustls::{ClientConfig, ClientConnection, crypto::ring, pki_types::ServerName};
 use socket2::{Domain, Protocol, SockRef, Socket as RawSocket, TcpKeepalive, Type};
 
@@ -35,8 +37,6 @@ const NARROW: Offer = Offer { window: 16 << 10, segment: Some(1460) };
 const NEAR: Duration = Duration::from_micros(500);
 /// Longer than a busy machine nearby takes to answer.
 const FAR: Duration = Duration::from_millis(10);
-/// The SSLRequest: a message of eight bytes without a tag, with a code in the place of a protocol version.
-const SSL_REQUEST: [u8; 8] = [0, 0, 0, 8, 0x04, 0xD2, 0x16, 0x2F];
 
 /// Socket options that are announced while connecting: they limit how much the server may send at once.
 #[derive(Debug)]
@@ -108,7 +108,9 @@ fn connect_with(address: SocketAddr, offer: Offer) -> io::Result<(RawSocket, Dur
 
 /// Reads exactly one byte: unencrypted bytes after an `S` could be injected by an attacker.
 fn accepts_tls(socket: &mut Socket, deadline: Instant) -> io::Result<bool> {
-    socket.write_all(&SSL_REQUEST, deadline)?;
+    let mut request = BytesMut::new();
+    frontend::ssl_request(&mut request);
+    socket.write_all(&request, deadline)?;
     let mut answer = [0; 1];
     socket.read_within(&mut answer, deadline)?;
     Ok(answer == *b"S")
