@@ -9,6 +9,7 @@ mod system {
     mod delivery;
     mod encodings;
     mod faults;
+    mod fencing;
     mod identity;
     mod operations;
     mod publications;
@@ -18,9 +19,8 @@ mod system {
     mod slots;
     mod standby;
     mod standing;
-    mod takeover;
-    mod together;
     mod torture;
+    mod transactions;
     mod types;
     mod versions;
 

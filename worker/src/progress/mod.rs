@@ -180,8 +180,8 @@ impl Progress {
         lock(&self.tables).of(table).losses.add(losses);
     }
 
-    /// Rows of the table that StarRocks refused are parked, durably.
-    pub fn rows_parked(&self, table: &TableName, rows: u64) {
+    /// Rows of the table that StarRocks refused are stored as dead letters, durably.
+    pub fn dead_letters_stored(&self, table: &TableName, rows: u64) {
         lock(&self.tables).of(table).dead_letters += rows;
     }
 

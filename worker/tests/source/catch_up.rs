@@ -166,7 +166,7 @@ fn rule_10_a_second_worker_waits_while_the_first_catches_up() {
 }
 
 #[test]
-fn rule_10_a_slot_with_a_past_is_not_judged_while_a_worker_catches_up() {
+fn rule_10_a_slot_with_a_prior_run_is_not_judged_while_a_worker_catches_up() {
     let source = Source::new("behind_judged");
     backlog(&source);
     let mut first = Follow::start(&eager(&source));

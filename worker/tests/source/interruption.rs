@@ -146,7 +146,7 @@ fn a_slot_that_moved_while_it_was_waited_for_is_judged_again() {
 }
 
 #[test]
-fn a_slot_with_a_past_is_judged_when_nobody_holds_it() {
+fn a_slot_with_a_prior_run_is_judged_when_nobody_holds_it() {
     let source = Source::new("past");
     let config = source.config(&["orders"]);
     let first = Follow::start(&config);

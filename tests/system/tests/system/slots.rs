@@ -162,7 +162,7 @@ async fn a_slot_dropped_on_request_while_the_job_lives_is_lost_until_somebody_be
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn only_who_deletes_the_job_releases_its_past() -> Result<()> {
+async fn only_who_deletes_the_job_releases_its_prior_runs() -> Result<()> {
     let rig = Rig::of(ROWS, "t").await?;
     let worker = rig.worker().await?;
     rig.source.run("INSERT INTO t VALUES (1, 1)").await?;

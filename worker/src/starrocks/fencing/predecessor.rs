@@ -108,7 +108,7 @@ mod tests {
     }
 
     #[test]
-    fn rule_10_only_a_claim_without_an_end_and_without_our_notes_is_waited_out() {
+    fn rule_10_only_a_claim_without_an_end_and_without_our_journal_is_waited_out() {
         for (journal, standing, expected) in [
             ("theirs", Standing::Loading, true),
             ("theirs", Standing::Ended, false),

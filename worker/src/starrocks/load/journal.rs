@@ -250,7 +250,7 @@ mod tests {
     }
 
     #[test]
-    fn rule_10_notes_of_another_boot_are_those_of_another_worker_and_brought_to_their_end_all_the_same() {
+    fn rule_10_a_journal_of_another_boot_is_that_of_another_worker_and_brought_to_its_end_all_the_same() {
         let directory = tempfile::tempdir().unwrap();
         let journal = Journal::open(directory.path()).unwrap();
         journal.begun(&label("dbmazz_a")).unwrap();
@@ -264,7 +264,7 @@ mod tests {
     }
 
     #[test]
-    fn rule_10_one_worker_at_a_time_notes_in_a_directory() {
+    fn rule_10_one_worker_at_a_time_keeps_a_journal_in_a_directory() {
         let directory = tempfile::tempdir().unwrap();
         let first = Journal::lock(directory.path()).unwrap();
         assert!(first.is_some() && Journal::lock(directory.path()).unwrap().is_none());

@@ -30,7 +30,7 @@ async fn until_value(rig: &Rig, sql: &str, expected: &str) -> Result<()> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn one_row_in_a_million_is_parked_and_the_others_flow() -> Result<()> {
+async fn one_row_in_a_million_becomes_a_dead_letter_and_the_others_flow() -> Result<()> {
     let mut rig = narrow(TABLE, "DeadLetter").await?;
     rig.settings = rig.settings.clone().with("FLUSH_SIZE", "100000");
     let worker = rig.worker().await?;
@@ -54,7 +54,7 @@ async fn one_row_in_a_million_is_parked_and_the_others_flow() -> Result<()> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_parked_row_that_comes_again_is_the_same_letter_and_a_later_change_heals_it() -> Result<()> {
+async fn a_refused_row_that_comes_again_is_the_same_dead_letter_and_a_later_change_heals_it() -> Result<()> {
     let rig = narrow(TABLE, "DeadLetter").await?;
     let mut worker = rig.worker().await?;
     // The worker dies after the dead letter is written and before anything is confirmed, with its loads delayed.
@@ -73,7 +73,7 @@ async fn a_parked_row_that_comes_again_is_the_same_letter_and_a_later_change_hea
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_part_of_a_parked_row_is_parked_behind_it_and_the_whole_row_answers_both_letters() -> Result<()> {
+async fn a_part_of_a_refused_row_follows_it_and_the_whole_row_answers_both_dead_letters() -> Result<()> {
     let schema = format!("{TABLE}; ALTER TABLE t ALTER big SET STORAGE EXTERNAL");
     let rig = narrow(&schema, "DeadLetter").await?;
     let mut worker = rig.worker().await?;
@@ -152,7 +152,8 @@ async fn too_deep(policy: &str) -> Result<Rig> {
 
 /// StarRocks refuses the whole body because of the depth of one row.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_row_that_makes_a_whole_body_unreadable_is_found_and_parked_and_the_others_go_on() -> Result<()> {
+async fn a_row_that_makes_a_whole_body_unreadable_is_found_and_becomes_a_dead_letter_and_the_others_go_on()
+-> Result<()> {
     let rig = too_deep("DeadLetter").await?;
     let worker = rig.worker().await?;
     until_value(&rig, "SELECT COUNT(*) FROM app.dbmazz_dead_letters", "1").await?;

@@ -103,7 +103,7 @@ impl Loader {
         self.load_whole(&batch, Values::default()).await.map_err(|failure| not_stored(table, failure))?;
         let name = table.name.to_string();
         refused.iter().for_each(|row| self.dead_letters.add(&name, &row.key, row::id(&self.job, table, row)));
-        self.progress.rows_parked(&table.name, refused.len() as u64);
+        self.progress.dead_letters_stored(&table.name, refused.len() as u64);
         warn!(table = %table.name, rows = refused.len(), "refused rows stored as dead letters");
         Ok(())
     }

@@ -10,7 +10,7 @@ use super::rig::{DATABASE, Rig};
 const ROWS: &str = "CREATE TABLE t (id int PRIMARY KEY, v int)";
 
 #[tokio::test(flavor = "multi_thread")]
-async fn rule_10_a_load_left_in_the_air_never_overwrites_newer_rows() -> Result<()> {
+async fn rule_10_a_load_left_in_flight_never_overwrites_newer_rows() -> Result<()> {
     let rig = Rig::of(ROWS, "t").await?;
     let mut worker = rig.worker().await?;
     rig.source.run("INSERT INTO t VALUES (1, 1)").await?;
@@ -46,7 +46,7 @@ async fn rule_10_a_worker_that_drained_makes_nobody_wait() -> Result<()> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn rule_10_a_successor_without_the_notes_of_a_killed_worker_waits_and_says_so() -> Result<()> {
+async fn rule_10_a_successor_without_the_journal_of_a_killed_worker_waits_and_says_so() -> Result<()> {
     let rig = Rig::of(ROWS, "t").await?;
     let mut worker = rig.worker().await?;
     rig.source.run("INSERT INTO t VALUES (1, 1)").await?;
@@ -176,7 +176,7 @@ async fn a_worker_stopped_while_it_prepares_keeps_the_slot_until_its_session_is_
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn rule_10_notes_from_before_the_machine_went_down_prove_nothing() -> Result<()> {
+async fn rule_10_a_journal_from_before_the_machine_went_down_proves_nothing() -> Result<()> {
     let rig = Rig::of(ROWS, "t").await?;
     let mut worker = rig.worker().await?;
     rig.source.run("INSERT INTO t VALUES (1, 1)").await?;
