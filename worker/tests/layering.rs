@@ -106,7 +106,7 @@ const ORDER: [(&[&str], &[&str]); 12] = [
     ),
     (
         &["job"],
-        &["load_permit", "resume", "relay", "halt_watch", "stream", "session", "session_loop", "supervisor"],
+        &["lease_keeper", "resume", "relay", "halt_watch", "stream", "session", "session_loop", "supervisor"],
     ),
     (
         &["verify"],
@@ -156,7 +156,7 @@ const ORDER: [(&[&str], &[&str]); 12] = [
             "earlier",
             "difference",
             "standing",
-            "complete",
+            "apply",
             "prepare",
             "reshape",
             "target_check",

@@ -10,7 +10,7 @@
 //! to stop the job asks to drop it. The record of prior runs is released only when the job itself is deleted.
 
 mod halt_watch;
-mod load_permit;
+mod lease_keeper;
 mod relay;
 mod resume;
 mod session;

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!           blocks                        recorded first
-//! reader ═════════► pipeline ──durable──► load_permit ──confirmable──► reader
+//! reader ═════════► pipeline ──durable──► lease_keeper ──confirmable──► reader
 //!    └───SlotHold──────────────────────────────▲
 //! ```
 
@@ -14,7 +14,7 @@ use tokio::{
 };
 
 use super::{
-    load_permit::{Keeper, acquire_grant, record_durable},
+    lease_keeper::{Keeper, acquire_grant, record_durable},
     off_the_runtime,
     resume::Resume,
 };

@@ -5,7 +5,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::{continuity, lock, start_position};
+use super::{continuity, gap, lock};
 use crate::{
     config::SourceConfig,
     lsn::Lsn,
@@ -39,7 +39,7 @@ pub(crate) fn checked_slot(
     let end =
         prior_run.timeline.map(|timeline| continuity::timeline_end(connection, timeline, server.origin));
     let end = end.transpose()?.flatten();
-    start_position::check(config, prior_run, server.origin, server.is_standby, end, slot)?;
+    gap::check(config, prior_run, server.origin, server.is_standby, end, slot)?;
     Ok(slot)
 }
 

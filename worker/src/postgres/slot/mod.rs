@@ -2,9 +2,9 @@
 
 pub(crate) mod check;
 pub(crate) mod continuity;
+pub(crate) mod gap;
 pub mod health;
 pub(crate) mod lock;
-pub(crate) mod start_position;
 
 use crds::Reason;
 

@@ -6,7 +6,7 @@ use tokio::time::{Instant, timeout_at};
 use tracing::info;
 
 use super::{
-    complete::prepare_table,
+    apply::prepare_table,
     header_room,
     look::show_create,
     name_check::{check_database, check_table},

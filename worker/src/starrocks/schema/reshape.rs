@@ -1,7 +1,7 @@
 //! Alters the target of a running table.
 
 use super::{
-    complete::prepare_table,
+    apply::prepare_table,
     prepare::{check_usable, enter_database},
     targets::{Beginning, of_source},
 };
