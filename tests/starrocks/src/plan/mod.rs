@@ -1,5 +1,6 @@
 //! The plan of a load: what it does with each row, decided before its body is read (§4.1).
 
+mod assigned;
 mod columns;
 mod filter;
 mod rows;

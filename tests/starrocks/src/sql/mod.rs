@@ -1,5 +1,6 @@
 //! The MySQL protocol server: the statements of a client and their answers (§12).
 
+mod aggregate;
 mod catalogue;
 mod change;
 mod ddl;
@@ -12,6 +13,7 @@ mod listings;
 mod parser;
 mod parser_ddl;
 mod parser_expression;
+mod parser_query;
 mod predicate;
 mod select;
 mod session;

@@ -9,7 +9,7 @@ use super::{
         session::Session,
         statement::{Clause, TableName},
     },
-    create, with_settled_table,
+    column_check, create, with_settled_table,
 };
 use crate::{
     Mode, Profile,
@@ -111,7 +111,7 @@ fn is_fast(cluster: &Cluster, table: &Table) -> bool {
 /// The errors of the analyzer, which are found before the table is read.
 fn check_clause(cluster: &Cluster, clause: &Clause) -> Result<(), SqlError> {
     if let Clause::RenameColumn { to, .. } = clause {
-        return create::check_column_name(to, cluster.profile());
+        return column_check::check_column_name(to, cluster.profile());
     }
     if let Clause::SetProperties(properties) = clause {
         return check_properties(properties);
@@ -119,7 +119,7 @@ fn check_clause(cluster: &Cluster, clause: &Clause) -> Result<(), SqlError> {
     let Clause::Schema(SchemaChange::Add(spec, _) | SchemaChange::Modify(spec)) = clause else {
         return Ok(());
     };
-    create::check_column(spec, cluster.profile())?;
+    column_check::check_column(spec, cluster.profile())?;
     let Clause::Schema(SchemaChange::Add(_, place)) = clause else { return Ok(()) };
     if spec.nullable == Some(false) && spec.default.is_none() {
         let detail = format!("Field '{}' is not null but doesnt have a default value", spec.name);

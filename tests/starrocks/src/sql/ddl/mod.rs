@@ -1,6 +1,7 @@
 //! CREATE, DROP and TRUNCATE (§12.4); ALTER has its own module.
 
 mod alter;
+mod column_check;
 mod create;
 
 use super::{

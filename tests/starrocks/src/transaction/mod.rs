@@ -1,9 +1,10 @@
 //! Labels and their transactions, per database (§6).
 
+mod state;
+
 use std::collections::{BTreeMap, HashMap};
 
-use serde::Serialize;
-
+pub(crate) use self::state::State;
 const CLEAN_INTERVAL_MILLIS: i64 = 14_400_000;
 const KEEP_MILLIS: i64 = 3 * 24 * 3_600_000;
 /// The interval at which StarRocks aborts overdue loads: a load may outlive its timeout by this long, and commit
@@ -11,46 +12,6 @@ const KEEP_MILLIS: i64 = 3 * 24 * 3_600_000;
 const ABORTER_MILLIS: i64 = 30_000;
 const KEEP_NUMBER: usize = 1000;
 const MAX_RUNNING: usize = 1000;
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
-#[serde(rename_all = "UPPERCASE")]
-pub(crate) enum State {
-    Prepare,
-    /// In the transaction interface: all data has arrived, and the commit is awaited.
-    Prepared,
-    Committed,
-    Visible,
-    Aborted,
-}
-
-impl State {
-    pub(crate) fn name(self) -> &'static str {
-        match self {
-            Self::Prepare => "PREPARE",
-            Self::Prepared => "PREPARED",
-            Self::Committed => "COMMITTED",
-            Self::Visible => "VISIBLE",
-            Self::Aborted => "ABORTED",
-        }
-    }
-
-    fn is_running(self) -> bool {
-        matches!(self, Self::Prepare | Self::Prepared)
-    }
-
-    /// The value of `ExistingJobStatus` for a label in this state; empty when the label is free.
-    pub(crate) fn existing_job(self) -> &'static str {
-        match self {
-            Self::Prepare | Self::Prepared => "RUNNING",
-            Self::Committed | Self::Visible => "FINISHED",
-            Self::Aborted => "",
-        }
-    }
-
-    fn is_finished(self) -> bool {
-        matches!(self, Self::Visible | Self::Aborted)
-    }
-}
 
 #[derive(Debug, Clone)]
 pub(crate) struct Transaction {
@@ -289,58 +250,4 @@ impl Labels {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn visible(transactions: &mut Transactions, label: &str, now: i64) {
-        let id = transactions.begin("d", label, 1, 600, now).expect("begins");
-        transactions.commit("d", id, now).expect("commits");
-        transactions.publish("d", id, now);
-    }
-
-    #[test]
-    fn s12_a_label_may_begin_again_only_after_an_abort() {
-        let mut transactions = Transactions::default();
-        let id = transactions.begin("d", "a", 1, 600, 0).expect("begins");
-        let running = Err(BeginError::LabelExists { is_finished: false });
-        assert_eq!(transactions.begin("d", "a", 1, 600, 0), running);
-        transactions.abort("d", id, "because", 0);
-        visible(&mut transactions, "a", 0);
-        assert_eq!(
-            transactions.begin("d", "a", 1, 600, 0),
-            Err(BeginError::LabelExists { is_finished: true })
-        );
-        assert!(transactions.begin("other", "a", 1, 600, 0).is_ok());
-    }
-
-    #[test]
-    fn s12_labels_above_a_thousand_go_at_the_next_cleaning_and_not_before() {
-        let mut transactions = Transactions::default();
-        for number in 0..1500 {
-            visible(&mut transactions, &format!("l{number}"), 0);
-        }
-        assert!(transactions.find("d", "l0", CLEAN_INTERVAL_MILLIS - 1).is_some());
-        assert!(transactions.find("d", "l499", CLEAN_INTERVAL_MILLIS).is_none());
-        assert!(transactions.find("d", "l500", CLEAN_INTERVAL_MILLIS).is_some());
-    }
-
-    #[test]
-    fn s12_labels_are_forgotten_after_three_days() {
-        let mut transactions = Transactions::default();
-        visible(&mut transactions, "a", 0);
-        assert!(transactions.find("d", "a", KEEP_MILLIS).is_some());
-        assert!(transactions.find("d", "a", KEEP_MILLIS + CLEAN_INTERVAL_MILLIS).is_none());
-    }
-
-    #[test]
-    fn s12_a_load_that_takes_longer_than_its_timeout_is_aborted_when_the_aborter_comes_round() {
-        let mut transactions = Transactions::default();
-        let id = transactions.begin("d", "a", 1, 3, 0).expect("begins");
-        let running = transactions.find("d", "a", ABORTER_MILLIS - 1).expect("known");
-        assert_eq!(running.state, State::Prepare, "until then it may still commit");
-        let found = transactions.find("d", "a", ABORTER_MILLIS).expect("known");
-        assert_eq!((found.state, found.reason.as_str()), (State::Aborted, "timeout by txn manager"));
-        let commit = transactions.commit("d", id, ABORTER_MILLIS);
-        assert_eq!(commit, Err("timeout by txn manager".to_owned()));
-    }
-}
+mod tests;
