@@ -42,5 +42,7 @@ mod redirect;
 mod sql;
 #[path = "standin/transactions.rs"]
 mod transactions;
+#[path = "standin/transactions_multi.rs"]
+mod transactions_multi;
 #[path = "standin/values.rs"]
 mod values;

@@ -11,10 +11,13 @@ mod system {
     mod faults;
     mod fencing;
     mod identity;
+    mod left_out;
+    mod lost_targets;
     mod operations;
     mod publications;
     mod rig;
     mod secrets;
+    mod sent_columns;
     mod shared_targets;
     mod slots;
     mod standby;

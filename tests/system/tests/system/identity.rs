@@ -1,6 +1,6 @@
-//! The identity of a table is more than its name: another table at the source, a table that the publication left out,
-//! and a target that was removed halt the table. It stays halted over a restart, and continues when the remedy was
-//! followed.
+//! The identity of a table is more than its name: another table at the source halts it, as do a publication that left it
+//! out (`left_out`) and a target that was removed (`lost_targets`). It stays halted over a restart, and continues when
+//! the remedy was followed.
 
 use anyhow::{Context, Result};
 use proto::{Fault, ReloadConfigRequest};
@@ -8,13 +8,16 @@ use serde_json::json;
 use system::{sink::Sink, source::Source, wait, worker::Worker};
 use testbed::postgres::{Embedded, PostgresOptions};
 
-use super::rig::{DATABASE, Rig};
+use super::{
+    left_out::PARTITIONED,
+    rig::{DATABASE, Rig},
+};
 
-const TABLES: &str =
+pub(super) const TABLES: &str =
     "CREATE TABLE t (id int PRIMARY KEY, v text); CREATE TABLE other (id int PRIMARY KEY, v text)";
 
 /// A rig with rows on both sides.
-async fn filled(schema: &str, tables: &str) -> Result<Rig> {
+pub(super) async fn filled(schema: &str, tables: &str) -> Result<Rig> {
     let rig = Rig::of(schema, tables).await?;
     let mut worker = rig.worker().await?;
     rig.source.run("INSERT INTO t VALUES (1, 'old'), (2, 'old')").await?;
@@ -31,7 +34,7 @@ pub(super) async fn halted(worker: &Worker, reason: &str) -> Result<Fault> {
 }
 
 /// Follows the remedy "take the table anew" verbatim.
-async fn follow_remedy(rig: &Rig, worker: &mut Worker, fault: &Fault) -> Result<()> {
+pub(super) async fn follow_remedy(rig: &Rig, worker: &mut Worker, fault: &Fault) -> Result<()> {
     follow_remedy_at(&rig.sink, &rig.source, worker, fault).await
 }
 
@@ -58,12 +61,12 @@ pub(super) async fn follow_remedy_at(
     source.run(update).await
 }
 
-fn uptime(worker: &Worker) -> Result<u64> {
+pub(super) fn uptime(worker: &Worker) -> Result<u64> {
     let page: serde_json::Value = serde_json::from_str(&worker.http("/healthz")?.1)?;
     page["uptime_secs"].as_u64().context("no uptime")
 }
 
-fn between<'a>(text: &'a str, from: &str, to: &str) -> Result<&'a str> {
+pub(super) fn between<'a>(text: &'a str, from: &str, to: &str) -> Result<&'a str> {
     let (_, rest) = text.split_once(from).with_context(|| format!("no {from:?} in {text}"))?;
     Ok(rest.split_once(to).with_context(|| format!("no {to:?} in {text}"))?.0)
 }
@@ -182,108 +185,6 @@ async fn a_table_that_was_renamed_says_so_and_flows_when_it_has_its_name_back() 
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_table_that_left_the_publication_halts_and_is_not_put_back_in_silence() -> Result<()> {
-    let rig = filled(TABLES, "t,other").await?;
-    let mut worker = rig.worker().await?;
-    rig.source.run("ALTER PUBLICATION dbmazz_pub DROP TABLE t; INSERT INTO t VALUES (3, 'unseen')").await?;
-    let fault = halted(&worker, "PublicationChanged").await?;
-    assert_eq!(fault.table, "public.t");
-    worker.process().terminate().await?;
-    let mut worker = Worker::start(&rig.settings)?;
-    halted(&worker, "PublicationChanged").await?;
-    // Adding the table again does not help: the rows it missed stay missing.
-    rig.source.run("ALTER PUBLICATION dbmazz_pub ADD TABLE t; INSERT INTO t VALUES (4, 'seen')").await?;
-    let fault = wait::until("the halt says that it came back", async || {
-        let fault = worker.until_fault("PublicationChanged").await?;
-        Ok(fault.message.contains("put back").then_some(fault))
-    })
-    .await?;
-    follow_remedy(&rig, &mut worker, &fault).await?;
-    assert_eq!(rig.until_table_equal("t").await?, 4);
-    Ok(())
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_table_that_left_the_publication_and_came_back_between_two_looks_halts_at_its_next_change()
--> Result<()> {
-    let rig = filled(TABLES, "t,other").await?;
-    let worker = rig.worker().await?;
-    rig.source
-        .run(
-            "ALTER PUBLICATION dbmazz_pub DROP TABLE t; INSERT INTO t VALUES (3, 'unseen'); \
-              ALTER PUBLICATION dbmazz_pub ADD TABLE t; INSERT INTO t VALUES (4, 'seen')",
-        )
-        .await?;
-    halted(&worker, "PublicationChanged").await?;
-    Ok(())
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn kinds_of_changes_that_were_left_out_for_a_while_halt() -> Result<()> {
-    let rig = filled(TABLES, "t,other").await?;
-    rig.source
-        .run(
-            "ALTER PUBLICATION dbmazz_pub SET (publish = 'insert'); DELETE FROM t WHERE id = 1; \
-              ALTER PUBLICATION dbmazz_pub SET (publish = 'insert, update, delete, truncate')",
-        )
-        .await?;
-    let worker = Worker::start(&rig.settings)?;
-    let fault = worker.until_fault("PublicationChanged").await?;
-    assert!(fault.message.contains("altered"), "{}", fault.message);
-    Ok(())
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn another_row_filter_halts() -> Result<()> {
-    let schema = format!("{TABLES}; CREATE PUBLICATION dbmazz_pub FOR TABLE t, other WHERE (id > 0)");
-    let rig = filled(&schema, "t,other").await?;
-    let mut worker = rig.worker().await?;
-    rig.source.run("INSERT INTO other VALUES (1, 'x')").await?;
-    rig.until_table_equal("other").await?;
-    rig.source.run("ALTER PUBLICATION dbmazz_pub SET TABLE t, other WHERE (id > 5); INSERT INTO other VALUES (2, 'unseen')").await?;
-    let fault = halted(&worker, "PublicationChanged").await?;
-    assert_eq!(fault.table, "public.other");
-    rig.source.run("INSERT INTO t VALUES (3, 'flows')").await?;
-    rig.until_table_equal("t").await?;
-    worker.crash()
-}
-
-const PARTITIONED: &str = "CREATE TABLE t (id int PRIMARY KEY, v text) PARTITION BY RANGE (id); \
-                           CREATE TABLE t1 PARTITION OF t FOR VALUES FROM (0) TO (100); \
-                           CREATE TABLE other (id int PRIMARY KEY, v text)";
-
-#[tokio::test(flavor = "multi_thread")]
-async fn changes_that_come_under_the_names_of_partitions_halt_at_once_and_also_when_that_is_over()
--> Result<()> {
-    for back in ["", "ALTER PUBLICATION dbmazz_pub SET (publish_via_partition_root = true)"] {
-        let rig = filled(PARTITIONED, "t,other").await?;
-        let worker = rig.worker().await?;
-        rig.source
-            .run(&format!(
-                "ALTER PUBLICATION dbmazz_pub SET (publish_via_partition_root = false); \
-                 INSERT INTO t VALUES (3, 'under the name of the leaf'); {back}"
-            ))
-            .await?;
-        let fault = halted(&worker, "PublicationChanged").await?;
-        assert_eq!(fault.table, "public.t");
-    }
-    Ok(())
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn via_root_switched_and_back_while_the_worker_was_away_halts() -> Result<()> {
-    let rig = filled(PARTITIONED, "t,other").await?;
-    rig.source
-        .run(
-            "ALTER PUBLICATION dbmazz_pub SET (publish_via_partition_root = false); DELETE FROM t WHERE id = 1; \
-             ALTER PUBLICATION dbmazz_pub SET (publish_via_partition_root = true)",
-        )
-        .await?;
-    halted(&Worker::start(&rig.settings)?, "PublicationChanged").await?;
-    Ok(())
-}
-
-#[tokio::test(flavor = "multi_thread")]
 async fn a_table_that_was_left_out_of_the_job_and_put_back_halts_until_it_is_taken_anew() -> Result<()> {
     let rig = filled(TABLES, "t,other").await?;
     let select = |names: &[&str]| {
@@ -303,55 +204,6 @@ async fn a_table_that_was_left_out_of_the_job_and_put_back_halts_until_it_is_tak
     let fault = halted(&worker, "TableLeftOut").await?;
     follow_remedy(&rig, &mut worker, &fault).await?;
     assert_eq!(rig.until_table_equal("t").await?, 2);
-    Ok(())
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_target_that_was_dropped_while_the_worker_was_away_is_not_made_anew_in_silence() -> Result<()> {
-    let rig = filled(TABLES, "t,other").await?;
-    rig.sink.rows(&format!("DROP TABLE {DATABASE}.t FORCE")).await?;
-    rig.source.run("INSERT INTO t VALUES (3, 'c')").await?;
-    let mut worker = Worker::start(&rig.settings)?;
-    let fault = halted(&worker, "TargetLost").await?;
-    follow_remedy(&rig, &mut worker, &fault).await?;
-    assert_eq!(rig.until_table_equal("t").await?, 3);
-    Ok(())
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_target_that_was_emptied_or_made_anew_beside_the_worker_halts() -> Result<()> {
-    let rig = filled(TABLES, "t,other").await?;
-    let worker = rig.worker().await?;
-    // A TRUNCATE at the source is not such a change.
-    rig.source
-        .run("INSERT INTO other VALUES (1, 'x'); TRUNCATE other; INSERT INTO other VALUES (2, 'y')")
-        .await?;
-    assert_eq!(rig.until_table_equal("other").await?, 1);
-    rig.sink.rows(&format!("TRUNCATE TABLE {DATABASE}.t")).await?;
-    let fault = halted(&worker, "TargetLost").await?;
-    assert_eq!(fault.table, "public.t");
-    drop(worker);
-    let worker = Worker::start(&rig.settings)?;
-    halted(&worker, "TargetLost").await?;
-    assert_eq!(worker.status().await?.faults.len(), 1);
-    Ok(())
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_target_column_that_was_renamed_by_hand_halts_and_its_remedy_works() -> Result<()> {
-    let rig = filled(TABLES, "t,other").await?;
-    let mut worker = rig.worker().await?;
-    rig.sink.rows(&format!("ALTER TABLE {DATABASE}.t RENAME COLUMN v TO w")).await?;
-    rig.source.run("INSERT INTO t VALUES (3, 'into nothing')").await?;
-    let fault = halted(&worker, "TargetIncompatible").await?;
-    assert!(fault.message.contains("column v of target table t no longer exists"), "{}", fault.message);
-    rig.sink.rows(&format!("ALTER TABLE {DATABASE}.t RENAME COLUMN w TO v")).await?;
-    worker.until_ready().await?;
-    let at_source = between(&fault.fix, "run at the source ", " so that every row")?;
-    let (identity, update) = at_source.split_once(" and then ").context("two statements")?;
-    rig.source.run(identity.split(" (of").next().unwrap_or_default()).await?;
-    rig.source.run(update).await?;
-    assert_eq!(rig.until_table_equal("t").await?, 3);
     Ok(())
 }
 
