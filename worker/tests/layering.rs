@@ -38,7 +38,7 @@ const FORBIDDEN: [(&str, &[&str]); 16] = [
 ];
 
 /// Modules that decide and do not act: no task, no socket, no file, no clock.
-const PURE: [&[&str]; 10] = [
+const PURE: [&[&str]; 16] = [
     &["postgres", "pgoutput"],
     &["postgres", "route"],
     &["pipeline", "batch"],
@@ -49,6 +49,12 @@ const PURE: [&[&str]; 10] = [
     &["starrocks", "load", "label"],
     &["starrocks", "encode"],
     &["starrocks", "load", "answer"],
+    &["starrocks", "schema", "difference"],
+    &["starrocks", "schema", "earlier"],
+    &["starrocks", "schema", "name_check"],
+    &["starrocks", "transaction", "call", "reply"],
+    &["postgres", "setup", "tables"],
+    &["postgres", "slot", "gap"],
 ];
 const ACTS: [&str; 6] = ["tokio", "std::net", "std::fs", "std::thread", "Instant::now", "SystemTime::now"];
 
@@ -127,7 +133,7 @@ const ORDER: [(&[&str], &[&str]); 12] = [
             "unsendable",
             "interruption",
             "admission",
-            "catalogue",
+            "catalogue_look",
             "catch_up",
             "session",
         ],

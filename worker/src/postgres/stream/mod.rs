@@ -18,7 +18,7 @@
 mod admission;
 mod block_sender;
 mod blocking_wait;
-mod catalogue;
+mod catalogue_look;
 mod catch_up;
 mod frame_buffer;
 #[cfg(feature = "fuzz")]
@@ -256,7 +256,7 @@ impl Reader {
     fn digest(&mut self, frames: &mut FrameBuffer) -> Result<FrameEvents, SourceError> {
         let mut heard = frames.digest(&mut self.router)?;
         while heard.wants_a_look {
-            catalogue::look(&mut self.router, &self.config)?;
+            catalogue_look::look(&mut self.router, &self.config)?;
             heard = heard.and(frames.digest(&mut self.router)?);
         }
         Ok(heard)

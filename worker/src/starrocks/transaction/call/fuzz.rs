@@ -1,7 +1,10 @@
 //! Entry point for the fuzzer: reads an answer as each call of a transaction over several tables does.
 
-use super::{Answer, Ended, LoadOutcome, Operation, accepted, judge_load, read, read_rollback};
-use crate::table::Table;
+use super::{
+    LoadOutcome, Operation,
+    reply::{Ended, accepted, judge_load, read, read_rollback},
+};
+use crate::{starrocks::http::frontend::Answer, table::Table};
 
 /// How an answer was understood.
 #[derive(Debug)]
