@@ -7,6 +7,8 @@
 
 use std::path::PathBuf;
 
+use percent_encoding::percent_decode_str;
+
 use super::{ConfigError, Secret, TlsConfig, TlsMode, limits, sink_url};
 
 const VARIABLE: &str = "SOURCE_URL";
@@ -125,20 +127,12 @@ fn decoded(text: &str) -> Result<String, ConfigError> {
 }
 
 fn percent_decoded(text: &str) -> Option<String> {
-    let mut bytes = text.bytes();
-    let mut plain = Vec::with_capacity(text.len());
-    while let Some(byte) = bytes.next() {
-        plain.push(if byte == b'%' {
-            hexadecimal(bytes.next()?)? << 4 | hexadecimal(bytes.next()?)?
-        } else {
-            byte
-        });
-    }
-    String::from_utf8(plain).ok().filter(|plain| !plain.contains('\0'))
-}
-
-fn hexadecimal(digit: u8) -> Option<u8> {
-    char::from(digit).to_digit(16).and_then(|digit| u8::try_from(digit).ok())
+    // The library leaves a % that is followed by anything else as it is.
+    let is_escape =
+        |rest: &str| rest.get(..2).is_some_and(|two| two.bytes().all(|byte| byte.is_ascii_hexdigit()));
+    text.split('%').skip(1).all(is_escape).then_some(())?;
+    let plain = percent_decode_str(text).decode_utf8().ok()?;
+    (!plain.contains('\0')).then(|| plain.into_owned())
 }
 
 fn refused(problem: &str) -> ConfigError {
@@ -173,6 +167,7 @@ mod tests {
                 Some("p:/?#% ä+"),
             ),
             ("postgres://u:p@ss:w@rd@h/d", "h", 5432, "d", "u", Some("p@ss:w@rd")),
+            ("postgres://u:p#s\ts[@h/d", "h", 5432, "d", "u", Some("p#s\ts[")),
         ] {
             let expected = (host.into(), port, database.into(), user.into(), password.map(str::to_owned));
             assert_eq!(parts(url), expected, "{url}");
@@ -214,6 +209,10 @@ mod tests {
             "postgres://u:hunter2@[::1]x/d",
             "postgres://u:hunter2%@h/d",
             "postgres://u:hunter2%zz@h/d",
+            "postgres://u:hunter2%4@h/d",
+            "postgres://u:hunter2%+4@h/d",
+            "postgres://u:hunter2%%41@h/d",
+            "postgres://u:hunter2%ä@h/d",
             "postgres://u:hunter2%00@h/d",
             "postgres://u:hunter2%ff@h/d",
             "postgres://u:x/hunter2@h/d",
