@@ -181,7 +181,9 @@ impl Connection {
     /// `unread` are bytes that the stream had read and not consumed.
     pub(super) fn end_copy(&mut self, unread: Vec<u8>, limit: Duration) -> Result<(), SourceError> {
         self.inbox = unread;
-        self.write(|bytes| Ok(frontend::copy_done(bytes)))?;
+        let mut done = BytesMut::new();
+        frontend::copy_done(&mut done);
+        self.send(&done)?;
         let deadline = Instant::now() + limit;
         while self.skip_frame(deadline)? != b'Z' {}
         Ok(())
@@ -189,7 +191,9 @@ impl Connection {
 
     /// Sends Terminate; the session ends with the socket in any case.
     pub(super) fn close(mut self) {
-        drop(self.write(|bytes| Ok(frontend::terminate(bytes))));
+        let mut end = BytesMut::new();
+        frontend::terminate(&mut end);
+        drop(self.send(&end));
     }
 
     /// Collects rows until the session is ready for the next statement.
