@@ -9,6 +9,7 @@
 //!
 //! The vocabulary ([`lsn`], [`table`], [`schema_history`], [`change`], [`fault`], [`slot_lease`], [`prior_run`],
 //! [`progress`], `backoff`) imports nothing else.
+//! [`snapshot`] copies existing rows between [`postgres`] and the lanes of [`pipeline`], and never imports [`starrocks`];
 //! [`postgres`] knows nothing of [`pipeline`] or [`starrocks`]; [`pipeline`] knows neither end and
 //! loads through the trait [`pipeline::Load`]; [`starrocks`] never imports [`postgres`];
 //! [`verify`] reads both ends and knows neither [`starrocks`] nor [`pipeline`], so that its result is independent;
@@ -34,6 +35,7 @@ pub mod prior_run;
 pub mod progress;
 pub mod schema_history;
 pub mod slot_lease;
+pub mod snapshot;
 pub mod starrocks;
 pub mod table;
 pub mod verify;

@@ -20,6 +20,7 @@ mod system {
     mod sent_columns;
     mod shared_targets;
     mod slots;
+    mod snapshot;
     mod standby;
     mod standing;
     mod torture;

@@ -20,7 +20,7 @@ pub struct Block {
 
 #[derive(Debug, Clone)]
 pub(super) enum Entry {
-    Begin { commit: Lsn, time: SystemTime },
+    Begin { commit: Lsn, time: SystemTime, xid: u32 },
     Insert { table: TableId, new: Range<u32> },
     Update { table: TableId, old: OldEntry, new: Range<u32> },
     Delete { table: TableId, old: OldEntry },
@@ -65,7 +65,7 @@ impl Block {
 
     fn event(&self, entry: &Entry) -> Option<Event<'_>> {
         Some(match entry {
-            Entry::Begin { commit, time } => Event::Begin { commit: *commit, time: *time },
+            Entry::Begin { commit, time, xid } => Event::Begin { commit: *commit, time: *time, xid: *xid },
             Entry::Insert { table, new } => {
                 Event::Change { table: *table, change: Change::Insert { new: self.tuple(new)? } }
             }

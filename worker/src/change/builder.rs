@@ -37,8 +37,8 @@ impl BlockBuilder {
         &mut self.bytes
     }
 
-    pub fn begin(&mut self, commit: Lsn, time: SystemTime) {
-        self.block.entries.push(Entry::Begin { commit, time });
+    pub fn begin(&mut self, commit: Lsn, time: SystemTime, xid: u32) {
+        self.block.entries.push(Entry::Begin { commit, time, xid });
     }
 
     pub fn insert(&mut self, table: TableId, new: Place) {
@@ -106,13 +106,13 @@ mod tests {
         let mut bytes = Vec::new();
         write_value(Value::Text(b"1"), &mut bytes);
         builder.bytes_mut().extend_from_slice(&bytes);
-        builder.begin(Lsn(5), SystemTime::UNIX_EPOCH);
+        builder.begin(Lsn(5), SystemTime::UNIX_EPOCH, 7);
         builder.insert(TableId(0), 0..bytes.len() as u32);
         builder.commit(Lsn(9));
         let block = builder.finish();
         let new = Tuple::split(&bytes, 1).unwrap().0;
         let expected = [
-            Event::Begin { commit: Lsn(5), time: SystemTime::UNIX_EPOCH },
+            Event::Begin { commit: Lsn(5), time: SystemTime::UNIX_EPOCH, xid: 7 },
             Event::Change { table: TableId(0), change: Change::Insert { new } },
             Event::Commit { end: Lsn(9) },
         ];

@@ -30,6 +30,8 @@ pub enum Event<'a> {
     Begin {
         commit: Lsn,
         time: SystemTime,
+        /// The low 32 bits of the transaction's number at the source.
+        xid: u32,
     },
     Change {
         table: TableId,

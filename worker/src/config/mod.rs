@@ -39,6 +39,7 @@ pub struct JobConfig {
     pub job: String,
     pub source: SourceConfig,
     pub sink: SinkConfig,
+    pub snapshot: SnapshotConfig,
     pub batch: BatchConfig,
     /// Maximum bytes held between the socket and StarRocks' answer, for all tables together.
     pub buffer: usize,
@@ -93,6 +94,17 @@ pub struct SinkConfig {
     /// What happens to values that StarRocks cannot represent.
     pub values: Values,
     pub on_refused_row: OnRefusedRow,
+}
+
+/// The copy of rows that exist before the job.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SnapshotConfig {
+    /// Whether they are copied.
+    pub initial: bool,
+    /// Rows of a chunk at most.
+    pub chunk_rows: u64,
+    /// Tables that are copied at once.
+    pub parallelism: usize,
 }
 
 /// The size of a load, and the time between the begins of two loads of a table.

@@ -10,10 +10,12 @@ use std::{pin::pin, sync::Arc, time::Duration};
 
 use tokio::{
     sync::{mpsc, watch},
+    task::JoinSet,
     time::timeout,
 };
 
 use super::{
+    copies::{SessionCopies, needed},
     lease_keeper::{Keeper, acquire_grant, record_durable},
     off_the_runtime,
     resume::Resume,
@@ -26,6 +28,7 @@ use crate::{
     postgres::{Intake, Prepared, Reader, ReaderEnds, Router, Visibility},
     progress::{Progress, Stage},
     slot_lease::{SlotHold, SlotLease},
+    snapshot::Copied,
     starrocks::{Fencing, LoadGrant, SlotIdentity, Targets, Tenure},
     table::{Table, TableId},
 };
@@ -68,6 +71,7 @@ pub(super) async fn stream(
     let (lease, permit) = SlotLease::new();
     let keeper = Keeper::new(lease, Arc::clone(progress));
     fencing.load_by(permit);
+    let copying = intake.clone();
     let loading = async {
         let grant = tokio::select! {
             grant = acquire_grant(fencing, slot, start, held.clone(), &keeper) => grant,
@@ -86,8 +90,10 @@ pub(super) async fn stream(
         progress.set_stage(Stage::Cdc);
         let tenure = fencing.tenure();
         tables.iter().filter(|table| targets.is_new(table.id)).for_each(|table| resume.forget(&table.name));
+        let needed = needed(config, &tables, &targets, &halted);
         let pipeline = load(
-            config.sink.consistency,
+            config,
+            (needed, copying),
             inputs,
             BlockedTables { halted, unfinished },
             grant,
@@ -129,7 +135,8 @@ struct BlockedTables {
 /// Runs the pipeline of the configured consistency until the blocks end; returns whether everything in them is
 /// durable.
 async fn load(
-    consistency: Consistency,
+    config: &JobConfig,
+    (needed, intake): (Vec<Copied>, watch::Receiver<Intake>),
     inputs: Inputs<'_>,
     BlockedTables { halted, unfinished }: BlockedTables,
     grant: LoadGrant,
@@ -137,11 +144,16 @@ async fn load(
     resume: &mut Resume,
     tenure: Tenure,
 ) -> Result<bool, Fault> {
-    match consistency {
+    match config.sink.consistency {
         Consistency::Row => {
-            let load = Arc::new(grant.loader());
-            let pipeline = Pipeline::new(inputs, load).telling(resume.read_again());
+            let progress = Arc::clone(&inputs.progress);
+            let (copies, known) = SessionCopies::of(needed, intake);
+            let load = Arc::new(copies.filling(grant.loader(), config, &progress));
+            let pipeline =
+                Pipeline::new(inputs, Arc::clone(&load)).telling(resume.read_again()).beside(known);
             let pipeline = pipeline.resuming(&resume.take(tenure)).halting(halted).awaiting(unfinished);
+            let mut copying = JoinSet::new();
+            copying.spawn(copies.run(load, config.clone(), progress));
             let (positions, is_whole) = pipeline.run(blocks).await;
             resume.keep(tenure, positions);
             Ok(is_whole)

@@ -27,6 +27,16 @@ pub(super) fn behind(table: &Table, limit: Duration) -> Fault {
     )
 }
 
+/// The task that copies rows of the table has ended without a word.
+pub(super) fn barrier_left(table: &Table) -> Fault {
+    Fault::halt(
+        Part::Table(table.name.clone()),
+        Reason::InternalDefect,
+        format!("the copy of {} ended with a panic of the worker", table.name),
+        "report it with the worker's log, and restart the worker: it copies the table from where it was",
+    )
+}
+
 /// A task of the table has panicked, so the outcome of its load is unknown.
 pub(super) fn defect(table: &Table) -> Fault {
     Fault::halt(

@@ -93,6 +93,7 @@ pub(super) async fn run_task<L: Load>(
         }
         Work::Barrier(Barrier::Truncate) => load.truncate(&table).await,
         Work::Barrier(Barrier::Reshape(aim)) => load.reshape(&aim).await,
+        Work::Stand(placed) => placed.stand().await,
     };
     Completed { table: table.id, ticket, result }
 }

@@ -3,6 +3,7 @@
 //! Depends on neither end. It loads through the trait [`Load`] (or [`LoadTransaction`]), and publishes the durable
 //! position to the source.
 
+mod barrier;
 pub mod batch;
 mod fault;
 mod inputs;
@@ -14,15 +15,16 @@ mod run;
 mod scheduler;
 mod transaction;
 
-pub use batch::{Batch, ColumnSet, Operation, Row};
+pub use barrier::{AskBarrier, AtBarrier, Mark, Routed};
+pub use batch::{Batch, ColumnSet, Operation, Row, Rows};
 pub use positions::TablePositions;
-pub use run::Pipeline;
+pub use run::{Copies, Pipeline};
 
 pub use self::{
     inputs::{Inputs, Settings},
     transaction::TransactionPipeline,
 };
-use crate::{change::Aim, fault::Fault, lsn::Lsn, table::Table};
+use crate::{change::Aim, fault::Fault, lsn::Lsn, schema_history::CopyState, table::Table};
 
 /// Loads batches into the sink.
 pub trait Load: Send + Sync + 'static {
@@ -36,6 +38,16 @@ pub trait Load: Send + Sync + 'static {
 
     /// Resolves when the table is empty in the sink. No other task of the table is in flight.
     fn truncate(&self, table: &Table) -> impl Future<Output = Result<(), Fault>> + Send;
+}
+
+/// Records how far the copy of a table's existing rows has come, for the next worker.
+pub trait RecordCopy: Send + Sync + 'static {
+    /// Resolves when the state is durable. The caller stands at a barrier of the table.
+    fn record_copy(&self, table: &Table, state: &CopyState)
+    -> impl Future<Output = Result<(), Fault>> + Send;
+
+    /// As `record_copy`: the target has every row of the source.
+    fn record_whole(&self, table: &Table) -> impl Future<Output = Result<(), Fault>> + Send;
 }
 
 /// The size of a durable batch.

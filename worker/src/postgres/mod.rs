@@ -11,11 +11,13 @@
 //! - [`stream`]: the reader, the only module that confirms positions to PostgreSQL.
 //! - [`pgoutput`] and [`route`]: pure; bytes to messages, messages to changes of the job's tables.
 //! - [`connection`]: the client, for SQL and for the replication stream.
+//! - [`copy`]: reads existing rows, chunk by chunk, each in a snapshot that tells which transactions it sees.
 //! - [`query`]: read-only SQL sessions.
 //!
 //! All bytes from the socket are checked: wrong ones cause an error, never a panic.
 
 mod connection;
+pub mod copy;
 mod cursor;
 mod error;
 mod kind;

@@ -30,13 +30,53 @@ impl Visibility {
         })
     }
 
+    /// The visibility on a standby, which does not tell the transactions in between.
+    #[must_use]
+    pub(super) fn on_standby(self) -> Self {
+        Self { next: self.oldest, running: Vec::new(), ..self }
+    }
+
+    /// The transactions that are not visible and had begun.
+    pub fn running(&self) -> &[u64] {
+        &self.running
+    }
+
+    /// Whether a transaction is visible, given its whole number.
+    pub fn sees_whole(&self, xid: u64) -> bool {
+        xid < self.next && (xid < self.oldest || !self.running.contains(&xid))
+    }
+
     /// Whether a transaction is visible, given the low 32 bits of its number, as the stream sends them.
     pub fn sees(&self, xid: u32) -> bool {
         // The nearest number with these low bits: two billion transactions are never in use at once.
         let behind = (self.next as u32).wrapping_sub(xid).cast_signed();
         let Ok(behind) = u64::try_from(behind) else { return false };
         let whole = self.next.saturating_sub(behind);
-        behind > 0 && (whole < self.oldest || !self.running.contains(&whole))
+        behind > 0 && self.sees_whole(whole)
+    }
+}
+
+/// Transactions that were in progress at some time, and that a snapshot has to see.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Earlier {
+    transactions: Vec<u64>,
+    /// Every transaction below this number.
+    before: u64,
+}
+
+impl Earlier {
+    pub(super) fn of(transactions: Vec<u64>) -> Self {
+        Self { transactions, before: 0 }
+    }
+
+    /// Every transaction that had begun: a standby does not tell which of them are in progress.
+    pub(super) fn all_before(seen: &Visibility) -> Self {
+        Self { transactions: Vec::new(), before: seen.next }
+    }
+
+    pub fn is_seen_by(&self, visibility: &Visibility) -> bool {
+        self.before <= visibility.oldest
+            && self.transactions.iter().all(|transaction| visibility.sees_whole(*transaction))
     }
 }
 
@@ -53,6 +93,26 @@ mod tests {
             assert_eq!(visibility.sees(xid), seen, "{xid}");
         }
         assert!(!Visibility::default().sees(1));
+    }
+
+    #[test]
+    fn on_a_standby_only_what_is_older_than_every_transaction_in_progress_is_visible() {
+        let seen = Visibility::parse("10:20:").unwrap();
+        let earlier = Earlier::all_before(&seen);
+        let standby = seen.on_standby();
+        assert!(standby.sees(9) && !standby.sees(10) && !standby.sees(19));
+        assert!(!earlier.is_seen_by(&standby));
+        assert!(earlier.is_seen_by(&Visibility::parse("20:25:").unwrap().on_standby()));
+    }
+
+    #[test]
+    fn what_was_in_progress_is_seen_when_it_has_ended() {
+        let earlier = Earlier::of(vec![12, 14]);
+        for (seen, expected) in
+            [("10:20:12,14", false), ("10:20:14", false), ("10:20:13", true), ("15:20:", true)]
+        {
+            assert_eq!(earlier.is_seen_by(&Visibility::parse(seen).unwrap()), expected, "{seen}");
+        }
     }
 
     #[test]

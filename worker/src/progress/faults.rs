@@ -18,6 +18,10 @@ pub enum Owner {
     Job,
     /// The keeper of the slot lease.
     SlotLease,
+    /// The copy of a table's existing rows.
+    Copy,
+    /// The reading of values that the stream does not send.
+    Missing,
     /// A load of the table, while it is retried.
     Load(TableName),
 }

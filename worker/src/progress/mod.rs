@@ -26,7 +26,7 @@ pub use self::{
     loss::{Loss, Losses},
     slot::SlotHealth,
     stage::{Stage, State},
-    table::TableProgress,
+    table::{CopyProgress, TableProgress, Waits},
     view::View,
 };
 use crate::{lsn::Lsn, table::TableName};
@@ -135,6 +135,11 @@ impl Progress {
         self.heard.store(self.elapsed_ms().max(1), Relaxed);
     }
 
+    /// Everything before this position has been received.
+    pub fn received_lsn(&self) -> Lsn {
+        Lsn(self.received.load(Relaxed))
+    }
+
     pub fn durable(&self, lsn: Lsn) {
         self.durable.fetch_max(lsn.0, Relaxed);
     }
@@ -173,6 +178,16 @@ impl Progress {
     /// Whether the target of the table is known to have every row of the source.
     pub fn table_whole(&self, table: &TableName, whole: bool) {
         lock(&self.tables).of(table).whole = whole;
+    }
+
+    /// Sets how far the copy of the table has come; none when it is complete.
+    pub fn copy_of(&self, table: &TableName, copy: Option<CopyProgress>) {
+        lock(&self.tables).of(table).copy = copy;
+    }
+
+    /// Sets what the copy of the table is waiting for.
+    pub fn copy_waits(&self, table: &TableName, waits: Waits) {
+        lock(&self.tables).of(table).copy.iter_mut().for_each(|copy| copy.waits = waits);
     }
 
     /// A load is durable in which values were altered by the job's rules.

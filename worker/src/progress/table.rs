@@ -16,8 +16,38 @@ pub struct TableProgress {
     pub losses: Losses,
     /// Rows that StarRocks refused and that are stored as dead letters.
     pub dead_letters: u64,
+    /// The copy of its existing rows; none when it is not under way.
+    pub copy: Option<CopyProgress>,
     /// Whether the target is known to have every row of the source.
     pub whole: bool,
+}
+
+/// How far the copy of a table's existing rows has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct CopyProgress {
+    /// Blocks of the table when the copy began, and those of them that are copied.
+    pub blocks: u64,
+    pub blocks_done: u64,
+    pub rows: u64,
+    pub bytes: u64,
+    pub waits: Waits,
+}
+
+/// What a copy is waiting for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Waits {
+    /// Nothing: rows are read and loaded.
+    Copying,
+    /// Changes of the table that are loaded before.
+    Barrier,
+    /// A transaction that is in the WAL, or has written to the table, and is not visible yet.
+    Transaction,
+    /// Changes of the table's columns that the stream has not announced yet.
+    Columns,
+    /// The changes that the last chunk may contain.
+    Changes,
+    /// A fault, which is reported by itself.
+    Fault,
 }
 
 #[derive(Debug, Clone, Default)]

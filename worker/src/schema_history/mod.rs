@@ -7,6 +7,7 @@
 //! Histories are read by other versions of the worker: a missing field is unknown, and a field that this version does not
 //! know is preserved.
 
+mod copy;
 mod identity;
 mod owner;
 
@@ -16,6 +17,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 pub use self::{
+    copy::{Blocks, CopyState, LeafState},
     identity::{Difference, Membership, Published, SourceIdentity, TargetIdentity},
     owner::Owner,
 };
@@ -40,6 +42,9 @@ pub struct SchemaHistory {
     /// Whether the target has every row of the source. None: unknown.
     #[serde(default, deserialize_with = "identity::legible", skip_serializing_if = "Option::is_none")]
     pub whole: Option<bool>,
+    /// How far the copy of the rows that existed before has come. None: not begun, or complete.
+    #[serde(default, deserialize_with = "identity::legible", skip_serializing_if = "Option::is_none")]
+    pub copy: Option<CopyState>,
     /// The position from which on the target follows the source.
     #[serde(default, deserialize_with = "identity::legible", skip_serializing_if = "Option::is_none")]
     pub from: Option<Lsn>,
@@ -120,8 +125,8 @@ impl SchemaHistory {
     /// job with this name.
     #[must_use]
     pub fn of_an_earlier_job(&self) -> Self {
-        let (source, sink, from, left, owner) = (None, None, None, None, None);
-        Self { source, sink, whole: Some(false), from, left, owner, ..self.clone() }
+        let (source, sink, from, left, owner, copy) = (None, None, None, None, None, None);
+        Self { source, sink, whole: Some(false), copy, from, left, owner, ..self.clone() }
     }
 
     /// Whether both histories are serialized identically.

@@ -13,8 +13,8 @@ use crds::{
 };
 
 use super::{
-    BatchConfig, ConfigError, Consistency, DesiredState, JobConfig, Secret, SinkConfig, SourceConfig,
-    TlsConfig, TlsMode, file, limits, listen, memory,
+    BatchConfig, ConfigError, Consistency, DesiredState, JobConfig, Secret, SinkConfig, SnapshotConfig,
+    SourceConfig, TlsConfig, TlsMode, file, limits, listen, memory,
 };
 
 const SOURCE: &str = "spec.source.postgres";
@@ -32,6 +32,7 @@ pub fn read(directory: &Path, vars: impl Fn(&str) -> Option<String>) -> Result<J
     Ok(JobConfig {
         job: limits::name("job", &job)?,
         batch: batch(&starrocks.batch)?,
+        snapshot: SnapshotConfig { initial: false, chunk_rows: 500_000, parallelism: 2 },
         source: SourceConfig {
             whole_rows: starrocks.consistency == Consistency::Transaction,
             ..source(directory, slot, publication, spec.source.postgres)?

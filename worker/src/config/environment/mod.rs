@@ -39,7 +39,8 @@ use std::{
 
 use super::{
     BatchConfig, ConfigError, Consistency, Deletes, JobConfig, JsonNumbers, LogLevel, OnRefusedRow, Secret,
-    SinkConfig, SourceConfig, TooLong, Unfit, Values, file, limits, listen, memory, sink_url, source_url,
+    SinkConfig, SnapshotConfig, SourceConfig, TooLong, Unfit, Values, file, limits, listen, memory, sink_url,
+    source_url,
 };
 use crate::table::TableName;
 
@@ -50,12 +51,12 @@ pub const SOON_ENOUGH: Duration = Duration::from_secs(1);
 pub fn read(vars: impl Fn(&str) -> Option<String>) -> Result<JobConfig, ConfigError> {
     let listen = listen::standalone(&vars)?;
     let variables = Variables(vars);
-    refuse_snapshots(&variables)?;
     let (source, sink) = (source(&variables)?, sink(&variables)?);
     Ok(JobConfig {
         job: source.slot.clone(),
         source: SourceConfig { whole_rows: sink.consistency == Consistency::Transaction, ..source },
         sink,
+        snapshot: snapshot(&variables)?,
         batch: batch(&variables)?,
         buffer: buffer(&variables)?,
         memory: memory(&variables)?,
@@ -171,18 +172,16 @@ fn batch<F: Fn(&str) -> Option<String>>(variables: &Variables<F>) -> Result<Batc
     })
 }
 
-/// A snapshot that is asked for and not made would look like a complete copy, so it is refused.
-fn refuse_snapshots<F: Fn(&str) -> Option<String>>(variables: &Variables<F>) -> Result<(), ConfigError> {
-    variables.number("SNAPSHOT_CHUNK_SIZE", 500_000, 1..=u64::MAX)?;
-    variables.number("SNAPSHOT_PARALLEL_WORKERS", 2, 1..=1_000_u64)?;
-    for name in ["DO_SNAPSHOT", "INITIAL_SNAPSHOT_ONLY"] {
-        if variables.flag(name)? {
-            let problem =
-                "copying existing rows is not in this version; set it to false and copy them another way";
-            return Err(ConfigError::new(name, problem));
-        }
+fn snapshot<F: Fn(&str) -> Option<String>>(variables: &Variables<F>) -> Result<SnapshotConfig, ConfigError> {
+    if variables.flag("INITIAL_SNAPSHOT_ONLY")? {
+        let problem = "ending after the copy is not in this version; set it to false, and drain the job when the copy is complete";
+        return Err(ConfigError::new("INITIAL_SNAPSHOT_ONLY", problem));
     }
-    Ok(())
+    Ok(SnapshotConfig {
+        initial: variables.flag("DO_SNAPSHOT")?,
+        chunk_rows: variables.number("SNAPSHOT_CHUNK_SIZE", 500_000, 1..=u64::MAX)?,
+        parallelism: variables.number("SNAPSHOT_PARALLEL_WORKERS", 2, 1..=1_000)?,
+    })
 }
 
 fn missing(name: &str) -> ConfigError {

@@ -98,9 +98,10 @@ fn every_variable_of_the_contract_has_its_effect() {
             |job| format!("{} {}", job.listen.grpc, job.listen.http),
             "127.0.0.1:50051 [::]:8080",
         ),
-        ("DO_SNAPSHOT", "FALSE", |job| job.job.clone(), "dbmazz_slot"),
-        ("SNAPSHOT_CHUNK_SIZE", "1", |job| job.job.clone(), "dbmazz_slot"),
-        ("SNAPSHOT_PARALLEL_WORKERS", "4", |job| job.job.clone(), "dbmazz_slot"),
+        ("DO_SNAPSHOT", "FALSE", |job| job.snapshot.initial.to_string(), "false"),
+        ("DO_SNAPSHOT", "true", |job| job.snapshot.initial.to_string(), "true"),
+        ("SNAPSHOT_CHUNK_SIZE", "1", |job| job.snapshot.chunk_rows.to_string(), "1"),
+        ("SNAPSHOT_PARALLEL_WORKERS", "4", |job| job.snapshot.parallelism.to_string(), "4"),
         ("INITIAL_SNAPSHOT_ONLY", "0", |job| job.job.clone(), "dbmazz_slot"),
     ];
     for (name, value, seen, expected) in rows {
@@ -140,7 +141,6 @@ fn a_value_that_cannot_be_used_is_refused_by_the_name_of_its_variable() {
         ("GRPC_HOST", "localhost"),
         ("HTTP_API_PORT", "50051"),
         ("HTTP_API_HOST", "300.0.0.1"),
-        ("DO_SNAPSHOT", "true"),
         ("DO_SNAPSHOT", "perhaps"),
         ("INITIAL_SNAPSHOT_ONLY", "1"),
         ("SNAPSHOT_CHUNK_SIZE", "0"),

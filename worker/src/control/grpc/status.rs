@@ -25,6 +25,7 @@ impl CdcStatusService for Status {
 }
 
 fn status(view: &View, info: &JobInfo) -> StatusResponse {
+    let copies = || view.tables.values().filter_map(|table| table.copy);
     StatusResponse {
         state: state(view.state).into(),
         current_lsn: view.received.0,
@@ -32,10 +33,10 @@ fn status(view: &View, info: &JobInfo) -> StatusResponse {
         pending_events: view.changes_pending,
         slot_name: info.slot.clone(),
         tables: view.selected.iter().map(ToString::to_string).collect(),
-        snapshot_active: false,
-        snapshot_chunks_total: 0,
-        snapshot_chunks_done: 0,
-        snapshot_rows_synced: 0,
+        snapshot_active: copies().next().is_some(),
+        snapshot_chunks_total: copies().map(|copy| copy.blocks).sum(),
+        snapshot_chunks_done: copies().map(|copy| copy.blocks_done).sum(),
+        snapshot_rows_synced: copies().map(|copy| copy.rows).sum(),
         durable_lsn: view.durable.0,
         lag_bytes: view.lag_bytes,
         lag_ms: view.lag_ms,

@@ -6,6 +6,7 @@
 //! value is never written as NULL.
 
 mod fold;
+mod rows;
 mod store;
 #[cfg(test)]
 mod tests;
@@ -15,8 +16,11 @@ use std::{ops::Range, sync::Arc, time::SystemTime};
 use bytes::Bytes;
 use xxhash_rust::xxh3::Xxh3Default;
 
-pub use self::fold::{Deletes, IncompleteKeyChange};
 use self::store::Store;
+pub use self::{
+    fold::{Deletes, IncompleteKeyChange},
+    rows::Rows,
+};
 use crate::{
     change::{Change, Tuple},
     lsn::Lsn,

@@ -123,6 +123,18 @@ impl Store {
         self.rows.push(Stored { version, address, length, set, operation, live: true, hash });
     }
 
+    /// Stores a row whose key no other row of the store has. Not found by its key.
+    pub(super) fn put_distinct(
+        &mut self,
+        (operation, version): (Operation, Lsn),
+        values: &[u8],
+        set: &ColumnSet,
+    ) {
+        let set = self.set_id(set.clone());
+        let (address, length) = self.append(Cow::Borrowed(values));
+        self.rows.push(Stored { version, address, length, set, operation, live: true, hash: 0 });
+    }
+
     /// The live rows of one column set, in order of their last change.
     pub(super) fn live(&self, set: u16) -> impl Iterator<Item = Row<'_>> {
         let rows = self.rows.iter().filter(move |stored| stored.live && stored.set == set);

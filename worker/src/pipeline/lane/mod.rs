@@ -12,6 +12,7 @@ use std::{
 use bytes::Bytes;
 
 use super::{
+    barrier::Placed,
     batch::{Accumulation, Batch, Deletes, IncompleteKeyChange},
     ledger::{Ledger, Ticket},
 };
@@ -57,6 +58,8 @@ enum Step {
     Load(Box<Gathering>),
     /// Begins when everything before it is durable; nothing after it begins before it is complete.
     Barrier(Barrier, Ticket),
+    /// As a barrier; another task works on the target meanwhile.
+    Stand(Placed, Ticket),
 }
 
 /// A change of a table as a whole.
@@ -83,6 +86,7 @@ pub(super) enum Work {
         oldest_commit: SystemTime,
     },
     Barrier(Barrier),
+    Stand(Placed),
 }
 
 /// The transaction that a change belongs to.
@@ -146,6 +150,14 @@ impl Lane {
         if !self.halted {
             self.close_gathering();
             self.waiting.push_back(Step::Barrier(barrier, ledger.open()));
+        }
+    }
+
+    /// Adds a barrier for another task. A halted table takes none.
+    pub(super) fn push_stand(&mut self, placed: Placed, ledger: &mut Ledger) {
+        if !self.halted {
+            self.close_gathering();
+            self.waiting.push_back(Step::Stand(placed, ledger.open()));
         }
     }
 
@@ -279,7 +291,7 @@ impl Step {
     fn held_bytes(&self) -> usize {
         match self {
             Self::Load(gathering) => gathering.changes.held_bytes(),
-            Self::Barrier(..) => 0,
+            Self::Barrier(..) | Self::Stand(..) => 0,
         }
     }
 
@@ -292,6 +304,7 @@ impl Step {
                 LoadTask { work: Work::Batches { batches, changes, oldest_commit }, ticket }
             }
             Self::Barrier(barrier, ticket) => LoadTask { work: Work::Barrier(barrier), ticket },
+            Self::Stand(placed, ticket) => LoadTask { work: Work::Stand(placed), ticket },
         }
     }
 }

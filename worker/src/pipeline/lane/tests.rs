@@ -62,6 +62,7 @@ impl Rig {
                 .iter()
                 .map(|batch| format!("{} {}", batch.row_count(), batch.table().columns[0].name))
                 .collect(),
+            Work::Stand(_) => "stand".to_owned(),
             Work::Barrier(Barrier::Truncate) => "truncate".to_owned(),
             Work::Barrier(Barrier::Reshape(aim)) => format!("becomes {}", aim.table.columns[0].name),
         })

@@ -1,5 +1,7 @@
 //! Gives the events of a block to the lanes of their tables, and to the ledger.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use tracing::error;
 
@@ -9,6 +11,7 @@ use crate::{
     fault::Fault,
     pipeline::{
         Load,
+        barrier::{AskBarrier, Placed},
         lane::{Barrier, Transaction},
     },
     table::TableId,
@@ -18,7 +21,10 @@ impl<L: Load> Pipeline<L> {
     pub(super) fn take(&mut self, block: &Block) {
         for event in block.events() {
             match event {
-                Event::Begin { commit, time } => {
+                Event::Begin { commit, time, xid } => {
+                    if let Some(copies) = &self.copies {
+                        copies.routed.begin(xid);
+                    }
                     self.transaction = Transaction { commit, time };
                     self.ledger.begin(time);
                 }
@@ -32,6 +38,21 @@ impl<L: Load> Pipeline<L> {
         }
         // Before the block leaves the channel: the reader's admission check reads both.
         self.progress.held_bytes(self.held_bytes());
+    }
+
+    /// Places a barrier for the task that copies rows.
+    pub(super) fn place(&mut self, ask: AskBarrier) {
+        let (Some(copies), Some(lane)) = (&self.copies, self.lanes.get_mut(ask.table.0 as usize)) else {
+            return;
+        };
+        let placed = Placed {
+            rows: Arc::clone(lane.table()),
+            version: self.transaction.commit,
+            received: self.ledger.received(),
+            routed: copies.routed.now(),
+            reached: ask.reached,
+        };
+        lane.push_stand(placed, &mut self.ledger);
     }
 
     fn push(&mut self, block: &Bytes, table: TableId, change: Change<'_>) {

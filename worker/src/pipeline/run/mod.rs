@@ -20,6 +20,7 @@ use tokio::{
 
 use super::{
     Load,
+    barrier::{AskBarrier, Routed},
     inputs::{Inputs, Limits, Settings},
     lane::{Barrier, Lane, Transaction},
     ledger::Ledger,
@@ -48,10 +49,19 @@ pub struct Pipeline<L> {
     /// The lane that is checked first for its next load.
     turn: usize,
     last_completed: Option<Instant>,
+    /// None where no table is copied.
+    copies: Option<Copies>,
     read_again: Arc<Notify>,
     read_again_at: Option<Instant>,
     durable: watch::Sender<Lsn>,
     progress: Arc<Progress>,
+}
+
+/// The task that copies rows, as the pipeline knows it.
+#[derive(Debug)]
+pub struct Copies {
+    pub asked: mpsc::Receiver<AskBarrier>,
+    pub routed: Arc<Routed>,
 }
 
 impl<L: Load> Pipeline<L> {
@@ -76,6 +86,7 @@ impl<L: Load> Pipeline<L> {
             tasks: LoadTasks::default(),
             turn: 0,
             last_completed: None,
+            copies: None,
             read_again: Arc::default(),
             read_again_at: None,
             durable,
@@ -87,6 +98,12 @@ impl<L: Load> Pipeline<L> {
     #[must_use]
     pub fn telling(self, read_again: Arc<Notify>) -> Self {
         Self { read_again, ..self }
+    }
+
+    /// Serves a task that copies rows.
+    #[must_use]
+    pub fn beside(self, copies: Option<Copies>) -> Self {
+        Self { copies, ..self }
     }
 
     /// Skips the transactions that single tables already have.
@@ -131,6 +148,10 @@ impl<L: Load> Pipeline<L> {
             tokio::select! {
                 biased; // make room first, then take more
                 Some(ended) = self.tasks.next() => self.settle(ended),
+                ask = next(&mut self.copies), if !draining => match ask {
+                    Some(ask) => self.place(ask),
+                    None => self.copies = None, // every copy has ended
+                },
                 block = blocks.recv(), if !draining && room => match block {
                     Some(block) => self.take(&block),
                     None => draining = true,
@@ -208,6 +229,14 @@ impl<L: Load> Pipeline<L> {
         let quiet = [now + Duration::from_secs(60)];
         let others = traffic.next_stuck().into_iter().chain(self.read_again_at).chain(quiet);
         lanes.chain(others).min().unwrap_or(now)
+    }
+}
+
+/// The next question of the task that copies rows. Never resolves without one.
+async fn next(copies: &mut Option<Copies>) -> Option<AskBarrier> {
+    match copies {
+        Some(copies) => copies.asked.recv().await,
+        None => std::future::pending().await,
     }
 }
 

@@ -123,7 +123,7 @@ impl Rig {
         let (commit, end) = (self.next, self.next + 5);
         self.next += 10;
         let mut block = Block::builder();
-        block.begin(Lsn(commit), SystemTime::UNIX_EPOCH);
+        block.begin(Lsn(commit), SystemTime::UNIX_EPOCH, commit as u32);
         for id in tables {
             let new = row(&mut block, &commit.to_string(), bytes);
             block.insert(TableId(*id as u32), new);

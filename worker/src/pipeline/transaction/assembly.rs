@@ -78,7 +78,7 @@ impl Assembly {
     pub(super) fn take(&mut self, block: &Block) -> Result<(), Fault> {
         for event in block.events() {
             match event {
-                Event::Begin { commit, time } => self.begin(Transaction { commit, time })?,
+                Event::Begin { commit, time, .. } => self.begin(Transaction { commit, time })?,
                 Event::Change { table, change } => self.push(block.bytes(), table, change)?,
                 Event::Truncate { table } => self.truncate(table)?,
                 Event::Reshape { table, reshape } => self.reshape(table, reshape),

@@ -70,7 +70,7 @@ fn block(events: &str) -> Block {
     let mut block = Block::builder();
     for event in events.split(", ") {
         match event.split(' ').collect::<Vec<_>>().as_slice() {
-            ["begin", lsn] => block.begin(Lsn(lsn.parse().unwrap()), SystemTime::UNIX_EPOCH),
+            ["begin", lsn] => block.begin(Lsn(lsn.parse().unwrap()), SystemTime::UNIX_EPOCH, 1),
             ["commit", lsn] => block.commit(Lsn(lsn.parse().unwrap())),
             ["alive", lsn] => block.keepalive(Lsn(lsn.parse().unwrap())),
             ["empty", table] => block.truncate(id(table)),

@@ -9,6 +9,7 @@
 mod answer;
 mod cancel;
 mod channel_binding;
+mod copy_out;
 mod frame;
 #[cfg(feature = "fuzz")]
 pub mod fuzz;
@@ -63,20 +64,29 @@ impl Connection {
     }
 
     /// A session whose socket is set up for a long stream.
-    ///
-    /// For a database without an encoding, texts are requested without conversion: PostgreSQL would refuse to send a
-    /// text that is not UTF-8, and with it everything after it.
     pub(super) fn open_for_stream(config: &SourceConfig) -> Result<Self, SourceError> {
-        let (mut connection, settings) = Self::start(config, settings::REPLICATION, Window::Fitting)?;
-        if settings::has_no_encoding(&settings) {
-            connection.query("SET client_encoding = 'SQL_ASCII'")?;
-        }
-        Ok(connection)
+        let (connection, settings) = Self::start(config, settings::REPLICATION, Window::Fitting)?;
+        connection.without_conversion(&settings)
     }
 
     /// A session for SQL alone, which takes no walsender of the server.
     pub(super) fn open_for_sql(config: &SourceConfig) -> Result<Self, SourceError> {
         Ok(Self::start(config, &[], Window::Wide)?.0)
+    }
+
+    /// A session that reads rows: as for SQL alone, with the encoding of a stream.
+    pub(super) fn open_to_copy(config: &SourceConfig) -> Result<Self, SourceError> {
+        let (connection, settings) = Self::start(config, &[], Window::Wide)?;
+        connection.without_conversion(&settings)
+    }
+
+    /// For a database without an encoding, texts are requested without conversion: PostgreSQL would refuse to send a
+    /// text that is not UTF-8, and with it everything after it.
+    fn without_conversion(mut self, settings: &[Row]) -> Result<Self, SourceError> {
+        if settings::has_no_encoding(settings) {
+            self.query("SET client_encoding = 'SQL_ASCII'")?;
+        }
+        Ok(self)
     }
 
     /// The session and its settings.

@@ -211,7 +211,7 @@ impl Router {
         self.expect_transaction(false).map_err(|_| Contradiction::InsideTransaction)?;
         (self.in_transaction, self.commit_time) = (true, Some(time));
         self.transaction = (xid, commit);
-        block.begin(commit, time);
+        block.begin(commit, time, xid);
         Ok(())
     }
 

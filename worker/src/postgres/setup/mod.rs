@@ -163,6 +163,19 @@ fn try_prepare(
     Ok(Setup::Ready(Box::new(prepared), Exclusive { connection }))
 }
 
+/// One table as the catalogue shows it in the session's transaction.
+pub(in crate::postgres) fn described(
+    connection: &mut Connection,
+    config: &SourceConfig,
+    name: &TableName,
+    version: u32,
+) -> Result<Table, SourceError> {
+    let catalogue = Catalogue::read(connection, std::slice::from_ref(name))?;
+    let publication = Publication::find(connection, &config.publication, version)?;
+    tables::checked(TableId(0), name, &catalogue, publication.as_ref())
+        .map_err(|fault| SourceError::Found(Box::new(fault)))
+}
+
 /// The faults of tables at the source now. Creates nothing; blocks.
 pub fn refused(config: &SourceConfig, noted: &Noted) -> Result<Vec<Fault>, Fault> {
     try_refused(config, noted).map_err(|error| error.fault(config))

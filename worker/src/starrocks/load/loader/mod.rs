@@ -12,6 +12,7 @@
 //! in the data or the columns of this one table end the load.
 
 pub(crate) mod attempts;
+mod copy;
 mod halving;
 mod histories;
 mod reports;

@@ -1,0 +1,113 @@
+//! The copies of existing rows beside a pipeline: which tables need one, and when they run.
+//!
+//! They run while the intake is open. A pause or a drain stops them after the loads that are in flight; what they have
+//! copied is kept.
+
+use std::sync::Arc;
+
+use tokio::sync::{mpsc, watch};
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    config::JobConfig,
+    fault::Fault,
+    pipeline::{self, Load, RecordCopy, Routed},
+    postgres::Intake,
+    progress::Progress,
+    snapshot::{self, Copied, Copies, Engine, Filling},
+    starrocks::Targets,
+    table::{Table, TableId},
+};
+
+/// Barriers that are asked for at once: one for each table that is copied.
+const ASKED: usize = 64;
+/// Bytes of a batch of rows: a part of the buffer, and few enough that three of them are no burden.
+const BATCH: usize = 8 << 20;
+const PART_OF_BUFFER: usize = 8;
+
+/// Tables whose targets are known to lack rows, or not known to have all.
+pub(super) fn needed(
+    config: &JobConfig,
+    tables: &[Table],
+    targets: &Targets,
+    halted: &[(TableId, Fault)],
+) -> Vec<Copied> {
+    let is_halted = |table: &Table| halted.iter().any(|(id, _)| *id == table.id);
+    let needed = |table: &Table| {
+        let history = targets.history(table.id)?;
+        let state = history.copy.clone();
+        (history.whole != Some(true)).then(|| Copied { table: table.clone(), state })
+    };
+    let wanted = tables.iter().filter(|table| config.snapshot.initial && !is_halted(table));
+    wanted.filter_map(needed).collect()
+}
+
+/// The copies of one session.
+#[derive(Debug)]
+pub(super) struct SessionCopies {
+    tables: Vec<Copied>,
+    intake: watch::Receiver<Intake>,
+    ask: mpsc::Sender<pipeline::AskBarrier>,
+    routed: Arc<Routed>,
+    copies: Arc<Copies>,
+}
+
+impl SessionCopies {
+    /// The copies, and how the pipeline knows them; it knows none where no table is copied.
+    pub(super) fn of(
+        tables: Vec<Copied>,
+        intake: watch::Receiver<Intake>,
+    ) -> (Self, Option<pipeline::Copies>) {
+        let (ask, asked) = mpsc::channel(ASKED);
+        let (routed, copies) =
+            (Arc::<Routed>::default(), Copies::of(tables.iter().map(|copied| copied.table.id)));
+        let known = (!tables.is_empty()).then(|| pipeline::Copies { asked, routed: Arc::clone(&routed) });
+        (Self { tables, intake, ask, routed, copies: Arc::new(copies) }, known)
+    }
+
+    /// Loads like `load`, with whole rows for the tables that are being copied.
+    pub(super) fn filling<L: Load>(
+        &self,
+        load: L,
+        config: &JobConfig,
+        progress: &Arc<Progress>,
+    ) -> Filling<L> {
+        let (copies, routed) = (Arc::clone(&self.copies), Arc::clone(&self.routed));
+        Filling::new(load, copies, routed, config.source.clone(), Arc::clone(progress))
+    }
+
+    /// Runs the copies whenever the intake is open. Never returns before the intake is closed.
+    pub(super) async fn run<L: Load + RecordCopy>(
+        self,
+        load: Arc<L>,
+        config: JobConfig,
+        progress: Arc<Progress>,
+    ) {
+        let Self { mut tables, mut intake, ask, routed, copies } = self;
+        let batch = BATCH.min(config.buffer / PART_OF_BUFFER);
+        let (source, config) = (config.source, config.snapshot);
+        let engine = Arc::new(Engine { source, config, load, ask, routed, copies, progress, batch });
+        while open(&mut intake).await && !tables.is_empty() {
+            let stop = CancellationToken::new();
+            let copying = snapshot::run(Arc::clone(&engine), std::mem::take(&mut tables), stop.clone());
+            let mut copying = std::pin::pin!(copying);
+            tokio::select! {
+                // What is left was halted, and is copied in the next session.
+                _ = &mut copying => break,
+                () = not_open(&mut intake) => stop.cancel(),
+            }
+            tables = copying.await;
+        }
+    }
+}
+
+/// Waits while the intake is paused; returns whether it is open then.
+async fn open(intake: &mut watch::Receiver<Intake>) -> bool {
+    let seen = intake.wait_for(|intake| *intake != Intake::Paused).await;
+    seen.is_ok_and(|intake| *intake == Intake::Open)
+}
+
+/// A dropped sender means that the session ends.
+async fn not_open(intake: &mut watch::Receiver<Intake>) {
+    let _ = intake.wait_for(|intake| *intake != Intake::Open).await;
+}

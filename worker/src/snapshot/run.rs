@@ -1,0 +1,114 @@
+//! Copies the tables of a job, a few at a time.
+
+use std::sync::Arc;
+
+use futures::{StreamExt, stream};
+use tokio::{
+    sync::mpsc,
+    time::{Instant, sleep},
+};
+use tokio_util::sync::CancellationToken;
+use tracing::{info, warn};
+
+use super::{
+    filling::Copies,
+    pace::Pace,
+    reader::Reader,
+    table::{Shared, TableCopy},
+};
+use crate::{
+    config::{SnapshotConfig, SourceConfig},
+    fault::{Course, Fault, Part},
+    pipeline::{AskBarrier, Load, RecordCopy, Routed},
+    progress::{Owner, Progress},
+    schema_history::CopyState,
+    table::Table,
+};
+
+/// Pause after a failed attempt to begin the copy of a table.
+const PAUSE: std::time::Duration = std::time::Duration::from_secs(2);
+
+/// A table whose target lacks rows, and how far its copy has come.
+#[derive(Debug)]
+pub struct Copied {
+    pub table: Table,
+    pub state: Option<CopyState>,
+}
+
+/// What the copies of a session need.
+#[derive(Debug)]
+pub struct Engine<L> {
+    pub source: SourceConfig,
+    pub config: SnapshotConfig,
+    pub load: Arc<L>,
+    pub ask: mpsc::Sender<AskBarrier>,
+    pub routed: Arc<Routed>,
+    pub copies: Arc<Copies>,
+    pub progress: Arc<Progress>,
+    /// Bytes of a batch.
+    pub batch: usize,
+}
+
+/// Copies the tables until each is complete or halted, or until `stop`, which ends the copies after the loads that are in
+/// flight. Returns the tables that are not complete.
+pub async fn run<L: Load + RecordCopy>(
+    engine: Arc<Engine<L>>,
+    tables: Vec<Copied>,
+    stop: CancellationToken,
+) -> Vec<Copied> {
+    let shared = Shared { engine, stop };
+    let parallelism = shared.engine.config.parallelism;
+    let copied = stream::iter(tables).map(|copied| begin(&shared, copied)).buffer_unordered(parallelism);
+    copied.filter_map(std::future::ready).collect().await
+}
+
+async fn begin<L: Load + RecordCopy>(shared: &Shared<L>, Copied { table, state }: Copied) -> Option<Copied> {
+    while !shared.stop.is_cancelled() {
+        match prepared(shared, &table, state.clone()).await {
+            Ok(copy) => {
+                shared.engine.progress.clear_of(Owner::Copy, &Part::Table(table.name.clone()));
+                let (is_complete, state) = copy.run().await;
+                return (!is_complete).then_some(Copied { table, state: Some(state) });
+            }
+            Err(fault) => report(shared, &table, fault),
+        }
+        tokio::select! {
+            () = sleep(PAUSE) => {}
+            () = shared.stop.cancelled() => {}
+        }
+    }
+    Some(Copied { table, state })
+}
+
+/// Asks which transactions may have written to the table before: their changes may never be sent.
+async fn prepared<'a, L: Load + RecordCopy>(
+    shared: &'a Shared<L>,
+    table: &Table,
+    state: Option<CopyState>,
+) -> Result<TableCopy<'a, L>, Fault> {
+    let mut reader = Reader::new(shared.engine.source.clone());
+    let asked = table.clone();
+    let earlier = reader.with(move |session| session.earlier(&asked)).await?;
+    let begins = state.is_none();
+    let mut copy = TableCopy {
+        table: table.clone(),
+        state: state.unwrap_or_default(),
+        earlier,
+        pace: Pace::new(shared.engine.config.chunk_rows),
+        reader,
+        shared,
+        recorded: Instant::now(),
+        logged: Instant::now(),
+    };
+    copy.follow(table.clone()).await?;
+    let (blocks, done) = copy.state.blocks();
+    info!(table = %table.name, blocks, done, "{} the copy of existing rows", if begins { "beginning" } else { "continuing" });
+    Ok(copy)
+}
+
+fn report<L>(shared: &Shared<L>, table: &Table, fault: Fault) {
+    let fault = Fault { part: Part::Table(table.name.clone()), course: Course::Retry, ..fault };
+    if shared.engine.progress.raise_of(Owner::Copy, fault.clone()) {
+        warn!(table = %table.name, reason = %fault.reason, fix = %fault.fix, "copy of existing rows: {}", fault.message);
+    }
+}

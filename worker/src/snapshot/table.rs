@@ -1,0 +1,242 @@
+//! The copy of one table, chunk by chunk, until its target has every row.
+
+use std::{
+    sync::Arc,
+    time::{Duration, Instant as Moment},
+};
+
+use tokio::{
+    sync::oneshot,
+    time::{Instant, sleep},
+};
+use tokio_util::sync::CancellationToken;
+use tracing::{info, warn};
+
+use super::{
+    chunk::{Chunk, Outcome},
+    pace::Pace,
+    reader::Reader,
+    run::Engine,
+};
+use crate::{
+    fault::{Fault, Part},
+    pipeline::{AskBarrier, AtBarrier, Load, RecordCopy},
+    postgres::{copy::CopySession, visibility::Earlier},
+    progress::{CopyProgress, Owner, Waits},
+    schema_history::{Blocks, CopyState},
+    table::Table,
+};
+
+/// A restart copies what was copied within this time once more.
+const RECORD_EVERY: Duration = Duration::from_secs(5);
+/// Pause before a chunk is tried again that had to wait.
+const PAUSE: Duration = Duration::from_millis(500);
+/// Pauses after a fault double between these.
+const FIRST_BACKOFF: Duration = Duration::from_secs(1);
+const LONGEST_BACKOFF: Duration = Duration::from_secs(30);
+/// Time between two log lines about the progress of a table.
+const LOG_EVERY: Duration = Duration::from_secs(60);
+
+/// The copy of one table.
+pub(super) struct TableCopy<'a, L> {
+    pub(super) table: Table,
+    pub(super) state: CopyState,
+    pub(super) earlier: Earlier,
+    pub(super) pace: Pace,
+    pub(super) reader: Reader,
+    pub(super) shared: &'a Shared<L>,
+    pub(super) recorded: Instant,
+    pub(super) logged: Instant,
+}
+
+/// What the copies of all tables share.
+pub(super) struct Shared<L> {
+    pub(super) engine: Arc<Engine<L>>,
+    pub(super) stop: CancellationToken,
+}
+
+/// How a step of a copy ended.
+enum Step {
+    Next,
+    Wait(Waits),
+    Complete,
+    /// The session ends, or the table is halted.
+    End,
+}
+
+impl<L: Load + RecordCopy> TableCopy<'_, L> {
+    /// Runs until the target has every row, or the copies are stopped. Returns whether it has, and how far it is.
+    pub(super) async fn run(mut self) -> (bool, CopyState) {
+        let mut backoff = FIRST_BACKOFF;
+        while !self.shared.stop.is_cancelled() {
+            let pause = match self.step().await {
+                Ok(Step::Complete) => return (true, self.state),
+                Ok(Step::End) => break,
+                Ok(step) => {
+                    backoff = FIRST_BACKOFF;
+                    self.shared.engine.progress.clear_of(Owner::Copy, &self.part());
+                    match step {
+                        Step::Wait(waits) => {
+                            self.shared.engine.progress.copy_waits(&self.table.name, waits);
+                            PAUSE
+                        }
+                        _ => continue,
+                    }
+                }
+                Err(fault) => {
+                    self.report(fault);
+                    self.forget_visible().await;
+                    let pause = backoff;
+                    backoff = (backoff * 2).min(LONGEST_BACKOFF);
+                    pause
+                }
+            };
+            tokio::select! {
+                () = sleep(pause) => {}
+                () = self.shared.stop.cancelled() => {}
+            }
+        }
+        (false, self.state)
+    }
+
+    fn part(&self) -> Part {
+        Part::Table(self.table.name.clone())
+    }
+
+    /// Changes of the table go on meanwhile, and the copy is tried again.
+    fn report(&self, fault: Fault) {
+        let fault = Fault { part: self.part(), course: crate::fault::Course::Retry, ..fault };
+        self.shared.engine.progress.copy_waits(&self.table.name, Waits::Fault);
+        if self.shared.engine.progress.raise_of(Owner::Copy, fault.clone()) {
+            warn!(table = %self.table.name, reason = %fault.reason, fix = %fault.fix, "copy of existing rows: {}", fault.message);
+        }
+    }
+
+    /// Forgets routed transactions that are visible now, so that their list stays short while chunks fail.
+    async fn forget_visible(&mut self) {
+        let (mark, routed) = self.shared.engine.routed.now();
+        if let Ok(visibility) = self.reader.with(CopySession::visibility).await {
+            let unseen: Vec<_> = routed.into_iter().filter(|xid| !visibility.sees(*xid)).collect();
+            self.shared.engine.routed.seen(mark, &unseen);
+        }
+    }
+
+    async fn step(&mut self) -> Result<Step, Fault> {
+        let whole_leaves = !self.reader.with(|session| Ok(session.reads_ranges())).await?;
+        let blocks = if whole_leaves { u32::MAX } else { self.pace.blocks() };
+        match self.state.next(blocks) {
+            Some(blocks) => self.copy(blocks).await,
+            None => self.complete().await,
+        }
+    }
+
+    /// Waits until everything of the table that came before is durable; none when that will not be.
+    async fn barrier(&self) -> Option<AtBarrier> {
+        let (reached, at) = oneshot::channel();
+        self.shared.engine.ask.send(AskBarrier { table: self.table.id, reached }).await.ok()?;
+        tokio::select! {
+            at = at => at.ok(),
+            // What was asked for is dropped, and the lane goes on at once.
+            () = self.shared.stop.cancelled() => None,
+        }
+    }
+
+    async fn copy(&mut self, blocks: Blocks) -> Result<Step, Fault> {
+        self.shared.engine.progress.copy_waits(&self.table.name, Waits::Barrier);
+        let Some(barrier) = self.barrier().await else { return Ok(Step::End) };
+        self.shared.engine.progress.copy_waits(&self.table.name, Waits::Copying);
+        let began = Moment::now();
+        let chunk = Chunk {
+            name: &self.table.name,
+            blocks,
+            state: &self.state,
+            earlier: &self.earlier,
+            batch: self.shared.engine.batch,
+            stop: &self.shared.stop,
+        };
+        let outcome = chunk.copy(&barrier, &mut self.reader, &*self.shared.engine.load).await;
+        let step = self.take(outcome, &barrier, blocks, began).await;
+        barrier.lift();
+        step
+    }
+
+    async fn take(
+        &mut self,
+        outcome: Result<Outcome, Fault>,
+        barrier: &AtBarrier,
+        blocks: Blocks,
+        began: Moment,
+    ) -> Result<Step, Fault> {
+        match outcome? {
+            Outcome::Copied { rows, bytes, end } => {
+                self.shared.engine.routed.seen(barrier.mark, &[]);
+                let count = blocks.to.map(|to| to - blocks.from);
+                count.into_iter().for_each(|count| self.pace.took(count, rows, began.elapsed()));
+                self.state.copied(blocks, rows, bytes, end);
+                self.show();
+                self.record(self.state.next(1).is_none()).await?;
+                Ok(Step::Next)
+            }
+            Outcome::NotSeen { unseen } => {
+                self.shared.engine.routed.seen(barrier.mark, &unseen);
+                Ok(Step::Wait(Waits::Transaction))
+            }
+            Outcome::Moved { table } => self.follow(table).await.map(|()| Step::Next),
+            Outcome::Unlike => Ok(Step::Wait(Waits::Columns)),
+            Outcome::Stopped => self.record(true).await.map(|()| Step::End),
+        }
+    }
+
+    /// Takes over the storage that the table has now.
+    pub(super) async fn follow(&mut self, table: Table) -> Result<(), Fault> {
+        let files = table.facts.files.clone();
+        let sizes = self.reader.with(move |session| session.sizes(&table)).await?;
+        self.state.follow(&files, &sizes);
+        self.show();
+        Ok(())
+    }
+
+    pub(super) fn show(&mut self) {
+        let (blocks, blocks_done) = self.state.blocks();
+        let CopyState { rows, bytes, .. } = self.state;
+        let copy = CopyProgress { blocks, blocks_done, rows, bytes, waits: Waits::Copying };
+        self.shared.engine.progress.copy_of(&self.table.name, Some(copy));
+        if self.logged.elapsed() >= LOG_EVERY {
+            self.logged = Instant::now();
+            let percent = (blocks_done * 100).checked_div(blocks).unwrap_or(100);
+            info!(table = %self.table.name, percent, rows, bytes, "copying existing rows");
+        }
+    }
+
+    async fn record(&mut self, now: bool) -> Result<(), Fault> {
+        if now || self.shared.stop.is_cancelled() || self.recorded.elapsed() >= RECORD_EVERY {
+            self.shared.engine.load.record_copy(&self.table, &self.state).await?;
+            self.recorded = Instant::now();
+        }
+        Ok(())
+    }
+
+    /// The copy is complete when every change that a chunk can contain is loaded too: until then a row of a chunk may
+    /// be newer than a change that lacks a value of it.
+    async fn complete(&mut self) -> Result<Step, Fault> {
+        if self.shared.engine.progress.received_lsn() < self.state.end {
+            return Ok(Step::Wait(Waits::Changes));
+        }
+        let Some(barrier) = self.barrier().await else { return Ok(Step::End) };
+        let step = self.complete_at(&barrier).await;
+        barrier.lift();
+        step
+    }
+
+    async fn complete_at(&mut self, barrier: &AtBarrier) -> Result<Step, Fault> {
+        if barrier.received < self.state.end {
+            return Ok(Step::Wait(Waits::Changes));
+        }
+        self.shared.engine.load.record_whole(&self.table).await?;
+        self.shared.engine.copies.complete(self.table.id);
+        self.shared.engine.progress.copy_of(&self.table.name, None);
+        self.shared.engine.progress.table_whole(&self.table.name, true);
+        info!(table = %self.table.name, rows = self.state.rows, bytes = self.state.bytes, "existing rows copied");
+        Ok(Step::Complete)
+    }
+}
