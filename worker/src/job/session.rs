@@ -41,7 +41,7 @@ pub(super) async fn run(
         progress.raise(fault.clone());
         error!(reason = %fault.reason, fix = %fault.fix, "{}", fault.message);
     }
-    report_completeness(&prepared, &targets, progress);
+    report_completeness(config, &prepared, &targets, progress);
     info!(job = %config.job, slot = %config.source.slot, lsn = %prepared.confirmed, "streaming began");
     let relay = Relay::new(&intake);
     let (closing, restarts) = (relay.seen.subscribe(), Arc::clone(&relay.restarts));
@@ -177,11 +177,11 @@ fn noted(tables: &[TableName], kept: &SchemaHistories) -> Noted {
 
 /// Reports tables whose target may lack rows: rows that existed before the job. A later update of such a row that
 /// leaves a large value unchanged does not send that value.
-fn report_completeness(prepared: &Prepared, targets: &Targets, progress: &Progress) {
+fn report_completeness(config: &JobConfig, prepared: &Prepared, targets: &Targets, progress: &Progress) {
     for table in &prepared.tables {
         let whole = targets.history(table.id).is_some_and(|history| history.whole == Some(true));
         progress.table_whole(&table.name, whole);
-        if !whole {
+        if !whole && !config.snapshot.initial {
             warn!(table = %table.name, "table may hold rows from before the job began: they are not copied, and an update \
                 of such a row that leaves a large value unchanged leaves it NULL in the target");
         }

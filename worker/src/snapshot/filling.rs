@@ -11,7 +11,7 @@ use std::{
     time::Duration,
 };
 
-use tokio::time::sleep;
+use tokio::{sync::mpsc, time::sleep};
 use tracing::warn;
 
 use super::reader::Reader;
@@ -20,6 +20,7 @@ use crate::{
     config::SourceConfig,
     fault::{Fault, Part},
     pipeline::{Batch, ColumnSet, Load, Loaded, Operation, RecordCopy, Routed, Row, Rows},
+    postgres::copy::CopySession,
     progress::{Owner, Progress},
     schema_history::CopyState,
     table::{Table, TableId},
@@ -30,8 +31,8 @@ const PAUSE: Duration = Duration::from_secs(1);
 /// Pause until transactions are looked for again that are not visible yet.
 const UNTIL_SEEN: Duration = Duration::from_millis(50);
 
-/// Rows by the bytes of their keys.
-type WholeRows = HashMap<Vec<u8>, Vec<u8>>;
+/// Bytes of a batch of whole rows: they may be many times larger than the changes.
+const BATCH: usize = 4 << 20;
 
 /// The tables that are being copied.
 #[derive(Debug, Default)]
@@ -78,16 +79,18 @@ impl<L: Load> Filling<L> {
         Self { load, copies, routed, reader, progress }
     }
 
-    /// The rows of the batch, completed where the source has them.
-    async fn complete(&self, batch: &Batch) -> Vec<Batch> {
+    /// Loads the batch with whole rows where the source has them. Retries without limit, like any load.
+    async fn load_whole(&self, batch: &Batch) -> Result<Loaded, Fault> {
         let part = Part::Table(batch.table().name.clone());
         loop {
-            match self.read(batch).await {
-                Ok(whole) => {
+            match self.try_load_whole(batch).await {
+                Ok(loaded) => {
                     self.progress.clear_of(Owner::Missing, &part);
-                    return completed(batch, &whole);
+                    return Ok(loaded);
                 }
-                Err(fault) => {
+                Err(Failure::Load(fault)) => return Err(fault),
+                Err(Failure::Unseen) => sleep(UNTIL_SEEN).await,
+                Err(Failure::Source(fault)) => {
                     if self.progress.raise_of(Owner::Missing, Fault { part: part.clone(), ..fault.clone() }) {
                         warn!(table = %batch.table().name, error = %fault, "large values could not be read from the source");
                     }
@@ -97,30 +100,71 @@ impl<L: Load> Filling<L> {
         }
     }
 
-    /// The whole rows of the batch's keys, by their keys. They are read after every change that was routed so far: an
-    /// older row could have an older value.
-    async fn read(&self, batch: &Batch) -> Result<WholeRows, Fault> {
+    /// The rows are read after every change that was routed so far: an older row could have an older value.
+    async fn try_load_whole(&self, batch: &Batch) -> Result<Loaded, Failure> {
         let mut reader = self.reader.lock().await;
-        loop {
-            let (batch, (mark, routed)) = (batch.clone(), self.routed.now());
-            let read = reader.with(move |session| {
-                let table = batch.table();
-                let mut whole = WholeRows::new();
-                let keys: Vec<Vec<Value<'_>>> =
-                    batch.rows().filter(lacks).map(|row| key_values(table, row.values).collect()).collect();
-                let unseen = session.rows_by_key(table, &keys, &routed, |row| {
-                    whole.insert(key_bytes(table, row), row.as_bytes().to_vec());
-                })?;
-                Ok((unseen, whole))
-            });
-            let (unseen, whole) = read.await?;
-            self.routed.seen(mark, &unseen);
-            if unseen.is_empty() {
-                return Ok(whole);
+        let (mark, routed) = self.routed.now();
+        let (sender, mut filled) = mpsc::channel(1);
+        let lacking = batch.clone();
+        let reading = reader.with(move |session| read(session, &lacking, &routed, &sender));
+        let loading = async move {
+            let mut loaded = Loaded::default();
+            while let Some(batch) = filled.recv().await {
+                let more = self.load.load(&batch).await?;
+                loaded = Loaded { rows: loaded.rows + more.rows, bytes: loaded.bytes + more.bytes };
             }
-            sleep(UNTIL_SEEN).await;
-        }
+            Ok(loaded)
+        };
+        let (unseen, loaded) = tokio::join!(reading, loading);
+        let loaded = loaded.map_err(Failure::Load)?;
+        let unseen = unseen.map_err(Failure::Source)?;
+        self.routed.seen(mark, &unseen);
+        if unseen.is_empty() { Ok(loaded) } else { Err(Failure::Unseen) }
     }
+}
+
+/// Why a batch was not loaded.
+enum Failure {
+    Load(Fault),
+    Source(Fault),
+    /// Transactions that were routed are not visible yet.
+    Unseen,
+}
+
+/// Sends the batch's rows in batches that are whole, and then those that stay as they are. Returns the routed
+/// transactions that are not visible; then nothing was sent.
+fn read(
+    session: &mut CopySession,
+    batch: &Batch,
+    routed: &[u32],
+    filled: &mpsc::Sender<Batch>,
+) -> Result<Vec<u32>, Fault> {
+    let table = batch.table();
+    let mut lacking: HashMap<_, _> =
+        batch.rows().filter(lacks).map(|row| (key_bytes(table, row.values), row)).collect();
+    let keys: Vec<Vec<Value<'_>>> =
+        lacking.values().map(|row| key_values(table, row.values).collect()).collect();
+    let mut whole = Rows::new(Arc::clone(table), ColumnSet::All);
+    let send = |rows: Rows| {
+        // The receiver is gone when a load has failed, and its fault is returned.
+        rows.close(batch.synced_at()).into_iter().for_each(|batch| drop(filled.blocking_send(batch)));
+    };
+    let unseen = session.rows_by_key(table, &keys, routed, |found| {
+        let Some(change) = lacking.remove(&key_bytes(table, found)) else { return };
+        let values = merged(change.values, found, batch.columns());
+        whole.push(change.operation, change.version, Tuple::stored(&values));
+        if whole.held_bytes() >= BATCH {
+            send(std::mem::replace(&mut whole, Rows::new(Arc::clone(table), ColumnSet::All)));
+        }
+    })?;
+    if unseen.is_empty() {
+        send(whole);
+        let mut rest = Rows::new(Arc::clone(table), batch.columns().clone());
+        let stays = |row: &Row<'_>| !lacks(row) || lacking.contains_key(&key_bytes(table, row.values));
+        batch.rows().filter(stays).for_each(|row| rest.push(row.operation, row.version, row.values));
+        send(rest);
+    }
+    Ok(unseen)
 }
 
 fn lacks(row: &Row<'_>) -> bool {
@@ -143,25 +187,6 @@ fn key_bytes(table: &Table, row: Tuple<'_>) -> Vec<u8> {
     bytes
 }
 
-/// The batch in two: rows that are whole now, and rows that are not.
-fn completed(batch: &Batch, whole: &WholeRows) -> Vec<Batch> {
-    let table = batch.table();
-    let mut filled = Rows::new(Arc::clone(table), ColumnSet::All);
-    let mut rest = Rows::new(Arc::clone(table), batch.columns().clone());
-    for row in batch.rows() {
-        let found = lacks(&row).then(|| whole.get(&key_bytes(table, row.values))).flatten();
-        match found {
-            Some(source) => {
-                let values = merged(row.values, Tuple::stored(source), batch.columns());
-                filled.push(row.operation, row.version, Tuple::stored(&values));
-            }
-            None => rest.push(row.operation, row.version, row.values),
-        }
-    }
-    let synced_at = batch.synced_at();
-    filled.close(synced_at).into_iter().chain(rest.close(synced_at)).collect()
-}
-
 /// The values of the change; those that it lacks are of the source.
 fn merged(change: Tuple<'_>, source: Tuple<'_>, columns: &ColumnSet) -> Vec<u8> {
     let mut row = Vec::with_capacity(change.as_bytes().len() + source.as_bytes().len());
@@ -178,12 +203,7 @@ impl<L: Load> Load for Filling<L> {
         if is_complete || batch.rows().all(|row| !lacks(&row)) {
             return self.load.load(batch).await;
         }
-        let mut loaded = Loaded::default();
-        for batch in self.complete(batch).await {
-            let more = self.load.load(&batch).await?;
-            loaded = Loaded { rows: loaded.rows + more.rows, bytes: loaded.bytes + more.bytes };
-        }
-        Ok(loaded)
+        self.load_whole(batch).await
     }
 
     async fn reshape(&self, aim: &Aim) -> Result<(), Fault> {

@@ -14,6 +14,7 @@
 //! - [`Filling`]: while a table is copied, adds the large values that changes of its rows lack.
 
 mod chunk;
+mod engine;
 mod filling;
 mod pace;
 mod reader;
@@ -21,6 +22,7 @@ mod run;
 mod table;
 
 pub use self::{
+    engine::Engine,
     filling::{Copies, Filling},
-    run::{Copied, Engine, run},
+    run::{Copied, run},
 };

@@ -3,24 +3,20 @@
 use std::sync::Arc;
 
 use futures::{StreamExt, stream};
-use tokio::{
-    sync::mpsc,
-    time::{Instant, sleep},
-};
+use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 use super::{
-    filling::Copies,
+    engine::{Engine, Shared},
     pace::Pace,
     reader::Reader,
-    table::{Shared, TableCopy},
+    table::TableCopy,
 };
 use crate::{
-    config::{SnapshotConfig, SourceConfig},
     fault::{Course, Fault, Part},
-    pipeline::{AskBarrier, Load, RecordCopy, Routed},
-    progress::{Owner, Progress},
+    pipeline::{Load, RecordCopy},
+    progress::Owner,
     schema_history::CopyState,
     table::Table,
 };
@@ -33,20 +29,6 @@ const PAUSE: std::time::Duration = std::time::Duration::from_secs(2);
 pub struct Copied {
     pub table: Table,
     pub state: Option<CopyState>,
-}
-
-/// What the copies of a session need.
-#[derive(Debug)]
-pub struct Engine<L> {
-    pub source: SourceConfig,
-    pub config: SnapshotConfig,
-    pub load: Arc<L>,
-    pub ask: mpsc::Sender<AskBarrier>,
-    pub routed: Arc<Routed>,
-    pub copies: Arc<Copies>,
-    pub progress: Arc<Progress>,
-    /// Bytes of a batch.
-    pub batch: usize,
 }
 
 /// Copies the tables until each is complete or halted, or until `stop`, which ends the copies after the loads that are in

@@ -1,22 +1,18 @@
 //! The copy of one table, chunk by chunk, until its target has every row.
 
-use std::{
-    sync::Arc,
-    time::{Duration, Instant as Moment},
-};
+use std::time::{Duration, Instant as Moment};
 
 use tokio::{
     sync::oneshot,
     time::{Instant, sleep},
 };
-use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 use super::{
     chunk::{Chunk, Outcome},
+    engine::Shared,
     pace::Pace,
     reader::Reader,
-    run::Engine,
 };
 use crate::{
     fault::{Fault, Part},
@@ -47,12 +43,6 @@ pub(super) struct TableCopy<'a, L> {
     pub(super) shared: &'a Shared<L>,
     pub(super) recorded: Instant,
     pub(super) logged: Instant,
-}
-
-/// What the copies of all tables share.
-pub(super) struct Shared<L> {
-    pub(super) engine: Arc<Engine<L>>,
-    pub(super) stop: CancellationToken,
 }
 
 /// How a step of a copy ended.
