@@ -72,8 +72,7 @@ impl SessionCopies {
         config: &JobConfig,
         progress: &Arc<Progress>,
     ) -> Filling<L> {
-        let (copies, routed) = (Arc::clone(&self.copies), Arc::clone(&self.routed));
-        Filling::new(load, copies, routed, config.source.clone(), Arc::clone(progress))
+        Filling::new(load, Arc::clone(&self.copies), config.source.clone(), Arc::clone(progress))
     }
 
     /// Runs the copies whenever the intake is open. Never returns before the intake is closed.

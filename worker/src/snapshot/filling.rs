@@ -3,7 +3,8 @@
 //! The stream does not send a large value that an update left unchanged. While a table is copied, the row may have moved
 //! from a block that is not copied yet to one that was: then no chunk has the value either. So it is read from the
 //! source, by the row's key. A value that is newer than the change is harmless, because its own change follows; a row
-//! that is gone needs none, because its delete follows.
+//! that is gone needs none, because its delete follows. It is never older: a transaction holds the lock on a row until
+//! other sessions see its commit, so the row as it was before the change is visible when the change is in the WAL.
 
 use std::{
     collections::{HashMap, HashSet},
@@ -19,7 +20,7 @@ use crate::{
     change::{Aim, Tuple, Value, write_value},
     config::SourceConfig,
     fault::{Fault, Part},
-    pipeline::{Batch, ColumnSet, Load, Loaded, Operation, RecordCopy, Routed, Row, Rows},
+    pipeline::{Batch, ColumnSet, Load, Loaded, Operation, RecordCopy, Row, Rows},
     postgres::copy::CopySession,
     progress::{Owner, Progress},
     schema_history::CopyState,
@@ -28,8 +29,6 @@ use crate::{
 
 /// Pause after a failed attempt to read values.
 const PAUSE: Duration = Duration::from_secs(1);
-/// Pause until transactions are looked for again that are not visible yet.
-const UNTIL_SEEN: Duration = Duration::from_millis(50);
 
 /// Bytes of a batch of whole rows: they may be many times larger than the changes.
 const BATCH: usize = 4 << 20;
@@ -62,21 +61,14 @@ impl Copies {
 pub struct Filling<L> {
     load: L,
     copies: Arc<Copies>,
-    routed: Arc<Routed>,
     reader: tokio::sync::Mutex<Reader>,
     progress: Arc<Progress>,
 }
 
 impl<L: Load> Filling<L> {
-    pub fn new(
-        load: L,
-        copies: Arc<Copies>,
-        routed: Arc<Routed>,
-        source: SourceConfig,
-        progress: Arc<Progress>,
-    ) -> Self {
+    pub fn new(load: L, copies: Arc<Copies>, source: SourceConfig, progress: Arc<Progress>) -> Self {
         let reader = tokio::sync::Mutex::new(Reader::new(source));
-        Self { load, copies, routed, reader, progress }
+        Self { load, copies, reader, progress }
     }
 
     /// Loads the batch with whole rows where the source has them. Retries without limit, like any load.
@@ -89,7 +81,6 @@ impl<L: Load> Filling<L> {
                     return Ok(loaded);
                 }
                 Err(Failure::Load(fault)) => return Err(fault),
-                Err(Failure::Unseen) => sleep(UNTIL_SEEN).await,
                 Err(Failure::Source(fault)) => {
                     if self.progress.raise_of(Owner::Missing, Fault { part: part.clone(), ..fault.clone() }) {
                         warn!(table = %batch.table().name, error = %fault, "large values could not be read from the source");
@@ -100,13 +91,11 @@ impl<L: Load> Filling<L> {
         }
     }
 
-    /// The rows are read after every change that was routed so far: an older row could have an older value.
     async fn try_load_whole(&self, batch: &Batch) -> Result<Loaded, Failure> {
         let mut reader = self.reader.lock().await;
-        let (mark, routed) = self.routed.now();
         let (sender, mut filled) = mpsc::channel(1);
         let lacking = batch.clone();
-        let reading = reader.with(move |session| read(session, &lacking, &routed, &sender));
+        let reading = reader.with(move |session| read(session, &lacking, &sender));
         let loading = async move {
             let mut loaded = Loaded::default();
             while let Some(batch) = filled.recv().await {
@@ -115,11 +104,10 @@ impl<L: Load> Filling<L> {
             }
             Ok(loaded)
         };
-        let (unseen, loaded) = tokio::join!(reading, loading);
+        let (read, loaded) = tokio::join!(reading, loading);
         let loaded = loaded.map_err(Failure::Load)?;
-        let unseen = unseen.map_err(Failure::Source)?;
-        self.routed.seen(mark, &unseen);
-        if unseen.is_empty() { Ok(loaded) } else { Err(Failure::Unseen) }
+        read.map_err(Failure::Source)?;
+        Ok(loaded)
     }
 }
 
@@ -127,18 +115,10 @@ impl<L: Load> Filling<L> {
 enum Failure {
     Load(Fault),
     Source(Fault),
-    /// Transactions that were routed are not visible yet.
-    Unseen,
 }
 
-/// Sends the batch's rows in batches that are whole, and then those that stay as they are. Returns the routed
-/// transactions that are not visible; then nothing was sent.
-fn read(
-    session: &mut CopySession,
-    batch: &Batch,
-    routed: &[u32],
-    filled: &mpsc::Sender<Batch>,
-) -> Result<Vec<u32>, Fault> {
+/// Sends the batch's rows in batches that are whole, and then those that stay as they are.
+fn read(session: &mut CopySession, batch: &Batch, filled: &mpsc::Sender<Batch>) -> Result<(), Fault> {
     let table = batch.table();
     let mut lacking: HashMap<_, _> =
         batch.rows().filter(lacks).map(|row| (key_bytes(table, row.values), row)).collect();
@@ -149,7 +129,7 @@ fn read(
         // The receiver is gone when a load has failed, and its fault is returned.
         rows.close(batch.synced_at()).into_iter().for_each(|batch| drop(filled.blocking_send(batch)));
     };
-    let unseen = session.rows_by_key(table, &keys, routed, |found| {
+    session.rows_by_key(table, &keys, |found| {
         let Some(change) = lacking.remove(&key_bytes(table, found)) else { return };
         let values = merged(change.values, found, batch.columns());
         whole.push(change.operation, change.version, Tuple::stored(&values));
@@ -157,14 +137,12 @@ fn read(
             send(std::mem::replace(&mut whole, Rows::new(Arc::clone(table), ColumnSet::All)));
         }
     })?;
-    if unseen.is_empty() {
-        send(whole);
-        let mut rest = Rows::new(Arc::clone(table), batch.columns().clone());
-        let stays = |row: &Row<'_>| !lacks(row) || lacking.contains_key(&key_bytes(table, row.values));
-        batch.rows().filter(stays).for_each(|row| rest.push(row.operation, row.version, row.values));
-        send(rest);
-    }
-    Ok(unseen)
+    send(whole);
+    let mut rest = Rows::new(Arc::clone(table), batch.columns().clone());
+    let stays = |row: &Row<'_>| !lacks(row) || lacking.contains_key(&key_bytes(table, row.values));
+    batch.rows().filter(stays).for_each(|row| rest.push(row.operation, row.version, row.values));
+    send(rest);
+    Ok(())
 }
 
 fn lacks(row: &Row<'_>) -> bool {

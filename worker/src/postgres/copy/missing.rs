@@ -14,36 +14,17 @@ use crate::{
 const KEYS: usize = 200;
 
 impl CopySession {
-    /// Passes the rows with these keys to `take`, with the columns of `table`: one value for each, null for a column that
-    /// was dropped. Rows that are gone are left out. Each key has the texts of the key columns, in key order. The rows
-    /// are read in a snapshot that sees all of the `routed` transactions; those that are not visible are returned, and
-    /// then no row was read.
+    /// Passes the rows with these keys to `take`, as they are now, with the columns of `table`: one value for each, null
+    /// for a column that was dropped. Rows that are gone are left out. Each key has the texts of the key columns, in
+    /// key order.
     pub fn rows_by_key(
         &mut self,
         table: &Table,
         keys: &[Vec<Value<'_>>],
-        routed: &[u32],
         mut take: impl FnMut(Tuple<'_>),
-    ) -> Result<Vec<u32>, Fault> {
-        let read = self.in_sight_of(routed, |session| {
-            session.try_rows_by_key(table, keys, |row| take(Tuple::stored(row)))
-        });
+    ) -> Result<(), Fault> {
+        let read = self.try_rows_by_key(table, keys, |row| take(Tuple::stored(row)));
         read.map_err(|error| of_table(error, &self.config, &table.name))
-    }
-
-    fn in_sight_of(
-        &mut self,
-        routed: &[u32],
-        read: impl FnOnce(&mut Self) -> Result<(), SourceError>,
-    ) -> Result<Vec<u32>, SourceError> {
-        self.connection.query("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")?;
-        let visibility = self.ask_visibility()?;
-        let unseen: Vec<_> = routed.iter().filter(|xid| !visibility.sees(**xid)).copied().collect();
-        if unseen.is_empty() {
-            read(self)?;
-        }
-        self.connection.query("COMMIT")?;
-        Ok(unseen)
     }
 
     fn try_rows_by_key(
