@@ -29,7 +29,7 @@ use crate::{
     progress::{Progress, Stage},
     slot_lease::{SlotHold, SlotLease},
     snapshot::Copied,
-    starrocks::{Fencing, LoadGrant, SlotIdentity, Targets, Tenure},
+    starrocks::{BetweenSteps, Fencing, LoadGrant, SlotIdentity, Targets, Tenure},
     table::{Table, TableId},
 };
 
@@ -161,10 +161,13 @@ async fn load(
         Consistency::Transaction => {
             let (reached, load) = (grant.reached, Arc::new(grant.transaction_loader(inputs.settings.buffer)));
             // Nothing of an incomplete transaction is loaded, so the end is always at a whole one.
-            TransactionPipeline::new(Inputs { start: reached, ..inputs }, load)
-                .run(blocks)
-                .await
-                .map(|()| true)
+            let progress = Arc::clone(&inputs.progress);
+            let (copies, known) = SessionCopies::of(needed, intake);
+            let between = Arc::new(BetweenSteps(Arc::clone(&load)));
+            let mut copying = JoinSet::new();
+            copying.spawn(copies.run(between, config.clone(), progress));
+            let inputs = Inputs { start: reached, ..inputs };
+            TransactionPipeline::new(inputs, load).beside(known).run(blocks).await.map(|()| true)
         }
     }
 }

@@ -14,7 +14,7 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-use tokio::sync::oneshot;
+use tokio::sync::{mpsc, oneshot};
 
 use super::fault::barrier_left;
 use crate::{
@@ -79,6 +79,23 @@ impl Placed {
             return Ok(()); // not wanted any more, and nothing was begun
         }
         lifted.await.unwrap_or(Err(left))
+    }
+}
+
+/// The task that copies rows, as the pipeline knows it.
+#[derive(Debug)]
+pub struct Copies {
+    pub asked: mpsc::Receiver<AskBarrier>,
+    pub routed: Arc<Routed>,
+}
+
+impl Copies {
+    /// The next barrier that is asked for. Never resolves where no table is copied.
+    pub(super) async fn next(copies: &mut Option<Self>) -> Option<AskBarrier> {
+        match copies {
+            Some(copies) => copies.asked.recv().await,
+            None => std::future::pending().await,
+        }
     }
 }
 

@@ -15,10 +15,10 @@ mod run;
 mod scheduler;
 mod transaction;
 
-pub use barrier::{AskBarrier, AtBarrier, Mark, Routed};
+pub use barrier::{AskBarrier, AtBarrier, Copies, Mark, Routed};
 pub use batch::{Batch, ColumnSet, Operation, Row, Rows};
 pub use positions::TablePositions;
-pub use run::{Copies, Pipeline};
+pub use run::Pipeline;
 
 pub use self::{
     inputs::{Inputs, Settings},

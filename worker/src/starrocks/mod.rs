@@ -41,7 +41,7 @@ pub use self::{
     },
     load::loader::Loader,
     schema::{Shown, TargetCheck, Targets, look, prepare, show},
-    transaction::TransactionLoader,
+    transaction::{BetweenSteps, TransactionLoader},
 };
 
 /// Name prefix of JSON fields that carry hexadecimal text for a `VARBINARY` column and are no columns themselves.

@@ -2,7 +2,12 @@
 
 use anyhow::{Context, Result, ensure};
 use serde_json::json;
-use system::{source::Source, wait, worker::Worker};
+use system::{
+    sink::Sink,
+    source::Source,
+    wait,
+    worker::{Settings, Worker},
+};
 use testbed::postgres::{Embedded, PostgresOptions};
 
 use super::rig::Rig;
@@ -325,6 +330,41 @@ async fn a_paused_job_copies_nothing_and_goes_on_when_it_is_resumed() -> Result<
     ensure!(worker.resume().await?.success);
     until_whole(&mut worker, "t").await?;
     rig.until_equal().await.with_context(|| worker.process().said())?;
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn tables_that_are_loaded_in_one_step_are_copied_between_two_steps() -> Result<()> {
+    let schema = "
+        CREATE TABLE a (id bigint PRIMARY KEY, v bigint, t text); ALTER TABLE a REPLICA IDENTITY FULL;
+        CREATE TABLE b (id bigint PRIMARY KEY, v bigint, t text); ALTER TABLE b REPLICA IDENTITY FULL;
+        INSERT INTO a SELECT id, 0, repeat('x', 200) FROM generate_series(1, 5000) id;
+        INSERT INTO b SELECT id, 0, repeat('y', 200) FROM generate_series(1, 5000) id";
+    let mut rig = of(schema, "a,b", 1).await?;
+    rig.sink = Sink::with(&["--profile", "4.0.7"]).await?;
+    rig.settings = Settings::new(&rig.postgres.url("postgres"), &rig.sink, "app", "a,b")?
+        .with("FLUSH_INTERVAL_MS", "50")
+        .with("DBMAZZ_CONSISTENCY", "Transaction")
+        .with("DO_SNAPSHOT", "true")
+        .with("SNAPSHOT_CHUNK_SIZE", "1");
+    let mut worker = Worker::start(&rig.settings)?;
+    for round in 1..=6 {
+        until_blocks(&mut worker, 1).await?;
+        let change = |table: &str| {
+            format!(
+                "UPDATE {table} SET v = {round} WHERE id % 50 = {round}; DELETE FROM {table} WHERE id % 301 = {round};
+                 UPDATE {table} SET id = id + 10000 WHERE id % 401 = {round};"
+            )
+        };
+        rig.source.run(&format!("BEGIN; {}{} COMMIT", change("a"), change("b"))).await?;
+        if round % 3 == 0 {
+            worker.crash()?;
+        }
+    }
+    until_whole(&mut worker, "a").await?;
+    until_whole(&mut worker, "b").await?;
+    let rows = rig.until_equal().await.with_context(|| worker.process().said())?;
+    ensure!(rows > 9_000, "{rows} rows");
     Ok(())
 }
 

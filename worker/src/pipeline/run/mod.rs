@@ -20,7 +20,7 @@ use tokio::{
 
 use super::{
     Load,
-    barrier::{AskBarrier, Routed},
+    barrier::Copies,
     inputs::{Inputs, Limits, Settings},
     lane::{Barrier, Lane, Transaction},
     ledger::Ledger,
@@ -55,13 +55,6 @@ pub struct Pipeline<L> {
     read_again_at: Option<Instant>,
     durable: watch::Sender<Lsn>,
     progress: Arc<Progress>,
-}
-
-/// The task that copies rows, as the pipeline knows it.
-#[derive(Debug)]
-pub struct Copies {
-    pub asked: mpsc::Receiver<AskBarrier>,
-    pub routed: Arc<Routed>,
 }
 
 impl<L: Load> Pipeline<L> {
@@ -148,7 +141,7 @@ impl<L: Load> Pipeline<L> {
             tokio::select! {
                 biased; // make room first, then take more
                 Some(ended) = self.tasks.next() => self.settle(ended),
-                ask = next(&mut self.copies), if !draining => match ask {
+                ask = Copies::next(&mut self.copies), if !draining => match ask {
                     Some(ask) => self.place(ask),
                     None => self.copies = None, // every copy has ended
                 },
@@ -229,14 +222,6 @@ impl<L: Load> Pipeline<L> {
         let quiet = [now + Duration::from_secs(60)];
         let others = traffic.next_stuck().into_iter().chain(self.read_again_at).chain(quiet);
         lanes.chain(others).min().unwrap_or(now)
-    }
-}
-
-/// The next question of the task that copies rows. Never resolves without one.
-async fn next(copies: &mut Option<Copies>) -> Option<AskBarrier> {
-    match copies {
-        Some(copies) => copies.asked.recv().await,
-        None => std::future::pending().await,
     }
 }
 

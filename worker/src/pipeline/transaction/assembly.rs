@@ -18,6 +18,7 @@ use bytes::Bytes;
 
 use super::{
     super::{
+        barrier::{AskBarrier, Placed, Routed},
         batch::Deletes,
         fault::{cut_in_two, emptied_too_late},
         lane::Transaction,
@@ -75,10 +76,14 @@ impl Assembly {
         }
     }
 
-    pub(super) fn take(&mut self, block: &Block) -> Result<(), Fault> {
+    /// Transactions are recorded in `routed` as they begin.
+    pub(super) fn take(&mut self, block: &Block, routed: Option<&Routed>) -> Result<(), Fault> {
         for event in block.events() {
             match event {
-                Event::Begin { commit, time, .. } => self.begin(Transaction { commit, time })?,
+                Event::Begin { commit, time, xid } => {
+                    routed.into_iter().for_each(|routed| routed.begin(xid));
+                    self.begin(Transaction { commit, time })?;
+                }
                 Event::Change { table, change } => self.push(block.bytes(), table, change)?,
                 Event::Truncate { table } => self.truncate(table)?,
                 Event::Reshape { table, reshape } => self.reshape(table, reshape),
@@ -88,6 +93,25 @@ impl Assembly {
             }
         }
         Ok(())
+    }
+
+    /// Whether no transaction of the sink is open, so that a barrier can be placed.
+    pub(super) fn is_between_steps(&self) -> bool {
+        self.spilled.is_none()
+    }
+
+    /// Places a barrier behind everything that was received in whole transactions. What was received of the current one
+    /// is loaded after it.
+    pub(super) fn place(&mut self, ask: AskBarrier, routed: &Routed) {
+        let Some(rows) = self.tables.get(ask.table.0 as usize).cloned() else { return };
+        self.close_whole();
+        self.waiting.push_back(Step::Stand(Placed {
+            rows,
+            version: self.transaction.commit,
+            received: self.ledger.received(),
+            routed: routed.now(),
+            reached: ask.reached,
+        }));
     }
 
     /// A transaction that a lost connection interrupted is sent again from its start.

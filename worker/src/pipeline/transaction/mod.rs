@@ -28,6 +28,7 @@ use tracing::error;
 use self::{assembly::Assembly, step::Step};
 use super::{
     LoadTransaction,
+    barrier::Copies,
     fault::transaction_defect,
     inputs::{Inputs, Limits, Settings},
     ledger::Ticket,
@@ -49,6 +50,8 @@ pub struct TransactionPipeline<L> {
     task: JoinSet<Result<Option<Ticket>, Fault>>,
     durable: watch::Sender<Lsn>,
     progress: Arc<Progress>,
+    /// None where no table is copied.
+    copies: Option<Copies>,
 }
 
 impl<L: LoadTransaction> TransactionPipeline<L> {
@@ -67,7 +70,14 @@ impl<L: LoadTransaction> TransactionPipeline<L> {
             task: JoinSet::new(),
             durable,
             progress,
+            copies: None,
         }
+    }
+
+    /// Serves a task that copies rows.
+    #[must_use]
+    pub fn beside(self, copies: Option<Copies>) -> Self {
+        Self { copies, ..self }
     }
 
     /// Runs until the blocks end and every whole transaction is durable, or until something cannot be loaded. Dropping
@@ -87,8 +97,17 @@ impl<L: LoadTransaction> TransactionPipeline<L> {
             tokio::select! {
                 biased; // make room first, then take more
                 Some(completed) = self.task.join_next() => self.settle(completed)?,
+                ask = Copies::next(&mut self.copies), if ending.is_none() && self.assembly.is_between_steps() => {
+                    match (ask, &self.copies) {
+                        (Some(ask), Some(copies)) => self.assembly.place(ask, &copies.routed),
+                        _ => self.copies = None, // every copy has ended
+                    }
+                }
                 block = blocks.recv(), if ending.is_none() && room => match block {
-                    Some(block) => ending = self.assembly.take(&block).err().map(Err),
+                    Some(block) => {
+                        let routed = self.copies.as_ref().map(|copies| &*copies.routed);
+                        ending = self.assembly.take(&block, routed).err().map(Err);
+                    }
                     None => ending = Some(Ok(())),
                 },
                 () = self.limits.changed() => self.batch = self.limits.now(),

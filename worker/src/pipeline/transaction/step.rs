@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::SystemTime};
 
 use super::{
-    super::{LoadTransaction, Part, ledger::Ticket, load_task::LoadTimer},
+    super::{LoadTransaction, Part, barrier::Placed, ledger::Ticket, load_task::LoadTimer},
     gathered::Gathered,
 };
 use crate::{change::Aim, fault::Fault, lsn::Lsn, progress::Progress, table::Table};
@@ -19,13 +19,15 @@ pub(super) enum Step {
     /// The load of its transaction follows.
     Empty(Arc<Table>),
     Reshape(Arc<Aim>),
+    /// Another task works on the target of a table meanwhile.
+    Stand(Placed),
 }
 
 impl Step {
     pub(super) fn held_bytes(&self) -> usize {
         match self {
             Self::Load { gathered, .. } => gathered.held_bytes(),
-            Self::Empty(_) | Self::Reshape(_) => 0,
+            Self::Empty(_) | Self::Reshape(_) | Self::Stand(_) => 0,
         }
     }
 
@@ -43,6 +45,7 @@ impl Step {
             }
             Self::Empty(table) => load.truncate(&table).await.map(|()| None),
             Self::Reshape(aim) => load.reshape(&aim).await.map(|()| None),
+            Self::Stand(placed) => placed.stand().await.map(|()| None),
         }
     }
 }

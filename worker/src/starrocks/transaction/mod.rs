@@ -18,7 +18,7 @@ pub(super) mod call;
 mod failed;
 mod sent;
 
-use std::{collections::BTreeSet, time::Duration};
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use tokio::sync::Mutex;
 use tracing::{debug, info};
@@ -40,7 +40,8 @@ use super::{
 use crate::{
     change::Aim,
     fault::Fault,
-    pipeline::{Load, LoadTransaction, Loaded, Part},
+    pipeline::{Batch, Load, LoadTransaction, Loaded, Part, RecordCopy},
+    schema_history::CopyState,
     table::{Table, TableName},
 };
 
@@ -143,6 +144,34 @@ impl TransactionLoader {
 
     fn reports(&self) -> Reports<'_> {
         Reports::new(&self.loader.progress, self.checkpoint.table())
+    }
+}
+
+/// Loads single batches between two steps, each by itself.
+#[derive(Debug)]
+pub struct BetweenSteps(pub Arc<TransactionLoader>);
+
+impl Load for BetweenSteps {
+    async fn load(&self, batch: &Batch) -> Result<Loaded, Fault> {
+        self.0.loader.load(batch).await
+    }
+
+    async fn reshape(&self, aim: &Aim) -> Result<(), Fault> {
+        self.0.loader.reshape(aim).await
+    }
+
+    async fn truncate(&self, table: &Table) -> Result<(), Fault> {
+        self.0.loader.truncate(table).await
+    }
+}
+
+impl RecordCopy for BetweenSteps {
+    async fn record_copy(&self, table: &Table, state: &CopyState) -> Result<(), Fault> {
+        self.0.loader.record_copy(table, state).await
+    }
+
+    async fn record_whole(&self, table: &Table) -> Result<(), Fault> {
+        self.0.loader.record_whole(table).await
     }
 }
 
