@@ -18,6 +18,8 @@ pub mod manifest;
 pub mod measure;
 pub mod reason;
 mod rules;
+#[cfg(feature = "kube")]
+mod schema;
 pub mod spec;
 #[cfg(feature = "kube")]
 pub mod status;

@@ -7,6 +7,8 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize, de::DeserializeOwned};
 
+use crate::schema;
+
 /// What the operator last observed. Coarse: the worker's metrics have the exact figures.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
@@ -21,6 +23,7 @@ pub struct ReplicationJobStatus {
     /// Ready, WorkerAvailable, SourceHealthy, SinkHealthy, UpToDate and Stalled.
     #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["type"]))]
     #[serde(deserialize_with = "readable_ones")]
+    #[schemars(schema_with = "schema::conditions")]
     pub conditions: Vec<Condition>,
     /// How far replication is.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -101,6 +104,7 @@ pub struct Replication {
     /// Bytes of WAL received and not yet in StarRocks.
     pub lag_bytes: i64,
     /// When the worker reported these figures.
+    #[schemars(schema_with = "schema::time")]
     pub observed_at: Time,
 }
 
@@ -162,6 +166,7 @@ pub struct LastExit {
     /// Kubernetes' reason, such as `Error` or `OOMKilled`.
     pub reason: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "schema::optional_time")]
     pub at: Option<Time>,
 }
 
