@@ -11,7 +11,7 @@ GIANT ?=
 REPORT ?= target/soak.md
 TESTBED = $(RELEASE) --quiet && target/release/testbed
 
-.PHONY: help demo test bench soak fuzz check cluster-up cluster-down images crd docs
+.PHONY: help demo test slow-tests bench soak fuzz check cluster-up cluster-down images crd docs
 
 help:            ## this list
 	@sed -n 's/^\([a-z-]*\): .*## */\1\t/p' Makefile | expand -t 16
@@ -19,16 +19,23 @@ help:            ## this list
 # Everything is built together: cargo chooses the features of libraries by what it builds at once.
 RELEASE = $(CARGO) build --release --workspace --bins
 
+# With both set, the demo uses a cluster that is there, and no Kubernetes is built.
+EXISTING = $(and $(KUBECONFIG),$(REGISTRY))
+
 # Only what the demo runs, and Kubernetes beside it: on a fresh machine each takes minutes, and neither needs the other.
 demo:            ## the main job, working, on one screen; SECONDS=60 ends it after a minute and compares both sides
 	$(CARGO) build --release --workspace --bin testbed
-	target/release/testbed kubernetes-build & kubernetes=$$!; \
+	$(if $(EXISTING),:,target/release/testbed kubernetes-build) & kubernetes=$$!; \
 	  $(CARGO) build --release --workspace $(addprefix --bin ,demo dbmazz dbmazz-operator starrocks-standin) \
 	  && wait $$kubernetes || { wait $$kubernetes; exit 1; }
 	target/release/demo $(if $(SECONDS),--seconds $(SECONDS))
 
 test:            ## every test: unit, property, and the whole system in a real Kubernetes
 	$(CARGO) test --workspace --no-fail-fast
+
+slow-tests:      ## every test, or those whose names have one of WORDS in them, and a table of the slowest twenty
+	$(CARGO) build --quiet --workspace --bin testbed
+	target/debug/testbed slow-tests $(WORDS)
 
 # As root: in a network of its own, whose packets are as large as asked for (Ethernet: 1500, loopback: 65536).
 WIRE = $(if $(MTU),unshare --net sh -c 'ip link set lo mtu $(MTU) && ip link set lo up && exec "$$@"' sh)

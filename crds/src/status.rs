@@ -166,6 +166,7 @@ pub struct LastExit {
     /// Kubernetes' reason, such as `Error` or `OOMKilled`.
     pub reason: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    /// When it terminated.
     #[schemars(schema_with = "schema::optional_time")]
     pub at: Option<Time>,
 }

@@ -32,9 +32,13 @@ pub struct Platform {
 impl Platform {
     /// Joins or starts the shared cluster and installs the operator of this checkout.
     pub fn start() -> Result<Self> {
-        let cluster = Cluster::running_or_start()?;
-        let operator_image = import(&cluster, "operator", "dbmazz-operator", "dbmazz.dev/operator")?;
-        let worker_image = import(&cluster, "worker", "dbmazz", "dbmazz.dev/dbmazz")?;
+        Self::on(Cluster::running_or_start()?)
+    }
+
+    /// Installs the operator of this checkout in a cluster.
+    pub fn on(cluster: Cluster) -> Result<Self> {
+        let operator_image = supply(&cluster, "operator", "operator", "dbmazz-operator")?;
+        let worker_image = supply(&cluster, "dbmazz", "worker", "dbmazz")?;
         let platform = Self { cluster, operator_image, worker_image };
         progress::say("installing the operator with Helm");
         platform.install(&[])?;
@@ -50,8 +54,12 @@ impl Platform {
         arguments.extend(["--namespace", SYSTEM, "--create-namespace", "--set", &operator, "--set", &worker]);
         arguments.extend(["--wait", "--timeout", "180s"]);
         arguments.extend(more);
-        self.cluster.helm(&arguments)?;
-        Ok(())
+        let installed = self.cluster.helm(&arguments).map(drop);
+        let system = Namespace { cluster: &self.cluster, name: SYSTEM.to_owned() };
+        installed.with_context(|| {
+            let waiting = system.waiting().unwrap_or_default();
+            format!("the operator cannot be installed; its containers wait for: {waiting}")
+        })
     }
 
     /// A fresh namespace for one test, under the restricted Pod Security Standard.
@@ -81,16 +89,25 @@ pub fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
 }
 
-/// Builds an image, tagged by the program's content, and imports it on the node.
-fn import(cluster: &Cluster, package: &'static str, name: &'static str, repository: &str) -> Result<String> {
+/// Builds the image of a program, tagged by its content, and gives it to the cluster; returns its reference.
+pub(crate) fn supply(
+    cluster: &Cluster,
+    image: &str,
+    package: &'static str,
+    name: &'static str,
+) -> Result<String> {
     let binary = program(package, name)?;
-    let mut hasher = DefaultHasher::new();
-    std::fs::read(&binary)?.hash(&mut hasher);
-    let reference = format!("{repository}:{:016x}", hasher.finish());
+    let reference = cluster.reference(image, &tag(&std::fs::read(&binary)?));
     let folder = tempfile::tempdir()?;
     let recipe = Recipe { reference: &reference, binary: &binary, program: name };
-    cluster.import(&image::build(&recipe, folder.path())?.archive)?;
+    cluster.supply(&image::build(&recipe, folder.path())?)?;
     Ok(reference)
+}
+
+pub(crate) fn tag(content: &[u8]) -> String {
+    let mut hasher = DefaultHasher::new();
+    content.hash(&mut hasher);
+    format!("{:016x}", hasher.finish())
 }
 
 /// A Kubernetes namespace of one test.
@@ -117,6 +134,18 @@ impl Namespace<'_> {
         let mut all = vec!["--namespace", self.name.as_str()];
         all.extend(arguments);
         self.cluster.kubectl(&all)
+    }
+
+    pub(crate) fn kubectl_command(&self) -> std::process::Command {
+        let mut command = self.cluster.kubectl_command();
+        command.args(["--namespace", self.name.as_str()]);
+        command
+    }
+
+    /// Why containers of this namespace wait, for example for an image that cannot be pulled.
+    pub(crate) fn waiting(&self) -> Result<String> {
+        let message = "--output=jsonpath={.items[*].status.containerStatuses[*].state.waiting.message}";
+        self.kubectl(&["get", "pods", message])
     }
 
     /// An object as JSON.
@@ -165,11 +194,11 @@ pub fn condition<'a>(job: &'a Json, kind: &str) -> Option<&'a Json> {
     job["status"]["conditions"].as_array()?.iter().find(|condition| condition["type"] == kind)
 }
 
-/// A job's manifest: tables of `postgres` into `database` of the stand-in, credentials in `pg` and `sr`.
+/// A job's manifest: tables of the PostgreSQL at an address into `database` of the stand-in, credentials in `pg` and `sr`.
 pub fn job(
     namespace: &str,
     name: &str,
-    postgres: &Postgres,
+    (host, port): (&str, u16),
     sink: &Sink,
     database: &str,
     tables: &[&str],
@@ -180,8 +209,8 @@ pub fn job(
         "metadata": {"name": name, "namespace": namespace},
         "spec": {
             "source": {"postgres": {
-                "host": kubernetes::ADDRESS.to_string(),
-                "port": postgres.port(),
+                "host": host,
+                "port": port,
                 "database": "postgres",
                 "credentials": {"secretRef": {"name": "pg"}},
                 "tls": {"mode": "Disable"},

@@ -7,8 +7,12 @@
 //! - [`verify`]: the oracle: `dbmazz verify` as a process.
 //! - [`torture`]: seeded faults of every part under seeded traffic.
 //! - [`cluster`]: the operator in a real Kubernetes, installed by Helm.
+//! - [`pod`]: PostgreSQL and the stand-in as pods, for a cluster that is not ours.
+//! - [`ending`]: how our programs end.
 
 pub mod cluster;
+pub mod ending;
+pub mod pod;
 pub mod process;
 pub mod sink;
 pub mod source;

@@ -8,6 +8,7 @@ use serde_json::Value as Json;
 use testbed::kubernetes::Cluster;
 
 use crate::{
+    pod::Forwarded,
     process::{Process, program},
     wait,
 };
@@ -30,6 +31,9 @@ struct Ports {
     sql: u16,
     admin: u16,
 }
+
+/// The ports that the stand-in takes unless told otherwise: frontend, backend, MySQL protocol, admin.
+pub(crate) const STANDARD_PORTS: [u16; 4] = [8030, 8040, 9030, 8050];
 
 impl Sink {
     /// A stand-in on loopback.
@@ -66,6 +70,20 @@ impl Sink {
         let [fe, sql, admin] = [0, 1, 2].map(|place: usize| forwarders[place].port());
         let reached = Ports { fe, sql, admin, ..ports };
         Ok(Self { host, ports, reached, _forwarders: forwarders, _process: process })
+    }
+
+    /// A stand-in in a pod, reached by kubectl's forwarding.
+    pub(crate) fn in_pod(forwarded: Forwarded) -> Result<Self> {
+        let [fe, be, sql, admin] = STANDARD_PORTS;
+        let ports = Ports { fe, be, sql, admin };
+        let reached = Ports {
+            fe: forwarded.port(fe)?,
+            sql: forwarded.port(sql)?,
+            admin: forwarded.port(admin)?,
+            ..ports
+        };
+        let Forwarded { host, process, .. } = forwarded;
+        Ok(Self { host, ports, reached, _forwarders: Vec::new(), _process: process })
     }
 
     /// The host as the worker names it.

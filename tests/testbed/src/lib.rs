@@ -19,3 +19,4 @@ pub mod packages;
 pub mod postgres;
 pub mod progress;
 pub mod run;
+pub mod slow;

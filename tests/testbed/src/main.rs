@@ -9,12 +9,13 @@ use std::{
     process::{Command, ExitCode},
 };
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use clap::{Parser, Subcommand};
 use testbed::{
     image::{self, Image, Profile},
     kubernetes::{self, Binaries, Cluster},
     postgres::{Postgres, PostgresOptions},
+    slow,
 };
 
 /// Real PostgreSQL servers, a real Kubernetes cluster and container images, on one machine.
@@ -78,6 +79,13 @@ enum Action {
         #[arg(long)]
         port: Option<u16>,
     },
+    /// Runs tests, all or those whose names contain one of the words, and prints a table of the slowest
+    SlowTests {
+        words: Vec<String>,
+        /// How many tests the table has
+        #[arg(long, default_value_t = 20)]
+        rows: usize,
+    },
     /// Starts a cluster that ends with this command (Ctrl-C)
     Cluster,
     #[command(hide = true)]
@@ -108,6 +116,7 @@ fn act(Arguments { name, action }: Arguments) -> Result<()> {
         }
         Action::Image { out, tag } => images(&out, &tag),
         Action::Postgres { tls, port } => postgres(tls, port),
+        Action::SlowTests { words, rows } => slow_tests(&words, rows),
         Action::Cluster => private_cluster(),
         Action::ClusterKeep { cluster } => kubernetes::keep(&cluster),
     }
@@ -167,6 +176,13 @@ fn postgres(tls: bool, port: Option<u16>) -> Result<()> {
     let (url, folder, pid) = (server.url("postgres"), server.folder().display(), server.pid());
     say(format!("url {url}\nfolder {folder}\npid {pid}"))?;
     stay()
+}
+
+fn slow_tests(words: &[String], rows: usize) -> Result<()> {
+    let times = slow::measure(words, rows)?;
+    say(&times)?;
+    ensure!(times.failed.is_empty(), "tests failed in {}", times.failed.join(", "));
+    Ok(())
 }
 
 fn private_cluster() -> Result<()> {

@@ -13,7 +13,7 @@ use crate::run;
 /// Libraries that glibc opens by itself to resolve a name; needed up to glibc 2.33, later they are part of libc.
 const NAME_LOOKUP: [&str; 3] = ["libnss_files.so.2", "libnss_dns.so.2", "libresolv.so.2"];
 
-pub(super) fn of(binary: &Path) -> Result<BTreeSet<PathBuf>> {
+pub(crate) fn of(binary: &Path) -> Result<BTreeSet<PathBuf>> {
     let mut files = match run::output(Command::new("ldd").arg(binary)) {
         Ok(answer) => parse(&answer)?,
         Err(error) if error.to_string().contains("not a dynamic executable") => BTreeSet::new(),

@@ -18,8 +18,10 @@ mod archive;
 mod layer;
 mod libraries;
 mod programs;
+mod registry;
 
 use layer::Layer;
+pub(crate) use libraries::of as libraries_of;
 pub use programs::{Profile, compile};
 
 /// The user that images run as unless a pod says otherwise; it has no rights.
@@ -47,8 +49,17 @@ pub struct Image {
 
 /// Writes the image into `folder`; the file has the last part of the image's name, with `.tar`.
 pub fn build(recipe: &Recipe<'_>, folder: &Path) -> Result<Image> {
+    build_with(recipe, &[], folder)
+}
+
+/// As [`build`], with files of this machine at their own paths.
+pub(crate) fn build_with(recipe: &Recipe<'_>, files: &[PathBuf], folder: &Path) -> Result<Image> {
     let Recipe { reference, binary, program } = recipe;
-    let layers = [base(binary)?.finish()?, own(binary, program)?.finish()?];
+    let mut base = base(binary)?;
+    for file in files {
+        base.copy(file, &file.to_string_lossy(), 0o755)?;
+    }
+    let layers = [base.finish()?, own(binary, program)?.finish()?];
     let (name, _) = reference
         .rsplit_once(':')
         .with_context(|| format!("image {reference} has no tag: add one after a colon"))?;

@@ -58,8 +58,15 @@ pub fn compile(package: &str, program: &str, profile: Profile) -> Result<PathBuf
 /// Removes the variables of `cargo test` that name the tested package. Build scripts that depend on such variables
 /// (ring's does) would run again, and with them half of the libraries would be compiled again.
 fn forget_caller(cargo: &mut Command) {
-    const OF_A_PACKAGE: [&str; 5] =
-        ["CARGO_PKG_", "CARGO_MANIFEST_", "CARGO_BIN_", "CARGO_CRATE_NAME", "CARGO_PRIMARY_PACKAGE"];
+    const OF_A_PACKAGE: [&str; 6] = [
+        "CARGO_PKG_",
+        "CARGO_MANIFEST_",
+        "CARGO_BIN_",
+        "CARGO_CRATE_NAME",
+        "CARGO_PRIMARY_PACKAGE",
+        // Of `testbed slow-tests`.
+        "RUSTC_BOOTSTRAP",
+    ];
     for (name, _) in env::vars_os() {
         if OF_A_PACKAGE.iter().any(|prefix| name.to_string_lossy().starts_with(prefix)) {
             cargo.env_remove(name);

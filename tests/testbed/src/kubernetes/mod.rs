@@ -17,7 +17,7 @@ use std::{
 
 use anyhow::{Context, Result, bail, ensure};
 
-use crate::{forward::Forwarder, leash::Leash, network::NetworkNamespace, packages, run};
+use crate::{forward::Forwarder, image::Image, leash::Leash, network::NetworkNamespace, packages, run};
 
 mod audit;
 mod binary;
@@ -55,15 +55,25 @@ fn api_address() -> SocketAddr {
 /// A running cluster that this process uses.
 #[derive(Debug)]
 pub struct Cluster {
-    binaries: Binaries,
+    /// The folders of kubectl and helm.
+    clients: Vec<PathBuf>,
     kubeconfig: PathBuf,
-    /// `None` for an existing cluster, of which only the kubeconfig is known.
-    own: Option<Own>,
+    place: Place,
+}
+
+#[derive(Debug)]
+enum Place {
+    Own(Own),
+    /// Of an existing cluster only the kubeconfig is known, and the registry that its nodes pull from.
+    Existing {
+        registry: String,
+    },
 }
 
 /// The parts of a cluster that runs on this machine.
 #[derive(Debug)]
 struct Own {
+    binaries: Binaries,
     folder: Folder,
     namespaces: Namespaces,
     api: Forwarder,
@@ -79,9 +89,6 @@ impl Cluster {
 
     /// The shared cluster of this name, started if it does not run.
     pub fn named(name: &str) -> Result<Self> {
-        if let Some(kubeconfig) = existing::kubeconfig()? {
-            return Ok(Self { binaries: Binaries::of_this_machine()?, kubeconfig, own: None });
-        }
         Self::join_or_start(name, false)
     }
 
@@ -122,8 +129,9 @@ impl Cluster {
         let api = Forwarder::start(NetworkNamespace::of_process(namespaces.init), 0, api_address())?;
         let kubeconfig = folder.path.join(format!("kubeconfig-{}-{}", std::process::id(), api.port()));
         identities::admin_kubeconfig(&folder, &kubeconfig, api.address())?;
-        let own = Own { folder, namespaces, api, private, leash: Some(leash) };
-        Ok(Self { binaries, kubeconfig, own: Some(own) })
+        let clients = vec![binaries.folder.clone()];
+        let own = Own { binaries, folder, namespaces, api, private, leash: Some(leash) };
+        Ok(Self { clients, kubeconfig, place: Place::Own(own) })
     }
 
     /// The administrator's kubeconfig for programs outside the cluster's network.
@@ -173,7 +181,7 @@ impl Cluster {
     pub fn command(&self, program: &str) -> Result<Command> {
         let mut command = self.network()?.command(program);
         command
-            .env("PATH", namespaces::path(&self.binaries.folder))
+            .env("PATH", namespaces::path(&self.own()?.binaries.folder))
             .env("KUBECONFIG", self.kubeconfig_inside()?);
         Ok(command)
     }
@@ -190,10 +198,28 @@ impl Cluster {
 
     /// Imports the images of an archive into the node; pods use them with `imagePullPolicy: IfNotPresent`.
     pub fn import(&self, archive: &Path) -> Result<()> {
-        let own = self
-            .own()
-            .context("images of a cluster that is not ours go through its registry: push them there")?;
-        node::import(&own.namespaces, archive)
+        node::import(&self.own()?.namespaces, archive)
+    }
+
+    /// The reference under which the cluster's nodes find an image of ours.
+    pub fn reference(&self, name: &str, tag: &str) -> String {
+        match &self.place {
+            Place::Own(_) => format!("dbmazz.dev/{name}:{tag}"),
+            Place::Existing { registry } => format!("{registry}/{name}:{tag}"),
+        }
+    }
+
+    /// Gives an image to the cluster's nodes: by import, or by the registry.
+    pub fn supply(&self, image: &Image) -> Result<()> {
+        match &self.place {
+            Place::Own(own) => node::import(&own.namespaces, &image.archive),
+            Place::Existing { .. } => image.push(),
+        }
+    }
+
+    /// Whether the cluster runs on this machine, with a network that programs of this machine can enter.
+    pub fn is_own(&self) -> bool {
+        matches!(self.place, Place::Own(_))
     }
 
     /// Every request to the API server except those of the cluster's own components, oldest first.
@@ -207,13 +233,14 @@ impl Cluster {
     }
 
     fn own(&self) -> Result<&Own> {
-        self.own
-            .as_ref()
-            .context("this works only in the test bed's own cluster: unset TESTBED_EXISTING_CLUSTER")
+        match &self.place {
+            Place::Own(own) => Ok(own),
+            Place::Existing { .. } => bail!("this works only in the test bed's own cluster: unset REGISTRY"),
+        }
     }
 
     fn client(&self, program: &str) -> Command {
-        let mut command = Command::new(self.binaries.program(program));
+        let mut command = existing::command(&self.clients, program);
         command.env("KUBECONFIG", &self.kubeconfig);
         command
     }
@@ -221,7 +248,7 @@ impl Cluster {
 
 impl Drop for Cluster {
     fn drop(&mut self) {
-        let Some(own) = self.own.as_mut() else { return };
+        let Place::Own(own) = &mut self.place else { return };
         drop(fs::remove_file(&self.kubeconfig));
         let Some(leash) = own.leash.take() else { return };
         // A shared cluster ends after its last user, so this process does not wait for the end.
@@ -234,7 +261,7 @@ impl Drop for Cluster {
 }
 
 fn require_machine() -> Result<()> {
-    let other = "or name a cluster that you have: TESTBED_EXISTING_CLUSTER=1 KUBECONFIG=…";
+    let other = "or, for the demo, name a cluster that you have: KUBECONFIG=… REGISTRY=…";
     ensure!(cfg!(target_os = "linux"), "a test cluster needs Linux: use a Linux machine, {other}");
     ensure!(
         packages::is_root(),

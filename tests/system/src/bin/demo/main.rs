@@ -1,12 +1,15 @@
 //! The demo: starts everything, applies a ReplicationJob, writes traffic to PostgreSQL, and shows on one screen how it
 //! arrives in StarRocks.
 
+mod guest;
 mod screen;
+mod servers;
 mod stage;
 mod traffic;
 
 use std::{
     io::{self, Write},
+    process::ExitCode,
     time::{Duration, Instant},
 };
 
@@ -28,15 +31,18 @@ struct Arguments {
 }
 
 #[tokio::main]
-async fn main() -> Result<()> {
+async fn main() -> ExitCode {
+    system::ending::of("demo", run().await)
+}
+
+async fn run() -> Result<()> {
     let arguments = Arguments::parse();
     let stage = Stage::set().await?;
     let shown = tokio::select! {
         shown = show(&stage, arguments.seconds.map(Duration::from_secs)) => shown,
         _ = signal::ctrl_c() => Ok(()),
     };
-    stage.clear()?;
-    shown
+    shown.and(stage.clear())
 }
 
 async fn show(stage: &Stage, length: Option<Duration>) -> Result<()> {

@@ -7,12 +7,9 @@ use system::{
     source::Source,
     workload,
 };
-use testbed::{
-    forward::Forwarder,
-    kubernetes,
-    postgres::{Postgres, PostgresOptions},
-    progress,
-};
+use testbed::{kubernetes::Cluster, progress};
+
+use crate::{guest, servers::Servers};
 
 pub(crate) const NAMESPACE: &str = "shop";
 pub(crate) const JOB: &str = "orders";
@@ -21,25 +18,34 @@ const SINK_PASSWORD: &str = "demo-starrocks";
 
 #[derive(Debug)]
 pub(crate) struct Stage {
+    // Dropped first: the servers are in the platform's network.
+    servers: Servers,
+    source_url: String,
     platform: Platform,
-    sink: Sink,
-    postgres: Postgres,
-    forwarder: Forwarder,
 }
 
 impl Stage {
     pub(crate) async fn set() -> Result<Self> {
-        let platform = Platform::start()?;
+        match Cluster::existing()? {
+            None => Self::on(Cluster::running_or_start()?).await,
+            Some(cluster) => {
+                guest::enter(&cluster)?;
+                let set = Self::on(cluster).await;
+                if set.is_err() {
+                    // What stands in the way of the demo is worth more to read than what stands in the way of this.
+                    drop(Cluster::existing().map(|cluster| cluster.map(|cluster| guest::leave(&cluster))));
+                }
+                set
+            }
+        }
+    }
+
+    async fn on(cluster: Cluster) -> Result<Self> {
+        let platform = Platform::on(cluster)?;
         progress::say("starting PostgreSQL and the StarRocks stand-in");
-        let postgres =
-            platform.postgres(PostgresOptions { password: "demo".into(), ..Default::default() })?;
-        let sink = Sink::inside(
-            &platform.cluster,
-            &["--user", &format!("writer:{SINK_PASSWORD}"), "--user", "root:"],
-        )
-        .await?;
-        let forwarder = platform.cluster.forward(kubernetes::address(postgres.port()))?;
-        let stage = Self { platform, sink, postgres, forwarder };
+        let writer = format!("writer:{SINK_PASSWORD}");
+        let servers = Servers::start(&platform, NAMESPACE, &[&writer, "root:"]).await?;
+        let stage = Self { source_url: servers.url()?, servers, platform };
         stage.source().await?.run(workload::SCHEMA).await?;
         stage.apply_job().await?;
         Ok(stage)
@@ -48,18 +54,18 @@ impl Stage {
     async fn apply_job(&self) -> Result<()> {
         progress::say("applying the ReplicationJob");
         let namespace = self.platform.namespace(NAMESPACE)?;
-        namespace.credentials("pg", "postgres", self.postgres.password())?;
+        namespace.credentials("pg", "postgres", self.servers.password())?;
         namespace.credentials("sr", "writer", SINK_PASSWORD)?;
         let tables = ["public.orders", "public.customers"];
-        namespace.apply(&cluster::job(NAMESPACE, JOB, &self.postgres, &self.sink, DATABASE, &tables))?;
+        let (host, port) = self.servers.address();
+        namespace.apply(&cluster::job(NAMESPACE, JOB, (&host, port), self.sink(), DATABASE, &tables))?;
         namespace.until_condition(JOB, "Ready", "True", "").await?;
         Ok(())
     }
 
     /// The URL of PostgreSQL for this machine.
     pub(crate) fn source_url(&self) -> String {
-        let password = self.postgres.password();
-        format!("postgres://postgres:{password}@127.0.0.1:{}/postgres", self.forwarder.port())
+        self.source_url.clone()
     }
 
     pub(crate) async fn source(&self) -> Result<Source> {
@@ -67,7 +73,7 @@ impl Stage {
     }
 
     pub(crate) fn sink(&self) -> &Sink {
-        &self.sink
+        &self.servers.sink
     }
 
     pub(crate) fn kubectl(&self, arguments: &[&str]) -> Result<String> {
@@ -84,7 +90,7 @@ impl Stage {
             format!("psql '{}'", self.source_url()),
             format!(
                 "mysql --protocol=tcp --port={} --user=root --execute='SELECT * FROM {DATABASE}.orders LIMIT 5'",
-                self.sink.reached_query_port()
+                self.sink().reached_query_port()
             ),
             format!(
                 "KUBECONFIG={kubeconfig} kubectl --namespace {NAMESPACE} port-forward deployment/{JOB} 50051 \
@@ -93,9 +99,13 @@ impl Stage {
         ]
     }
 
-    /// Removes the job and its namespace; everything else ends with this process.
+    /// Removes the job and its namespace; everything else ends with this process, but for an existing cluster, from
+    /// which all is removed.
     pub(crate) fn clear(self) -> Result<()> {
         progress::say("removing the job");
+        if !self.platform.cluster.is_own() {
+            return guest::leave(&self.platform.cluster);
+        }
         self.kubectl(&["delete", "replicationjob", JOB, "--timeout=60s"])?;
         self.platform.cluster.kubectl(&["delete", "namespace", NAMESPACE, "--wait=false"])?;
         Ok(())

@@ -2,6 +2,7 @@
 
 use std::{
     path::PathBuf,
+    process::ExitCode,
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
@@ -91,7 +92,11 @@ impl Arguments {
 }
 
 #[tokio::main(worker_threads = 4)]
-async fn main() -> Result<()> {
+async fn main() -> ExitCode {
+    system::ending::of("soak", repeat().await)
+}
+
+async fn repeat() -> Result<()> {
     let arguments = Arc::new(Arguments::parse());
     let ends = arguments.kills.is_some() || arguments.minutes.is_some() || arguments.seeds.is_some();
     ensure!(ends, "say when to end: --kills, --minutes or --seeds");

@@ -98,7 +98,8 @@ impl Site {
     }
 
     pub(crate) fn job(&self) -> Json {
-        cluster::job(&self.name, JOB, &self.postgres, &self.sink, "app", &TABLES)
+        let source = (kubernetes::ADDRESS.to_string(), self.postgres.port());
+        cluster::job(&self.name, JOB, (&source.0, source.1), &self.sink, "app", &TABLES)
     }
 
     /// Applies the job and waits until it is Ready.
