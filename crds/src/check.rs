@@ -5,7 +5,7 @@
 
 use crate::{
     limits::{self, Wrong},
-    spec::{Batch, Postgres, ReplicationJobSpec, Starrocks},
+    spec::{Batch, Postgres, ReplicationJobSpec, Snapshot, Starrocks},
 };
 
 const SOURCE: &str = "spec.source.postgres";
@@ -15,6 +15,7 @@ const SINK: &str = "spec.sink.starrocks";
 pub fn check(spec: &ReplicationJobSpec) -> Result<(), Wrong> {
     source(&spec.source.postgres)?;
     sink(&spec.sink.starrocks)?;
+    snapshot(&spec.snapshot)?;
     limits::bytes("spec.worker.buffer", &spec.worker.buffer, "4Mi", "4Gi")?;
     limits::duration("spec.worker.drainTimeout", &spec.worker.drain_timeout, "1s", "1h")?;
     Ok(())
@@ -38,6 +39,13 @@ fn sink(starrocks: &Starrocks) -> Result<(), Wrong> {
     limits::name(&field("database"), &starrocks.database)?;
     limits::fits_together(&field("onRefusedRow"), starrocks.consistency, starrocks.on_refused_row)?;
     batch(&starrocks.batch)
+}
+
+fn snapshot(snapshot: &Snapshot) -> Result<(), Wrong> {
+    let Snapshot { mode: _, chunk_rows, parallelism } = snapshot;
+    limits::number("spec.snapshot.chunkRows", &chunk_rows.to_string(), limits::CHUNK_ROWS)?;
+    limits::number("spec.snapshot.parallelism", &parallelism.to_string(), limits::PARALLELISM)?;
+    Ok(())
 }
 
 fn batch(batch: &Batch) -> Result<(), Wrong> {

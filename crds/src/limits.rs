@@ -11,6 +11,10 @@ use crate::{
 };
 
 /// Rows of one load.
+/// Rows of a chunk of a copy.
+pub const CHUNK_ROWS: RangeInclusive<u64> = 1..=100_000_000;
+/// Tables that are copied at once.
+pub const PARALLELISM: RangeInclusive<u64> = 1..=16;
 pub const ROWS: RangeInclusive<usize> = 1..=10_000_000;
 /// A valid port number.
 pub const PORT: RangeInclusive<u16> = 1..=u16::MAX;

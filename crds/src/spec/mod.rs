@@ -9,6 +9,7 @@ mod batch;
 mod deletion;
 mod postgres;
 mod secret;
+mod snapshot;
 mod starrocks;
 mod tls;
 mod values;
@@ -22,6 +23,7 @@ pub use self::{
     deletion::{Deletion, DeletionPolicy},
     postgres::{OnLost, Postgres, Slot},
     secret::{CaSecret, Credentials, CredentialsSecret},
+    snapshot::{Snapshot, SnapshotMode},
     starrocks::{Consistency, Deletes, OnRefusedRow, Starrocks},
     tls::{Tls, TlsMode},
     values::{JsonNumbers, TooLong, Unfit, Values},
@@ -63,6 +65,9 @@ pub struct ReplicationJobSpec {
     pub source: Source,
     /// The database to replicate into.
     pub sink: Sink,
+    /// The copy of rows that exist in the source before the job.
+    #[serde(default, skip_serializing_if = "Snapshot::is_default")]
+    pub snapshot: Snapshot,
     /// What happens to the job's slot and publication in PostgreSQL when the resource is deleted.
     #[serde(default)]
     pub deletion: Deletion,

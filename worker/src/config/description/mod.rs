@@ -9,7 +9,7 @@ use std::path::Path;
 use crds::{
     JobDescription,
     description::{JOB_FILE, SINK_PASSWORD, SINK_USERNAME, SOURCE_CA, SOURCE_PASSWORD, SOURCE_USERNAME},
-    spec::{Batch, OnLost, Postgres, Slot, Starrocks, Tls},
+    spec::{Batch, OnLost, Postgres, Slot, SnapshotMode, Starrocks, Tls},
 };
 
 use super::{
@@ -32,7 +32,11 @@ pub fn read(directory: &Path, vars: impl Fn(&str) -> Option<String>) -> Result<J
     Ok(JobConfig {
         job: limits::name("job", &job)?,
         batch: batch(&starrocks.batch)?,
-        snapshot: SnapshotConfig { initial: false, chunk_rows: 500_000, parallelism: 2 },
+        snapshot: SnapshotConfig {
+            initial: spec.snapshot.mode == SnapshotMode::Initial,
+            chunk_rows: u64::from(spec.snapshot.chunk_rows),
+            parallelism: usize::from(spec.snapshot.parallelism),
+        },
         source: SourceConfig {
             whole_rows: starrocks.consistency == Consistency::Transaction,
             ..source(directory, slot, publication, spec.source.postgres)?
