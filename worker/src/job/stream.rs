@@ -24,11 +24,10 @@ use crate::{
     change::{Aim, ReceivedBlock, Room, channel},
     config::{BatchConfig, Consistency, JobConfig},
     fault::Fault,
-    pipeline::{Inputs, Pipeline, Settings, TransactionPipeline},
+    pipeline::{self, Inputs, Pipeline, Settings, TransactionPipeline},
     postgres::{Intake, Prepared, Reader, ReaderEnds, Router, Visibility},
     progress::{Progress, Stage},
     slot_lease::{SlotHold, SlotLease},
-    snapshot::Copied,
     starrocks::{BetweenSteps, Fencing, LoadGrant, SlotIdentity, Targets, Tenure},
     table::{Table, TableId},
 };
@@ -90,14 +89,13 @@ pub(super) async fn stream(
         progress.set_stage(Stage::Cdc);
         let tenure = fencing.tenure();
         tables.iter().filter(|table| targets.is_new(table.id)).for_each(|table| resume.forget(&table.name));
-        let needed = needed(config, &tables, &targets, &halted);
+        let (copies, known) = SessionCopies::of(needed(config, &tables, &targets, &halted), copying);
         let pipeline = load(
             config,
-            (needed, copying),
             inputs,
             BlockedTables { halted, unfinished },
             grant,
-            received,
+            (received, copies, known),
             resume,
             tenure,
         );
@@ -136,18 +134,16 @@ struct BlockedTables {
 /// durable.
 async fn load(
     config: &JobConfig,
-    (needed, intake): (Vec<Copied>, watch::Receiver<Intake>),
     inputs: Inputs<'_>,
     BlockedTables { halted, unfinished }: BlockedTables,
     grant: LoadGrant,
-    blocks: mpsc::Receiver<ReceivedBlock>,
+    (blocks, copies, known): (mpsc::Receiver<ReceivedBlock>, SessionCopies, Option<pipeline::Copies>),
     resume: &mut Resume,
     tenure: Tenure,
 ) -> Result<bool, Fault> {
     match config.sink.consistency {
         Consistency::Row => {
             let progress = Arc::clone(&inputs.progress);
-            let (copies, known) = SessionCopies::of(needed, intake);
             let load = Arc::new(copies.filling(grant.loader(), config, &progress));
             let pipeline =
                 Pipeline::new(inputs, Arc::clone(&load)).telling(resume.read_again()).beside(known);
@@ -162,7 +158,6 @@ async fn load(
             let (reached, load) = (grant.reached, Arc::new(grant.transaction_loader(inputs.settings.buffer)));
             // Nothing of an incomplete transaction is loaded, so the end is always at a whole one.
             let progress = Arc::clone(&inputs.progress);
-            let (copies, known) = SessionCopies::of(needed, intake);
             let between = Arc::new(BetweenSteps(Arc::clone(&load)));
             let mut copying = JoinSet::new();
             copying.spawn(copies.run(between, config.clone(), progress));

@@ -9,6 +9,7 @@ use system::{
     worker::{Settings, Worker},
 };
 use testbed::postgres::{Embedded, PostgresOptions};
+use tokio::task::JoinSet;
 
 use super::rig::Rig;
 
@@ -93,7 +94,7 @@ async fn a_large_value_of_a_row_that_moves_to_a_copied_block_is_read_from_the_so
 }
 
 /// The commit of this statement is in the WAL, and no other session sees it, until standbys are not waited for.
-async fn commit_unseen(rig: &Rig, sql: &str) -> Result<tokio::task::JoinHandle<Result<()>>> {
+async fn commit_unseen(rig: &Rig, sql: &str) -> Result<JoinSet<Result<()>>> {
     rig.source.run("ALTER SYSTEM SET synchronous_standby_names = 'nobody'").await?;
     rig.source.run("SELECT pg_reload_conf()").await?;
     wait::until("commits wait for a standby", async || {
@@ -102,7 +103,8 @@ async fn commit_unseen(rig: &Rig, sql: &str) -> Result<tokio::task::JoinHandle<R
     })
     .await?;
     let (url, sql) = (rig.postgres.url("postgres"), sql.to_owned());
-    let waiting = tokio::spawn(async move {
+    let mut waiting = JoinSet::new();
+    waiting.spawn(async move {
         let source = Source::connect(&url).await?;
         source.run("SET synchronous_commit = on").await?;
         source.run(&sql).await
@@ -115,9 +117,14 @@ async fn commit_unseen(rig: &Rig, sql: &str) -> Result<tokio::task::JoinHandle<R
     Ok(waiting)
 }
 
-async fn see(rig: &Rig) -> Result<()> {
+/// Ends the wait for a standby: the commits become visible.
+async fn see(rig: &Rig, mut waiting: JoinSet<Result<()>>) -> Result<()> {
     rig.source.run("ALTER SYSTEM RESET synchronous_standby_names").await?;
-    rig.source.run("SELECT pg_reload_conf()").await
+    rig.source.run("SELECT pg_reload_conf()").await?;
+    while let Some(seen) = waiting.join_next().await {
+        seen??;
+    }
+    Ok(())
 }
 
 /// Waits until this many rows of the target meet the condition.
@@ -149,8 +156,23 @@ async fn a_chunk_waits_for_a_commit_that_is_in_the_wal_and_not_visible_yet() -> 
     rig.source.run("SELECT pg_sleep(3)").await?;
     until_loaded(&rig, &mut worker, "n = 0 AND id > 5000", 0).await?;
     ensure!(worker.status().await?.snapshot_active);
-    see(&rig).await?;
-    waiting.await??;
+    see(&rig, waiting).await?;
+    until_whole(&mut worker, "t").await?;
+    rig.until_equal().await.with_context(|| worker.process().said())?;
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_change_waits_for_the_chunk_that_is_being_loaded() -> Result<()> {
+    // One chunk, which waits before its load is committed.
+    let rig = of(T, "t", 500_000).await?;
+    rig.sink.inject(&json!({"table": "app.t", "stage": "commit", "action": "hold", "count": 1}))?;
+    let mut worker = Worker::start(&rig.settings)?;
+    rig.sink.until_struck().await?;
+    rig.source.run("UPDATE t SET n = 7, large = 'newer' WHERE id > 3000").await?;
+    // Long enough for the change, if it did not wait.
+    rig.source.run("SELECT pg_sleep(2)").await?;
+    rig.sink.heal()?;
     until_whole(&mut worker, "t").await?;
     rig.until_equal().await.with_context(|| worker.process().said())?;
     Ok(())
@@ -166,8 +188,7 @@ async fn a_large_value_is_read_although_the_change_that_lacks_it_is_not_visible_
     // No chunk can have this row before its commit is visible.
     let waiting = commit_unseen(&rig, "UPDATE t SET n = 8 WHERE id = 5999").await?;
     until_loaded(&rig, &mut worker, "n = 8 AND large IS NOT NULL", 1).await?;
-    see(&rig).await?;
-    waiting.await??;
+    see(&rig, waiting).await?;
     until_whole(&mut worker, "t").await?;
     rig.until_equal().await.with_context(|| worker.process().said())?;
     Ok(())

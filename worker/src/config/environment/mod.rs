@@ -22,10 +22,11 @@
 //! | `DBMAZZ_VALUES_JSON_NUMBERS` | Exact | or Round |
 //! | `DBMAZZ_VALUES_TOO_LONG` | Halt | or Null, Truncate |
 //! | `DBMAZZ_ON_REFUSED_ROW` | Halt | or DeadLetter |
-//! | `DO_SNAPSHOT`, `INITIAL_SNAPSHOT_ONLY` | false | true is refused: this version has no snapshot |
+//! | `DO_SNAPSHOT` | false | existing rows are copied |
+//! | `INITIAL_SNAPSHOT_ONLY` | false | true is refused: this version does not end after the copy |
 //! | `DBMAZZ_CATCH_UP` | `256Mi` | a longer backlog is read in chunks; `Never` to always stream |
 //! | `DBMAZZ_STATE_DIR` | `$XDG_STATE_HOME/dbmazz`, `~/.local/state/dbmazz` | journal of loads in flight; keep it across restarts |
-//! | `SNAPSHOT_CHUNK_SIZE`, `SNAPSHOT_PARALLEL_WORKERS` | 500000, 2 | checked, and without effect so far |
+//! | `SNAPSHOT_CHUNK_SIZE`, `SNAPSHOT_PARALLEL_WORKERS` | 500000, 2 | rows of a chunk at most, tables that are copied at once |
 //!
 //! `listen` has the ports and addresses of the control servers. An empty variable counts as absent. Every secret
 //! (`SOURCE_URL`, `SOURCE_PASSWORD`, `SINK_PASSWORD`) may be in a file instead, named by the variable with the suffix

@@ -96,6 +96,8 @@ impl CdcControlService for Commands {
         &self,
         _: Request<StartSnapshotRequest>,
     ) -> Result<Response<ControlResponse>, Status> {
-        refused("this version does not copy existing rows")
+        refused(
+            "this version does not copy rows on demand; a table that is taken anew is copied by itself where copies are on",
+        )
     }
 }

@@ -137,8 +137,7 @@ fn loads(page: &mut Page<'_>, view: &View) -> fmt::Result {
 }
 
 fn whole_tables(page: &mut Page<'_>, view: &View) -> fmt::Result {
-    let help =
-        "1 when the target is known to have every row of the source, 0 when rows were there before the job";
+    let help = "1 when the target is known to have every row of the source, 0 when rows from before the job are missing or not known to be there";
     let mut metric = page.metric("dbmazz_table_whole", help, MetricType::Gauge)?;
     for name in &view.selected {
         let whole = view.tables.get(name).is_some_and(|table| table.whole);

@@ -1,4 +1,4 @@
-//! Whether tables that the job begins to replicate have rows already: those are not in the stream, and are not copied.
+//! Whether tables that the job begins to replicate have rows already: those are not in the stream.
 
 use super::identity::Identities;
 use crate::{
