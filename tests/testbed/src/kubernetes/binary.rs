@@ -102,6 +102,7 @@ fn build(home: &Path) -> Result<()> {
     // What Go had compiled when an earlier build was cut is in its cache; its compiler may still be running, and must
     // not write to our folder.
     remove_unfinished(home)?;
+    drop(fs::remove_file(&log));
     let made = home.join(format!("{MADE}-{}", std::process::id()));
     fs::create_dir_all(source.join("pause"))?;
     fs::create_dir_all(&made)?;
