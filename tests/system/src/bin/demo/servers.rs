@@ -22,7 +22,7 @@ pub(crate) struct Servers {
 
 #[derive(Debug)]
 enum Source {
-    Here(Postgres, Forwarder),
+    Here(Box<Postgres>, Forwarder),
     Pod(Forwarded),
 }
 
@@ -41,7 +41,7 @@ impl Servers {
         let arguments: Vec<_> = users.iter().flat_map(|user| ["--user", user]).collect();
         let sink = Sink::inside(&platform.cluster, &arguments).await?;
         let forwarder = platform.cluster.forward(kubernetes::address(postgres.port()))?;
-        Ok(Self { source: Source::Here(postgres, forwarder), sink })
+        Ok(Self { source: Source::Here(Box::new(postgres), forwarder), sink })
     }
 
     async fn as_pods(platform: &Platform, namespace: &str, users: &[&str]) -> Result<Self> {
