@@ -44,7 +44,7 @@ pub enum Waits {
     Transaction,
     /// Changes of the table's columns that the stream has not announced yet.
     Columns,
-    /// The changes that the last chunk may contain.
+    /// The changes up to where the WAL ended when the session began, or when the last chunk was read.
     Changes,
     /// A fault, which is reported by itself.
     Fault,

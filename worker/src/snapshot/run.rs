@@ -70,12 +70,14 @@ async fn prepared<'a, L: Load + RecordCopy>(
 ) -> Result<TableCopy<'a, L>, Fault> {
     let mut reader = Reader::new(shared.engine.source.clone());
     let asked = table.clone();
-    let earlier = reader.with(move |session| session.earlier(&asked)).await?;
+    let (earlier, began_at) =
+        reader.with(move |session| Ok((session.earlier(&asked)?, session.end()?))).await?;
     let begins = state.is_none();
     let mut copy = TableCopy {
         table: table.clone(),
         state: state.unwrap_or_default(),
         earlier,
+        began_at,
         pace: Pace::new(shared.engine.config.chunk_rows),
         reader,
         shared,

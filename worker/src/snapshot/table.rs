@@ -16,6 +16,7 @@ use super::{
 };
 use crate::{
     fault::{Fault, Part},
+    lsn::Lsn,
     pipeline::{AskBarrier, AtBarrier, Load, RecordCopy},
     postgres::{copy::CopySession, visibility::Earlier},
     progress::{CopyProgress, Owner, Waits},
@@ -38,6 +39,9 @@ pub(super) struct TableCopy<'a, L> {
     pub(super) table: Table,
     pub(super) state: CopyState,
     pub(super) earlier: Earlier,
+    /// The end of the WAL when this session began. No row of the target has a version beyond it, so no version falls when
+    /// everything before it was received.
+    pub(super) began_at: Lsn,
     pub(super) pace: Pace,
     pub(super) reader: Reader,
     pub(super) shared: &'a Shared<L>,
@@ -132,8 +136,15 @@ impl<L: Load + RecordCopy> TableCopy<'_, L> {
     }
 
     async fn copy(&mut self, blocks: Blocks) -> Result<Step, Fault> {
+        if self.shared.engine.progress.received_lsn() < self.began_at {
+            return Ok(Step::Wait(Waits::Changes));
+        }
         self.shared.engine.progress.copy_waits(&self.table.name, Waits::Barrier);
         let Some(barrier) = self.barrier().await else { return Ok(Step::End) };
+        if barrier.received < self.began_at {
+            barrier.lift();
+            return Ok(Step::Wait(Waits::Changes));
+        }
         self.shared.engine.progress.copy_waits(&self.table.name, Waits::Copying);
         let began = Moment::now();
         let chunk = Chunk {

@@ -11,7 +11,13 @@ use tokio::{
 };
 
 use super::{
-    conditions::Conditions, proxy::Proxy, schema, set_back, settle::look, stroke::Stroke, tally::Tally,
+    conditions::Conditions,
+    proxy::Proxy,
+    schema, set_back,
+    settle::look,
+    stroke::Stroke,
+    tally::Tally,
+    traffic::{Switches, Traffic},
 };
 use crate::{
     sink::Sink,
@@ -28,6 +34,8 @@ const MOMENT: Duration = Duration::from_secs(3);
 const TAKEOVER: Duration = Duration::from_secs(600);
 /// A worker that does not end within this after SIGTERM is killed.
 const DRAIN: Duration = Duration::from_secs(10);
+/// Transactions before the job begins.
+const EARLIER: usize = 200;
 
 pub(super) struct Arena {
     pub(super) postgres: Postgres,
@@ -49,7 +57,7 @@ pub(super) struct Arena {
 }
 
 impl Arena {
-    pub(super) async fn set(conditions: &Conditions) -> Result<Self> {
+    pub(super) async fn set(conditions: &Conditions, seed: u64) -> Result<Self> {
         let postgres = Postgres::start(PostgresOptions::default())?;
         let sink = Sink::with(&conditions.sink.iter().map(String::as_str).collect::<Vec<_>>()).await?;
         let source = Source::connect(&postgres.url("postgres")).await?;
@@ -57,6 +65,7 @@ impl Arena {
         if conditions.in_one_step {
             source.run(&schema::whole_rows()).await?;
         }
+        fill(&source, seed).await?;
         let source_proxy = Proxy::before(postgres.port()).await?;
         let be = Proxy::before(sink.backend_port()).await?;
         let fe = Proxy::before_frontend(sink.http_port(), sink.backend_port(), &be).await?;
@@ -312,6 +321,18 @@ impl Arena {
     pub(super) fn look(&mut self) {
         self.keep_what_was_said();
     }
+}
+
+/// Rows that exist before the job: some that the traffic changes, and many that it does not.
+async fn fill(source: &Source, seed: u64) -> Result<()> {
+    source.run(schema::EXISTING).await?;
+    let mut traffic = Traffic::new(seed, Switches::default());
+    for _ in 0..EARLIER {
+        if source.run(&traffic.transaction()).await.is_err() {
+            source.run("ROLLBACK").await?;
+        }
+    }
+    Ok(())
 }
 
 /// In the form of the workers' logs.

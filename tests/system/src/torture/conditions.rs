@@ -25,6 +25,10 @@ impl Conditions {
             ("DBMAZZ_CATCH_UP", one_of(&["256Mi", "Never", "0", "256Ki"])),
             ("FLUSH_INTERVAL_MS", one_of(&["50", "10", "300"])),
             ("FLUSH_SIZE", one_of(&["10000", "100"])),
+            // Rows that exist before are copied while everything breaks: a block at a time, or a table at once.
+            ("DO_SNAPSHOT", "true"),
+            ("SNAPSHOT_CHUNK_SIZE", one_of(&["1", "100", "500000"])),
+            ("SNAPSHOT_PARALLEL_WORKERS", one_of(&["1", "2", "8"])),
         ];
         let sink = [
             "--profile",

@@ -68,7 +68,7 @@ const LOOK: Duration = Duration::from_millis(200);
 
 /// Runs a round; an error names the seed and the folder of the logs.
 pub async fn run(plan: &Plan) -> Result<Tally> {
-    let mut arena = Arena::set(&plan.conditions).await?;
+    let mut arena = Arena::set(&plan.conditions, plan.seed).await?;
     match rounds(plan, &mut arena).await {
         Ok(tally) => Ok(tally),
         Err(error) => {

@@ -63,6 +63,16 @@ pub(super) fn schema() -> String {
     format!("{SCHEMA}{}", small.chain(seams).collect::<String>())
 }
 
+/// Rows that exist before the job: more than the traffic touches, in many blocks.
+pub(super) const EXISTING: &str = "
+    INSERT INTO ledger SELECT 100000 + i, 'before', i, now() FROM generate_series(1, 3000) i;
+    INSERT INTO docs SELECT 100000 + i, 'before', repeat(md5(i::text), 100), repeat(md5(i::text), 90), i
+        FROM generate_series(1, 1500) i;
+    INSERT INTO letters SELECT 100000 + i, 'before', repeat(md5(i::text), 100), NULL, i FROM generate_series(1, 500) i;
+    INSERT INTO bulk SELECT 10000000 + i, repeat('x', 100), 0 FROM generate_series(1, 5000) i;
+    INSERT INTO parts SELECT 'before', 'c' || i, date '2020-01-01', i, NULL FROM generate_series(1, 1000) i;
+";
+
 /// A column of the key of a table.
 pub(super) fn key_of(table: &str) -> &'static str {
     match table {

@@ -47,7 +47,7 @@ impl<L: Load> Pipeline<L> {
         };
         let placed = Placed {
             rows: Arc::clone(lane.table()),
-            version: self.transaction.commit,
+            version: self.transaction.commit.max(self.ledger.received()),
             received: self.ledger.received(),
             routed: copies.routed.now(),
             reached: ask.reached,

@@ -107,7 +107,7 @@ impl Assembly {
         self.close_whole();
         self.waiting.push_back(Step::Stand(Placed {
             rows,
-            version: self.transaction.commit,
+            version: self.transaction.commit.max(self.ledger.received()),
             received: self.ledger.received(),
             routed: routed.now(),
             reached: ask.reached,

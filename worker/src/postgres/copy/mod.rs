@@ -160,6 +160,11 @@ impl CopySession {
         Ok(rows.first().map(|row| row.text(0).to_owned()))
     }
 
+    /// The end of the WAL now.
+    pub fn end(&mut self) -> Result<Lsn, Fault> {
+        self.end_of_wal().map_err(|error| error.fault(&self.config))
+    }
+
     fn end_of_wal(&mut self) -> Result<Lsn, SourceError> {
         let function = if self.is_standby { "pg_last_wal_replay_lsn" } else { "pg_current_wal_insert_lsn" };
         let rows = self.connection.query(&format!("SELECT pg_catalog.{function}()"))?;
