@@ -21,9 +21,11 @@ use crate::{
 
 /// Barriers that are asked for at once: one for each table that is copied.
 const ASKED: usize = 64;
-/// Bytes of a batch of rows: a part of the buffer, and few enough that three of them are no burden.
-const BATCH: usize = 8 << 20;
-const PART_OF_BUFFER: usize = 8;
+/// Copies hold half of the buffer while they run: of each table a batch that is read, one that waits and one that is
+/// loaded.
+const BATCHES: usize = 3;
+/// Tables that are copied at once, whatever was asked for.
+const MOST_AT_ONCE: usize = 16;
 
 /// Tables whose targets are known to lack rows, or not known to have all.
 pub(super) fn needed(
@@ -50,6 +52,7 @@ pub(super) struct SessionCopies {
     ask: mpsc::Sender<pipeline::AskBarrier>,
     routed: Arc<Routed>,
     copies: Arc<Copies>,
+    reserved: usize,
 }
 
 impl SessionCopies {
@@ -57,12 +60,15 @@ impl SessionCopies {
     pub(super) fn of(
         tables: Vec<Copied>,
         intake: watch::Receiver<Intake>,
+        buffer: usize,
     ) -> (Self, Option<pipeline::Copies>) {
+        let reserved = buffer / 2;
         let (ask, asked) = mpsc::channel(ASKED);
         let (routed, copies) =
             (Arc::<Routed>::default(), Copies::of(tables.iter().map(|copied| copied.table.id)));
-        let known = (!tables.is_empty()).then(|| pipeline::Copies { asked, routed: Arc::clone(&routed) });
-        (Self { tables, intake, ask, routed, copies: Arc::new(copies) }, known)
+        let known =
+            (!tables.is_empty()).then(|| pipeline::Copies { asked, routed: Arc::clone(&routed), reserved });
+        (Self { tables, intake, ask, routed, copies: Arc::new(copies), reserved }, known)
     }
 
     /// Loads like `load`, with whole rows for the tables that are being copied.
@@ -82,9 +88,10 @@ impl SessionCopies {
         config: JobConfig,
         progress: Arc<Progress>,
     ) {
-        let Self { mut tables, mut intake, ask, routed, copies } = self;
-        let batch = BATCH.min(config.buffer / PART_OF_BUFFER);
-        let (source, config) = (config.source, config.snapshot);
+        let Self { mut tables, mut intake, ask, routed, copies, reserved } = self;
+        let (source, mut config) = (config.source, config.snapshot);
+        config.parallelism = config.parallelism.min(MOST_AT_ONCE);
+        let batch = reserved / (BATCHES * config.parallelism.min(tables.len()).max(1));
         let engine = Arc::new(Engine { source, config, load, ask, routed, copies, progress, batch });
         while open(&mut intake).await && !tables.is_empty() {
             let stop = CancellationToken::new();

@@ -87,9 +87,16 @@ impl Placed {
 pub struct Copies {
     pub asked: mpsc::Receiver<AskBarrier>,
     pub routed: Arc<Routed>,
+    /// Bytes of the buffer that the copies hold.
+    pub reserved: usize,
 }
 
 impl Copies {
+    /// Bytes of the buffer that are held by copies.
+    pub(super) fn reserved(copies: &Option<Self>) -> usize {
+        copies.as_ref().map_or(0, |copies| copies.reserved)
+    }
+
     /// The next barrier that is asked for. Never resolves where no table is copied.
     pub(super) async fn next(copies: &mut Option<Self>) -> Option<AskBarrier> {
         match copies {

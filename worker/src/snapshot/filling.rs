@@ -61,14 +61,15 @@ impl Copies {
 pub struct Filling<L> {
     load: L,
     copies: Arc<Copies>,
-    reader: tokio::sync::Mutex<Reader>,
+    source: SourceConfig,
+    /// Readers that are not in use: loads of several tables may need one each, and a load may take long.
+    idle: Mutex<Vec<Reader>>,
     progress: Arc<Progress>,
 }
 
 impl<L: Load> Filling<L> {
     pub fn new(load: L, copies: Arc<Copies>, source: SourceConfig, progress: Arc<Progress>) -> Self {
-        let reader = tokio::sync::Mutex::new(Reader::new(source));
-        Self { load, copies, reader, progress }
+        Self { load, copies, source, idle: Mutex::default(), progress }
     }
 
     /// Loads the batch with whole rows where the source has them. Retries without limit, like any load.
@@ -92,7 +93,18 @@ impl<L: Load> Filling<L> {
     }
 
     async fn try_load_whole(&self, batch: &Batch) -> Result<Loaded, Failure> {
-        let mut reader = self.reader.lock().await;
+        let idle = self.idle().pop();
+        let mut reader = idle.unwrap_or_else(|| Reader::new(self.source.clone()));
+        let loaded = self.load_by(&mut reader, batch).await;
+        self.idle().push(reader);
+        loaded
+    }
+
+    fn idle(&self) -> MutexGuard<'_, Vec<Reader>> {
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    async fn load_by(&self, reader: &mut Reader, batch: &Batch) -> Result<Loaded, Failure> {
         let (sender, mut filled) = mpsc::channel(1);
         let lacking = batch.clone();
         let reading = reader.with(move |session| read(session, &lacking, &sender));

@@ -168,7 +168,7 @@ impl<L: LoadTransaction> TransactionPipeline<L> {
     }
 
     fn has_room(&self) -> bool {
-        self.held_bytes() < self.buffer
+        self.held_bytes() + Copies::reserved(&self.copies) < self.buffer
     }
 
     fn held_bytes(&self) -> usize {
