@@ -38,7 +38,8 @@ pub(super) fn needed(
     let needed = |table: &Table| {
         let history = targets.history(table.id)?;
         let state = history.copy.clone();
-        (history.whole != Some(true)).then(|| Copied { table: table.clone(), state })
+        let has_earlier_rows = history.from.is_none();
+        (history.whole != Some(true)).then(|| Copied { table: table.clone(), state, has_earlier_rows })
     };
     let wanted = tables.iter().filter(|table| config.snapshot.initial && !is_halted(table));
     wanted.filter_map(needed).collect()

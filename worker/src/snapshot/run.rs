@@ -29,6 +29,8 @@ const PAUSE: std::time::Duration = std::time::Duration::from_secs(2);
 pub struct Copied {
     pub table: Table,
     pub state: Option<CopyState>,
+    /// The target may have rows of an earlier job, which the source may not have any more.
+    pub has_earlier_rows: bool,
 }
 
 /// Copies the tables until each is complete or halted, or until `stop`, which ends the copies after the loads that are in
@@ -44,13 +46,20 @@ pub async fn run<L: Load + RecordCopy>(
     copied.filter_map(std::future::ready).collect().await
 }
 
-async fn begin<L: Load + RecordCopy>(shared: &Shared<L>, Copied { table, state }: Copied) -> Option<Copied> {
+async fn begin<L: Load + RecordCopy>(
+    shared: &Shared<L>,
+    Copied { table, state, has_earlier_rows }: Copied,
+) -> Option<Copied> {
     while !shared.stop.is_cancelled() {
         match prepared(shared, &table, state.clone()).await {
             Ok(copy) => {
                 shared.engine.progress.clear_of(Owner::Copy, &Part::Table(table.name.clone()));
                 let (is_complete, state) = copy.run().await;
-                return (!is_complete).then_some(Copied { table, state: Some(state) });
+                if is_complete && has_earlier_rows {
+                    warn!(table = %table.name, target = %table.target, "the target was filled by an earlier job: rows of it \
+                        that the source does not have any more are still there; `dbmazz verify` lists them");
+                }
+                return (!is_complete).then_some(Copied { table, state: Some(state), has_earlier_rows });
             }
             Err(fault) => report(shared, &table, fault),
         }
@@ -59,7 +68,7 @@ async fn begin<L: Load + RecordCopy>(shared: &Shared<L>, Copied { table, state }
             () = shared.stop.cancelled() => {}
         }
     }
-    Some(Copied { table, state })
+    Some(Copied { table, state, has_earlier_rows })
 }
 
 /// Asks which transactions may have written to the table before: their changes may never be sent.
