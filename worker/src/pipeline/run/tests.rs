@@ -2,14 +2,18 @@
 
 use std::{collections::HashSet, sync::Mutex, time::SystemTime};
 
-use tokio::{sync::Semaphore, task::JoinSet, time::timeout};
+use tokio::{
+    sync::{Semaphore, oneshot},
+    task::JoinSet,
+    time::timeout,
+};
 
 use super::{behind::UNTIL_READ_AGAIN, *};
 use crate::{
     change::{Block, BlockBuilder, ChannelSender, Value, channel, write_value},
     config::BatchConfig,
     fault::Part,
-    pipeline::{Batch, Loaded, batch::Deletes, scheduler},
+    pipeline::{AskBarrier, AtBarrier, Batch, Loaded, batch::Deletes, scheduler},
     table::{Column, Kind, Table, TableName},
 };
 
@@ -280,4 +284,59 @@ async fn a_target_that_is_not_ready_at_the_start_holds_up_its_table_alone() {
     let (sink, durable) = (Arc::clone(&rig.sink), rig.durable.clone());
     rig.end().await;
     assert_eq!((sink.rows("t0"), *durable.borrow()), (1, Lsn(15)));
+}
+
+/// A pipeline that serves copies, and the means to ask for barriers.
+fn beside_copies(sink: Sink) -> (Rig, mpsc::Sender<AskBarrier>) {
+    let (ask, asked) = mpsc::channel(1);
+    let copies = Copies { asked, routed: Arc::default(), reserved: 0 };
+    (Rig::prepared(2, sink, |pipeline| pipeline.beside(Some(copies))), ask)
+}
+
+async fn barrier(ask: &mpsc::Sender<AskBarrier>) -> oneshot::Receiver<AtBarrier> {
+    let (reached, at) = oneshot::channel();
+    ask.send(AskBarrier { table: TableId(0), reached }).await.unwrap();
+    at
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_barrier_waits_for_what_came_before_and_holds_what_comes_after() {
+    let (mut rig, ask) = beside_copies(Sink::with_stuck(&["t0"]));
+    rig.write(&[0], 10).await; // commits at 10
+    rig.sink.in_flight.subscribe().wait_for(|count| *count == 1).await.unwrap();
+    let mut at = barrier(&ask).await;
+    tokio::time::sleep(Duration::from_secs(10)).await;
+    assert!(at.try_recv().is_err(), "the load before it is not durable");
+    rig.sink.permits.add_permits(1);
+    let at = at.await.unwrap();
+    assert_eq!((at.version, at.received, at.routed.as_slice()), (Lsn(15), Lsn(15), &[10][..]));
+    rig.sink.permits.add_permits(1000);
+    rig.write(&[0, 1], 10).await;
+    rig.until_rows("t1", 1).await;
+    tokio::time::sleep(Duration::from_secs(10)).await;
+    assert_eq!(rig.sink.rows("t0"), 1, "nothing passes it, and other tables flow");
+    at.lift();
+    rig.until_rows("t0", 2).await;
+    drop(ask);
+    assert_eq!(rig.faults(), []);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_barrier_that_is_left_without_a_word_halts_its_table() {
+    let (rig, ask) = beside_copies(Sink::with_stuck(&[]));
+    drop(barrier(&ask).await.await.unwrap());
+    while rig.faults().is_empty() {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    assert_eq!(rig.faults(), [(part("t0"), crds::Reason::InternalDefect)]);
+    assert!(barrier(&ask).await.await.is_err(), "a halted table has no barrier");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_barrier_that_nobody_wants_any_more_holds_nothing() {
+    let (mut rig, ask) = beside_copies(Sink::with_stuck(&[]));
+    drop(barrier(&ask).await);
+    rig.write(&[0], 10).await;
+    rig.until_rows("t0", 1).await;
+    assert_eq!(rig.faults(), []);
 }
