@@ -14,7 +14,7 @@ use std::{sync::Arc, time::Duration};
 use crds::Reason;
 use tokio::{
     sync::watch,
-    time::{sleep, sleep_until},
+    time::{Instant, sleep, sleep_until},
 };
 use tracing::warn;
 
@@ -30,6 +30,8 @@ use crate::{
 
 /// Pause before the claim is read again after a failure.
 const BETWEEN_TRIES: Duration = Duration::from_secs(1);
+/// A session ends this long after its lease expired without an answer of the server.
+const WITHOUT_LEASE: Duration = Duration::from_secs(15);
 
 /// The slot lease of one stream, and the PostgreSQL session whose lock renews it.
 #[derive(Debug)]
@@ -55,15 +57,25 @@ impl Keeper {
         self.lease.end();
     }
 
-    /// Renews the lease while PostgreSQL confirms that the session holds the lock on the slot. Never returns.
-    pub(super) async fn keep(&self, source: SourceConfig) {
+    /// Renews the lease while PostgreSQL confirms that the session holds the lock on the slot. Returns the fault when it
+    /// has not confirmed for long: the session is to end. A server that shuts down refuses new connections and waits
+    /// for this session, which confirms nothing as long as a table is halted.
+    pub(super) async fn keep(&self, source: SourceConfig) -> Fault {
         let mut witness = Witness::new(source.clone());
+        let mut expired: Option<Instant> = None;
         let mut granted = self.session.subscribe();
         loop {
             let session = *granted.borrow_and_update();
             if let Some(session) = session {
-                let asked = self.ask(witness, session).await;
+                let (asked, refused) = self.ask(witness, session).await;
                 witness = asked.unwrap_or_else(|| Witness::new(source.clone()));
+                match refused.filter(|_| self.lease.has_ended()) {
+                    Some(fault) if expired.is_some_and(|since| since.elapsed() > WITHOUT_LEASE) => {
+                        return fault;
+                    }
+                    Some(_) => drop(expired.get_or_insert_with(Instant::now)),
+                    None => expired = None,
+                }
             }
             tokio::select! {
                 () = sleep(RENEWAL) => {}
@@ -72,14 +84,14 @@ impl Keeper {
         }
     }
 
-    /// Returns the witness for the next request, unless its thread panicked.
-    async fn ask(&self, mut witness: Witness, session: Session) -> Option<Witness> {
+    /// Returns the witness for the next request, unless its thread panicked, and the fault of an unanswered request.
+    async fn ask(&self, mut witness: Witness, session: Session) -> (Option<Witness>, Option<Fault>) {
         let asked = Moment::now();
         let ask = move || {
             let seen = witness.sees(session);
             (witness, seen)
         };
-        let (witness, seen) = tokio::task::spawn_blocking(ask).await.ok()?;
+        let Ok((witness, seen)) = tokio::task::spawn_blocking(ask).await else { return (None, None) };
         match seen {
             Ok(true) if *self.session.borrow() == Some(session) => {
                 self.lease.renew(asked);
@@ -87,9 +99,12 @@ impl Keeper {
             }
             // A lost lock means that the stream's session ended; the stream reports why.
             Ok(_) => {}
-            Err(fault) => self.not_renewed(&fault),
+            Err(fault) => {
+                self.not_renewed(&fault);
+                return (Some(witness), Some(fault));
+            }
         }
-        Some(witness)
+        (Some(witness), None)
     }
 
     fn not_renewed(&self, fault: &Fault) {

@@ -108,7 +108,7 @@ pub(super) async fn stream(
     };
     tokio::select! {
         ended = both(loading, off_the_runtime(move || reader.run())) => ended,
-        () = keeper.keep(config.source.clone()) => Ok(false),
+        fault = keeper.keep(config.source.clone()) => Err(fault),
     }
 }
 

@@ -1,8 +1,8 @@
 //! Operations on a running worker: pause, resume, drain, stop, status.
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use proto::{ReloadConfigRequest, StopRequest};
-use system::{wait, worker::Worker, workload::Workload};
+use system::{source::Source, wait, worker::Worker, workload::Workload};
 use testbed::postgres::PostgresOptions;
 
 use super::rig::Rig;
@@ -198,5 +198,28 @@ async fn probes_and_metrics_tell_the_truth() -> Result<()> {
     assert_eq!(status, 503);
     assert!(body.contains("SinkUnreachable"), "{body}");
     assert_eq!(worker.http("/livez")?.0, 200, "a worker that waits for StarRocks is alive");
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_shuts_down_although_a_halted_table_keeps_its_wal() -> Result<()> {
+    let rig = Rig::new().await?;
+    let mut worker = rig.worker().await?;
+    rig.sink.inject(&serde_json::json!({
+        "table": "app.customers", "stage": "commit", "action": {"refuse_row": {"reason": "Value is overflow"}}
+    }))?;
+    rig.source.run("INSERT INTO customers VALUES ('r', 'c', 'n')").await?;
+    worker.until_fault("RowsRefused").await?;
+    let Rig { mut postgres, sink, source, settings } = rig;
+    // The walsender waits until its client has confirmed everything, or has gone.
+    let stopped = tokio::task::spawn_blocking(move || postgres.stop().map(|()| postgres));
+    let stopped = tokio::time::timeout(wait::LIMIT, stopped).await;
+    let mut postgres = stopped.with_context(|| worker.process().said())???;
+    postgres.start_again()?;
+    sink.heal()?;
+    worker.crash()?;
+    drop(source);
+    let rig = Rig { source: Source::connect(&postgres.url("postgres")).await?, postgres, sink, settings };
+    rig.until_equal().await?;
     Ok(())
 }
