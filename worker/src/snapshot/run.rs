@@ -90,7 +90,7 @@ async fn prepared<'a, L: Load + RecordCopy>(
         pace: Pace::new(shared.engine.config.chunk_rows),
         reader,
         shared,
-        recorded: Instant::now(),
+        recorded: None,
         logged: Instant::now(),
     };
     copy.follow(table.clone()).await?;

@@ -45,7 +45,8 @@ pub(super) struct TableCopy<'a, L> {
     pub(super) pace: Pace,
     pub(super) reader: Reader,
     pub(super) shared: &'a Shared<L>,
-    pub(super) recorded: Instant,
+    /// When the state was recorded last; none before the first chunk of this session.
+    pub(super) recorded: Option<Instant>,
     pub(super) logged: Instant,
 }
 
@@ -210,9 +211,12 @@ impl<L: Load + RecordCopy> TableCopy<'_, L> {
     }
 
     async fn record(&mut self, now: bool) -> Result<(), Fault> {
-        if now || self.shared.stop.is_cancelled() || self.recorded.elapsed() >= RECORD_EVERY {
+        if now
+            || self.shared.stop.is_cancelled()
+            || self.recorded.is_none_or(|at| at.elapsed() >= RECORD_EVERY)
+        {
             self.shared.engine.load.record_copy(&self.table, &self.state).await?;
-            self.recorded = Instant::now();
+            self.recorded = Some(Instant::now());
         }
         Ok(())
     }
