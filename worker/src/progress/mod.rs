@@ -26,7 +26,7 @@ pub use self::{
     loss::{Loss, Losses},
     slot::SlotHealth,
     stage::{Stage, State},
-    table::{CopyProgress, TableProgress, Waits},
+    table::{CopyProgress, TableProgress},
     view::View,
 };
 use crate::{lsn::Lsn, table::TableName};
@@ -183,11 +183,6 @@ impl Progress {
     /// Sets how far the copy of the table has come; none when it is complete.
     pub fn copy_of(&self, table: &TableName, copy: Option<CopyProgress>) {
         lock(&self.tables).of(table).copy = copy;
-    }
-
-    /// Sets what the copy of the table is waiting for.
-    pub fn copy_waits(&self, table: &TableName, waits: Waits) {
-        lock(&self.tables).of(table).copy.iter_mut().for_each(|copy| copy.waits = waits);
     }
 
     /// A load is durable in which values were altered by the job's rules.

@@ -29,25 +29,6 @@ pub struct CopyProgress {
     pub blocks: u64,
     pub blocks_done: u64,
     pub rows: u64,
-    pub bytes: u64,
-    pub waits: Waits,
-}
-
-/// What a copy is waiting for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Waits {
-    /// Nothing: rows are read and loaded.
-    Copying,
-    /// Changes of the table that are loaded before.
-    Barrier,
-    /// A transaction that is in the WAL, or has written to the table, and is not visible yet.
-    Transaction,
-    /// Changes of the table's columns that the stream has not announced yet.
-    Columns,
-    /// The changes up to where the WAL ended when the session began, or when the last chunk was read.
-    Changes,
-    /// A fault, which is reported by itself.
-    Fault,
 }
 
 #[derive(Debug, Clone, Default)]

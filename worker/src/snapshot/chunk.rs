@@ -136,12 +136,11 @@ impl Chunk<'_> {
             Ok::<_, Fault>((rows, bytes))
         };
         let (all, loaded) = tokio::join!(reading, loading);
-        let (rows, bytes) = loaded?;
-        if all? {
-            return Ok(Outcome::Copied { rows, bytes, end });
+        if !matches!(all, Ok(true)) {
+            reader.end(); // in the middle of its rows
         }
-        reader.end();
-        Ok(Outcome::Stopped)
+        let (rows, bytes) = loaded?;
+        Ok(if all? { Outcome::Copied { rows, bytes, end } } else { Outcome::Stopped })
     }
 }
 

@@ -4,12 +4,15 @@ use std::sync::Arc;
 
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
+use tracing::warn;
 
 use super::filling::Copies;
 use crate::{
     config::{SnapshotConfig, SourceConfig},
+    fault::{Course, Fault, Part},
     pipeline::{AskBarrier, Routed},
-    progress::Progress,
+    progress::{Owner, Progress},
+    table::TableName,
 };
 
 /// What the copies of a session need.
@@ -30,4 +33,14 @@ pub struct Engine<L> {
 pub(super) struct Shared<L> {
     pub(super) engine: Arc<Engine<L>>,
     pub(super) stop: CancellationToken,
+}
+
+impl<L> Shared<L> {
+    /// Changes of the table go on meanwhile, and the copy is tried again.
+    pub(super) fn report(&self, table: &TableName, fault: Fault) {
+        let fault = Fault { part: Part::Table(table.clone()), course: Course::Retry, ..fault };
+        if self.engine.progress.raise_of(Owner::Copy, fault.clone()) {
+            warn!(%table, reason = %fault.reason, fix = %fault.fix, "copy of existing rows: {}", fault.message);
+        }
+    }
 }

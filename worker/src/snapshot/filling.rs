@@ -20,7 +20,7 @@ use crate::{
     change::{Aim, Tuple, Value, write_value},
     config::SourceConfig,
     fault::{Fault, Part},
-    pipeline::{Batch, ColumnSet, Load, Loaded, Operation, RecordCopy, Row, Rows},
+    pipeline::{Batch, ColumnSet, Load, Loaded, Operation, RecordCopy, Row, Rows, batch::key},
     postgres::copy::CopySession,
     progress::{Owner, Progress},
     schema_history::CopyState,
@@ -134,8 +134,7 @@ fn read(session: &mut CopySession, batch: &Batch, filled: &mpsc::Sender<Batch>) 
     let table = batch.table();
     let mut lacking: HashMap<_, _> =
         batch.rows().filter(lacks).map(|row| (key_bytes(table, row.values), row)).collect();
-    let keys: Vec<Vec<Value<'_>>> =
-        lacking.values().map(|row| key_values(table, row.values).collect()).collect();
+    let keys: Vec<Vec<Value<'_>>> = lacking.values().map(|row| key(table, row.values).collect()).collect();
     let mut whole = Rows::new(Arc::clone(table), ColumnSet::All);
     let send = |rows: Rows| {
         // The receiver is gone when a load has failed, and its fault is returned.
@@ -161,19 +160,9 @@ fn lacks(row: &Row<'_>) -> bool {
     row.operation != Operation::Delete
 }
 
-/// The values of the key columns, in key order, in their canonical spelling.
-fn key_values<'a>(table: &'a Table, row: Tuple<'a>) -> impl Iterator<Item = Value<'a>> {
-    table.key.iter().map(move |place| {
-        match (row.values().nth(*place).unwrap_or(Value::Null), table.columns.get(*place)) {
-            (Value::Text(text), Some(column)) => Value::Text(column.kind.key_text(text)),
-            (value, _) => value,
-        }
-    })
-}
-
 fn key_bytes(table: &Table, row: Tuple<'_>) -> Vec<u8> {
     let mut bytes = Vec::new();
-    key_values(table, row).for_each(|value| write_value(value, &mut bytes));
+    key(table, row).for_each(|value| write_value(value, &mut bytes));
     bytes
 }
 

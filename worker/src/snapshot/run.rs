@@ -14,7 +14,7 @@ use super::{
     table::TableCopy,
 };
 use crate::{
-    fault::{Course, Fault, Part},
+    fault::{Fault, Part},
     pipeline::{Load, RecordCopy},
     progress::Owner,
     schema_history::CopyState,
@@ -61,7 +61,7 @@ async fn begin<L: Load + RecordCopy>(
                 }
                 return (!is_complete).then_some(Copied { table, state: Some(state), has_earlier_rows });
             }
-            Err(fault) => report(shared, &table, fault),
+            Err(fault) => shared.report(&table.name, fault),
         }
         tokio::select! {
             () = sleep(PAUSE) => {}
@@ -81,12 +81,14 @@ async fn prepared<'a, L: Load + RecordCopy>(
     let asked = table.clone();
     let (earlier, began_at) =
         reader.with(move |session| Ok((session.earlier(&asked)?, session.end()?))).await?;
+    let reads_ranges = reader.with(|session| Ok(session.reads_ranges())).await?;
     let begins = state.is_none();
     let mut copy = TableCopy {
         table: table.clone(),
         state: state.unwrap_or_default(),
         earlier,
         began_at,
+        reads_ranges,
         pace: Pace::new(shared.engine.config.chunk_rows),
         reader,
         shared,
@@ -97,11 +99,4 @@ async fn prepared<'a, L: Load + RecordCopy>(
     let (blocks, done) = copy.state.blocks();
     info!(table = %table.name, blocks, done, "{} the copy of existing rows", if begins { "beginning" } else { "continuing" });
     Ok(copy)
-}
-
-fn report<L>(shared: &Shared<L>, table: &Table, fault: Fault) {
-    let fault = Fault { part: Part::Table(table.name.clone()), course: Course::Retry, ..fault };
-    if shared.engine.progress.raise_of(Owner::Copy, fault.clone()) {
-        warn!(table = %table.name, reason = %fault.reason, fix = %fault.fix, "copy of existing rows: {}", fault.message);
-    }
 }

@@ -6,7 +6,7 @@ use tokio::{
     sync::oneshot,
     time::{Instant, sleep},
 };
-use tracing::{info, warn};
+use tracing::info;
 
 use super::{
     chunk::{Chunk, Outcome},
@@ -15,11 +15,12 @@ use super::{
     reader::Reader,
 };
 use crate::{
+    backoff::Backoff,
     fault::{Fault, Part},
     lsn::Lsn,
     pipeline::{AskBarrier, AtBarrier, Load, RecordCopy},
     postgres::{copy::CopySession, visibility::Earlier},
-    progress::{CopyProgress, Owner, Waits},
+    progress::{CopyProgress, Owner},
     schema_history::{Blocks, CopyState},
     table::Table,
 };
@@ -28,9 +29,6 @@ use crate::{
 const RECORD_EVERY: Duration = Duration::from_secs(5);
 /// Pause before a chunk is tried again that had to wait.
 const PAUSE: Duration = Duration::from_millis(500);
-/// Pauses after a fault double between these.
-const FIRST_BACKOFF: Duration = Duration::from_secs(1);
-const LONGEST_BACKOFF: Duration = Duration::from_secs(30);
 /// Time between two log lines about the progress of a table.
 const LOG_EVERY: Duration = Duration::from_secs(60);
 
@@ -42,12 +40,25 @@ pub(super) struct TableCopy<'a, L> {
     /// The end of the WAL when this session began. No row of the target has a version beyond it, so no version falls when
     /// everything before it was received.
     pub(super) began_at: Lsn,
+    /// Whether a part of a leaf can be read without reading all of it.
+    pub(super) reads_ranges: bool,
     pub(super) pace: Pace,
     pub(super) reader: Reader,
     pub(super) shared: &'a Shared<L>,
     /// When the state was recorded last; none before the first chunk of this session.
     pub(super) recorded: Option<Instant>,
     pub(super) logged: Instant,
+}
+
+/// What a copy is waiting for.
+#[derive(Debug, Clone, Copy)]
+enum Waits {
+    /// A transaction that is in the WAL, or has written to the table, and is not visible yet.
+    Transaction,
+    /// Changes of the table's columns that the stream has not announced yet.
+    Columns,
+    /// The changes up to where the WAL ended when the session began, or when the last chunk was read.
+    Changes,
 }
 
 /// How a step of a copy ended.
@@ -62,28 +73,27 @@ enum Step {
 impl<L: Load + RecordCopy> TableCopy<'_, L> {
     /// Runs until the target has every row, or the copies are stopped. Returns whether it has, and how far it is.
     pub(super) async fn run(mut self) -> (bool, CopyState) {
-        let mut backoff = FIRST_BACKOFF;
+        let mut failures = 0;
         while !self.shared.stop.is_cancelled() {
             let pause = match self.step().await {
                 Ok(Step::Complete) => return (true, self.state),
                 Ok(Step::End) => break,
                 Ok(step) => {
-                    backoff = FIRST_BACKOFF;
+                    failures = 0;
                     self.shared.engine.progress.clear_of(Owner::Copy, &self.part());
                     match step {
                         Step::Wait(waits) => {
-                            self.shared.engine.progress.copy_waits(&self.table.name, waits);
+                            self.log_waiting(waits);
                             PAUSE
                         }
                         _ => continue,
                     }
                 }
                 Err(fault) => {
-                    self.report(fault);
+                    self.shared.report(&self.table.name, fault);
                     self.forget_visible().await;
-                    let pause = backoff;
-                    backoff = (backoff * 2).min(LONGEST_BACKOFF);
-                    pause
+                    failures += 1;
+                    Backoff::BUSY.wait(failures, &self.table.target)
                 }
             };
             tokio::select! {
@@ -98,15 +108,6 @@ impl<L: Load + RecordCopy> TableCopy<'_, L> {
         Part::Table(self.table.name.clone())
     }
 
-    /// Changes of the table go on meanwhile, and the copy is tried again.
-    fn report(&self, fault: Fault) {
-        let fault = Fault { part: self.part(), course: crate::fault::Course::Retry, ..fault };
-        self.shared.engine.progress.copy_waits(&self.table.name, Waits::Fault);
-        if self.shared.engine.progress.raise_of(Owner::Copy, fault.clone()) {
-            warn!(table = %self.table.name, reason = %fault.reason, fix = %fault.fix, "copy of existing rows: {}", fault.message);
-        }
-    }
-
     /// Forgets routed transactions that are visible now, so that their list stays short while chunks fail.
     async fn forget_visible(&mut self) {
         let (mark, routed) = self.shared.engine.routed.now();
@@ -117,8 +118,7 @@ impl<L: Load + RecordCopy> TableCopy<'_, L> {
     }
 
     async fn step(&mut self) -> Result<Step, Fault> {
-        let whole_leaves = !self.reader.with(|session| Ok(session.reads_ranges())).await?;
-        let blocks = if whole_leaves { u32::MAX } else { self.pace.blocks() };
+        let blocks = if self.reads_ranges { self.pace.blocks() } else { u32::MAX };
         match self.state.next(blocks) {
             Some(blocks) => self.copy(blocks).await,
             None => self.complete().await,
@@ -140,13 +140,11 @@ impl<L: Load + RecordCopy> TableCopy<'_, L> {
         if self.shared.engine.progress.received_lsn() < self.began_at {
             return Ok(Step::Wait(Waits::Changes));
         }
-        self.shared.engine.progress.copy_waits(&self.table.name, Waits::Barrier);
         let Some(barrier) = self.barrier().await else { return Ok(Step::End) };
         if barrier.received < self.began_at {
             barrier.lift();
             return Ok(Step::Wait(Waits::Changes));
         }
-        self.shared.engine.progress.copy_waits(&self.table.name, Waits::Copying);
         let began = Moment::now();
         let chunk = Chunk {
             name: &self.table.name,
@@ -201,12 +199,19 @@ impl<L: Load + RecordCopy> TableCopy<'_, L> {
     pub(super) fn show(&mut self) {
         let (blocks, blocks_done) = self.state.blocks();
         let CopyState { rows, bytes, .. } = self.state;
-        let copy = CopyProgress { blocks, blocks_done, rows, bytes, waits: Waits::Copying };
+        let copy = CopyProgress { blocks, blocks_done, rows };
         self.shared.engine.progress.copy_of(&self.table.name, Some(copy));
         if self.logged.elapsed() >= LOG_EVERY {
             self.logged = Instant::now();
             let percent = (blocks_done * 100).checked_div(blocks).unwrap_or(100);
             info!(table = %self.table.name, percent, rows, bytes, "copying existing rows");
+        }
+    }
+
+    fn log_waiting(&mut self, waits: Waits) {
+        if self.logged.elapsed() >= LOG_EVERY {
+            self.logged = Instant::now();
+            info!(table = %self.table.name, ?waits, "copy of existing rows waits");
         }
     }
 

@@ -17,6 +17,7 @@ use bytes::Bytes;
 use xxhash_rust::xxh3::Xxh3Default;
 
 use self::store::Store;
+pub(crate) use self::store::key;
 pub use self::{
     fold::{Deletes, IncompleteKeyChange},
     rows::Rows,

@@ -248,7 +248,7 @@ fn tuple_of<'a>(segments: &'a [Segment], stored: &Stored) -> Option<Tuple<'a>> {
 }
 
 /// The values of the key columns, in key order, each in its canonical spelling.
-pub(super) fn key<'a>(table: &'a Table, values: Tuple<'a>) -> impl Iterator<Item = Value<'a>> {
+pub(crate) fn key<'a>(table: &'a Table, values: Tuple<'a>) -> impl Iterator<Item = Value<'a>> {
     table.key.iter().map(move |place| {
         match (values.values().nth(*place).unwrap_or(Value::Null), table.columns.get(*place)) {
             (Value::Text(text), Some(column)) => Value::Text(column.kind.key_text(text)),

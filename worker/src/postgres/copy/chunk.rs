@@ -2,22 +2,20 @@
 
 use std::ops::ControlFlow;
 
+use crds::Reason;
+
 use super::{CopySession, Sight, of_table};
 use crate::{
     change::Tuple,
-    fault::Fault,
+    fault::{Fault, Part},
     postgres::{error::SourceError, sql},
     schema_history::Blocks,
-    table::{Column, Difference, Table},
+    table::{Column, Difference, Table, TableName},
 };
 
 /// Plans other than a scan of the blocks read more, or in another order.
-const BY_BLOCKS: [&str; 4] = [
-    "SET LOCAL enable_seqscan = off",
-    "SET LOCAL enable_indexscan = off",
-    "SET LOCAL enable_indexonlyscan = off",
-    "SET LOCAL enable_bitmapscan = off",
-];
+const BY_BLOCKS: &str = "SET LOCAL enable_seqscan = off; SET LOCAL enable_indexscan = off; \
+                         SET LOCAL enable_indexonlyscan = off; SET LOCAL enable_bitmapscan = off";
 
 /// The table has other columns than the stream has announced so far.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -65,15 +63,24 @@ impl CopySession {
         blocks: Blocks,
         take: impl FnMut(&[u8]) -> ControlFlow<()>,
     ) -> Result<bool, SourceError> {
-        let Some(leaf) = self.leaf_name(blocks.leaf)? else { return Ok(true) };
+        // Without the lock its rows could move after the snapshot.
+        let leaf = self.leaf_name(blocks.leaf)?.filter(|leaf| sight.leaf.as_ref() == Some(leaf));
+        let leaf = leaf.ok_or_else(|| moved_away(&sight.table.name))?;
         if self.reads_ranges() {
-            for setting in BY_BLOCKS {
-                self.connection.query(setting)?;
-            }
+            self.connection.query(BY_BLOCKS)?;
         }
         let select = select(&leaf, columns, blocks, sight.filter.as_deref());
         self.each(&select, columns.len(), take)
     }
+}
+
+fn moved_away(name: &TableName) -> SourceError {
+    SourceError::Found(Box::new(Fault::retry(
+        Part::Table(name.clone()),
+        Reason::SourceTableMissing,
+        format!("{name}, or a partition of it, was renamed or dropped while a copy of it began"),
+        "nothing, if that was meant: the copy is tried again by itself",
+    )))
 }
 
 fn select(leaf: &str, columns: &[String], blocks: Blocks, filter: Option<&str>) -> String {

@@ -55,6 +55,8 @@ pub struct Sight {
     /// Every transaction that is visible has its commit before this position of the WAL.
     pub end: Lsn,
     pub table: Table,
+    /// The name under which the leaf partition was locked, as SQL.
+    leaf: Option<String>,
     /// The publication's row filter.
     filter: Option<String>,
 }
@@ -135,7 +137,7 @@ impl CopySession {
         let leaf = leaf.map(|leaf| self.leaf_name(leaf)).transpose()?.flatten();
         self.connection.query("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")?;
         self.connection.query(LOCK_TIMEOUT)?;
-        for table in [sql::table(name)].into_iter().chain(leaf) {
+        for table in [sql::table(name)].into_iter().chain(leaf.clone()) {
             self.connection.query(&format!("LOCK TABLE ONLY {table} IN ACCESS SHARE MODE"))?;
         }
         // The first query takes the snapshot.
@@ -143,7 +145,7 @@ impl CopySession {
         let table = described(&mut self.connection, &self.config, name, self.version)?;
         let end = self.end_of_wal()?;
         let filter = self.filter(name)?;
-        Ok(Sight { visibility, end, table, filter })
+        Ok(Sight { visibility, end, table, leaf, filter })
     }
 
     /// Ends the transaction that `enter` began.
