@@ -87,7 +87,7 @@ async fn a_refused_command_is_an_answer() {
 async fn what_this_version_does_not_have_is_refused_without_asking_the_job() {
     let worker = Worker::streaming().await;
     let mut client = CdcControlServiceClient::new(worker.channel().await);
-    let answer = client.start_snapshot(StartSnapshotRequest {}).await.unwrap().into_inner();
+    let answer = client.start_snapshot(StartSnapshotRequest::default()).await.unwrap().into_inner();
     assert!(!answer.success && answer.message.contains("this version does not"), "{answer:?}");
     assert!(worker.requests.is_empty());
 }

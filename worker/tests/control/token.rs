@@ -58,7 +58,7 @@ async fn a_stranger_at_the_control_port_commands_nothing() {
         drain_and_stop(DrainRequest {}),
         stop(StopRequest::default()),
         reload_config(ReloadConfigRequest::default()),
-        start_snapshot(StartSnapshotRequest {}),
+        start_snapshot(StartSnapshotRequest::default()),
     );
     assert!(worker.requests.is_empty(), "the job was asked nothing");
     let mut status = CdcStatusServiceClient::new(worker.channel().await);

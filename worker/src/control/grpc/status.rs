@@ -45,6 +45,7 @@ fn status(view: &View, info: &JobInfo) -> StatusResponse {
         version: info.version.to_owned(),
         slot: view.slot.as_ref().map(slot),
         batch: Some(batch(view.sizes)),
+        ..StatusResponse::default()
     }
 }
 
