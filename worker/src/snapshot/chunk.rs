@@ -16,7 +16,7 @@ use super::reader::Reader;
 use crate::{
     fault::Fault,
     lsn::Lsn,
-    pipeline::{AtBarrier, Batch, ColumnSet, Load, Operation, Rows},
+    pipeline::{AtBarrier, Batch, ColumnSet, Load, Loaded, Operation, Rows},
     postgres::{
         copy::{CopySession, Sight},
         visibility::Earlier,
@@ -127,20 +127,25 @@ impl Chunk<'_> {
             if all { session.leave().map(|()| true) } else { Ok(false) }
         });
         let loading = async move {
-            let (mut rows, mut bytes) = (0, 0);
+            let mut sum = Loaded::default();
+            // A fault, or a stop, drops the receiver, which ends the reading.
             while let Some(batch) = batches.recv().await {
-                // A fault drops the receiver, which ends the reading.
+                if self.stop.is_cancelled() {
+                    return Ok(None);
+                }
                 let loaded = load.load(&batch).await?;
-                (rows, bytes) = (rows + loaded.rows, bytes + loaded.bytes);
+                sum = Loaded { rows: sum.rows + loaded.rows, bytes: sum.bytes + loaded.bytes };
             }
-            Ok::<_, Fault>((rows, bytes))
+            Ok::<_, Fault>(Some(sum))
         };
         let (all, loaded) = tokio::join!(reading, loading);
         if !matches!(all, Ok(true)) {
             reader.end(); // in the middle of its rows
         }
-        let (rows, bytes) = loaded?;
-        Ok(if all? { Outcome::Copied { rows, bytes, end } } else { Outcome::Stopped })
+        // All rows may have been read, and the last not loaded.
+        let loaded = loaded?.filter(|_| !matches!(all, Ok(false)));
+        all?;
+        Ok(loaded.map_or(Outcome::Stopped, |Loaded { rows, bytes }| Outcome::Copied { rows, bytes, end }))
     }
 }
 

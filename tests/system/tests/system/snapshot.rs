@@ -344,10 +344,13 @@ async fn a_paused_job_copies_nothing_and_goes_on_when_it_is_resumed() -> Result<
     let mut worker = Worker::start(&rig.settings)?;
     until_blocks(&mut worker, 10).await?;
     ensure!(worker.pause().await?.success);
-    rig.sink.until_quiet().await?;
-    let loads = rig.loads()?;
-    rig.source.run("SELECT pg_sleep(1)").await?;
-    ensure!(rig.loads()? == loads, "a paused job loads");
+    wait::until("nothing is loaded for a second", async || {
+        let loads = rig.loads()?;
+        rig.source.run("SELECT pg_sleep(1)").await?;
+        Ok((rig.loads()? == loads).then_some(()))
+    })
+    .await?;
+    ensure!(worker.status().await?.snapshot_active, "the copy went on to its end");
     ensure!(worker.resume().await?.success);
     until_whole(&mut worker, "t").await?;
     rig.until_equal().await.with_context(|| worker.process().said())?;
