@@ -136,7 +136,7 @@ const ORDER: [(&[&str], &[&str]); 13] = [
             "sink", "source", "compare",
         ],
     ),
-    (&["snapshot"], &["pace", "reader", "filling", "engine", "chunk", "table", "run"]),
+    (&["snapshot"], &["pace", "gathering", "source", "reader", "filling", "engine", "chunk", "table", "run"]),
     (&["postgres", "setup"], &["catalogue", "identity", "publication", "emptiness", "tables", "removal"]),
     (
         &["postgres", "stream"],

@@ -9,7 +9,7 @@ use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    config::JobConfig,
+    config::{JobConfig, SourceConfig},
     fault::Fault,
     pipeline::{self, Load, RecordCopy, Routed},
     postgres::Intake,
@@ -78,7 +78,7 @@ impl SessionCopies {
         load: L,
         config: &JobConfig,
         progress: &Arc<Progress>,
-    ) -> Filling<L> {
+    ) -> Filling<L, SourceConfig> {
         Filling::new(load, Arc::clone(&self.copies), config.source.clone(), Arc::clone(progress))
     }
 

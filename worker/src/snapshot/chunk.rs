@@ -1,10 +1,6 @@
 //! One chunk, at its barrier: a snapshot that sees enough, then its rows in batches.
 
-use std::{
-    ops::ControlFlow,
-    sync::Arc,
-    time::{Duration, SystemTime},
-};
+use std::time::Duration;
 
 use tokio::{
     sync::mpsc,
@@ -12,15 +8,12 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use super::reader::Reader;
+use super::{gathering::Gathering, source::ReadRows};
 use crate::{
     fault::Fault,
     lsn::Lsn,
-    pipeline::{AtBarrier, Batch, ColumnSet, Load, Loaded, Operation, Rows},
-    postgres::{
-        copy::{CopySession, Sight},
-        visibility::Earlier,
-    },
+    pipeline::{AtBarrier, Load, Loaded},
+    postgres::{copy::Sight, visibility::Earlier},
     schema_history::{Blocks, CopyState},
     table::{Table, TableName},
 };
@@ -67,7 +60,7 @@ impl Chunk<'_> {
     pub(super) async fn copy<L: Load>(
         &self,
         barrier: &AtBarrier,
-        reader: &mut Reader,
+        reader: &mut impl ReadRows,
         load: &L,
     ) -> Result<Outcome, Fault> {
         let sight = match self.enter(barrier, reader).await? {
@@ -75,11 +68,11 @@ impl Chunk<'_> {
             Err(unseen) => return Ok(Outcome::NotSeen { unseen }),
         };
         if !self.state.is_of(&sight.table.facts.files) {
-            reader.with(CopySession::leave).await?;
+            reader.leave().await?;
             return Ok(Outcome::Moved { table: sight.table });
         }
         let Ok(columns) = sight.columns(&barrier.rows) else {
-            reader.with(CopySession::leave).await?;
+            reader.leave().await?;
             return Ok(Outcome::Unlike);
         };
         self.read_and_load(barrier, sight, columns, reader, load).await
@@ -89,18 +82,17 @@ impl Chunk<'_> {
     async fn enter(
         &self,
         barrier: &AtBarrier,
-        reader: &mut Reader,
+        reader: &mut impl ReadRows,
     ) -> Result<Result<Sight, Vec<u32>>, Fault> {
         let until = Instant::now() + UNTIL_SEEN;
         loop {
-            let (name, leaf) = (self.name.clone(), self.blocks.leaf);
-            let sight = reader.with(move |session| session.enter(&name, Some(leaf))).await?;
+            let sight = reader.enter(self.name, self.blocks.leaf).await?;
             let is_unseen = |xid: &&u32| !sight.visibility.sees(**xid);
             let unseen: Vec<_> = barrier.routed.iter().filter(is_unseen).copied().collect();
             if unseen.is_empty() && self.earlier.is_seen_by(&sight.visibility) {
                 return Ok(Ok(sight));
             }
-            reader.with(CopySession::leave).await?;
+            reader.leave().await?;
             if Instant::now() >= until || self.stop.is_cancelled() {
                 return Ok(Err(unseen));
             }
@@ -113,19 +105,14 @@ impl Chunk<'_> {
         barrier: &AtBarrier,
         sight: Sight,
         columns: Vec<String>,
-        reader: &mut Reader,
+        reader: &mut impl ReadRows,
         load: &L,
     ) -> Result<Outcome, Fault> {
         let end = sight.end;
         // One batch waits while one is loaded and one is read.
         let (sender, mut batches) = mpsc::channel(1);
-        let (blocks, stop) = (self.blocks, self.stop.clone());
-        let filling = Gathering::new(&barrier.rows, barrier.version, self.batch, sender);
-        let reading = reader.with(move |session| {
-            let all = filling.read(session, &sight, &columns, blocks, &stop)?;
-            // After a part of its rows the session is of no use.
-            if all { session.leave().map(|()| true) } else { Ok(false) }
-        });
+        let gathering = Gathering::new(&barrier.rows, barrier.version, self.batch, sender, self.stop.clone());
+        let reading = reader.copy(sight, columns, self.blocks, gathering);
         let loading = async move {
             let mut sum = Loaded::default();
             // A fault, or a stop, drops the receiver, which ends the reading.
@@ -146,47 +133,5 @@ impl Chunk<'_> {
         let loaded = loaded?.filter(|_| !matches!(all, Ok(false)));
         all?;
         Ok(loaded.map_or(Outcome::Stopped, |Loaded { rows, bytes }| Outcome::Copied { rows, bytes, end }))
-    }
-}
-
-/// Puts rows together to batches.
-struct Gathering {
-    table: Arc<Table>,
-    version: Lsn,
-    most: usize,
-    rows: Rows,
-    sender: mpsc::Sender<Batch>,
-}
-
-impl Gathering {
-    fn new(table: &Arc<Table>, version: Lsn, most: usize, sender: mpsc::Sender<Batch>) -> Self {
-        let rows = Rows::new(Arc::clone(table), ColumnSet::All);
-        Self { table: Arc::clone(table), version, most, rows, sender }
-    }
-
-    /// Reads the chunk on this thread. Returns whether all of it was read and handed on.
-    fn read(
-        mut self,
-        session: &mut CopySession,
-        sight: &Sight,
-        columns: &[String],
-        blocks: Blocks,
-        stop: &CancellationToken,
-    ) -> Result<bool, Fault> {
-        let all = session.copy(sight, columns, blocks, |row| {
-            self.rows.push(Operation::Insert, self.version, row);
-            let is_full = self.rows.held_bytes() >= self.most;
-            if stop.is_cancelled() || (is_full && !self.hand_on()) {
-                return ControlFlow::Break(());
-            }
-            ControlFlow::Continue(())
-        })?;
-        Ok(all && self.hand_on())
-    }
-
-    /// Returns whether the batch was taken.
-    fn hand_on(&mut self) -> bool {
-        let rows = std::mem::replace(&mut self.rows, Rows::new(Arc::clone(&self.table), ColumnSet::All));
-        rows.close(SystemTime::now()).is_none_or(|batch| self.sender.blocking_send(batch).is_ok())
     }
 }

@@ -8,7 +8,7 @@ use tracing::warn;
 
 use super::filling::Copies;
 use crate::{
-    config::{SnapshotConfig, SourceConfig},
+    config::SnapshotConfig,
     fault::{Course, Fault, Part},
     pipeline::{AskBarrier, Routed},
     progress::{Owner, Progress},
@@ -17,8 +17,8 @@ use crate::{
 
 /// What the copies of a session need.
 #[derive(Debug)]
-pub struct Engine<L> {
-    pub source: SourceConfig,
+pub struct Engine<L, S> {
+    pub source: S,
     pub config: SnapshotConfig,
     pub load: Arc<L>,
     pub ask: mpsc::Sender<AskBarrier>,
@@ -30,12 +30,12 @@ pub struct Engine<L> {
 }
 
 /// The same, until the copies are stopped.
-pub(super) struct Shared<L> {
-    pub(super) engine: Arc<Engine<L>>,
+pub(super) struct Shared<L, S> {
+    pub(super) engine: Arc<Engine<L, S>>,
     pub(super) stop: CancellationToken,
 }
 
-impl<L> Shared<L> {
+impl<L, S> Shared<L, S> {
     /// Changes of the table go on meanwhile, and the copy is tried again.
     pub(super) fn report(&self, table: &TableName, fault: Fault) {
         let fault = Fault { part: Part::Table(table.clone()), course: Course::Retry, ..fault };

@@ -13,15 +13,18 @@ use std::{
 };
 
 use tokio::{sync::mpsc, time::sleep};
+use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
-use super::reader::Reader;
+use super::{
+    gathering::Gathering,
+    source::{ReadRows, Source},
+};
 use crate::{
     change::{Aim, Tuple, Value, write_value},
-    config::SourceConfig,
     fault::{Fault, Part},
+    lsn::Lsn,
     pipeline::{Batch, ColumnSet, Load, Loaded, Operation, RecordCopy, Row, Rows, batch::key},
-    postgres::copy::CopySession,
     progress::{Owner, Progress},
     schema_history::CopyState,
     table::{Table, TableId},
@@ -58,17 +61,17 @@ impl Copies {
 
 /// Loads like `L`, with whole rows for the tables that are being copied.
 #[derive(Debug)]
-pub struct Filling<L> {
+pub struct Filling<L, S: Source> {
     load: L,
     copies: Arc<Copies>,
-    source: SourceConfig,
+    source: S,
     /// Readers that are not in use: loads of several tables may need one each, and a load may take long.
-    idle: Mutex<Vec<Reader>>,
+    idle: Mutex<Vec<S::Session>>,
     progress: Arc<Progress>,
 }
 
-impl<L: Load> Filling<L> {
-    pub fn new(load: L, copies: Arc<Copies>, source: SourceConfig, progress: Arc<Progress>) -> Self {
+impl<L: Load, S: Source> Filling<L, S> {
+    pub fn new(load: L, copies: Arc<Copies>, source: S, progress: Arc<Progress>) -> Self {
         Self { load, copies, source, idle: Mutex::default(), progress }
     }
 
@@ -94,32 +97,41 @@ impl<L: Load> Filling<L> {
 
     async fn try_load_whole(&self, batch: &Batch) -> Result<Loaded, Failure> {
         let idle = self.idle().pop();
-        let mut reader = idle.unwrap_or_else(|| Reader::new(self.source.clone()));
+        let mut reader = idle.unwrap_or_else(|| self.source.session());
         let loaded = self.load_by(&mut reader, batch).await;
         self.idle().push(reader);
         loaded
     }
 
-    fn idle(&self) -> MutexGuard<'_, Vec<Reader>> {
+    fn idle(&self) -> MutexGuard<'_, Vec<S::Session>> {
         self.idle.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    async fn load_by(&self, reader: &mut Reader, batch: &Batch) -> Result<Loaded, Failure> {
-        let (sender, mut filled) = mpsc::channel(1);
-        let lacking = batch.clone();
-        let reading = reader.with(move |session| read(session, &lacking, &sender));
-        let loading = async move {
-            let mut loaded = Loaded::default();
-            while let Some(batch) = filled.recv().await {
-                let more = self.load.load(&batch).await?;
-                loaded = Loaded { rows: loaded.rows + more.rows, bytes: loaded.bytes + more.bytes };
+    async fn load_by(&self, reader: &mut S::Session, batch: &Batch) -> Result<Loaded, Failure> {
+        let (sender, found) = mpsc::channel(1);
+        let (mut lacking, mut loaded) = (Lacking::of(batch), Loaded::default());
+        let gathering =
+            Gathering::new(batch.table(), Lsn::default(), BATCH, sender, CancellationToken::new());
+        let reading = reader.rows_by_key(batch.clone(), gathering);
+        let loading = async {
+            let mut found = found; // a fault drops it, which ends the reading
+            while let Some(found) = found.recv().await {
+                self.load_more(lacking.filled_by(&found), &mut loaded).await?;
             }
-            Ok(loaded)
+            Ok(())
         };
-        let (read, loaded) = tokio::join!(reading, loading);
-        let loaded = loaded.map_err(Failure::Load)?;
+        let (read, whole) = tokio::join!(reading, loading);
+        whole.map_err(Failure::Load)?;
         read.map_err(Failure::Source)?;
+        self.load_more(lacking.rest(), &mut loaded).await.map_err(Failure::Load)?;
         Ok(loaded)
+    }
+
+    async fn load_more(&self, batch: Option<Batch>, loaded: &mut Loaded) -> Result<(), Fault> {
+        let Some(batch) = batch else { return Ok(()) };
+        let more = self.load.load(&batch).await?;
+        *loaded = Loaded { rows: loaded.rows + more.rows, bytes: loaded.bytes + more.bytes };
+        Ok(())
     }
 }
 
@@ -129,31 +141,39 @@ enum Failure {
     Source(Fault),
 }
 
-/// Sends the batch's rows in batches that are whole, and then those that stay as they are.
-fn read(session: &mut CopySession, batch: &Batch, filled: &mpsc::Sender<Batch>) -> Result<(), Fault> {
-    let table = batch.table();
-    let mut lacking: HashMap<_, _> =
-        batch.rows().filter(lacks).map(|row| (key_bytes(table, row.values), row)).collect();
-    let keys: Vec<Vec<Value<'_>>> = lacking.values().map(|row| key(table, row.values).collect()).collect();
-    let mut whole = Rows::new(Arc::clone(table), ColumnSet::All);
-    let send = |rows: Rows| {
-        // The receiver is gone when a load has failed, and its fault is returned.
-        rows.close(batch.synced_at()).into_iter().for_each(|batch| drop(filled.blocking_send(batch)));
-    };
-    session.rows_by_key(table, &keys, |found| {
-        let Some(change) = lacking.remove(&key_bytes(table, found)) else { return };
-        let values = merged(change.values, found, batch.columns());
-        whole.push(change.operation, change.version, Tuple::stored(&values));
-        if whole.held_bytes() >= BATCH {
-            send(std::mem::replace(&mut whole, Rows::new(Arc::clone(table), ColumnSet::All)));
+/// Changes that lack values, by the keys of their rows.
+struct Lacking<'a> {
+    batch: &'a Batch,
+    changes: HashMap<Vec<u8>, Row<'a>>,
+}
+
+impl<'a> Lacking<'a> {
+    fn of(batch: &'a Batch) -> Self {
+        let changes = batch.rows().filter(lacks).map(|row| (key_bytes(batch.table(), row.values), row));
+        Self { batch, changes: changes.collect() }
+    }
+
+    /// The changes of these rows of the source, with whole rows.
+    fn filled_by(&mut self, found: &Batch) -> Option<Batch> {
+        let table = self.batch.table();
+        let mut whole = Rows::new(Arc::clone(table), ColumnSet::All);
+        for found in found.rows() {
+            let Some(change) = self.changes.remove(&key_bytes(table, found.values)) else { continue };
+            let values = merged(change.values, found.values, self.batch.columns());
+            whole.push(change.operation, change.version, Tuple::stored(&values));
         }
-    })?;
-    send(whole);
-    let mut rest = Rows::new(Arc::clone(table), batch.columns().clone());
-    let stays = |row: &Row<'_>| !lacks(row) || lacking.contains_key(&key_bytes(table, row.values));
-    batch.rows().filter(stays).for_each(|row| rest.push(row.operation, row.version, row.values));
-    send(rest);
-    Ok(())
+        whole.close(self.batch.synced_at())
+    }
+
+    /// The changes that stay as they are: of rows that are gone.
+    fn rest(&self) -> Option<Batch> {
+        let table = self.batch.table();
+        let mut rest = Rows::new(Arc::clone(table), self.batch.columns().clone());
+        let stays = |row: &Row<'_>| !lacks(row) || self.changes.contains_key(&key_bytes(table, row.values));
+        let rows = self.batch.rows().filter(stays);
+        rows.for_each(|row| rest.push(row.operation, row.version, row.values));
+        rest.close(self.batch.synced_at())
+    }
 }
 
 fn lacks(row: &Row<'_>) -> bool {
@@ -176,7 +196,7 @@ fn merged(change: Tuple<'_>, source: Tuple<'_>, columns: &ColumnSet) -> Vec<u8> 
     row
 }
 
-impl<L: Load> Load for Filling<L> {
+impl<L: Load, S: Source> Load for Filling<L, S> {
     async fn load(&self, batch: &Batch) -> Result<Loaded, Fault> {
         let is_complete = *batch.columns() == ColumnSet::All || !self.copies.has(batch.table().id);
         if is_complete || batch.rows().all(|row| !lacks(&row)) {
@@ -194,7 +214,7 @@ impl<L: Load> Load for Filling<L> {
     }
 }
 
-impl<L: Load + RecordCopy> RecordCopy for Filling<L> {
+impl<L: Load + RecordCopy, S: Source> RecordCopy for Filling<L, S> {
     async fn record_copy(&self, table: &Table, state: &CopyState) -> Result<(), Fault> {
         self.load.record_copy(table, state).await
     }

@@ -16,9 +16,11 @@
 mod chunk;
 mod engine;
 mod filling;
+mod gathering;
 mod pace;
 mod reader;
 mod run;
+mod source;
 mod table;
 
 pub use self::{

@@ -1,27 +1,44 @@
-//! A session that reads rows, used from the runtime: each use runs on a thread of its own.
+//! Reads rows of PostgreSQL, from the runtime: each use of the session runs on a thread of its own.
+
+use std::collections::BTreeMap;
 
 use crds::Reason;
 
+use super::{
+    gathering::Gathering,
+    source::{Beginning, ReadRows, Source},
+};
 use crate::{
+    change::Value,
     config::SourceConfig,
     fault::{Fault, Part},
-    postgres::copy::CopySession,
+    pipeline::{Batch, Operation, batch::key},
+    postgres::{
+        copy::{CopySession, Sight},
+        visibility::Visibility,
+    },
+    schema_history::Blocks,
+    table::{Table, TableName},
 };
 
 /// Opens the session when it is needed. After a fault the next use has a new one.
 #[derive(Debug)]
-pub(super) struct Reader {
+pub struct Reader {
     config: SourceConfig,
     session: Option<CopySession>,
 }
 
-impl Reader {
-    pub(super) fn new(config: SourceConfig) -> Self {
-        Self { config, session: None }
-    }
+impl Source for SourceConfig {
+    type Session = Reader;
 
+    fn session(&self) -> Reader {
+        Reader { config: self.clone(), session: None }
+    }
+}
+
+impl Reader {
     /// Runs `work` with the session. Dropping the future does not end the work.
-    pub(super) async fn with<T: Send + 'static>(
+    async fn with<T: Send + 'static>(
         &mut self,
         work: impl FnOnce(&mut CopySession) -> Result<T, Fault> + Send + 'static,
     ) -> Result<T, Fault> {
@@ -34,9 +51,67 @@ impl Reader {
         self.session = Some(session);
         Ok(done)
     }
+}
 
-    /// Ends the session.
-    pub(super) fn end(&mut self) {
+impl ReadRows for Reader {
+    async fn begin(&mut self, table: &Table) -> Result<Beginning, Fault> {
+        let table = table.clone();
+        self.with(move |session| {
+            let (earlier, end) = (session.earlier(&table)?, session.end()?);
+            Ok(Beginning { earlier, end, reads_ranges: session.reads_ranges() })
+        })
+        .await
+    }
+
+    async fn sizes(&mut self, table: &Table) -> Result<BTreeMap<u32, u32>, Fault> {
+        let table = table.clone();
+        self.with(move |session| session.sizes(&table)).await
+    }
+
+    async fn visibility(&mut self) -> Result<Visibility, Fault> {
+        self.with(CopySession::visibility).await
+    }
+
+    async fn enter(&mut self, name: &TableName, leaf: u32) -> Result<Sight, Fault> {
+        let name = name.clone();
+        self.with(move |session| session.enter(&name, Some(leaf))).await
+    }
+
+    async fn leave(&mut self) -> Result<(), Fault> {
+        self.with(CopySession::leave).await
+    }
+
+    async fn copy(
+        &mut self,
+        sight: Sight,
+        columns: Vec<String>,
+        blocks: Blocks,
+        mut rows: Gathering,
+    ) -> Result<bool, Fault> {
+        self.with(move |session| {
+            let all = session.copy(&sight, &columns, blocks, |row| rows.take(row))? && rows.finish();
+            // After a part of its rows the session is of no use.
+            if all { session.leave().map(|()| true) } else { Ok(false) }
+        })
+        .await
+    }
+
+    async fn rows_by_key(&mut self, changes: Batch, mut rows: Gathering) -> Result<(), Fault> {
+        self.with(move |session| {
+            let table = changes.table();
+            let lacking = changes.rows().filter(|row| row.operation != Operation::Delete);
+            let keys: Vec<Vec<Value<'_>>> = lacking.map(|row| key(table, row.values).collect()).collect();
+            // The receiver is gone when a load has failed, and its fault is returned.
+            session.rows_by_key(table, &keys, |row| {
+                let _ = rows.take(row);
+            })?;
+            rows.finish();
+            Ok(())
+        })
+        .await
+    }
+
+    fn end(&mut self) {
         self.session = None;
     }
 }

@@ -10,7 +10,7 @@ use tracing::{info, warn};
 use super::{
     engine::{Engine, Shared},
     pace::Pace,
-    reader::Reader,
+    source::{Beginning, ReadRows, Source},
     table::TableCopy,
 };
 use crate::{
@@ -35,8 +35,8 @@ pub struct Copied {
 
 /// Copies the tables until each is complete or halted, or until `stop`, which ends the copies after the loads that are in
 /// flight. Returns the tables that are not complete.
-pub async fn run<L: Load + RecordCopy>(
-    engine: Arc<Engine<L>>,
+pub async fn run<L: Load + RecordCopy, S: Source>(
+    engine: Arc<Engine<L, S>>,
     tables: Vec<Copied>,
     stop: CancellationToken,
 ) -> Vec<Copied> {
@@ -46,8 +46,8 @@ pub async fn run<L: Load + RecordCopy>(
     copied.filter_map(std::future::ready).collect().await
 }
 
-async fn begin<L: Load + RecordCopy>(
-    shared: &Shared<L>,
+async fn begin<L: Load + RecordCopy, S: Source>(
+    shared: &Shared<L, S>,
     Copied { table, state, has_earlier_rows }: Copied,
 ) -> Option<Copied> {
     while !shared.stop.is_cancelled() {
@@ -72,16 +72,13 @@ async fn begin<L: Load + RecordCopy>(
 }
 
 /// Asks which transactions may have written to the table before: their changes may never be sent.
-async fn prepared<'a, L: Load + RecordCopy>(
-    shared: &'a Shared<L>,
+async fn prepared<'a, L: Load + RecordCopy, S: Source>(
+    shared: &'a Shared<L, S>,
     table: &Table,
     state: Option<CopyState>,
-) -> Result<TableCopy<'a, L>, Fault> {
-    let mut reader = Reader::new(shared.engine.source.clone());
-    let asked = table.clone();
-    let (earlier, began_at) =
-        reader.with(move |session| Ok((session.earlier(&asked)?, session.end()?))).await?;
-    let reads_ranges = reader.with(|session| Ok(session.reads_ranges())).await?;
+) -> Result<TableCopy<'a, L, S>, Fault> {
+    let mut reader = shared.engine.source.session();
+    let Beginning { earlier, end: began_at, reads_ranges } = reader.begin(table).await?;
     let begins = state.is_none();
     let mut copy = TableCopy {
         table: table.clone(),

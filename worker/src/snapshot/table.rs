@@ -12,14 +12,14 @@ use super::{
     chunk::{Chunk, Outcome},
     engine::Shared,
     pace::Pace,
-    reader::Reader,
+    source::{ReadRows, Source},
 };
 use crate::{
     backoff::Backoff,
     fault::{Fault, Part},
     lsn::Lsn,
     pipeline::{AskBarrier, AtBarrier, Load, RecordCopy},
-    postgres::{copy::CopySession, visibility::Earlier},
+    postgres::visibility::Earlier,
     progress::{CopyProgress, Owner},
     schema_history::{Blocks, CopyState},
     table::Table,
@@ -33,7 +33,7 @@ const PAUSE: Duration = Duration::from_millis(500);
 const LOG_EVERY: Duration = Duration::from_secs(60);
 
 /// The copy of one table.
-pub(super) struct TableCopy<'a, L> {
+pub(super) struct TableCopy<'a, L, S: Source> {
     pub(super) table: Table,
     pub(super) state: CopyState,
     pub(super) earlier: Earlier,
@@ -43,8 +43,8 @@ pub(super) struct TableCopy<'a, L> {
     /// Whether a part of a leaf can be read without reading all of it.
     pub(super) reads_ranges: bool,
     pub(super) pace: Pace,
-    pub(super) reader: Reader,
-    pub(super) shared: &'a Shared<L>,
+    pub(super) reader: S::Session,
+    pub(super) shared: &'a Shared<L, S>,
     /// When the state was recorded last; none before the first chunk of this session.
     pub(super) recorded: Option<Instant>,
     pub(super) logged: Instant,
@@ -70,7 +70,7 @@ enum Step {
     End,
 }
 
-impl<L: Load + RecordCopy> TableCopy<'_, L> {
+impl<L: Load + RecordCopy, S: Source> TableCopy<'_, L, S> {
     /// Runs until the target has every row, or the copies are stopped. Returns whether it has, and how far it is.
     pub(super) async fn run(mut self) -> (bool, CopyState) {
         let mut failures = 0;
@@ -111,7 +111,7 @@ impl<L: Load + RecordCopy> TableCopy<'_, L> {
     /// Forgets routed transactions that are visible now, so that their list stays short while chunks fail.
     async fn forget_visible(&mut self) {
         let (mark, routed) = self.shared.engine.routed.now();
-        if let Ok(visibility) = self.reader.with(CopySession::visibility).await {
+        if let Ok(visibility) = self.reader.visibility().await {
             let unseen: Vec<_> = routed.into_iter().filter(|xid| !visibility.sees(*xid)).collect();
             self.shared.engine.routed.seen(mark, &unseen);
         }
@@ -190,7 +190,7 @@ impl<L: Load + RecordCopy> TableCopy<'_, L> {
     /// Takes over the storage that the table has now.
     pub(super) async fn follow(&mut self, table: Table) -> Result<(), Fault> {
         let files = table.facts.files.clone();
-        let sizes = self.reader.with(move |session| session.sizes(&table)).await?;
+        let sizes = self.reader.sizes(&table).await?;
         self.state.follow(&files, &sizes);
         self.show();
         Ok(())

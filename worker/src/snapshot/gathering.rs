@@ -1,0 +1,63 @@
+//! Puts the rows that a session reads together to batches.
+
+use std::{ops::ControlFlow, sync::Arc, time::SystemTime};
+
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    change::Tuple,
+    lsn::Lsn,
+    pipeline::{Batch, ColumnSet, Operation, Rows},
+    table::Table,
+};
+
+/// Collects whole rows of one table, and sends them in batches.
+#[derive(Debug)]
+pub struct Gathering {
+    table: Arc<Table>,
+    version: Lsn,
+    /// Bytes of a batch.
+    most: usize,
+    rows: Rows,
+    batches: mpsc::Sender<Batch>,
+    stop: CancellationToken,
+}
+
+impl Gathering {
+    pub(super) fn new(
+        table: &Arc<Table>,
+        version: Lsn,
+        most: usize,
+        batches: mpsc::Sender<Batch>,
+        stop: CancellationToken,
+    ) -> Self {
+        let rows = Rows::new(Arc::clone(table), ColumnSet::All);
+        Self { table: Arc::clone(table), version, most, rows, batches, stop }
+    }
+
+    /// Adds a row; breaks when no more are wanted. On a thread that may block.
+    pub(super) fn take(&mut self, row: Tuple<'_>) -> ControlFlow<()> {
+        if self.stop.is_cancelled() {
+            return ControlFlow::Break(());
+        }
+        let is_taken = self.push(row).is_none_or(|batch| self.batches.blocking_send(batch).is_ok());
+        if is_taken { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+    }
+
+    /// Sends what is left; returns whether it was taken. On a thread that may block.
+    pub(super) fn finish(mut self) -> bool {
+        self.rest().is_none_or(|batch| self.batches.blocking_send(batch).is_ok())
+    }
+
+    /// Adds a row; returns a batch when it is full.
+    fn push(&mut self, row: Tuple<'_>) -> Option<Batch> {
+        self.rows.push(Operation::Insert, self.version, row);
+        (self.rows.held_bytes() >= self.most).then(|| self.rest())?
+    }
+
+    fn rest(&mut self) -> Option<Batch> {
+        let rows = std::mem::replace(&mut self.rows, Rows::new(Arc::clone(&self.table), ColumnSet::All));
+        rows.close(SystemTime::now())
+    }
+}
