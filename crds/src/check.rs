@@ -42,9 +42,12 @@ fn sink(starrocks: &Starrocks) -> Result<(), Wrong> {
 }
 
 fn snapshot(snapshot: &Snapshot) -> Result<(), Wrong> {
-    let Snapshot { mode: _, chunk_rows, parallelism } = snapshot;
+    let Snapshot { mode, chunk_rows, parallelism, on_target_lost: _, request, request_tables } = snapshot;
     limits::number("spec.snapshot.chunkRows", &chunk_rows.to_string(), limits::CHUNK_ROWS)?;
     limits::number("spec.snapshot.parallelism", &parallelism.to_string(), limits::PARALLELISM)?;
+    limits::request("spec.snapshot.request", request, *mode)?;
+    let tables = request_tables.iter().map(String::as_str);
+    limits::requested("spec.snapshot.requestTables", tables, request)?;
     Ok(())
 }
 

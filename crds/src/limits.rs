@@ -7,14 +7,14 @@ use std::{
 
 use crate::{
     measure,
-    spec::{Consistency, OnRefusedRow},
+    spec::{Consistency, OnRefusedRow, SnapshotMode},
 };
 
-/// Rows of one load.
 /// Rows of a chunk of a copy.
 pub const CHUNK_ROWS: RangeInclusive<u64> = 1..=100_000_000;
 /// Tables that are copied at once.
 pub const PARALLELISM: RangeInclusive<u64> = 1..=16;
+/// Rows of one load.
 pub const ROWS: RangeInclusive<usize> = 1..=10_000_000;
 /// A valid port number.
 pub const PORT: RangeInclusive<u16> = 1..=u16::MAX;
@@ -24,6 +24,7 @@ const TABLES: usize = 1000;
 const IDENTIFIER: usize = 63;
 const NAME: usize = 256;
 const HOST: usize = 253;
+const REQUEST: usize = 64;
 
 /// An invalid field or variable, and what it must be.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -149,6 +150,32 @@ pub fn tables<'a>(
     counted.then_some(tables).ok_or_else(|| Wrong::new(field, format!("must hold 1 to {TABLES} tables")))
 }
 
+/// The name of a request for a copy, which a job that ends by itself cannot take up.
+pub fn request(field: &str, text: &str, mode: SnapshotMode) -> Result<(), Wrong> {
+    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b':' | b'-');
+    if text.len() > REQUEST || !text.bytes().all(allowed) {
+        let form = format!("must be made of at most {REQUEST} letters, digits and the characters . _ : -");
+        return Err(Wrong::new(field, form));
+    }
+    let ends = mode == SnapshotMode::Only && !text.is_empty();
+    let problem = "cannot be set with mode Only, which ends: create another ReplicationJob";
+    if ends { Err(Wrong::new(field, problem)) } else { Ok(()) }
+}
+
+/// The tables of a request for a copy.
+pub fn requested<'a>(
+    field: &str,
+    names: impl IntoIterator<Item = &'a str>,
+    request: &str,
+) -> Result<(), Wrong> {
+    let names: Vec<_> = names.into_iter().collect();
+    match (names.is_empty(), request.is_empty()) {
+        (true, _) => Ok(()),
+        (false, true) => Err(Wrong::new(field, "needs spec.snapshot.request")),
+        (false, false) => tables(field, names).map(|_| ()),
+    }
+}
+
 fn table<'a>(field: &str, text: &'a str) -> Result<(&'a str, &'a str), Wrong> {
     let (schema, name) = text.split_once('.').unwrap_or(("public", text));
     if !is_identifier(schema) || !is_identifier(name) {
@@ -202,6 +229,20 @@ mod tests {
         assert!(tables("TABLES", []).is_err());
         assert!(tables("TABLES", many.iter().map(String::as_str)).is_err());
         assert!(tables("TABLES", many[1..].iter().map(String::as_str)).is_ok());
+    }
+
+    #[test]
+    fn a_request_has_a_name_and_a_job_that_goes_on() {
+        let named = |text: &str| request("R", text, SnapshotMode::Initial);
+        assert!(named("").is_ok() && named("2026-11-27T10:00:00Z").is_ok());
+        for wrong in ["a b", "\u{e9}", "a\n", &"x".repeat(65)] {
+            assert!(named(wrong).is_err(), "{wrong:?}");
+        }
+        assert!(
+            request("R", "", SnapshotMode::Only).is_ok() && request("R", "a", SnapshotMode::Only).is_err()
+        );
+        assert!(requested("T", ["a.b"], "a").is_ok() && requested("T", [], "").is_ok());
+        assert!(requested("T", ["a.b"], "").is_err() && requested("T", ["a.b", "a.b"], "a").is_err());
     }
 
     #[test]

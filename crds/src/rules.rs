@@ -69,6 +69,19 @@ pub(crate) fn catch_up() -> Value {
     )
 }
 
+/// The name of a request, which changes to ask once more.
+pub(crate) fn request() -> Value {
+    rule("self.matches('^[A-Za-z0-9._:-]*$')", "must be made of letters, digits and the characters . _ : -")
+}
+
+/// A request has a name, and a job that goes on.
+pub(crate) fn snapshot() -> Value {
+    json!([
+        { "rule": "self.requestTables.size() == 0 || self.request != ''", "message": "requestTables needs request" },
+        { "rule": "self.mode != 'Only' || self.request == ''", "message": "request cannot be set with mode Only, which ends: create another ReplicationJob" },
+    ])
+}
+
 /// A duration with one unit, within bounds.
 pub(crate) fn duration(least: &str, most: &str) -> Value {
     let form = "self.matches('^[0-9]+(ms|s|m|h)$')";

@@ -6,8 +6,8 @@
 use std::{net::IpAddr, time::Duration};
 
 use proto::{
-    BatchSizes, ControlResponse, PauseRequest, ReloadConfigRequest, ResumeRequest, StatusRequest,
-    StatusResponse, StopRequest, cdc_control_service_client::CdcControlServiceClient,
+    BatchSizes, ControlResponse, PauseRequest, ReloadConfigRequest, ResumeRequest, StartSnapshotRequest,
+    StatusRequest, StatusResponse, StopRequest, cdc_control_service_client::CdcControlServiceClient,
     cdc_status_service_client::CdcStatusServiceClient,
 };
 use tonic::{
@@ -18,6 +18,7 @@ use tonic::{
 
 use crate::{
     cadence::{CALL_TIMEOUT, CONNECT_TIMEOUT},
+    job::CopyRequest,
     plan::GRPC_PORT,
     token::Token,
 };
@@ -105,6 +106,13 @@ impl Control {
         let request =
             ReloadConfigRequest { flush_size, max_bytes, min_interval_ms, tables, ..Default::default() };
         Ok(self.control().reload_config(self.command(request)).await?.into_inner())
+    }
+
+    /// Asks the worker to copy existing rows anew.
+    pub async fn copy(&self, request: &CopyRequest) -> Result<ControlResponse, ControlError> {
+        let CopyRequest { name, tables } = request.clone();
+        let request = StartSnapshotRequest { tables, request: name };
+        Ok(self.control().start_snapshot(self.command(request)).await?.into_inner())
     }
 
     /// Asks the worker of a deleted job to drain, to stop, and to drop slot and publication unless they are kept.

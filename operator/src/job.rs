@@ -25,8 +25,18 @@ pub struct Job {
     pub identity: Identity,
     /// The job description that the worker reads.
     pub description: JobDescription,
+    /// A request to copy existing rows, which the description does not contain.
+    pub copy_request: Option<CopyRequest>,
     pub drain_timeout: Duration,
     pub deletion: Deletion,
+}
+
+/// A request to copy existing rows anew, by its name.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CopyRequest {
+    pub name: String,
+    /// None for every table of the job.
+    pub tables: Vec<String>,
 }
 
 /// What a deletion does at the source.

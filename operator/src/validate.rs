@@ -5,10 +5,10 @@
 
 use std::time::Duration;
 
-use crds::{JobDescription, Reason, ReplicationJob, check::check, limits::Wrong, measure};
+use crds::{JobDescription, Reason, ReplicationJob, check::check, limits::Wrong, measure, spec::Snapshot};
 
 use crate::{
-    job::{Deletion, Identity, Job},
+    job::{CopyRequest, Deletion, Identity, Job},
     live::{Kind, Live},
     names,
     problem::Problem,
@@ -18,7 +18,16 @@ use crate::{
 pub fn validate(resource: &ReplicationJob) -> Result<Job, Problem> {
     let identity = identity(resource)?;
     let description = description(&identity, resource);
-    checked(identity, description)
+    let mut job = checked(identity, description)?;
+    job.copy_request = taken(&mut job.description.spec.snapshot);
+    Ok(job)
+}
+
+/// Takes the request out of the description: it is sent to a running worker, and must restart none.
+fn taken(snapshot: &mut Snapshot) -> Option<CopyRequest> {
+    let (name, tables) =
+        (std::mem::take(&mut snapshot.request), std::mem::take(&mut snapshot.request_tables));
+    (!name.is_empty()).then_some(CopyRequest { name, tables })
 }
 
 /// The job of the last applied job description: used while the resource cannot be read.
@@ -35,9 +44,10 @@ fn checked(identity: Identity, description: JobDescription) -> Result<Job, Probl
     check(spec).map_err(|Wrong { field, problem }| wrong(&field, &problem, "correct it"))?;
     let drain_timeout = time("spec.worker.drainTimeout", &spec.worker.drain_timeout)?;
     let timeout = time("spec.deletion.timeout", &spec.deletion.timeout)?;
-    tables(&spec.source.postgres.tables)?;
+    tables("spec.source.postgres.tables", &spec.source.postgres.tables)?;
+    tables("spec.snapshot.requestTables", &spec.snapshot.request_tables)?;
     let deletion = Deletion::new(spec.deletion.slot, spec.deletion.publication, timeout);
-    Ok(Job { identity, description, drain_timeout, deletion })
+    Ok(Job { identity, description, copy_request: None, drain_timeout, deletion })
 }
 
 fn identity(resource: &ReplicationJob) -> Result<Identity, Problem> {
@@ -70,11 +80,11 @@ fn time(field: &str, text: &str) -> Result<Duration, Problem> {
 }
 
 /// A name without a schema is not valid in a resource; a standalone worker reads it as a table of `public`.
-fn tables(tables: &[String]) -> Result<(), Problem> {
+fn tables(field: &str, tables: &[String]) -> Result<(), Problem> {
     match tables.iter().find(|table| table.split('.').filter(|part| !part.is_empty()).count() != 2) {
         Some(table) => {
             let what = format!("holds {table:?}");
-            Err(wrong("spec.source.postgres.tables", &what, "write each table as schema.table"))
+            Err(wrong(field, &what, "write each table as schema.table"))
         }
         None => Ok(()),
     }
@@ -142,6 +152,16 @@ pub(crate) mod tests {
         assert_eq!(last_known(job.identity.clone(), &live), Some(job.clone()));
         let another = Identity { uid: "another".into(), ..job.identity };
         assert_eq!(last_known(another, &live), None);
+    }
+
+    #[test]
+    fn a_request_changes_no_description() {
+        let mut resource = resource();
+        resource.spec.snapshot.request = "a".into();
+        resource.spec.snapshot.request_tables = vec!["public.orders".into()];
+        let asked = validate(&resource).unwrap();
+        let request = CopyRequest { name: "a".into(), tables: vec!["public.orders".into()] };
+        assert_eq!(asked, Job { copy_request: Some(request), ..job() });
     }
 
     #[test]

@@ -23,7 +23,7 @@ pub use self::{
     deletion::{Deletion, DeletionPolicy},
     postgres::{OnLost, Postgres, Slot},
     secret::{CaSecret, Credentials, CredentialsSecret},
-    snapshot::{Snapshot, SnapshotMode},
+    snapshot::{OnTargetLost, Snapshot, SnapshotMode},
     starrocks::{Consistency, Deletes, OnRefusedRow, Starrocks},
     tls::{Tls, TlsMode},
     values::{JsonNumbers, TooLong, Unfit, Values},
@@ -67,6 +67,7 @@ pub struct ReplicationJobSpec {
     pub sink: Sink,
     /// The copy of rows that exist in the source before the job.
     #[serde(default, skip_serializing_if = "Snapshot::is_default")]
+    #[schemars(extend("default" = snapshot::default_value()))]
     pub snapshot: Snapshot,
     /// What happens to the job's slot and publication in PostgreSQL when the resource is deleted.
     #[serde(default)]

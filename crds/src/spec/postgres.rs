@@ -44,7 +44,8 @@ pub struct Postgres {
 #[serde(rename_all = "camelCase")]
 pub struct Slot {
     /// What happens when the slot, or WAL that it needs, is lost. Fail: the job halts with the reason SlotLost, and
-    /// StarRocks keeps its rows; a slot is never created again over a gap.
+    /// StarRocks keeps its rows; a slot is never created again over a gap. Resnapshot: the job creates a new slot and
+    /// copies every table anew; rows that the source does not have any more are removed.
     #[serde(default)]
     pub on_lost: OnLost,
 }
@@ -54,6 +55,7 @@ pub struct Slot {
 pub enum OnLost {
     #[default]
     Fail,
+    Resnapshot,
 }
 
 fn catch_up() -> String {

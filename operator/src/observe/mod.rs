@@ -129,6 +129,7 @@ async fn give(control: &Control, command: &Command) -> Result<ControlResponse, C
         Command::Pause => control.pause().await,
         Command::Resume => control.resume().await,
         Command::Reload(sizes, tables) => control.reload(*sizes, tables).await,
+        Command::Copy(request) => control.copy(request).await,
     }
 }
 

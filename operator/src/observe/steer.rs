@@ -6,7 +6,7 @@ use crds::{Reason, measure, spec::DesiredState};
 use proto::{BatchSizes, CdcState, ControlResponse, StatusResponse};
 
 use crate::{
-    job::Job,
+    job::{CopyRequest, Job},
     problem::{Problem, sentences},
 };
 
@@ -18,6 +18,7 @@ pub(super) struct Desired {
     tables: BTreeSet<String>,
     /// `None` where the sizes in the resource are invalid; `validate` refuses such a resource.
     sizes: Option<BatchSizes>,
+    copy_request: Option<CopyRequest>,
 }
 
 impl Desired {
@@ -31,7 +32,8 @@ impl Desired {
             min_interval_ms: interval.as_millis() as u64,
         });
         let tables = job.description.spec.source.postgres.tables.iter();
-        Self { state: job.state(), tables: tables.cloned().collect(), sizes }
+        let copy_request = job.copy_request.clone();
+        Self { state: job.state(), tables: tables.cloned().collect(), sizes, copy_request }
     }
 }
 
@@ -41,10 +43,15 @@ pub(super) enum Command {
     Resume,
     /// Load with these sizes, and these tables.
     Reload(BatchSizes, Vec<String>),
+    /// Copy existing rows anew.
+    Copy(CopyRequest),
 }
 
 pub(super) fn commands(desired: &Desired, reported: &StatusResponse) -> Vec<Command> {
-    state_command(desired.state, reported.state()).into_iter().chain(reload(desired, reported)).collect()
+    // The tables first: a request may name a new one.
+    let commands =
+        state_command(desired.state, reported.state()).into_iter().chain(reload(desired, reported));
+    commands.chain(copy(desired, reported)).collect()
 }
 
 fn state_command(desired: DesiredState, reported: CdcState) -> Option<Command> {
@@ -62,6 +69,13 @@ fn reload(desired: &Desired, reported: &StatusResponse) -> Option<Command> {
     let same_tables = reported.tables.iter().cloned().collect::<BTreeSet<_>>() == desired.tables;
     let is_other = sizes != known || !same_tables;
     is_other.then(|| Command::Reload(sizes, desired.tables.iter().cloned().collect()))
+}
+
+/// A request that was not taken up. Where it was goes unsaid before the worker has reached both ends.
+fn copy(desired: &Desired, reported: &StatusResponse) -> Option<Command> {
+    let request = desired.copy_request.clone().filter(|request| request.name != reported.snapshot_request)?;
+    let takes_requests = reported.state() == CdcState::Running && reported.current_lsn > 0;
+    takes_requests.then_some(Command::Copy(request))
 }
 
 /// The worker received the command and refused it.
@@ -83,6 +97,7 @@ fn refused(command: &Command, why: &str, fix: &str) -> Problem {
         Command::Pause => "pause",
         Command::Resume => "resume",
         Command::Reload(..) => "change its tables or the sizes of its loads",
+        Command::Copy(_) => "copy existing rows on request",
     };
     let what = format!("the worker refused to {command}: {why}");
     Problem { reason: Reason::CommandRefused, message: sentences(&[&what, fix]) }
@@ -118,6 +133,7 @@ mod tests {
             state: DesiredState::Running,
             tables: tables.iter().cloned().collect(),
             sizes: Some(sizes(7)),
+            copy_request: None,
         };
         let reload = vec![Command::Reload(sizes(7), tables.clone())];
         for (known, selected, expected) in [
@@ -129,6 +145,34 @@ mod tests {
             let reported = StatusResponse { batch: known, tables: selected.clone(), ..Default::default() };
             assert_eq!(commands(&desired, &reported), expected, "{known:?} {selected:?}");
         }
+    }
+
+    #[test]
+    fn a_request_is_sent_until_the_worker_has_taken_it_up() {
+        let mut job = crate::validate::tests::job();
+        let request = CopyRequest { name: "b".into(), tables: vec!["public.orders".into()] };
+        job.copy_request = Some(request.clone());
+        let desired = Desired::of(&job);
+        let reported = |taken: &str, state: CdcState, current_lsn| StatusResponse {
+            snapshot_request: taken.into(),
+            state: state.into(),
+            current_lsn,
+            ..StatusResponse::default()
+        };
+        for (report, expected) in [
+            (reported("", CdcState::Running, 7), Some(Command::Copy(request.clone()))),
+            (reported("a", CdcState::Running, 7), Some(Command::Copy(request))),
+            (reported("b", CdcState::Running, 7), None),
+            (reported("a", CdcState::Running, 0), None),
+            (reported("a", CdcState::Paused, 7), None),
+            (reported("a", CdcState::Draining, 7), None),
+        ] {
+            assert_eq!(copy(&desired, &report), expected, "{report:?}");
+        }
+        assert_eq!(
+            copy(&Desired::of(&crate::validate::tests::job()), &reported("a", CdcState::Running, 7)),
+            None
+        );
     }
 
     #[test]

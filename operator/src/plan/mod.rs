@@ -133,8 +133,15 @@ fn image(template: &Value) -> &str {
 }
 
 /// Fields that are sent to a running worker over gRPC, or that only the operator uses: a change restarts no worker.
-const RELOADED: &[&str] =
-    &["/spec/state", "/spec/deletion", "/spec/source/postgres/tables", "/spec/sink/starrocks/batch"];
+const RELOADED: &[&str] = &[
+    "/spec/state",
+    "/spec/deletion",
+    "/spec/source/postgres/tables",
+    "/spec/sink/starrocks/batch",
+    // A job has it beside its description.
+    "/spec/snapshot/request",
+    "/spec/snapshot/requestTables",
+];
 
 /// The part of a description whose change restarts the worker.
 fn inputs(description: &Value) -> Value {

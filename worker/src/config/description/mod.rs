@@ -9,7 +9,7 @@ use std::path::Path;
 use crds::{
     JobDescription,
     description::{JOB_FILE, SINK_PASSWORD, SINK_USERNAME, SOURCE_CA, SOURCE_PASSWORD, SOURCE_USERNAME},
-    spec::{Batch, OnLost, Postgres, Slot, SnapshotMode, Starrocks, Tls},
+    spec::{Batch, OnLost, OnTargetLost, Postgres, ReplicationJobSpec, SnapshotMode, Starrocks, Tls},
 };
 
 use super::{
@@ -27,6 +27,7 @@ pub fn read(directory: &Path, vars: impl Fn(&str) -> Option<String>) -> Result<J
     let JobDescription { job, slot, publication, spec } = parsed(directory)?;
     // The operator applies the same rules, unless it is of an older version.
     crds::check::check(&spec)?;
+    supported(&spec)?;
     let buffer = limits::bytes("spec.worker.buffer", &spec.worker.buffer, "4Mi", "4Gi")?;
     let starrocks = spec.sink.starrocks;
     Ok(JobConfig {
@@ -53,6 +54,22 @@ pub fn read(directory: &Path, vars: impl Fn(&str) -> Option<String>) -> Result<J
     })
 }
 
+/// What this version of the worker cannot do is refused: to pass over it would be to break a promise.
+fn supported(spec: &ReplicationJobSpec) -> Result<(), ConfigError> {
+    let is_refused = [
+        ("spec.snapshot.mode: Only", spec.snapshot.mode == SnapshotMode::Only),
+        ("spec.snapshot.onTargetLost: Copy", spec.snapshot.on_target_lost == OnTargetLost::Copy),
+        (
+            "spec.source.postgres.slot.onLost: Resnapshot",
+            spec.source.postgres.slot.on_lost == OnLost::Resnapshot,
+        ),
+    ];
+    let refused = is_refused.into_iter().find(|(_, is_refused)| *is_refused);
+    refused.map_or(Ok(()), |(field, _)| {
+        Err(ConfigError::new(field, "this version of the worker does not support it"))
+    })
+}
+
 fn parsed(directory: &Path) -> Result<JobDescription, ConfigError> {
     let text = file::text(JOB_FILE, &directory.join(JOB_FILE), DESCRIPTION)?;
     let mut json = serde_json::Deserializer::from_str(&text);
@@ -73,8 +90,6 @@ fn source(
     publication: String,
     postgres: Postgres,
 ) -> Result<SourceConfig, ConfigError> {
-    // `Fail` is the only policy.
-    let Slot { on_lost: OnLost::Fail } = postgres.slot;
     let Postgres { host, port, database, credentials: _, tls, catch_up, tables, .. } = postgres;
     let (user, password) =
         credentials(&field(SOURCE, "credentials"), directory, SOURCE_USERNAME, SOURCE_PASSWORD)?;
