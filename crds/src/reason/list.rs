@@ -62,6 +62,11 @@ Worker {
         remedy: "Correct what the server's log names. A change that cannot be decoded can only be skipped: copy the tables anew and begin again with the statements that the message gives.",
         by_itself: "The worker reads again from the same position, with pauses of up to 30 s; later changes wait in the WAL.",
     },
+    /// A transaction is committed in the WAL, and other sessions of the source do not see it for ten seconds or more.
+    SourceCommitNotVisible {
+        remedy: "Let the commit end: it waits for a synchronous standby (`synchronous_standby_names`).",
+        by_itself: "The table's changes wait, and go on as soon as the transaction is visible; other tables continue.",
+    },
     /// Sessions at the source do not have the requested settings: a pooler or a login trigger changes them.
     SourceSettingsIgnored {
         remedy: "Give the address of the PostgreSQL server itself, not of a connection pooler; or change the login trigger that alters settings.",

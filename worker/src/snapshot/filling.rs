@@ -1,6 +1,8 @@
-//! Adds the values that changes of a table's rows lack while the table is copied.
+//! Adds values that the stream did not send, and that the target does not have either.
 //!
-//! The stream does not send a large value that an update left unchanged. While a table is copied, the row may have moved
+//! The stream does not send a large value that an update left unchanged. A row under a new key has none in the target: its
+//! values are read from the source by the new key, once the change of key is visible there (before that another row may
+//! have this key). While a table is copied, the row may have moved
 //! from a block that is not copied yet to one that was: then no chunk has the value either. So it is read from the
 //! source, by the row's key. A value that is newer than the change is harmless, because its own change follows; a row
 //! that is gone needs none, because its delete follows. It is never older: a transaction holds the lock on a row until
@@ -12,6 +14,7 @@ use std::{
     time::Duration,
 };
 
+use crds::Reason;
 use tokio::{sync::mpsc, time::sleep};
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
@@ -27,11 +30,16 @@ use crate::{
     pipeline::{Batch, ColumnSet, Load, Loaded, Operation, RecordCopy, Row, Rows, batch::key},
     progress::{Owner, Progress},
     schema_history::CopyState,
-    table::{Table, TableId},
+    table::{Table, TableId, TableName},
 };
 
 /// Pause after a failed attempt to read values.
 const PAUSE: Duration = Duration::from_secs(1);
+
+/// Pause between two looks whether a change of key is visible.
+const LOOK_AGAIN: Duration = Duration::from_millis(20);
+/// Looks until the wait is reported.
+const LOOKS: u32 = 500;
 
 /// Bytes of a batch of whole rows: they may be many times larger than the changes.
 const BATCH: usize = 4 << 20;
@@ -49,6 +57,10 @@ impl Copies {
         self.tables().remove(&table);
     }
 
+    fn is_any(&self) -> bool {
+        !self.tables().is_empty()
+    }
+
     fn has(&self, table: TableId) -> bool {
         self.tables().contains(&table)
     }
@@ -59,7 +71,7 @@ impl Copies {
     }
 }
 
-/// Loads like `L`, with whole rows for the tables that are being copied.
+/// Loads like `L`, with the values that rows under new keys, and rows of tables that are being copied, lack.
 #[derive(Debug)]
 pub struct Filling<L, S: Source> {
     load: L,
@@ -99,7 +111,9 @@ impl<L: Load, S: Source> Filling<L, S> {
         let idle = self.idle().pop();
         let mut reader = idle.unwrap_or_else(|| self.source.session());
         let loaded = self.load_by(&mut reader, batch).await;
-        self.idle().push(reader);
+        if self.copies.is_any() {
+            self.idle().push(reader); // otherwise nobody may need it for days
+        }
         loaded
     }
 
@@ -108,6 +122,7 @@ impl<L: Load, S: Source> Filling<L, S> {
     }
 
     async fn load_by(&self, reader: &mut S::Session, batch: &Batch) -> Result<Loaded, Failure> {
+        self.until_seen(reader, batch).await.map_err(Failure::Source)?;
         let (sender, found) = mpsc::channel(1);
         let (mut lacking, mut loaded) = (Lacking::of(batch), Loaded::default());
         let gathering =
@@ -133,6 +148,39 @@ impl<L: Load, S: Source> Filling<L, S> {
         *loaded = Loaded { rows: loaded.rows + more.rows, bytes: loaded.bytes + more.bytes };
         Ok(())
     }
+
+    /// Waits until other sessions see the changes of keys.
+    async fn until_seen(&self, reader: &mut S::Session, batch: &Batch) -> Result<(), Fault> {
+        if !is_moved(batch) {
+            return Ok(());
+        }
+        for look in 1_u32.. {
+            let visibility = reader.visibility().await?;
+            if batch.movers().iter().all(|xid| visibility.sees(*xid)) {
+                break;
+            }
+            if look == LOOKS {
+                self.progress.raise_of(Owner::Missing, not_seen(&batch.table().name));
+            }
+            sleep(LOOK_AGAIN).await;
+        }
+        Ok(())
+    }
+}
+
+fn not_seen(table: &TableName) -> Fault {
+    let message = format!(
+        "a transaction that changed the key of a row of {table} is committed, and other sessions do not see it yet, so \
+         a large value of the row cannot be read"
+    );
+    let fix = "let the commit end: it waits for a standby (synchronous_standby_names; SELECT pid, wait_event FROM \
+               pg_stat_activity WHERE wait_event = 'SyncRep')";
+    Fault::retry(Part::Table(table.clone()), Reason::SourceCommitNotVisible, message, fix)
+}
+
+/// Whether the rows are under new keys, and lack values.
+fn is_moved(batch: &Batch) -> bool {
+    matches!(batch.columns(), ColumnSet::Lacking(_))
 }
 
 /// Why a batch was not loaded.
@@ -165,8 +213,12 @@ impl<'a> Lacking<'a> {
         whole.close(self.batch.synced_at())
     }
 
-    /// The changes that stay as they are: of rows that are gone.
+    /// The changes that stay as they are: of rows that are gone. A row under a new key that is gone is left out: what
+    /// became of it follows in the stream.
     fn rest(&self) -> Option<Batch> {
+        if is_moved(self.batch) {
+            return None;
+        }
         let table = self.batch.table();
         let mut rest = Rows::new(Arc::clone(table), self.batch.columns().clone());
         let stays = |row: &Row<'_>| !lacks(row) || self.changes.contains_key(&key_bytes(table, row.values));
@@ -198,11 +250,12 @@ fn merged(change: Tuple<'_>, source: Tuple<'_>, columns: &ColumnSet) -> Vec<u8> 
 
 impl<L: Load, S: Source> Load for Filling<L, S> {
     async fn load(&self, batch: &Batch) -> Result<Loaded, Fault> {
-        let is_complete = *batch.columns() == ColumnSet::All || !self.copies.has(batch.table().id);
-        if is_complete || batch.rows().all(|row| !lacks(&row)) {
-            return self.load.load(batch).await;
-        }
-        self.load_whole(batch).await
+        let is_completed = match batch.columns() {
+            ColumnSet::All => false,
+            ColumnSet::Some(_) => self.copies.has(batch.table().id) && batch.rows().any(|row| lacks(&row)),
+            ColumnSet::Lacking(_) => true,
+        };
+        if is_completed { self.load_whole(batch).await } else { self.load.load(batch).await }
     }
 
     async fn reshape(&self, aim: &Aim) -> Result<(), Fault> {

@@ -10,6 +10,7 @@ use system::{
     workload::{self, Workload},
 };
 use testbed::postgres::{Postgres, PostgresOptions};
+use tokio::task::JoinSet;
 
 pub(crate) const DATABASE: &str = "app";
 
@@ -50,6 +51,40 @@ impl Rig {
     pub(crate) async fn write(&self, workload: &mut Workload, transactions: usize) -> Result<()> {
         for _ in 0..transactions {
             workload.step(&self.source).await?;
+        }
+        Ok(())
+    }
+
+    /// The commit of this statement is in the WAL, and no other session sees it, until standbys are not waited for.
+    pub(crate) async fn commit_unseen(&self, sql: &str) -> Result<JoinSet<Result<()>>> {
+        self.source.run("ALTER SYSTEM SET synchronous_standby_names = 'nobody'").await?;
+        self.source.run("SELECT pg_reload_conf()").await?;
+        wait::until("commits wait for a standby", async || {
+            let names = self.source.value("SHOW synchronous_standby_names").await?;
+            Ok((names.as_deref() == Some("nobody")).then_some(()))
+        })
+        .await?;
+        let (url, sql) = (self.postgres.url("postgres"), sql.to_owned());
+        let mut waiting = JoinSet::new();
+        waiting.spawn(async move {
+            let source = Source::connect(&url).await?;
+            source.run("SET synchronous_commit = on").await?;
+            source.run(&sql).await
+        });
+        wait::until("a commit waits", async || {
+            let waits = "SELECT 1 FROM pg_stat_activity WHERE wait_event = 'SyncRep'";
+            self.source.value(waits).await.map(|found| found.map(|_| ()))
+        })
+        .await?;
+        Ok(waiting)
+    }
+
+    /// Ends the wait for a standby: the commits become visible.
+    pub(crate) async fn see(&self, mut waiting: JoinSet<Result<()>>) -> Result<()> {
+        self.source.run("ALTER SYSTEM RESET synchronous_standby_names").await?;
+        self.source.run("SELECT pg_reload_conf()").await?;
+        while let Some(seen) = waiting.join_next().await {
+            seen??;
         }
         Ok(())
     }

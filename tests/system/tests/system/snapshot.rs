@@ -9,7 +9,6 @@ use system::{
     worker::{Settings, Worker},
 };
 use testbed::postgres::{Embedded, PostgresOptions};
-use tokio::task::JoinSet;
 
 use super::rig::Rig;
 
@@ -93,40 +92,6 @@ async fn a_large_value_of_a_row_that_moves_to_a_copied_block_is_read_from_the_so
     Ok(())
 }
 
-/// The commit of this statement is in the WAL, and no other session sees it, until standbys are not waited for.
-async fn commit_unseen(rig: &Rig, sql: &str) -> Result<JoinSet<Result<()>>> {
-    rig.source.run("ALTER SYSTEM SET synchronous_standby_names = 'nobody'").await?;
-    rig.source.run("SELECT pg_reload_conf()").await?;
-    wait::until("commits wait for a standby", async || {
-        let names = rig.source.value("SHOW synchronous_standby_names").await?;
-        Ok((names.as_deref() == Some("nobody")).then_some(()))
-    })
-    .await?;
-    let (url, sql) = (rig.postgres.url("postgres"), sql.to_owned());
-    let mut waiting = JoinSet::new();
-    waiting.spawn(async move {
-        let source = Source::connect(&url).await?;
-        source.run("SET synchronous_commit = on").await?;
-        source.run(&sql).await
-    });
-    wait::until("a commit waits", async || {
-        let waits = "SELECT 1 FROM pg_stat_activity WHERE wait_event = 'SyncRep'";
-        rig.source.value(waits).await.map(|found| found.map(|_| ()))
-    })
-    .await?;
-    Ok(waiting)
-}
-
-/// Ends the wait for a standby: the commits become visible.
-async fn see(rig: &Rig, mut waiting: JoinSet<Result<()>>) -> Result<()> {
-    rig.source.run("ALTER SYSTEM RESET synchronous_standby_names").await?;
-    rig.source.run("SELECT pg_reload_conf()").await?;
-    while let Some(seen) = waiting.join_next().await {
-        seen??;
-    }
-    Ok(())
-}
-
 /// Waits until this many rows of the target meet the condition.
 async fn until_loaded(rig: &Rig, worker: &mut Worker, condition: &str, rows: u32) -> Result<()> {
     wait::until(&format!("{rows} rows are loaded with {condition}"), async || {
@@ -149,14 +114,14 @@ async fn a_chunk_waits_for_a_commit_that_is_in_the_wal_and_not_visible_yet() -> 
     // A chunk waits before its load is committed.
     rig.sink.inject(&json!({"table": "app.t", "stage": "commit", "action": "hold", "count": 1}))?;
     rig.sink.until_struck().await?;
-    let waiting = commit_unseen(&rig, "UPDATE t SET n = 7, large = 'newer' WHERE id > 5000").await?;
+    let waiting = rig.commit_unseen("UPDATE t SET n = 7, large = 'newer' WHERE id > 5000").await?;
     rig.sink.heal()?;
     until_loaded(&rig, &mut worker, "n = 7", 1000).await?;
     // Long enough for every chunk, if none of them waited.
     rig.source.run("SELECT pg_sleep(3)").await?;
     until_loaded(&rig, &mut worker, "n = 0 AND id > 5000", 0).await?;
     ensure!(worker.status().await?.snapshot_active);
-    see(&rig, waiting).await?;
+    rig.see(waiting).await?;
     until_whole(&mut worker, "t").await?;
     rig.until_equal().await.with_context(|| worker.process().said())?;
     Ok(())
@@ -186,9 +151,9 @@ async fn a_large_value_is_read_although_the_change_that_lacks_it_is_not_visible_
     rig.source.run("UPDATE t SET n = 1 WHERE id = 1001").await?;
     until_loaded(&rig, &mut worker, "n = 1", 1).await?;
     // No chunk can have this row before its commit is visible.
-    let waiting = commit_unseen(&rig, "UPDATE t SET n = 8 WHERE id = 5999").await?;
+    let waiting = rig.commit_unseen("UPDATE t SET n = 8 WHERE id = 5999").await?;
     until_loaded(&rig, &mut worker, "n = 8 AND large IS NOT NULL", 1).await?;
-    see(&rig, waiting).await?;
+    rig.see(waiting).await?;
     until_whole(&mut worker, "t").await?;
     rig.until_equal().await.with_context(|| worker.process().said())?;
     Ok(())

@@ -63,6 +63,9 @@ impl Accumulation {
     fn update(&mut self, old: Old<'_>, new: Tuple<'_>, version: Lsn) -> Result<(), IncompleteKeyChange> {
         let new = match old {
             Old::Full(before) if has_unchanged(new) => Cow::Owned(merge(new, before, &ColumnSet::All)),
+            Old::Key(before) if key(&self.table, new).any(|value| value == Value::Unchanged) => {
+                Cow::Owned(with_key(&self.table, new, before))
+            }
             _ => Cow::Borrowed(new.as_bytes()),
         };
         let (Old::Key(before) | Old::Full(before)) = old;
@@ -87,11 +90,23 @@ impl Accumulation {
     ) -> Result<(), IncompleteKeyChange> {
         let filled = self.filled(before, new);
         let new = Tuple::stored(&filled);
-        if let Some(column) = new.values().position(|value| value == Value::Unchanged) {
-            return Err(self.incomplete(column));
-        }
+        let set = self.set_of_moved(new)?;
         self.delete(old, version)?;
-        self.upsert(Operation::Update, new, version)
+        self.put(Operation::Update, filled, version, set);
+        Ok(())
+    }
+
+    /// The columns of a row under its new key. What it lacks is not in the target either.
+    fn set_of_moved(&mut self, new: Tuple<'_>) -> Result<ColumnSet, IncompleteKeyChange> {
+        let ColumnSet::Some(marks) = present(new) else { return Ok(ColumnSet::All) };
+        let lacks = |place: &usize| !marks.get(*place).copied().unwrap_or(false);
+        let lacking = (0..marks.len()).find(lacks).unwrap_or_default();
+        let transaction = self.transaction.filter(|_| !self.table.key.iter().any(lacks));
+        let transaction = transaction.ok_or_else(|| self.incomplete(lacking))?;
+        if self.movers.last() != Some(&transaction) {
+            self.movers.push(transaction);
+        }
+        Ok(ColumnSet::Lacking(marks))
     }
 
     fn upsert(
@@ -108,9 +123,18 @@ impl Accumulation {
             return Err(self.incomplete(self.table.key[place]));
         }
         let merged = self.filled(new, new);
-        let set = present(Tuple::stored(&merged));
+        let set = match (present(Tuple::stored(&merged)), self.is_lacking(new)) {
+            (ColumnSet::Some(marks), true) => ColumnSet::Lacking(marks),
+            (set, _) => set,
+        };
         self.put(operation, merged, version, set);
         Ok(())
+    }
+
+    /// Whether the stored row of this key lacks values.
+    fn is_lacking(&self, new: Tuple<'_>) -> bool {
+        let stored = self.store.find(&self.table, new);
+        stored.is_some_and(|(_, set)| matches!(set, ColumnSet::Lacking(_)))
     }
 
     /// `new`, with its unchanged values taken from the stored row with the key of `before`, if there is one.
@@ -127,7 +151,7 @@ impl Accumulation {
         let (values, set) = match (self.deletes, old) {
             (Deletes::Soft, Old::Full(before)) => (Cow::Borrowed(before.as_bytes()), present(before)),
             (Deletes::Soft, Old::Key(before)) => match self.store.find(&self.table, before) {
-                Some((row, set)) => (Cow::Owned(row.values.as_bytes().to_vec()), set.clone()),
+                Some((row, set)) => (Cow::Owned(row.values.as_bytes().to_vec()), of_deleted(set)),
                 None => (Cow::Borrowed(before.as_bytes()), self.key_columns.clone()),
             },
             (Deletes::Hard, Old::Key(before) | Old::Full(before)) => {
@@ -148,6 +172,14 @@ impl Accumulation {
     }
 }
 
+/// A deleted row needs no more values than it has.
+fn of_deleted(set: &ColumnSet) -> ColumnSet {
+    match set {
+        ColumnSet::Lacking(marks) => ColumnSet::Some(marks.clone()),
+        set => set.clone(),
+    }
+}
+
 fn has_unchanged(values: Tuple<'_>) -> bool {
     values.values().any(|value| value == Value::Unchanged)
 }
@@ -160,6 +192,12 @@ fn merge(new: Tuple<'_>, before: Tuple<'_>, known: &ColumnSet) -> Vec<u8> {
         write_value(if take_before { before } else { new }, &mut merged);
     }
     merged
+}
+
+/// `new`, with an unchanged key (one that is stored as a large value) taken from `before`.
+fn with_key(table: &Table, new: Tuple<'_>, before: Tuple<'_>) -> Vec<u8> {
+    let marks = (0..table.columns.len()).map(|column| table.key.contains(&column));
+    merge(new, before, &ColumnSet::Some(marks.collect()))
 }
 
 fn present(values: Tuple<'_>) -> ColumnSet {

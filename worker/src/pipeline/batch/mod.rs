@@ -3,7 +3,8 @@
 //! Rows are kept in the form in which pgoutput sends them, so a batch takes little more memory than its WAL. A row that
 //! lacks values (an unchanged large value, or all but the key of a deleted row) takes them from an earlier change of
 //! the same key in the batch. Where there is none, the row goes into a separate batch with its column set: a missing
-//! value is never written as NULL.
+//! value is never written as NULL. A row under a new key that lacks values cannot be a partial update, because the target
+//! has no row of that key: it is loaded when the source has told them.
 
 mod fold;
 mod rows;
@@ -41,13 +42,15 @@ pub enum Operation {
 pub enum ColumnSet {
     All,
     Some(Box<[bool]>),
+    /// The others have to be read from the source before the row is loaded.
+    Lacking(Box<[bool]>),
 }
 
 impl ColumnSet {
     pub fn contains(&self, column: usize) -> bool {
         match self {
             Self::All => true,
-            Self::Some(marks) => marks.get(column).copied().unwrap_or(false),
+            Self::Some(marks) | Self::Lacking(marks) => marks.get(column).copied().unwrap_or(false),
         }
     }
 }
@@ -83,6 +86,10 @@ pub struct Accumulation {
     changes: u64,
     first: Lsn,
     last: Lsn,
+    /// The transaction of the changes that follow; none where rows cannot be completed from the source.
+    transaction: Option<u32>,
+    /// Transactions that changed the key of a row which lacks values.
+    movers: Vec<u32>,
 }
 
 impl Accumulation {
@@ -91,7 +98,17 @@ impl Accumulation {
         let all_key = marks.iter().all(|key| *key);
         let key_columns = if all_key { ColumnSet::All } else { ColumnSet::Some(marks) };
         let store = Store::default();
-        Self { table, deletes, key_columns, store, changes: 0, first: Lsn(0), last: Lsn(0) }
+        Self {
+            table,
+            deletes,
+            key_columns,
+            store,
+            changes: 0,
+            first: Lsn(0),
+            last: Lsn(0),
+            transaction: None,
+            movers: Vec::new(),
+        }
     }
 
     /// For a sink that takes one column set per table: a hard-deleted row, which has only its key, counts as whole.
@@ -114,6 +131,11 @@ impl Accumulation {
         self.changes += later.changes;
         self.last = later.last;
         Ok(())
+    }
+
+    /// The changes that follow are of this transaction, and rows that lack values can be completed from the source.
+    pub fn begin(&mut self, transaction: u32) {
+        self.transaction = Some(transaction);
     }
 
     /// As `push`, for a change in a block: a large row is not copied, and keeps the bytes of the block alive.
@@ -164,10 +186,13 @@ impl Accumulation {
 
     /// Closes the accumulation into one batch per column set.
     pub fn close(self, synced_at: SystemTime) -> Vec<Batch> {
-        let Self { table, store, first, last, .. } = self;
+        let Self { table, store, first, last, movers, .. } = self;
         let sets = store.sets().len() as u16;
-        let store = Arc::new(store);
-        let batch = |set| Batch::new(Arc::clone(&table), Arc::clone(&store), set, (first, last), synced_at);
+        let (store, movers) = (Arc::new(store), Arc::<[u32]>::from(movers));
+        let batch = |set| Batch {
+            movers: Arc::clone(&movers),
+            ..Batch::new(Arc::clone(&table), Arc::clone(&store), set, (first, last), synced_at)
+        };
         (0..sets).map(batch).filter(|batch| batch.row_count() > 0).collect()
     }
 }
@@ -182,13 +207,14 @@ pub struct Batch {
     rows: Range<usize>,
     identity: Identity,
     synced_at: SystemTime,
+    movers: Arc<[u32]>,
 }
 
 impl Batch {
     fn new(table: Arc<Table>, store: Arc<Store>, set: u16, span: (Lsn, Lsn), synced_at: SystemTime) -> Self {
         let identity = Identity { first: span.0, last: span.1, digest: 0 };
         let rows = 0..store.live(set).count();
-        Self { table, store, set, rows, identity, synced_at }.identified()
+        Self { table, store, set, rows, identity, synced_at, movers: Arc::default() }.identified()
     }
 
     /// The same rows in two batches; `None` for a single row. They may be loaded in any order: no key is in both.
@@ -199,9 +225,7 @@ impl Batch {
     }
 
     fn part(&self, rows: Range<usize>) -> Self {
-        let (table, store) = (Arc::clone(&self.table), Arc::clone(&self.store));
-        let Self { set, identity, synced_at, .. } = *self;
-        Self { table, store, set, rows, identity, synced_at }.identified()
+        Self { rows, ..self.clone() }.identified()
     }
 
     fn identified(mut self) -> Self {
@@ -228,6 +252,12 @@ impl Batch {
 
     pub fn identity(&self) -> Identity {
         self.identity
+    }
+
+    /// Transactions that have to be visible at the source before values that rows lack are read from it: until then it may
+    /// show another row under the new key.
+    pub fn movers(&self) -> &Arc<[u32]> {
+        &self.movers
     }
 
     /// When the batch was closed; the same on every attempt.

@@ -52,7 +52,16 @@ enum Step {
 use Step::*;
 
 fn gather(deletes: Deletes, steps: &[Step]) -> Result<Vec<Batch>, IncompleteKeyChange> {
+    gather_of(None, deletes, steps)
+}
+
+fn gather_of(
+    transaction: Option<u32>,
+    deletes: Deletes,
+    steps: &[Step],
+) -> Result<Vec<Batch>, IncompleteKeyChange> {
     let mut gathering = Accumulation::new(table(), deletes);
+    transaction.into_iter().for_each(|xid| gathering.begin(xid));
     for (number, step) in steps.iter().enumerate() {
         let (old, new) = match step {
             Insert(new) | Update(new) => (Vec::new(), row(*new)),
@@ -149,9 +158,56 @@ fn rule_5_a_key_change_takes_a_large_value_along_when_it_is_known() {
 }
 
 #[test]
-fn rule_5_a_key_change_without_its_large_value_is_an_error() {
+fn rule_5_a_key_change_without_its_large_value_is_an_error_where_the_source_cannot_be_asked() {
     let error = gather(Deletes::Soft, &[Move("1", ["2", "x", SAME])]).unwrap_err();
     assert_eq!(error.column, "b");
+}
+
+/// The rows, with `?` before those that lack values which have to be read from the source.
+fn of_transaction(deletes: Deletes, steps: &[Step]) -> Vec<String> {
+    let batches = gather_of(Some(7), deletes, steps).unwrap();
+    let lacking = |batch: &Batch| matches!(batch.columns(), ColumnSet::Lacking(_));
+    assert!(batches.iter().all(|batch| !lacking(batch) || **batch.movers() == [7]));
+    let of = |batch: &Batch| {
+        let mark = if lacking(batch) { "? " } else { "" };
+        rows(std::slice::from_ref(batch)).into_iter().map(|row| format!("{mark}{row}")).collect::<Vec<_>>()
+    };
+    let mut all: Vec<_> = batches.iter().flat_map(of).collect();
+    all.sort();
+    all
+}
+
+#[test]
+fn rule_5_a_key_change_without_its_large_value_is_no_partial_update() {
+    let moved = Move("1", ["2", "x", SAME]);
+    assert_eq!(of_transaction(Deletes::Soft, &[moved]), ["? Update 2|x| @1", "Delete 1| | @1"]);
+}
+
+#[test]
+fn rule_5_what_follows_a_key_change_that_lacks_a_value_lacks_it_too_until_it_comes() {
+    let after = |step| of_transaction(Deletes::Soft, &[Move("1", ["2", "x", SAME]), step]);
+    assert_eq!(after(Update(["2", "z", SAME])), ["? Update 2|z| @2", "Delete 1| | @1"]);
+    assert_eq!(after(Update(["2", "z", "y"])), ["Delete 1| | @1", "Update 2|z|y@2"]);
+    assert_eq!(
+        after(Move("2", ["3", "z", SAME])),
+        ["? Update 3|z| @2", "Delete 1| | @1", "Delete 2|x| @2"],
+        "a delete is loaded as it is"
+    );
+    assert_eq!(after(Delete("2")), ["Delete 1| | @1", "Delete 2|x| @2"]);
+}
+
+#[test]
+fn rule_5_a_row_under_a_new_key_takes_nothing_from_the_row_that_had_the_key_before() {
+    let steps = [Insert(["2", "x", "of another"]), Delete("2"), Move("1", ["2", "y", SAME])];
+    assert_eq!(of_transaction(Deletes::Soft, &steps), ["? Update 2|y| @3", "Delete 1| | @3"]);
+}
+
+#[test]
+fn rule_5_a_key_that_is_a_large_value_comes_with_the_old_key() {
+    assert_eq!(soft(&[Move("1", [SAME, "x", "y"])]), ["Update 1|x|y@1"]);
+    assert_eq!(soft(&[Move("1", [SAME, "x", SAME])]), ["Update 1|x| @1"]);
+    let error = gather_of(Some(7), Deletes::Soft, &[Update([SAME, "x", "y"])]).unwrap_err();
+    assert_eq!(error.column, "id", "and is an error without it");
 }
 
 #[test]

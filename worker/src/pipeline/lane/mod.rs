@@ -94,6 +94,7 @@ pub(super) enum Work {
 pub(super) struct Transaction {
     pub(super) commit: Lsn,
     pub(super) time: SystemTime,
+    pub(super) xid: u32,
 }
 
 impl Lane {
@@ -138,6 +139,7 @@ impl Lane {
             ticket: ledger.open(),
             oldest_commit: transaction.time,
         });
+        gathering.changes.begin(transaction.xid);
         gathering.changes.push_from(block, change, transaction.commit)?;
         if is_full(&gathering.changes, &self.limits) {
             self.close_gathering();

@@ -36,7 +36,7 @@ impl Rig {
         let mut row = Vec::new();
         write_value(Value::Text(key.as_bytes()), &mut row);
         let change = Change::Insert { new: Tuple::split(&row, 1).unwrap().0 };
-        let transaction = Transaction { commit: Lsn(5), time: SystemTime::UNIX_EPOCH };
+        let transaction = Transaction { commit: Lsn(5), time: SystemTime::UNIX_EPOCH, xid: 7 };
         self.lane.push(&Bytes::new(), change, transaction, &mut self.ledger).unwrap();
     }
 

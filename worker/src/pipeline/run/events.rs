@@ -25,7 +25,7 @@ impl<L: Load> Pipeline<L> {
                     if let Some(copies) = &self.copies {
                         copies.routed.begin(xid);
                     }
-                    self.transaction = Transaction { commit, time };
+                    self.transaction = Transaction { commit, time, xid };
                     self.ledger.begin(time);
                 }
                 Event::Change { table, change } => self.push(block.bytes(), table, change),

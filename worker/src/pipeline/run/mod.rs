@@ -74,7 +74,7 @@ impl<L: Load> Pipeline<L> {
             buffer,
             lanes: tables.iter().map(lane).collect(),
             ledger,
-            transaction: Transaction { commit: start, time: SystemTime::UNIX_EPOCH },
+            transaction: Transaction { commit: start, time: SystemTime::UNIX_EPOCH, xid: 0 },
             load,
             tasks: LoadTasks::default(),
             turn: 0,

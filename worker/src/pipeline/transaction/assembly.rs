@@ -66,7 +66,7 @@ impl Assembly {
             deletes,
             tables: tables.iter().map(|table| Arc::new(table.clone())).collect(),
             ledger: Ledger::starting_at(start),
-            transaction: Transaction { commit: start, time: SystemTime::UNIX_EPOCH },
+            transaction: Transaction { commit: start, time: SystemTime::UNIX_EPOCH, xid: 0 },
             reached: start,
             current: None,
             spilled: None,
@@ -82,7 +82,7 @@ impl Assembly {
             match event {
                 Event::Begin { commit, time, xid } => {
                     routed.into_iter().for_each(|routed| routed.begin(xid));
-                    self.begin(Transaction { commit, time })?;
+                    self.begin(Transaction { commit, time, xid })?;
                 }
                 Event::Change { table, change } => self.push(block.bytes(), table, change)?,
                 Event::Truncate { table } => self.truncate(table)?,

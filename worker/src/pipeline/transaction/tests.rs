@@ -238,7 +238,7 @@ async fn a_hard_delete_goes_along_by_its_key_and_a_soft_one_needs_the_whole_row(
     write_value(Value::Text(b"1"), &mut bytes);
     write_value(Value::Null, &mut bytes);
     let old = crate::change::Old::Key(crate::change::Tuple::split(&bytes, 2).unwrap().0);
-    let transaction = Transaction { commit: Lsn(1), time: SystemTime::UNIX_EPOCH };
+    let transaction = Transaction { commit: Lsn(1), time: SystemTime::UNIX_EPOCH, xid: 7 };
     soft.push(&bytes::Bytes::new(), &table, Deletes::Soft, Change::Delete { old }, transaction).unwrap();
     let fault = soft.close(SystemTime::UNIX_EPOCH).unwrap_err();
     assert_eq!(fault.reason, crds::Reason::ReplicaIdentityInsufficient);

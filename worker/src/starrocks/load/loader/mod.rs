@@ -37,7 +37,7 @@ use crate::{
     change::Aim,
     config::{SinkConfig, Values},
     fault::{Course, Fault, Part, take_anew},
-    pipeline::{Batch, Load, Loaded},
+    pipeline::{Batch, ColumnSet, Load, Loaded},
     progress::Progress,
     schema_history::{SchemaHistory, TargetIdentity},
     slot_lease::LoadPermit,
@@ -169,10 +169,19 @@ impl Loader {
     }
 }
 
+fn not_completed(table: &Table) -> Fault {
+    let message = "a row under a new key was to be loaded without a value that it needs";
+    let fix = "report it with the worker's log, and take the table anew";
+    Fault::halt(Part::Table(table.name.clone()), crds::Reason::InternalDefect, message, fix)
+}
+
 impl Load for Loader {
     async fn load(&self, batch: &Batch) -> Result<Loaded, Fault> {
         if batch.row_count() == 0 {
             return Ok(Loaded::default()); // StarRocks answers an empty load with an error
+        }
+        if matches!(batch.columns(), ColumnSet::Lacking(_)) {
+            return Err(not_completed(batch.table())); // as a partial update its missing values would become NULL
         }
         if self.dead_letters.concerns(&batch.table().name) {
             return self.load_beside_dead_letters(batch).await;
