@@ -42,6 +42,14 @@ struct Link {
     /// The delay of every chunk, in milliseconds.
     delay: AtomicU64,
     closed: AtomicBool,
+    hold: watch::Sender<Hold>,
+}
+
+/// What a caller sends is held back from the first bytes that contain the text.
+#[derive(Debug, Default)]
+struct Hold {
+    text: Option<String>,
+    caught: bool,
 }
 
 impl Proxy {
@@ -60,9 +68,9 @@ impl Proxy {
     async fn start(target: u16, rewrite: Option<(String, String)>) -> Result<Self> {
         let listener = TcpListener::bind(("127.0.0.1", 0)).await?;
         let port = listener.local_addr()?.port();
-        let (cuts, _) = watch::channel(0);
+        let ((cuts, _), (hold, _)) = (watch::channel(0), watch::channel(Hold::default()));
         let (delay, closed) = Default::default();
-        let link = Arc::new(Link { target, rewrite, cuts, delay, closed });
+        let link = Arc::new(Link { target, rewrite, cuts, delay, closed, hold });
         let mut serving = JoinSet::new();
         serving.spawn(serve(listener, Arc::clone(&link)));
         Ok(Self { port, link, _serving: serving })
@@ -88,8 +96,20 @@ impl Proxy {
         self.cut();
     }
 
+    /// Holds back what callers send, from the first bytes that contain the text, until the proxy is healed.
+    pub fn hold(&self, text: &str) {
+        self.link.hold.send_replace(Hold { text: Some(text.to_owned()), caught: false });
+    }
+
+    /// Waits until something is held back.
+    pub async fn until_held(&self) -> Result<()> {
+        self.link.hold.subscribe().wait_for(|hold| hold.caught).await?;
+        Ok(())
+    }
+
     /// Removes every fault of the proxy.
     pub fn heal(&self) {
+        self.link.hold.send_replace(Hold::default());
         self.link.closed.store(false, Ordering::Relaxed);
         self.delay(Duration::ZERO);
     }
@@ -128,11 +148,11 @@ type Way = (OwnedReadHalf, OwnedWriteHalf);
 /// Runs until both directions have ended in order, or one has failed.
 async fn both(link: &Link, asking: Way, answering: Way) -> Result<()> {
     let rewrite = link.rewrite.as_ref();
-    tokio::try_join!(one_way(link, asking, None), one_way(link, answering, rewrite))?;
+    tokio::try_join!(one_way(link, asking, true, None), one_way(link, answering, false, rewrite))?;
     Ok(())
 }
 
-async fn one_way(link: &Link, way: Way, rewrite: Option<&(String, String)>) -> Result<()> {
+async fn one_way(link: &Link, way: Way, asks: bool, rewrite: Option<&(String, String)>) -> Result<()> {
     let (mut from, mut to) = way;
     let mut bytes = vec![0; CHUNK];
     loop {
@@ -140,6 +160,9 @@ async fn one_way(link: &Link, way: Way, rewrite: Option<&(String, String)>) -> R
         let chunk = bytes.get_mut(..count).context("a chunk")?;
         if chunk.is_empty() {
             return Ok(to.shutdown().await?);
+        }
+        if asks {
+            link.passes(chunk).await?;
         }
         let delay = link.delay.load(Ordering::Relaxed);
         if delay > 0 {
@@ -150,6 +173,20 @@ async fn one_way(link: &Link, way: Way, rewrite: Option<&(String, String)>) -> R
         }
         to.write_all(chunk).await?;
     }
+}
+
+impl Link {
+    async fn passes(&self, bytes: &[u8]) -> Result<()> {
+        let is_held = |hold: &Hold| hold.text.as_ref().is_some_and(|text| holds(bytes, text.as_bytes()));
+        if self.hold.send_if_modified(|hold| is_held(hold) && !std::mem::replace(&mut hold.caught, true)) {
+            self.hold.subscribe().wait_for(|hold| hold.text.is_none()).await?;
+        }
+        Ok(())
+    }
+}
+
+fn holds(bytes: &[u8], text: &[u8]) -> bool {
+    bytes.windows(text.len()).any(|window| window == text)
 }
 
 fn write_over(bytes: &mut [u8], text: &[u8], instead: &[u8]) {
@@ -206,6 +243,24 @@ mod tests {
         proxy.heal();
         let mut socket = TcpStream::connect(("127.0.0.1", proxy.port())).await?;
         assert_eq!(said_back(&mut socket, b"hello").await?, b"hello");
+        Ok(())
+    }
+
+    #[tokio::test]
+    async fn what_contains_the_text_is_held_until_the_proxy_is_healed() -> Result<()> {
+        let (port, _echo) = echo().await?;
+        let proxy = Proxy::before(port).await?;
+        proxy.hold("START");
+        let mut socket = TcpStream::connect(("127.0.0.1", proxy.port())).await?;
+        assert_eq!(said_back(&mut socket, b"hello").await?, b"hello");
+        let asking = said_back(&mut socket, b"a START");
+        let healing = async {
+            proxy.until_held().await?;
+            proxy.heal();
+            Ok(())
+        };
+        let (said, ()) = tokio::try_join!(asking, healing)?;
+        assert_eq!(said, b"a START");
         Ok(())
     }
 

@@ -1,7 +1,7 @@
 //! A slot that is dropped, moved or out of WAL, at the start and while the stream runs: there is never a silent gap.
 
 use anyhow::Result;
-use system::{source::Source, wait, worker::Worker};
+use system::{source::Source, torture::proxy::Proxy, wait, worker::Worker};
 use testbed::postgres::{Embedded, Postgres, PostgresOptions};
 
 use super::rig::Rig;
@@ -85,6 +85,25 @@ async fn changes_that_another_consumer_took_are_a_gap() -> Result<()> {
         .await?;
     assert!(taken.len() > 2);
     halts(&rig, "ReplicationGap").await?;
+    Ok(())
+}
+
+/// The server skips what another client has taken, without an error, so the slot is looked at again when it is held.
+#[tokio::test(flavor = "multi_thread")]
+async fn changes_that_another_consumer_took_just_before_the_stream_began_are_a_gap() -> Result<()> {
+    let rig = Rig::of(ROWS, "t").await?;
+    left_behind(&rig, false).await?;
+    rig.source.run("INSERT INTO t VALUES (2, 2)").await?;
+    let proxy = Proxy::before(rig.postgres.port()).await?;
+    proxy.hold("START_REPLICATION");
+    let url =
+        rig.postgres.url("postgres").replace(&rig.postgres.port().to_string(), &proxy.port().to_string());
+    let worker = Worker::start(&rig.settings.clone().with("SOURCE_URL", &url))?;
+    proxy.until_held().await?;
+    rig.source.run(&format!("SELECT pg_replication_slot_advance('{SLOT}', pg_current_wal_lsn())")).await?;
+    proxy.heal();
+    let fault = worker.until_fault("ReplicationGap").await?;
+    assert!(fault.halted, "{fault:?}");
     Ok(())
 }
 

@@ -214,7 +214,19 @@ impl Reader {
                 Err(SourceError::SlotLost("it does not exist any more".to_owned()))
             }
             started => started,
+        }?;
+        // Until now another client could use the slot; the server skips what it took, without an error.
+        let mut second = Connection::open_for_sql(&self.config)?;
+        self.check_confirmed(continuity::confirmed(&mut second, &self.config)?)
+    }
+
+    /// What the slot has confirmed must be durable.
+    fn check_confirmed(&self, confirmed: Lsn) -> Result<(), SourceError> {
+        if self.origin.is_none() && confirmed > self.start {
+            // The slot was checked before at an earlier position; another client has used it since.
+            return Err(SourceError::Moved(confirmed));
         }
+        continuity::check_slot(confirmed, self.start.max(*self.durable.borrow()))
     }
 
     /// The position up to which everything has been passed on or was durable before.
@@ -225,14 +237,12 @@ impl Reader {
     fn check_continuity(&self, connection: &mut Connection) -> Result<Origin, SourceError> {
         let origin = identify(connection)?;
         let confirmed = continuity::confirmed(connection, &self.config)?;
-        let Some(known) = self.origin else {
-            // The slot was checked before at an earlier position; another client has used it since.
-            return if confirmed > self.start { Err(SourceError::Moved(confirmed)) } else { Ok(origin) };
-        };
-        self.progress.reconnected();
-        let position = self.position().max(self.router.reached());
-        continuity::check_origin(connection, &self.config, known, origin, position)?;
-        continuity::check_slot(confirmed, self.start.max(*self.durable.borrow()))?;
+        if let Some(known) = self.origin {
+            self.progress.reconnected();
+            let position = self.position().max(self.router.reached());
+            continuity::check_origin(connection, &self.config, known, origin, position)?;
+        }
+        self.check_confirmed(confirmed)?;
         Ok(origin)
     }
 
