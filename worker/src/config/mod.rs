@@ -72,6 +72,35 @@ pub struct SourceConfig {
     /// Keys of the claims of this job's workers, for remedies; known when a session begins.
     pub claims: Vec<String>,
     pub tables: Vec<TableName>,
+    /// Memory for rows that are copied; `None` without a limit.
+    pub copy_memory: Option<CopyMemory>,
+}
+
+/// Memory of the process in bytes, as far as it limits the size of a row that is copied.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct CopyMemory {
+    pub limit: u64,
+    pub buffer: u64,
+    /// Rows that are read at once.
+    pub readers: u64,
+}
+
+impl CopyMemory {
+    /// Memory of the process without rows: its program, connections, parts of request bodies.
+    pub const PROGRAM: u64 = 20 << 20;
+
+    /// How often a row is held: as the server wrote it, as the stream would send it, in a batch, and encoded.
+    const TIMES: u64 = 4;
+
+    /// The largest row that may be read.
+    pub fn largest_row(self) -> u64 {
+        self.limit.saturating_sub(Self::PROGRAM + self.buffer) / (Self::TIMES * self.readers.max(1))
+    }
+
+    /// The limit that a row of so many bytes needs.
+    pub fn needed(self, row: u64) -> u64 {
+        row * Self::TIMES * self.readers.max(1) + Self::PROGRAM + self.buffer
+    }
 }
 
 #[derive(Debug, Clone)]

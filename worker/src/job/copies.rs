@@ -9,7 +9,7 @@ use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    config::{JobConfig, SourceConfig},
+    config::{CopyMemory, JobConfig, SourceConfig},
     fault::Fault,
     pipeline::{self, Load, RecordCopy, Routed},
     postgres::Intake,
@@ -79,7 +79,12 @@ impl SessionCopies {
         config: &JobConfig,
         progress: &Arc<Progress>,
     ) -> Filling<L, SourceConfig> {
-        Filling::new(load, Arc::clone(&self.copies), config.source.clone(), Arc::clone(progress))
+        Filling::new(
+            load,
+            Arc::clone(&self.copies),
+            source_of(config, self.tables.len()),
+            Arc::clone(progress),
+        )
     }
 
     /// Runs the copies whenever the intake is open. Never returns before the intake is closed.
@@ -90,7 +95,7 @@ impl SessionCopies {
         progress: Arc<Progress>,
     ) {
         let Self { mut tables, mut intake, ask, routed, copies, reserved } = self;
-        let (source, mut config) = (config.source, config.snapshot);
+        let (source, mut config) = (source_of(&config, tables.len()), config.snapshot);
         config.parallelism = config.parallelism.min(MOST_AT_ONCE);
         let batch = reserved / (BATCHES * config.parallelism.min(tables.len()).max(1));
         let engine = Arc::new(Engine { source, config, load, ask, routed, copies, progress, batch });
@@ -106,6 +111,13 @@ impl SessionCopies {
             tables = copying.await;
         }
     }
+}
+
+/// The source, with the memory that is left for each row.
+fn source_of(config: &JobConfig, tables: usize) -> SourceConfig {
+    let readers = config.snapshot.parallelism.min(MOST_AT_ONCE).min(tables).max(1) as u64;
+    let copy_memory = config.memory.map(|limit| CopyMemory { limit, buffer: config.buffer as u64, readers });
+    SourceConfig { copy_memory, ..config.source.clone() }
 }
 
 /// Waits while the intake is paused; returns whether it is open then.

@@ -80,6 +80,7 @@ impl Source {
             slot: self.name.into(),
             publication: self.name.into(),
             tables: tables.iter().map(|table| TableName::parse(table).unwrap()).collect(),
+            copy_memory: None,
         }
     }
 

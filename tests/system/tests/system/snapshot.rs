@@ -386,3 +386,35 @@ versions! {
     existing_rows_are_copied_from_postgresql_17: 17,
     existing_rows_are_copied_from_postgresql_18: 18,
 }
+
+/// Rows of 12 MiB that stand for larger ones: the limit of the process is small accordingly.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_row_beyond_the_memory_limit_is_told_and_copied_when_there_is_enough() -> Result<()> {
+    let columns = |text: &dyn Fn(usize) -> String| (1..=12).map(text).collect::<Vec<_>>().join(", ");
+    let schema = format!(
+        "CREATE TABLE large (id bigint PRIMARY KEY, {}); CREATE TABLE small (id bigint PRIMARY KEY);
+         INSERT INTO large SELECT id, {} FROM generate_series(1, 5) id; INSERT INTO small SELECT generate_series(1, 9)",
+        columns(&|place| format!("c{place} text")),
+        columns(&|place| format!("repeat('{}', 1000000)", place % 10)),
+    );
+    let mut rig = of(&schema, "large,small", 500_000).await?;
+    let settings = rig.settings.clone();
+    rig.settings = settings.clone().with("DBMAZZ_BUFFER", "32Mi").with("DBMAZZ_MEMORY", "80Mi");
+    let mut worker = Worker::start(&rig.settings)?;
+    let fault = worker.until_fault("RowTooLarge").await?;
+    ensure!(fault.table == "public.large" && !fault.halted, "{fault:?}");
+    until_whole(&mut worker, "small").await?;
+    rig.source.run("INSERT INTO small VALUES (10)").await?;
+    ensure!(rig.until_table_equal("small").await? == 10);
+    let words = fault.fix.split(' ');
+    let asked =
+        words.filter_map(|word| word.parse::<u64>().ok()).next().context("the remedy names an amount")?;
+    worker.process().kill()?;
+    rig.settings = rig.settings.clone().with("DBMAZZ_MEMORY", &format!("{asked}Mi"));
+    let mut worker = Worker::start(&rig.settings)?;
+    until_whole(&mut worker, "large").await?;
+    rig.until_equal().await?;
+    let (_, peak) = worker.memory()?;
+    ensure!(peak < asked << 20, "{} MiB, and {asked} were asked for", peak >> 20);
+    Ok(())
+}

@@ -106,6 +106,7 @@ fn source(
         whole_rows: false,
         claims: Vec::new(),
         tables: limits::tables(&field(SOURCE, "tables"), tables.iter().map(String::as_str))?,
+        copy_memory: None,
     })
 }
 

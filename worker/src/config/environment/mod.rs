@@ -94,6 +94,7 @@ fn source<F: Fn(&str) -> Option<String>>(variables: &Variables<F>) -> Result<Sou
         whole_rows: false,
         claims: Vec::new(),
         tables: tables(&variables.or("TABLES", "orders,order_items"))?,
+        copy_memory: None,
     })
 }
 

@@ -13,6 +13,8 @@ mod row;
 
 use std::{collections::BTreeMap, ops::ControlFlow};
 
+use crds::Reason;
+
 pub use self::chunk::Unlike;
 use super::{
     connection::Connection,
@@ -23,7 +25,7 @@ use super::{
     visibility::{self, Earlier, Visibility},
 };
 use crate::{
-    config::SourceConfig,
+    config::{CopyMemory, SourceConfig},
     fault::{Fault, Part},
     lsn::Lsn,
     table::{Table, TableName},
@@ -215,7 +217,8 @@ impl CopySession {
         mut take: impl FnMut(&[u8]) -> ControlFlow<()>,
     ) -> Result<bool, SourceError> {
         let mut converted = Vec::new();
-        self.connection.copy_out(&format!("COPY ({select}) TO STDOUT"), |line| {
+        let largest = self.config.copy_memory.map_or(u64::MAX, CopyMemory::largest_row);
+        self.connection.copy_out(&format!("COPY ({select}) TO STDOUT"), largest, |line| {
             converted.clear();
             row::convert(line, columns, &mut converted)?;
             Ok(take(&converted))
@@ -223,8 +226,26 @@ impl CopySession {
     }
 }
 
+fn too_large(name: &TableName, row: u64, memory: CopyMemory) -> Fault {
+    let mebibytes = |bytes: u64| bytes.div_ceil(1 << 20);
+    let (size, limit) = (mebibytes(row), mebibytes(memory.limit));
+    let asked = mebibytes(memory.needed(row));
+    let message = format!(
+        "a row of {name} is {size} MiB large, and cannot be copied within the {limit} MiB of memory that the worker may \
+         take in all"
+    );
+    let fix = format!(
+        "give the worker a memory limit of {asked} MiB or more (worker.resources.limits.memory); a smaller \
+         snapshot.parallelism needs less"
+    );
+    Fault::retry(Part::Table(name.clone()), Reason::RowTooLarge, message, fix)
+}
+
 /// The fault of one table, where the server has refused something about it.
 fn of_table(error: SourceError, config: &SourceConfig, name: &TableName) -> Fault {
+    if let (SourceError::LargeRow(bytes), Some(memory)) = (&error, config.copy_memory) {
+        return too_large(name, *bytes, memory);
+    }
     let is_of_server = matches!(error, SourceError::Server(_));
     let fault = error.fault(config);
     if is_of_server { Fault { part: Part::Table(name.clone()), ..fault } } else { fault }

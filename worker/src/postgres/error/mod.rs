@@ -51,6 +51,9 @@ pub(crate) enum SourceError {
     /// Another session moved the slot after its check and before the stream: it has to be checked again.
     #[error("slot moved to {0}")]
     Moved(Lsn),
+    /// A row of this many bytes does not fit the memory limit.
+    #[error("a row of {0} bytes")]
+    LargeRow(u64),
     /// A fault that this worker detected itself, with its remedy.
     #[error("{0}")]
     Found(Box<Fault>),
@@ -113,6 +116,14 @@ impl SourceError {
             Self::Server(_) | Self::Stream(_) if self.is_missing_publication() => publication_missing(config),
             Self::Stream(error) => stream_fault(&error, config),
             Self::Server(error) => server_fault(&error, config),
+            Self::LargeRow(bytes) => source_retry(
+                Reason::RowTooLarge,
+                format!(
+                    "a row is {} MiB large, which the memory limit of the worker does not allow",
+                    bytes >> 20
+                ),
+                "give the worker more memory (worker.resources.limits.memory)",
+            ),
             Self::Found(fault) => *fault,
         }
     }
@@ -167,6 +178,7 @@ pub(super) mod tests {
             claims: Vec::new(),
             publication: "orders_pub".into(),
             tables: vec![TableName { schema: "public".into(), name: "orders".into() }],
+            copy_memory: None,
         }
     }
 

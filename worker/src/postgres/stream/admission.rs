@@ -14,12 +14,11 @@ use crds::Reason;
 use super::{Reader, frame_buffer::FrameBuffer};
 use crate::{
     change::Room,
+    config::CopyMemory,
     fault::{Fault, Part},
     table::Table,
 };
 
-/// Memory of the process without rows: its program, connections, parts of request bodies.
-const PROGRAM: u64 = 20 << 20;
 /// Bytes that may be held beside a row that is larger than the buffer.
 const SMALL_REST: u64 = 4 << 20;
 /// After this wait a row may come on top of a buffer that is not full: a table that cannot be loaded may hold it.
@@ -51,7 +50,7 @@ fn admission(row: u64, held: u64, room: Room, waited: Duration) -> Admission {
 
 /// Memory of the process with a row of `row` bytes.
 fn needed(row: u64) -> u64 {
-    row + row / 8 + PROGRAM
+    row + row / 8 + CopyMemory::PROGRAM
 }
 
 impl Reader {
