@@ -6,6 +6,7 @@ mod system {
     mod changes;
     mod column_values;
     mod columns;
+    mod copies_seen;
     mod delivery;
     mod encodings;
     mod faults;

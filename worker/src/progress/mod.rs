@@ -3,6 +3,8 @@
 //! Counters are plain atomics, updated once per batch or block; no decision about delivery depends on them. The faults,
 //! each with its owner, are in `faults`.
 
+mod copies;
+mod copy_rate;
 mod faults;
 mod load;
 mod loss;
@@ -19,14 +21,15 @@ use std::{
     time::{Instant, SystemTime, UNIX_EPOCH},
 };
 
-use self::{faults::Faults, load::Loads, table::Tables};
+use self::{copies::Copies, faults::Faults, load::Loads, table::Tables};
 pub use self::{
+    copies::{CopiesView, CopyFigures, CopyStep, CopyView},
     faults::Owner,
     load::{BOUNDS, Durations, LoadDone},
     loss::{Loss, Losses},
     slot::SlotHealth,
     stage::{Stage, State},
-    table::{CopyProgress, TableProgress},
+    table::TableProgress,
     view::View,
 };
 use crate::{lsn::Lsn, table::TableName};
@@ -59,6 +62,7 @@ pub struct Progress {
     slot: Mutex<Option<SlotHealth>>,
     faults: Mutex<Faults>,
     tables: Mutex<Tables>,
+    copies: Mutex<Copies>,
     loads: Mutex<Loads>,
 }
 
@@ -94,6 +98,7 @@ impl Progress {
             slot: Mutex::default(),
             faults: Mutex::default(),
             tables: Mutex::new(known),
+            copies: Mutex::default(),
             loads: Mutex::default(),
         }
     }
@@ -178,11 +183,6 @@ impl Progress {
     /// Whether the target of the table is known to have every row of the source.
     pub fn table_whole(&self, table: &TableName, whole: bool) {
         lock(&self.tables).of(table).whole = whole;
-    }
-
-    /// Sets how far the copy of the table has come; none when it is complete.
-    pub fn copy_of(&self, table: &TableName, copy: Option<CopyProgress>) {
-        lock(&self.tables).of(table).copy = copy;
     }
 
     /// A load is durable in which values were altered by the job's rules.

@@ -16,19 +16,8 @@ pub struct TableProgress {
     pub losses: Losses,
     /// Rows that StarRocks refused and that are stored as dead letters.
     pub dead_letters: u64,
-    /// The copy of its existing rows; none when it is not under way.
-    pub copy: Option<CopyProgress>,
     /// Whether the target is known to have every row of the source.
     pub whole: bool,
-}
-
-/// How far the copy of a table's existing rows has come.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct CopyProgress {
-    /// Blocks of the table when the copy began, and those of them that are copied.
-    pub blocks: u64,
-    pub blocks_done: u64,
-    pub rows: u64,
 }
 
 #[derive(Debug, Clone, Default)]

@@ -6,7 +6,9 @@ use std::{
     time::{Instant, SystemTime},
 };
 
-use super::{Durations, Progress, Sizes, SlotHealth, Stage, State, TableProgress, lock, unix_millis};
+use super::{
+    CopiesView, Durations, Progress, Sizes, SlotHealth, Stage, State, TableProgress, lock, unix_millis,
+};
 use crate::{fault::Fault, lsn::Lsn, table::TableName};
 
 /// A server with nothing to send answers status updates every 3 s: after 5 s without a message it counts as silent.
@@ -37,12 +39,19 @@ pub struct View {
     pub commit_to_durable: Durations,
     pub selected: Vec<TableName>,
     pub tables: BTreeMap<TableName, TableProgress>,
+    pub copies: CopiesView,
     pub sizes: Sizes,
     pub slot: Option<SlotHealth>,
     pub faults: Vec<Fault>,
 }
 
 impl View {
+    /// Whether the target of every table is known to have every row of the source.
+    pub fn is_whole(&self) -> bool {
+        let is_whole = |table: &TableName| self.tables.get(table).is_some_and(|table| table.whole);
+        !self.selected.is_empty() && self.selected.iter().all(is_whole)
+    }
+
     /// Connected at both ends, streaming or paused by request, and without a fault.
     pub fn is_ready(&self) -> bool {
         let is_asked = matches!(self.state, State::Running | State::Paused);
@@ -78,6 +87,7 @@ impl Progress {
             commit_to_durable: loads.lag,
             selected: tables.selected,
             tables: tables.counted,
+            copies: self.copies_view(),
             sizes: *lock(&self.sizes),
             slot: lock(&self.slot).clone(),
             faults: lock(&self.faults).gravest(),

@@ -14,6 +14,7 @@ use crate::{
     lsn::Lsn,
     pipeline::{AtBarrier, Load, Loaded},
     postgres::{copy::Sight, visibility::Earlier},
+    progress::{CopyStep, Progress},
     schema_history::{Blocks, CopyState},
     table::{Table, TableName},
 };
@@ -52,6 +53,7 @@ pub(super) struct Chunk<'a> {
     pub(super) earlier: &'a Earlier,
     /// Bytes of a batch.
     pub(super) batch: usize,
+    pub(super) progress: &'a Progress,
     pub(super) stop: &'a CancellationToken,
 }
 
@@ -63,6 +65,7 @@ impl Chunk<'_> {
         reader: &mut impl ReadRows,
         load: &L,
     ) -> Result<Outcome, Fault> {
+        self.at(Some(CopyStep::Lock));
         let sight = match self.enter(barrier, reader).await? {
             Ok(sight) => sight,
             Err(unseen) => return Ok(Outcome::NotSeen { unseen }),
@@ -76,6 +79,10 @@ impl Chunk<'_> {
             return Ok(Outcome::Unlike);
         };
         self.read_and_load(barrier, sight, columns, reader, load).await
+    }
+
+    fn at(&self, step: Option<CopyStep>) {
+        self.progress.copy_step(self.name, step);
     }
 
     /// A snapshot that sees every transaction it has to see, or those that were routed and are not visible.
@@ -108,6 +115,7 @@ impl Chunk<'_> {
         reader: &mut impl ReadRows,
         load: &L,
     ) -> Result<Outcome, Fault> {
+        self.at(None);
         let end = sight.end;
         // One batch waits while one is loaded and one is read.
         let (sender, mut batches) = mpsc::channel(1);
@@ -120,7 +128,9 @@ impl Chunk<'_> {
                 if self.stop.is_cancelled() {
                     return Ok(None);
                 }
+                self.at(Some(CopyStep::Load));
                 let loaded = load.load(&batch).await?;
+                self.at(None);
                 sum = Loaded { rows: sum.rows + loaded.rows, bytes: sum.bytes + loaded.bytes };
             }
             Ok::<_, Fault>(Some(sum))

@@ -42,5 +42,6 @@ impl<L, S> Shared<L, S> {
         if self.engine.progress.raise_of(Owner::Copy, fault.clone()) {
             warn!(%table, reason = %fault.reason, fix = %fault.fix, "copy of existing rows: {}", fault.message);
         }
+        self.engine.progress.copy_waits(table, fault.message);
     }
 }

@@ -11,6 +11,7 @@
 //! after it. No key is compared, and no position of the WAL.
 //!
 //! - [`run`](run()): a task for each table, a few at a time.
+//! - `shown`: what people see meanwhile, once a minute in the log.
 //! - [`Filling`]: while a table is copied, adds the large values that changes of its rows lack.
 
 mod chunk;
@@ -20,6 +21,7 @@ mod gathering;
 mod pace;
 mod reader;
 mod run;
+mod shown;
 mod source;
 mod table;
 

@@ -68,6 +68,10 @@ impl ReadRows for Reader {
         self.with(move |session| session.sizes(&table)).await
     }
 
+    async fn blocks_of(&mut self, tables: Vec<TableName>) -> Result<BTreeMap<TableName, u64>, Fault> {
+        self.with(move |session| session.blocks_of(&tables)).await
+    }
+
     async fn visibility(&mut self) -> Result<Visibility, Fault> {
         self.with(CopySession::visibility).await
     }

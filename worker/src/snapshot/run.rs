@@ -3,13 +3,14 @@
 use std::sync::Arc;
 
 use futures::{StreamExt, stream};
-use tokio::time::{Instant, sleep};
+use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 use super::{
     engine::{Engine, Shared},
     pace::Pace,
+    shown,
     source::{Beginning, ReadRows, Source},
     table::TableCopy,
 };
@@ -41,9 +42,11 @@ pub async fn run<L: Load + RecordCopy, S: Source>(
     stop: CancellationToken,
 ) -> Vec<Copied> {
     let shared = Shared { engine, stop };
+    let names: Vec<_> = tables.iter().map(|copied| copied.table.name.clone()).collect();
+    shared.engine.progress.copies_begin(&names);
     let parallelism = shared.engine.config.parallelism;
     let copied = stream::iter(tables).map(|copied| begin(&shared, copied)).buffer_unordered(parallelism);
-    copied.filter_map(std::future::ready).collect().await
+    shown::beside(&shared.engine, copied.filter_map(std::future::ready).collect()).await
 }
 
 async fn begin<L: Load + RecordCopy, S: Source>(
@@ -90,7 +93,6 @@ async fn prepared<'a, L: Load + RecordCopy, S: Source>(
         reader,
         shared,
         recorded: None,
-        logged: Instant::now(),
     };
     copy.follow(table.clone()).await?;
     let (blocks, done) = copy.state.blocks();

@@ -41,6 +41,14 @@ pub trait ReadRows: Debug + Send + 'static {
     /// Blocks of the table, or of each of its leaf partitions, by oid.
     fn sizes(&mut self, table: &Table) -> impl Future<Output = Result<BTreeMap<u32, u32>, Fault>> + Send;
 
+    /// Blocks of these tables with all of their leaf partitions, where that is known.
+    fn blocks_of(
+        &mut self,
+        _tables: Vec<TableName>,
+    ) -> impl Future<Output = Result<BTreeMap<TableName, u64>, Fault>> + Send {
+        async { Ok(BTreeMap::new()) }
+    }
+
     /// The transactions that are visible now.
     fn visibility(&mut self) -> impl Future<Output = Result<Visibility, Fault>> + Send;
 

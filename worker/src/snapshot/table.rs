@@ -20,7 +20,7 @@ use crate::{
     lsn::Lsn,
     pipeline::{AskBarrier, AtBarrier, Load, RecordCopy},
     postgres::visibility::Earlier,
-    progress::{CopyProgress, Owner},
+    progress::{CopyFigures, CopyStep, Owner},
     schema_history::{Blocks, CopyState},
     table::Table,
 };
@@ -29,8 +29,6 @@ use crate::{
 const RECORD_EVERY: Duration = Duration::from_secs(5);
 /// Pause before a chunk is tried again that had to wait.
 const PAUSE: Duration = Duration::from_millis(500);
-/// Time between two log lines about the progress of a table.
-const LOG_EVERY: Duration = Duration::from_secs(60);
 
 /// The copy of one table.
 pub(super) struct TableCopy<'a, L, S: Source> {
@@ -47,7 +45,6 @@ pub(super) struct TableCopy<'a, L, S: Source> {
     pub(super) shared: &'a Shared<L, S>,
     /// When the state was recorded last; none before the first chunk of this session.
     pub(super) recorded: Option<Instant>,
-    pub(super) logged: Instant,
 }
 
 /// What a copy is waiting for.
@@ -59,6 +56,16 @@ enum Waits {
     Columns,
     /// The changes up to where the WAL ended when the session began, or when the last chunk was read.
     Changes,
+}
+
+impl Waits {
+    fn words(self) -> &'static str {
+        match self {
+            Self::Transaction => "a transaction that it has to see, which is not visible yet",
+            Self::Columns => "the change of the table's columns that the stream has not announced yet",
+            Self::Changes => "changes that are still on their way",
+        }
+    }
 }
 
 /// How a step of a copy ended.
@@ -83,7 +90,7 @@ impl<L: Load + RecordCopy, S: Source> TableCopy<'_, L, S> {
                     self.shared.engine.progress.clear_of(Owner::Copy, &self.part());
                     match step {
                         Step::Wait(waits) => {
-                            self.log_waiting(waits);
+                            self.shared.engine.progress.copy_waits(&self.table.name, waits.words());
                             PAUSE
                         }
                         _ => continue,
@@ -101,7 +108,17 @@ impl<L: Load + RecordCopy, S: Source> TableCopy<'_, L, S> {
                 () = self.shared.stop.cancelled() => {}
             }
         }
+        let waits = if self.shared.stop.is_cancelled() {
+            "replication to go on"
+        } else {
+            "the halt of its table to end"
+        };
+        self.shared.engine.progress.copy_waits(&self.table.name, waits);
         (false, self.state)
+    }
+
+    fn at(&self, step: Option<CopyStep>) {
+        self.shared.engine.progress.copy_step(&self.table.name, step);
     }
 
     fn part(&self) -> Part {
@@ -127,6 +144,7 @@ impl<L: Load + RecordCopy, S: Source> TableCopy<'_, L, S> {
 
     /// Waits until everything of the table that came before is durable; none when that will not be.
     async fn barrier(&self) -> Option<AtBarrier> {
+        self.at(Some(CopyStep::Barrier));
         let (reached, at) = oneshot::channel();
         self.shared.engine.ask.send(AskBarrier { table: self.table.id, reached }).await.ok()?;
         tokio::select! {
@@ -152,6 +170,7 @@ impl<L: Load + RecordCopy, S: Source> TableCopy<'_, L, S> {
             state: &self.state,
             earlier: &self.earlier,
             batch: self.shared.engine.batch,
+            progress: &self.shared.engine.progress,
             stop: &self.shared.stop,
         };
         let outcome = chunk.copy(&barrier, &mut self.reader, &*self.shared.engine.load).await;
@@ -199,20 +218,8 @@ impl<L: Load + RecordCopy, S: Source> TableCopy<'_, L, S> {
     pub(super) fn show(&mut self) {
         let (blocks, blocks_done) = self.state.blocks();
         let CopyState { rows, bytes, .. } = self.state;
-        let copy = CopyProgress { blocks, blocks_done, rows };
-        self.shared.engine.progress.copy_of(&self.table.name, Some(copy));
-        if self.logged.elapsed() >= LOG_EVERY {
-            self.logged = Instant::now();
-            let percent = (blocks_done * 100).checked_div(blocks).unwrap_or(100);
-            info!(table = %self.table.name, percent, rows, bytes, "copying existing rows");
-        }
-    }
-
-    fn log_waiting(&mut self, waits: Waits) {
-        if self.logged.elapsed() >= LOG_EVERY {
-            self.logged = Instant::now();
-            info!(table = %self.table.name, ?waits, "copy of existing rows waits");
-        }
+        let reached = CopyFigures { blocks, blocks_done, rows, bytes };
+        self.shared.engine.progress.copy_reached(&self.table.name, reached);
     }
 
     async fn record(&mut self, now: bool) -> Result<(), Fault> {
@@ -244,8 +251,7 @@ impl<L: Load + RecordCopy, S: Source> TableCopy<'_, L, S> {
         }
         self.shared.engine.load.record_whole(&self.table).await?;
         self.shared.engine.copies.complete(self.table.id);
-        self.shared.engine.progress.copy_of(&self.table.name, None);
-        self.shared.engine.progress.table_whole(&self.table.name, true);
+        self.shared.engine.progress.copy_complete(&self.table.name);
         info!(table = %self.table.name, rows = self.state.rows, bytes = self.state.bytes, "existing rows copied");
         Ok(Step::Complete)
     }

@@ -21,12 +21,12 @@ async fn copying(options: PostgresOptions, schema: &str, tables: &str, chunk_row
     Ok(rig)
 }
 
-async fn of(schema: &str, tables: &str, chunk_rows: u32) -> Result<Rig> {
+pub(super) async fn of(schema: &str, tables: &str, chunk_rows: u32) -> Result<Rig> {
     copying(PostgresOptions::default(), schema, tables, chunk_rows).await
 }
 
 /// Waits until the target of the table is known to have every row.
-async fn until_whole(worker: &mut Worker, table: &str) -> Result<()> {
+pub(super) async fn until_whole(worker: &mut Worker, table: &str) -> Result<()> {
     let line = format!("dbmazz_table_whole{{table=\"public.{table}\"}} 1");
     let whole = async || {
         let metrics = worker.http("/metrics")?.1;
@@ -38,7 +38,7 @@ async fn until_whole(worker: &mut Worker, table: &str) -> Result<()> {
 
 /// Rows in many blocks, with a large value that an update of `n` leaves out of the stream, and free space in the first
 /// blocks.
-const T: &str = "CREATE TABLE t (id bigint PRIMARY KEY, n int, body text, large text);
+pub(super) const T: &str = "CREATE TABLE t (id bigint PRIMARY KEY, n int, body text, large text);
      ALTER TABLE t ALTER COLUMN large SET STORAGE EXTERNAL;
      INSERT INTO t SELECT id, 0, repeat('x', 200), repeat(md5(id::text), 80) FROM generate_series(1, 6000) id;
      DELETE FROM t WHERE id <= 1000";
@@ -54,7 +54,7 @@ fn changes(round: u32) -> String {
 }
 
 /// Waits until so many blocks are copied.
-async fn until_blocks(worker: &mut Worker, blocks: u64) -> Result<()> {
+pub(super) async fn until_blocks(worker: &mut Worker, blocks: u64) -> Result<()> {
     let copied = async || {
         let status = worker.status().await?;
         ensure!(status.snapshot_chunks_done < status.snapshot_chunks_total || blocks == 0, "{status:?}");
@@ -93,7 +93,7 @@ async fn a_large_value_of_a_row_that_moves_to_a_copied_block_is_read_from_the_so
 }
 
 /// Waits until this many rows of the target meet the condition.
-async fn until_loaded(rig: &Rig, worker: &mut Worker, condition: &str, rows: u32) -> Result<()> {
+pub(super) async fn until_loaded(rig: &Rig, worker: &mut Worker, condition: &str, rows: u32) -> Result<()> {
     wait::until(&format!("{rows} rows are loaded with {condition}"), async || {
         let loaded = rig.sink.value(&format!("SELECT COUNT(*) FROM app.t WHERE {condition}")).await?;
         ensure!(loaded == Some(rows.to_string()), "{loaded:?}; {:?}", worker.status().await?);

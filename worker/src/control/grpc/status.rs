@@ -3,15 +3,15 @@
 use std::sync::Arc;
 
 use proto::{
-    BatchSizes, CdcState, StatusRequest, StatusResponse, cdc_status_service_server::CdcStatusService,
-    fault::Part as ProtoPart,
+    BatchSizes, CdcState, StatusRequest, StatusResponse, TableCopy,
+    cdc_status_service_server::CdcStatusService, fault::Part as ProtoPart,
 };
 use tonic::{Request, Response, async_trait};
 
 use crate::{
     control::{JobInfo, known::Known, words},
     fault::{Course, Fault, Part},
-    progress::{Sizes, SlotHealth, State, View},
+    progress::{CopiesView, CopyFigures, CopyView, Sizes, SlotHealth, State, View},
 };
 
 #[derive(Debug)]
@@ -25,7 +25,7 @@ impl CdcStatusService for Status {
 }
 
 fn status(view: &View, info: &JobInfo) -> StatusResponse {
-    let copies = || view.tables.values().filter_map(|table| table.copy);
+    let CopiesView { sum, copies } = &view.copies;
     StatusResponse {
         state: state(view.state).into(),
         current_lsn: view.received.0,
@@ -33,10 +33,10 @@ fn status(view: &View, info: &JobInfo) -> StatusResponse {
         pending_events: view.changes_pending,
         slot_name: info.slot.clone(),
         tables: view.selected.iter().map(ToString::to_string).collect(),
-        snapshot_active: copies().next().is_some(),
-        snapshot_chunks_total: copies().map(|copy| copy.blocks).sum(),
-        snapshot_chunks_done: copies().map(|copy| copy.blocks_done).sum(),
-        snapshot_rows_synced: copies().map(|copy| copy.rows).sum(),
+        snapshot_active: !copies.is_empty(),
+        snapshot_chunks_total: sum.blocks,
+        snapshot_chunks_done: sum.blocks_done,
+        snapshot_rows_synced: sum.rows,
         durable_lsn: view.durable.0,
         lag_bytes: view.lag_bytes,
         lag_ms: view.lag_ms,
@@ -45,7 +45,23 @@ fn status(view: &View, info: &JobInfo) -> StatusResponse {
         version: info.version.to_owned(),
         slot: view.slot.as_ref().map(slot),
         batch: Some(batch(view.sizes)),
+        copies: copies.iter().map(copy).collect(),
+        snapshot_complete: view.is_whole(),
         ..StatusResponse::default()
+    }
+}
+
+fn copy(copy: &CopyView) -> TableCopy {
+    let CopyFigures { blocks, blocks_done, rows, bytes } = copy.figures;
+    TableCopy {
+        table: copy.table.to_string(),
+        blocks,
+        blocks_done,
+        rows,
+        bytes,
+        rows_per_second: copy.rows_per_second,
+        seconds_left: copy.seconds_left,
+        waits: copy.waits.to_string(),
     }
 }
 

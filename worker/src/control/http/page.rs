@@ -7,6 +7,7 @@ use super::answer;
 use crate::{
     control::{known::Known, metrics, process, words},
     fault::{Course, Fault},
+    progress::{CopiesView, CopyFigures, CopyView, View},
 };
 
 pub(super) fn healthz(known: &Known) -> Response {
@@ -58,9 +59,38 @@ pub(super) fn status(known: &Known) -> Response {
         "lag_bytes": view.lag_bytes,
         "ready": view.is_ready(),
         "faults": view.faults.iter().map(written).collect::<Vec<_>>(),
+        "snapshot": snapshot(&view),
         "version": known.info.version,
     });
     answer::json(StatusCode::OK, body)
+}
+
+fn snapshot(view: &View) -> Value {
+    let CopiesView { sum, copies } = &view.copies;
+    json!({
+        "active": !copies.is_empty(),
+        "complete": view.is_whole(),
+        "chunks_total": sum.blocks,
+        "chunks_done": sum.blocks_done,
+        "rows_synced": sum.rows,
+        "bytes_synced": sum.bytes,
+        "tables": copies.iter().map(copy).collect::<Vec<_>>(),
+    })
+}
+
+fn copy(copy: &CopyView) -> Value {
+    let CopyFigures { blocks, blocks_done, rows, bytes } = copy.figures;
+    json!({
+        "table": copy.table.to_string(),
+        "percent": copy.figures.percent(),
+        "blocks": blocks,
+        "blocks_done": blocks_done,
+        "rows": rows,
+        "bytes": bytes,
+        "rows_per_second": copy.rows_per_second,
+        "seconds_left": copy.seconds_left,
+        "waits": copy.waits,
+    })
 }
 
 pub(super) fn prometheus(known: &Known) -> Response {

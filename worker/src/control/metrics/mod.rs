@@ -14,7 +14,7 @@ use prometheus_client::{
 };
 
 use super::{known::Known, process};
-use crate::progress::{BOUNDS, Durations, Loss, SlotHealth, TableProgress, View};
+use crate::progress::{BOUNDS, CopyView, Durations, Loss, SlotHealth, TableProgress, View};
 
 /// The media type of [`text`].
 pub(super) const MEDIA_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
@@ -48,6 +48,7 @@ impl Collector for Sample {
         positions(&mut page, &self.view)?;
         slot(&mut page, self.view.slot.as_ref())?;
         loads(&mut page, &self.view)?;
+        copies(&mut page, &self.view)?;
         faults(&mut page, &self.view)?;
         process(&mut page, &self.view, self.version)
     }
@@ -146,6 +147,25 @@ fn whole_tables(page: &mut Page<'_>, view: &View) -> fmt::Result {
     Ok(())
 }
 
+/// Of each table that is being copied; none where none is.
+fn copies(page: &mut Page<'_>, view: &View) -> fmt::Result {
+    let copies = &view.copies.copies;
+    let blocks =
+        "Blocks that the table had when the copy of its existing rows began; absent while it is not copied";
+    page.copies("dbmazz_copy_blocks", blocks, copies, |copy| Some(copy.figures.blocks as f64))?;
+    let done = "Those of the blocks that are copied";
+    page.copies("dbmazz_copy_blocks_done", done, copies, |copy| Some(copy.figures.blocks_done as f64))?;
+    let rows = "Existing rows loaded by the copy";
+    page.copies("dbmazz_copy_rows", rows, copies, |copy| Some(copy.figures.rows as f64))?;
+    let bytes = "Bytes of the loads of the copy";
+    page.copies("dbmazz_copy_bytes", bytes, copies, |copy| Some(copy.figures.bytes as f64))?;
+    let left =
+        "Time until the table is copied, at the speed of the last chunks; absent while nothing is copied";
+    page.copies("dbmazz_copy_left_seconds", left, copies, |copy| copy.seconds_left.map(|left| left as f64))?;
+    let waits = "1 while the copy waits, for its turn, for other transactions or for StarRocks, 0 while rows are copied";
+    page.copies("dbmazz_copy_waits", waits, copies, |copy| Some(truth(!copy.waits.is_empty())))
+}
+
 fn altered_values(page: &mut Page<'_>, view: &View) -> fmt::Result {
     let help = "Values that StarRocks cannot represent, stored altered by the job's rules";
     let mut metric = page.metric("dbmazz_table_altered_values", help, MetricType::Counter)?;
@@ -225,6 +245,21 @@ impl Page<'_> {
         let mut metric = self.metric(name, help, MetricType::Counter)?;
         for (name, table) in &view.tables {
             count(&mut metric.encode_family(&[("table", name.to_string())])?, value(table))?;
+        }
+        Ok(())
+    }
+
+    fn copies(
+        &mut self,
+        name: &str,
+        help: &str,
+        copies: &[CopyView],
+        value: fn(&CopyView) -> Option<f64>,
+    ) -> fmt::Result {
+        let mut metric = self.metric(name, help, MetricType::Gauge)?;
+        for copy in copies {
+            let labels = [("table", copy.table.to_string())];
+            value(copy).map_or(Ok(()), |value| metric.encode_family(&labels)?.encode_gauge(&value))?;
         }
         Ok(())
     }

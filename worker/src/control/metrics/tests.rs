@@ -16,6 +16,7 @@ fn docs_list_every_metric() {
     let table = TableName { schema: "public".into(), name: "orders".into() };
     let progress = Arc::new(Progress::new(std::slice::from_ref(&table)));
     progress.load_retried(&table);
+    progress.copies_begin(std::slice::from_ref(&table));
     progress.slot_seen(Some(SlotHealth {
         safe_wal_bytes: Some(0),
         inactive_seconds: Some(0),

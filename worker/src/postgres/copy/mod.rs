@@ -17,7 +17,7 @@ use crds::Reason;
 
 pub use self::chunk::Unlike;
 use super::{
-    connection::Connection,
+    connection::{Connection, Row},
     error::SourceError,
     server::server_version,
     setup::described,
@@ -207,6 +207,31 @@ impl CopySession {
         rows.iter()
             .map(|row| Ok((row.parse(0)?, row.parse::<u64>(1)?.min(u64::from(u32::MAX)) as u32)))
             .collect()
+    }
+
+    /// Blocks of the tables by name, each with all of its leaf partitions.
+    pub fn blocks_of(&mut self, tables: &[TableName]) -> Result<BTreeMap<TableName, u64>, Fault> {
+        let blocks = self.ask_blocks_of(tables);
+        blocks.map_err(|error| error.fault(&self.config))
+    }
+
+    fn ask_blocks_of(&mut self, tables: &[TableName]) -> Result<BTreeMap<TableName, u64>, SourceError> {
+        let pair =
+            |table: &TableName| format!("({}, {})", sql::literal(&table.schema), sql::literal(&table.name));
+        let names: Vec<_> = tables.iter().map(pair).collect();
+        let rows = self.connection.query(&format!(
+            "SELECT n.nspname, c.relname, coalesce( \
+               (SELECT sum(pg_catalog.pg_relation_size(t.relid)) FROM pg_catalog.pg_partition_tree(c.oid) t WHERE t.isleaf), \
+               pg_catalog.pg_relation_size(c.oid), 0)::bigint / pg_catalog.current_setting('block_size')::bigint \
+             FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace \
+             WHERE (n.nspname, c.relname) IN (VALUES {})",
+            names.join(", ")
+        ))?;
+        let sized = |row: &Row| {
+            let name = TableName { schema: row.text(0).to_owned(), name: row.text(1).to_owned() };
+            Ok((name, row.parse(2)?))
+        };
+        rows.iter().map(sized).collect()
     }
 
     /// Passes the rows of a query to `take`, in the form in which the stream sends rows.
