@@ -56,11 +56,8 @@ impl Reader {
 impl ReadRows for Reader {
     async fn begin(&mut self, table: &Table) -> Result<Beginning, Fault> {
         let table = table.clone();
-        self.with(move |session| {
-            let (earlier, end) = (session.earlier(&table)?, session.end()?);
-            Ok(Beginning { earlier, end, reads_ranges: session.reads_ranges() })
-        })
-        .await
+        self.with(move |session| Ok(Beginning { earlier: session.earlier(&table)?, end: session.end()? }))
+            .await
     }
 
     async fn sizes(&mut self, table: &Table) -> Result<BTreeMap<u32, u32>, Fault> {

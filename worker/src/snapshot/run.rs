@@ -81,14 +81,13 @@ async fn prepared<'a, L: Load + RecordCopy, S: Source>(
     state: Option<CopyState>,
 ) -> Result<TableCopy<'a, L, S>, Fault> {
     let mut reader = shared.engine.source.session();
-    let Beginning { earlier, end: began_at, reads_ranges } = reader.begin(table).await?;
+    let Beginning { earlier, end: began_at } = reader.begin(table).await?;
     let begins = state.is_none();
     let mut copy = TableCopy {
         table: table.clone(),
         state: state.unwrap_or_default(),
         earlier,
         began_at,
-        reads_ranges,
         pace: Pace::new(shared.engine.config.chunk_rows),
         reader,
         shared,

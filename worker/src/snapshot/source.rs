@@ -30,8 +30,6 @@ pub struct Beginning {
     pub earlier: Earlier,
     /// The end of the WAL, asked after them.
     pub end: Lsn,
-    /// Whether a part of a leaf can be read without reading all of it.
-    pub reads_ranges: bool,
 }
 
 /// A session that reads rows. After a fault the next use connects again.

@@ -38,8 +38,6 @@ pub(super) struct TableCopy<'a, L, S: Source> {
     /// The end of the WAL when this session began. No row of the target has a version beyond it, so no version falls when
     /// everything before it was received.
     pub(super) began_at: Lsn,
-    /// Whether a part of a leaf can be read without reading all of it.
-    pub(super) reads_ranges: bool,
     pub(super) pace: Pace,
     pub(super) reader: S::Session,
     pub(super) shared: &'a Shared<L, S>,
@@ -135,8 +133,7 @@ impl<L: Load + RecordCopy, S: Source> TableCopy<'_, L, S> {
     }
 
     async fn step(&mut self) -> Result<Step, Fault> {
-        let blocks = if self.reads_ranges { self.pace.blocks() } else { u32::MAX };
-        match self.state.next(blocks) {
+        match self.state.next(self.pace.blocks()) {
             Some(blocks) => self.copy(blocks).await,
             None => self.complete().await,
         }

@@ -17,6 +17,11 @@ use crate::{
 const BY_BLOCKS: &str = "SET LOCAL enable_seqscan = off; SET LOCAL enable_indexscan = off; \
                          SET LOCAL enable_indexonlyscan = off; SET LOCAL enable_bitmapscan = off";
 
+/// Scans of a range of blocks exist from PostgreSQL 14 on.
+const RANGES_SINCE: u32 = 140_000;
+/// Bytes that the smallest row takes in its block.
+const LEAST_OF_A_ROW: u32 = 28;
+
 /// The table has other columns than the stream has announced so far.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Unlike;
@@ -66,11 +71,26 @@ impl CopySession {
         // Without the lock its rows could move after the snapshot.
         let leaf = self.leaf_name(blocks.leaf)?.filter(|leaf| sight.leaf.as_ref() == Some(leaf));
         let leaf = leaf.ok_or_else(|| moved_away(&sight.table.name))?;
-        if self.reads_ranges() {
-            self.connection.query(BY_BLOCKS)?;
-        }
-        let select = select(&leaf, columns, blocks, sight.filter.as_deref());
+        self.connection.query(BY_BLOCKS)?;
+        let range = if self.version >= RANGES_SINCE { range(blocks) } else { self.places(blocks)? };
+        let select = select(&leaf, columns, range, sight.filter.as_deref());
         self.each(&select, columns.len(), take)
+    }
+}
+
+impl CopySession {
+    /// Before PostgreSQL 14 a range of blocks cannot be scanned, but a list of places can.
+    fn places(&mut self, blocks: Blocks) -> Result<Option<String>, SourceError> {
+        // Asked in the transaction of the snapshot, which sees no row in a later block.
+        let rows = self.connection.query(&format!(
+            "SELECT coalesce(pg_catalog.pg_relation_size({leaf}), 0) / size, size \
+             FROM (SELECT pg_catalog.current_setting('block_size')::bigint size) block",
+            leaf = blocks.leaf
+        ))?;
+        let row =
+            rows.first().ok_or_else(|| SourceError::protocol("the server does not tell its block size"))?;
+        let end = row.parse::<u64>(0)?.min(u64::from(u32::MAX)) as u32;
+        Ok(Some(places(blocks, end, row.parse::<u32>(1)? / LEAST_OF_A_ROW)))
     }
 }
 
@@ -83,11 +103,26 @@ fn moved_away(name: &TableName) -> SourceError {
     )))
 }
 
-fn select(leaf: &str, columns: &[String], blocks: Blocks, filter: Option<&str>) -> String {
-    let from = (blocks.from > 0).then(|| format!("ctid >= '({},0)'::pg_catalog.tid", blocks.from));
-    let to = blocks.to.map(|to| format!("ctid < '({to},0)'::pg_catalog.tid"));
+/// A scan of a range of blocks.
+fn range(Blocks { from, to, .. }: Blocks) -> Option<String> {
+    let from = (from > 0).then(|| format!("ctid >= '({from},0)'::pg_catalog.tid"));
+    let to = to.map(|to| format!("ctid < '({to},0)'::pg_catalog.tid"));
+    let both: Vec<_> = from.into_iter().chain(to).collect();
+    (!both.is_empty()).then(|| both.join(" AND "))
+}
+
+/// Every place of a row in the blocks, up to block `end`.
+fn places(Blocks { from, to, .. }: Blocks, end: u32, per_block: u32) -> String {
+    let last = i64::from(to.unwrap_or(end)) - 1;
+    format!(
+        "ctid = ANY (ARRAY(SELECT ('(' || block || ',' || item || ')')::pg_catalog.tid \
+         FROM pg_catalog.generate_series({from}::bigint, {last}) block, pg_catalog.generate_series(1, {per_block}) item))"
+    )
+}
+
+fn select(leaf: &str, columns: &[String], range: Option<String>, filter: Option<&str>) -> String {
     let filter = filter.map(|filter| format!("({filter})"));
-    let conditions: Vec<_> = from.into_iter().chain(to).chain(filter).collect();
+    let conditions: Vec<_> = range.into_iter().chain(filter).collect();
     let only =
         if conditions.is_empty() { String::new() } else { format!(" WHERE {}", conditions.join(" AND ")) };
     format!("SELECT {} FROM ONLY {leaf}{only}", columns.join(", "))
@@ -100,7 +135,8 @@ mod tests {
     #[test]
     fn chunks_leave_no_gap_and_the_last_one_has_no_upper_end() {
         let columns = ["\"id\"".to_owned(), "NULL".to_owned()];
-        let text = |from, to, filter| select("public.t", &columns, Blocks { leaf: 1, from, to }, filter);
+        let text =
+            |from, to, filter| select("public.t", &columns, range(Blocks { leaf: 1, from, to }), filter);
         assert_eq!(text(0, None, None), "SELECT \"id\", NULL FROM ONLY public.t");
         assert_eq!(
             text(0, Some(7), None),
@@ -110,5 +146,13 @@ mod tests {
             text(7, None, Some("id > 5")),
             "SELECT \"id\", NULL FROM ONLY public.t WHERE ctid >= '(7,0)'::pg_catalog.tid AND (id > 5)"
         );
+    }
+
+    #[test]
+    fn places_of_the_last_chunk_end_where_the_table_ends() {
+        let text = |from, to| places(Blocks { leaf: 1, from, to }, 9, 291);
+        assert!(text(0, Some(3)).contains("generate_series(0::bigint, 2) block"), "{}", text(0, Some(3)));
+        assert!(text(3, None).contains("generate_series(3::bigint, 8) block"));
+        assert!(text(0, None).contains("generate_series(1, 291) item"));
     }
 }

@@ -33,8 +33,6 @@ use crate::{
 
 /// Row filters of publications exist from PostgreSQL 15 on.
 const FILTERS_SINCE: u32 = 150_000;
-/// Scans of a range of blocks exist from PostgreSQL 14 on; before that the whole table is read for each.
-const RANGES_SINCE: u32 = 140_000;
 /// Do not queue behind other sessions' locks for longer: sessions that come later would queue behind this one.
 const LOCK_TIMEOUT: &str = "SET LOCAL lock_timeout = '2s'";
 /// A page of WAL, and the sizes of its header.
@@ -74,11 +72,6 @@ impl CopySession {
         let rows = connection.query("SELECT pg_catalog.pg_is_in_recovery()")?;
         let is_standby = rows.first().is_some_and(|row| row.flag(0));
         Ok(Self { connection, config: config.clone(), version, is_standby })
-    }
-
-    /// Whether a part of a table can be read without reading all of it.
-    pub fn reads_ranges(&self) -> bool {
-        self.version >= RANGES_SINCE
     }
 
     /// The transactions that are visible now.
