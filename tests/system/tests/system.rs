@@ -22,6 +22,7 @@ mod system {
     mod shared_targets;
     mod slots;
     mod snapshot;
+    mod snapshot_loads;
     mod standby;
     mod standing;
     mod torture;

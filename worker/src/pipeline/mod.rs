@@ -15,6 +15,10 @@ mod run;
 mod scheduler;
 mod transaction;
 
+use std::sync::Arc;
+
+use tokio::sync::mpsc;
+
 pub use barrier::{AskBarrier, AtBarrier, Copies, Mark, Routed};
 pub use batch::{Batch, ColumnSet, Operation, Row, Rows};
 pub use positions::TablePositions;
@@ -32,12 +36,48 @@ pub trait Load: Send + Sync + 'static {
     /// never can be. The implementation retries and reports transient faults.
     fn load(&self, batch: &Batch) -> impl Future<Output = Result<Loaded, Fault>> + Send;
 
+    /// Whether batches of the table can be loaded in bulk now.
+    fn takes_bulk(&self, _table: &Table) -> bool {
+        false
+    }
+
+    /// Loads the rows that are received in few versions, in requests of about `room` bytes. When it resolves, no load is
+    /// in flight. A fault is one that passes: the rows have to be read again, and some of them may be durable.
+    fn load_bulk(
+        &self,
+        _table: &Arc<Table>,
+        _room: usize,
+        _pieces: mpsc::Receiver<Piece>,
+    ) -> impl Future<Output = Result<Bulk, Fault>> + Send {
+        std::future::ready(Ok(Bulk::Singly))
+    }
+
     /// Resolves when the target has the columns of `aim`, or with a `Halt` when it never can. No other task of the
     /// table is in flight.
     fn reshape(&self, aim: &Aim) -> impl Future<Output = Result<(), Fault>> + Send;
 
     /// Resolves when the table is empty in the sink. No other task of the table is in flight.
     fn truncate(&self, table: &Table) -> impl Future<Output = Result<(), Fault>> + Send;
+}
+
+/// What a bulk load receives.
+#[derive(Debug)]
+pub enum Piece {
+    /// Whole rows. No key is in two pieces.
+    Rows(Batch),
+    /// There are no more. Without it nothing is loaded that is not yet durable.
+    End,
+}
+
+/// How a bulk load ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Bulk {
+    /// Every row is durable.
+    Durable(Loaded),
+    /// There was no `End`.
+    GivenUp,
+    /// The sink does not take these rows in bulk: they are to be read again, and loaded batch by batch.
+    Singly,
 }
 
 /// Records how far the copy of a table's existing rows has come, for the next worker.

@@ -1,6 +1,6 @@
 //! One chunk, at its barrier: a snapshot that sees enough, then its rows in batches.
 
-use std::time::Duration;
+use std::{convert::Infallible, time::Duration};
 
 use tokio::{
     sync::mpsc,
@@ -12,7 +12,7 @@ use super::{gathering::Gathering, source::ReadRows};
 use crate::{
     fault::Fault,
     lsn::Lsn,
-    pipeline::{AtBarrier, Load, Loaded},
+    pipeline::{AtBarrier, Bulk, Load, Loaded, Piece},
     postgres::{copy::Sight, visibility::Earlier},
     progress::{CopyStep, Progress},
     schema_history::{Blocks, CopyState},
@@ -22,6 +22,10 @@ use crate::{
 /// The lane does not stand for longer until a transaction is visible.
 const UNTIL_SEEN: Duration = Duration::from_secs(1);
 const LOOK_AGAIN: Duration = Duration::from_millis(20);
+const LOOK_FOR_LOADS: Duration = Duration::from_millis(250);
+/// Bytes that are handed on at once to a bulk load, and bytes of one of its requests, at most.
+const PIECE: usize = 256 << 10;
+const REQUEST: usize = 4 << 20;
 
 /// How an attempt at a chunk ended.
 #[derive(Debug)]
@@ -65,20 +69,50 @@ impl Chunk<'_> {
         reader: &mut impl ReadRows,
         load: &L,
     ) -> Result<Outcome, Fault> {
+        if load.takes_bulk(&barrier.rows)
+            && let Some(outcome) = self.copy_by(Manner::Bulk, barrier, reader, load).await?
+        {
+            return Ok(outcome);
+        }
+        let singly = self.copy_by(Manner::Singly, barrier, reader, load).await?;
+        Ok(singly.unwrap_or(Outcome::Stopped))
+    }
+
+    /// None when the rows have to be read again and loaded singly.
+    async fn copy_by<L: Load>(
+        &self,
+        manner: Manner,
+        barrier: &AtBarrier,
+        reader: &mut impl ReadRows,
+        load: &L,
+    ) -> Result<Option<Outcome>, Fault> {
         self.at(Some(CopyStep::Lock));
         let sight = match self.enter(barrier, reader).await? {
             Ok(sight) => sight,
-            Err(unseen) => return Ok(Outcome::NotSeen { unseen }),
+            Err(unseen) => return Ok(Some(Outcome::NotSeen { unseen })),
         };
         if !self.state.is_of(&sight.table.facts.files) {
             reader.leave().await?;
-            return Ok(Outcome::Moved { table: sight.table });
+            return Ok(Some(Outcome::Moved { table: sight.table }));
         }
         let Ok(columns) = sight.columns(&barrier.rows) else {
             reader.leave().await?;
-            return Ok(Outcome::Unlike);
+            return Ok(Some(Outcome::Unlike));
         };
-        self.read_and_load(barrier, sight, columns, reader, load).await
+        self.read_and_load(manner, barrier, (sight, columns), reader, load).await
+    }
+
+    /// Shows that StarRocks is waited for while nobody takes what was read, or everything was.
+    async fn watch(&self, pieces: mpsc::WeakSender<Piece>) -> Infallible {
+        let mut waits = false;
+        loop {
+            sleep(LOOK_FOR_LOADS).await;
+            let now = pieces.upgrade().is_none_or(|pieces| pieces.capacity() == 0);
+            if now != waits {
+                self.at(now.then_some(CopyStep::Load));
+                waits = now;
+            }
+        }
     }
 
     fn at(&self, step: Option<CopyStep>) {
@@ -109,39 +143,84 @@ impl Chunk<'_> {
 
     async fn read_and_load<L: Load>(
         &self,
+        manner: Manner,
         barrier: &AtBarrier,
-        sight: Sight,
-        columns: Vec<String>,
+        (sight, columns): (Sight, Vec<String>),
         reader: &mut impl ReadRows,
         load: &L,
-    ) -> Result<Outcome, Fault> {
+    ) -> Result<Option<Outcome>, Fault> {
         self.at(None);
         let end = sight.end;
-        // One batch waits while one is loaded and one is read.
-        let (sender, mut batches) = mpsc::channel(1);
-        let gathering = Gathering::new(&barrier.rows, barrier.version, self.batch, sender, self.stop.clone());
+        // One piece waits while one is loaded and one is read.
+        let (sender, pieces) = mpsc::channel(1);
+        let waiting = sender.downgrade();
+        let (piece, stop) = (manner.piece(self.batch), self.stop.clone());
+        let gathering = Gathering::new(&barrier.rows, barrier.version, piece, sender, stop);
         let reading = reader.copy(sight, columns, self.blocks, gathering);
-        let loading = async move {
-            let mut sum = Loaded::default();
-            // A fault, or a stop, drops the receiver, which ends the reading.
-            while let Some(batch) = batches.recv().await {
-                if self.stop.is_cancelled() {
-                    return Ok(None);
-                }
-                self.at(Some(CopyStep::Load));
-                let loaded = load.load(&batch).await?;
-                self.at(None);
-                sum = Loaded { rows: sum.rows + loaded.rows, bytes: sum.bytes + loaded.bytes };
+        let loading = async {
+            match manner {
+                Manner::Singly => singly(load, pieces, self.stop).await,
+                Manner::Bulk => load.load_bulk(&barrier.rows, manner.room(self.batch), pieces).await,
             }
-            Ok::<_, Fault>(Some(sum))
         };
-        let (all, loaded) = tokio::join!(reading, loading);
+        let (all, loaded) = tokio::select! {
+            done = futures::future::join(reading, loading) => done,
+            never = self.watch(waiting) => match never {},
+        };
+        self.at(None);
         if !matches!(all, Ok(true)) {
             reader.end(); // in the middle of its rows
         }
-        // All rows may have been read, and the last not loaded.
-        let loaded = loaded?.filter(|_| !matches!(all, Ok(false)));
-        all?;
-        Ok(loaded.map_or(Outcome::Stopped, |Loaded { rows, bytes }| Outcome::Copied { rows, bytes, end }))
+        match loaded? {
+            Bulk::Singly => Ok(None),
+            Bulk::Durable(Loaded { rows, bytes }) if matches!(all, Ok(true)) => {
+                Ok(Some(Outcome::Copied { rows, bytes, end }))
+            }
+            // All rows may have been read, and the last not loaded.
+            Bulk::Durable(_) | Bulk::GivenUp => all.map(|_| Some(Outcome::Stopped)),
+        }
     }
+}
+
+/// How the rows of a chunk are loaded.
+#[derive(Debug, Clone, Copy)]
+enum Manner {
+    /// In few versions.
+    Bulk,
+    /// Each batch by itself, so that refused rows are found.
+    Singly,
+}
+
+impl Manner {
+    /// Bytes of what is handed on at once, where a batch has this many: of a bulk load three pieces are held, and three
+    /// requests.
+    fn piece(self, batch: usize) -> usize {
+        match self {
+            Self::Bulk => (batch / 8).min(PIECE),
+            Self::Singly => batch,
+        }
+    }
+
+    /// Bytes of a request.
+    fn room(self, batch: usize) -> usize {
+        (3 * (batch - self.piece(batch)) / 4).min(REQUEST)
+    }
+}
+
+/// Loads each batch by itself. When it ends, so does the reading, because nobody receives.
+async fn singly<L: Load>(
+    load: &L,
+    mut pieces: mpsc::Receiver<Piece>,
+    stop: &CancellationToken,
+) -> Result<Bulk, Fault> {
+    let mut sum = Loaded::default();
+    while let Some(piece) = pieces.recv().await {
+        let Piece::Rows(batch) = piece else { return Ok(Bulk::Durable(sum)) };
+        if stop.is_cancelled() {
+            break;
+        }
+        let loaded = load.load(&batch).await?;
+        sum = Loaded { rows: sum.rows + loaded.rows, bytes: sum.bytes + loaded.bytes };
+    }
+    Ok(Bulk::GivenUp)
 }

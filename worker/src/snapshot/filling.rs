@@ -27,7 +27,7 @@ use crate::{
     change::{Aim, Tuple, Value, write_value},
     fault::{Fault, Part},
     lsn::Lsn,
-    pipeline::{Batch, ColumnSet, Load, Loaded, Operation, RecordCopy, Row, Rows, batch::key},
+    pipeline::{Batch, Bulk, ColumnSet, Load, Loaded, Operation, Piece, RecordCopy, Row, Rows, batch::key},
     progress::{Owner, Progress},
     schema_history::CopyState,
     table::{Table, TableId, TableName},
@@ -130,7 +130,7 @@ impl<L: Load, S: Source> Filling<L, S> {
         let reading = reader.rows_by_key(batch.clone(), gathering);
         let loading = async {
             let mut found = found; // a fault drops it, which ends the reading
-            while let Some(found) = found.recv().await {
+            while let Some(Piece::Rows(found)) = found.recv().await {
                 self.load_more(lacking.filled_by(&found), &mut loaded).await?;
             }
             Ok(())
@@ -256,6 +256,20 @@ impl<L: Load, S: Source> Load for Filling<L, S> {
             ColumnSet::Lacking(_) => true,
         };
         if is_completed { self.load_whole(batch).await } else { self.load.load(batch).await }
+    }
+
+    fn takes_bulk(&self, table: &Table) -> bool {
+        self.load.takes_bulk(table)
+    }
+
+    // Rows of a copy are whole.
+    async fn load_bulk(
+        &self,
+        table: &Arc<Table>,
+        room: usize,
+        pieces: mpsc::Receiver<Piece>,
+    ) -> Result<Bulk, Fault> {
+        self.load.load_bulk(table, room, pieces).await
     }
 
     async fn reshape(&self, aim: &Aim) -> Result<(), Fault> {

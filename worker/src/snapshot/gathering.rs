@@ -8,11 +8,11 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     change::Tuple,
     lsn::Lsn,
-    pipeline::{Batch, ColumnSet, Operation, Rows},
+    pipeline::{Batch, ColumnSet, Operation, Piece, Rows},
     table::Table,
 };
 
-/// Collects whole rows of one table, and sends them in batches.
+/// Collects whole rows of one table, and sends them in batches, and then the end.
 #[derive(Debug)]
 pub struct Gathering {
     table: Arc<Table>,
@@ -20,7 +20,7 @@ pub struct Gathering {
     /// Bytes of a batch.
     most: usize,
     rows: Rows,
-    batches: mpsc::Sender<Batch>,
+    pieces: mpsc::Sender<Piece>,
     stop: CancellationToken,
 }
 
@@ -29,11 +29,11 @@ impl Gathering {
         table: &Arc<Table>,
         version: Lsn,
         most: usize,
-        batches: mpsc::Sender<Batch>,
+        pieces: mpsc::Sender<Piece>,
         stop: CancellationToken,
     ) -> Self {
         let rows = Rows::new(Arc::clone(table), ColumnSet::All);
-        Self { table: Arc::clone(table), version, most, rows, batches, stop }
+        Self { table: Arc::clone(table), version, most, rows, pieces, stop }
     }
 
     /// Adds a row; breaks when no more are wanted. On a thread that may block.
@@ -41,13 +41,17 @@ impl Gathering {
         if self.stop.is_cancelled() {
             return ControlFlow::Break(());
         }
-        let is_taken = self.push(row).is_none_or(|batch| self.batches.blocking_send(batch).is_ok());
+        let is_taken = self.push(row).is_none_or(|batch| self.send(Piece::Rows(batch)));
         if is_taken { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
     }
 
-    /// Sends what is left; returns whether it was taken. On a thread that may block.
+    /// Sends what is left, and the end; returns whether they were taken. On a thread that may block.
     pub(super) fn finish(mut self) -> bool {
-        self.rest().is_none_or(|batch| self.batches.blocking_send(batch).is_ok())
+        self.rest().is_none_or(|batch| self.send(Piece::Rows(batch))) && self.send(Piece::End)
+    }
+
+    fn send(&self, piece: Piece) -> bool {
+        self.pieces.blocking_send(piece).is_ok()
     }
 
     /// Adds a row; returns a batch when it is full.

@@ -250,6 +250,11 @@ impl Batch {
         self.rows.len()
     }
 
+    /// Memory of the rows, in bytes.
+    pub fn held_bytes(&self) -> usize {
+        self.store.held_bytes()
+    }
+
     pub fn identity(&self) -> Identity {
         self.identity
     }

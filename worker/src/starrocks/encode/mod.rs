@@ -3,7 +3,7 @@
 //! Pure, and the hot path. What is the same in every row of a load is prepared once in a [`Plan`]; for a row, fragments
 //! are copied and values written without allocation. The body is never in memory as a whole: an [`Encoder`] fills pieces,
 //! first into a counter that also checks every value and so gives the exact length, then into the buffer for the socket.
-//! Both passes run the same code.
+//! Both passes run the same code. Rows that are loaded in bulk are encoded once, into a buffer that checks them too.
 
 mod date;
 mod json;
@@ -19,7 +19,7 @@ mod value;
 use std::iter::FusedIterator;
 
 pub use self::{
-    output::{Count, Output},
+    output::{Checked, Count, Output},
     plan::Plan,
     problem::{Problem, Refusal},
 };
@@ -73,9 +73,24 @@ impl<'a, R: FusedIterator<Item = Row<'a>>> Encoder<'a, R> {
         Ok(())
     }
 
+    /// As `fill`, and writes the last row to its end.
+    pub fn fill_rows<O: Output>(&mut self, out: &mut O, room: usize) -> Result<(), Refusal> {
+        self.fill(out, room)?;
+        if let Some(mut open) = self.open.take() {
+            while !open.write(self.plan, &mut self.losses, out, usize::MAX)? {}
+            self.written += 1;
+        }
+        Ok(())
+    }
+
     /// Rows that are completely written.
     pub fn written(&self) -> u64 {
         self.written
+    }
+
+    /// The rows written, and the values altered, since this was asked last.
+    pub fn take_counts(&mut self) -> (u64, Losses) {
+        (std::mem::take(&mut self.written), std::mem::take(&mut self.losses))
     }
 
     /// Values that were altered by the job's rules.

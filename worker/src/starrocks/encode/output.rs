@@ -33,6 +33,24 @@ impl Output for Count {
     }
 }
 
+/// A buffer for which every value is checked: for rows that are encoded once.
+#[derive(Debug, Default)]
+pub struct Checked(pub Vec<u8>);
+
+impl Output for Checked {
+    const CHECKS: bool = true;
+
+    #[inline]
+    fn put(&mut self, bytes: &[u8]) {
+        self.0.extend_from_slice(bytes);
+    }
+
+    #[inline]
+    fn taken(&self) -> usize {
+        self.0.len()
+    }
+}
+
 impl Output for Vec<u8> {
     const CHECKS: bool = false;
 

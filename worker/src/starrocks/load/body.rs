@@ -14,6 +14,38 @@ const PIECE: usize = 30 * 1024;
 /// Capacity of a piece, which may exceed `PIECE` by the end of its last row.
 const ROOM: usize = 32 * 1024;
 
+/// What the body of one request has.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Content<'a> {
+    /// Encoded while it is sent.
+    Measured(&'a Body<'a>),
+    /// Whole lines.
+    Encoded { plan: &'a Plan, lines: &'a [u8], rows: u64 },
+}
+
+impl Content<'_> {
+    pub(crate) fn plan(&self) -> &Plan {
+        match self {
+            Self::Measured(body) => body.plan(),
+            Self::Encoded { plan, .. } => plan,
+        }
+    }
+
+    pub(crate) fn length(&self) -> u64 {
+        match self {
+            Self::Measured(body) => body.length(),
+            Self::Encoded { lines, .. } => lines.len() as u64,
+        }
+    }
+
+    pub(crate) fn rows(&self) -> u64 {
+        match self {
+            Self::Measured(body) => body.rows(),
+            Self::Encoded { rows, .. } => *rows,
+        }
+    }
+}
+
 /// A batch whose values have all been checked to be representable in StarRocks.
 #[derive(Debug)]
 pub(crate) struct Body<'a> {

@@ -11,7 +11,7 @@ use super::{
     answer::{RetryClass, Retryable, with_cause},
     label::Label,
 };
-use crate::starrocks::http::frontend::{Answer, FRONTEND_TIMEOUT, Frontend, object, redirect};
+use crate::starrocks::http::frontend::{Address, Answer, FRONTEND_TIMEOUT, Frontend, object, redirect};
 
 const MOST_REDIRECTS: usize = 3;
 
@@ -75,6 +75,17 @@ impl Frontend {
         headers: &str,
         limit: Duration,
     ) -> Result<Answer, Retryable> {
+        self.request_followed(method, path, headers, limit).await.map(|(answer, _)| answer)
+    }
+
+    /// Also returns the server that has answered.
+    pub(crate) async fn request_followed(
+        &self,
+        method: &str,
+        path: &str,
+        headers: &str,
+        limit: Duration,
+    ) -> Result<(Answer, Address), Retryable> {
         let mut at = self.address();
         for _ in 0..MOST_REDIRECTS {
             let head = format!(
@@ -86,7 +97,7 @@ impl Frontend {
             let (answer, head) = self.ask_within(&at, &head, limit).await.map_err(unreachable)?;
             match redirect(&head) {
                 Some(location) => at = self.follow(&at, location).map_err(unreachable)?,
-                None => return Ok(answer),
+                None => return Ok((answer, at)),
             }
         }
         Err(Retryable::new(

@@ -16,7 +16,10 @@ use std::{ops::ControlFlow, time::Duration};
 
 use tokio::time::timeout;
 
-use super::{body::Body, label::Label};
+use super::{
+    body::{Body, Content},
+    label::Label,
+};
 use crate::{
     slot_lease::LoadPermit,
     starrocks::http::{
@@ -40,34 +43,40 @@ const JSON_LIMIT: u64 = 100 * 1024 * 1024;
 pub(crate) struct Order<'a> {
     pub(crate) target: &'a str,
     pub(crate) label: &'a Label,
-    pub(crate) body: &'a Body<'a>,
+    pub(crate) body: Content<'a>,
     pub(crate) manner: Manner,
     /// None where no lease applies.
     pub(crate) permit: Option<&'a LoadPermit>,
 }
 
-/// Whether a load is committed by itself or is part of a transaction over several tables.
+/// Whether a load is committed by itself or is part of a transaction.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Manner {
     Alone,
     /// With the time-out of the transaction.
     Within(Duration),
+    /// Part of a transaction over one table.
+    InBulk,
 }
 
 impl Frontend {
     /// Sends the load once. If the future is dropped the outcome is unknown, and the label's state tells it.
     pub(crate) async fn send(&self, order: &Order<'_>) -> Result<Answer, LoadError> {
-        let mut at = self.address();
+        let at = self.address();
         let (answer, head) = self.ask(&at, &self.first_head(order, &at)).await?;
-        let mut next = match redirect(&head) {
+        let next = match redirect(&head) {
             Some(location) => self.follow(&at, location)?,
             None => return Ok(answer),
         };
+        self.send_from(order, next).await
+    }
+
+    /// Sends the load once to this server, which may name another.
+    pub(crate) async fn send_from(&self, order: &Order<'_>, mut at: Address) -> Result<Answer, LoadError> {
         for _ in 1..MOST_REDIRECTS {
-            at = next;
             match self.send_whole(order, &at).await? {
                 ControlFlow::Break(answer) => return Ok(answer),
-                ControlFlow::Continue(location) => next = self.follow(&at, &location)?,
+                ControlFlow::Continue(location) => at = self.follow(&at, &location)?,
             }
         }
         Err(LoadError::BadRedirect { at: at.to_string() })
@@ -89,7 +98,7 @@ impl Frontend {
     /// Only what the frontend needs: it accepts 32 KiB of headers, which the columns of a wide table exceed.
     fn first_head(&self, order: &Order<'_>, at: &Address) -> String {
         let plan = match order.manner {
-            Manner::Alone => String::new(),
+            Manner::Alone | Manner::InBulk => String::new(),
             Manner::Within(_) => plan_headers(order),
         };
         format!("{}{plan}Content-Length: 0\r\n\r\n", self.common_head(order, at))
@@ -107,6 +116,7 @@ impl Frontend {
             Manner::Within(_) => {
                 ("/api/transaction/load".to_owned(), transaction_headers(database, Some(target)))
             }
+            Manner::InBulk => ("/api/transaction/load".to_owned(), bulk_headers(database, target)),
         };
         format!(
             "PUT {path} HTTP/1.1\r\nHost: {at}\r\nAuthorization: {authorization}\r\n\
@@ -122,6 +132,7 @@ fn plan_headers(order: &Order<'_>) -> String {
     let (timeout, adds_up) = match order.manner {
         Manner::Alone => (LOAD_TIMEOUT, false),
         Manner::Within(timeout) => (timeout, true),
+        Manner::InBulk => (LOAD_TIMEOUT, true),
     };
     let partial = if plan.is_partial() { "partial_update: true\r\n" } else { "" };
     let large = if adds_up || body.length() > JSON_LIMIT { "ignore_json_size: true\r\n" } else { "" };
@@ -146,7 +157,10 @@ async fn exchange(
         if order.permit.is_some_and(|permit| !permit.is_granted()) {
             return Err(WireError::LeaseEnded);
         }
-        send_body(connection, order.body).await?;
+        match order.body {
+            Content::Measured(body) => send_body(connection, body).await?,
+            Content::Encoded { lines, .. } => drop(connection.send_piece(lines).await?),
+        }
         head = final_head(connection).await?;
     } else if let Some(location) = redirect(&head) {
         return Ok(ControlFlow::Continue(location.to_vec()));
@@ -173,6 +187,11 @@ async fn final_head(connection: &mut Connection) -> Result<Head, WireError> {
             return Ok(head);
         }
     }
+}
+
+/// The headers that name the database and the table of a transaction over one table.
+pub(crate) fn bulk_headers(database: &str, target: &str) -> String {
+    format!("db: {database}\r\ntable: {target}\r\n")
 }
 
 /// The headers that name the database, the table and the kind of transaction.

@@ -16,7 +16,7 @@ use crate::{
     pipeline::{Batch, Part},
     starrocks::load::{
         answer::{LoadOutcome, RetryClass, Retryable, judge_error, judge_words, quotable},
-        body::Body,
+        body::{Body, Content},
         label::Label,
         loader::Reports,
         request::{Manner, Order},
@@ -81,7 +81,13 @@ impl TransactionLoader {
     ) -> Result<(), Failed> {
         let table = batch.table();
         let permit = self.loader.permit.as_ref();
-        let order = Order { target: &table.target, label, body, manner: Manner::Within(timeout), permit };
+        let order = Order {
+            target: &table.target,
+            label,
+            body: Content::Measured(body),
+            manner: Manner::Within(timeout),
+            permit,
+        };
         let outcome = match self.loader.frontend.send(&order).await {
             Ok(answer) => call::judge_load(&answer, table, body.rows()),
             Err(error) => judge_error(&error),

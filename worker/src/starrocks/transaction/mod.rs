@@ -20,7 +20,7 @@ mod sent;
 
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, mpsc};
 use tracing::{debug, info};
 
 use self::{
@@ -40,7 +40,7 @@ use super::{
 use crate::{
     change::Aim,
     fault::Fault,
-    pipeline::{Batch, Load, LoadTransaction, Loaded, Part, RecordCopy},
+    pipeline::{Batch, Bulk, Load, LoadTransaction, Loaded, Part, Piece, RecordCopy},
     schema_history::CopyState,
     table::{Table, TableName},
 };
@@ -154,6 +154,19 @@ pub struct BetweenSteps(pub Arc<TransactionLoader>);
 impl Load for BetweenSteps {
     async fn load(&self, batch: &Batch) -> Result<Loaded, Fault> {
         self.0.loader.load(batch).await
+    }
+
+    fn takes_bulk(&self, table: &Table) -> bool {
+        self.0.loader.takes_bulk(table)
+    }
+
+    async fn load_bulk(
+        &self,
+        table: &Arc<Table>,
+        room: usize,
+        pieces: mpsc::Receiver<Piece>,
+    ) -> Result<Bulk, Fault> {
+        self.0.loader.load_bulk(table, room, pieces).await
     }
 
     async fn reshape(&self, aim: &Aim) -> Result<(), Fault> {

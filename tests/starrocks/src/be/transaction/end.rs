@@ -36,6 +36,11 @@ impl Call<'_> {
                 self.roll_back(&message);
                 return Outcome::Answer(Answer::error("INTERNAL_ERROR", message));
             }
+            Some(Action::RefuseRow { .. }) => {
+                let message = "too many filtered rows";
+                self.roll_back(message);
+                return Outcome::Answer(Answer::error("DATA_QUALITY_ERROR", message));
+            }
             Some(_) => return Outcome::Silence,
         };
         let Single { id, loaded, .. } = match self.finish() {

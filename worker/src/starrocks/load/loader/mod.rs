@@ -12,6 +12,7 @@
 //! in the data or the columns of this one table end the load.
 
 pub(crate) mod attempts;
+mod bulk;
 mod copy;
 mod halving;
 mod histories;
@@ -19,15 +20,16 @@ mod reports;
 
 use std::{
     collections::HashMap,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError, atomic::AtomicBool},
     time::{Duration, SystemTime},
 };
 
+use tokio::sync::mpsc;
 use tracing::{debug, info};
 
 pub(crate) use self::{attempts::Failure, reports::Reports};
 use super::{
-    body::Body,
+    body::{Body, Content},
     label::Label,
     request::{Manner, Order},
     sequence::LoadSequence,
@@ -37,7 +39,7 @@ use crate::{
     change::Aim,
     config::{SinkConfig, Values},
     fault::{Course, Fault, Part, take_anew},
-    pipeline::{Batch, ColumnSet, Load, Loaded},
+    pipeline::{Batch, Bulk, ColumnSet, Load, Loaded, Piece},
     progress::Progress,
     schema_history::{SchemaHistory, TargetIdentity},
     slot_lease::LoadPermit,
@@ -70,6 +72,8 @@ pub struct Loader {
     pub(crate) claimant: Option<Claimant>,
     /// Where targets begin that were not ready at the start of the session, by name.
     beginnings: Mutex<HashMap<String, Beginning>>,
+    /// Whether StarRocks has said that it has no transactions over one table.
+    pub(crate) lacks_bulk: AtomicBool,
     /// Upper limit of every pause; only tests set it.
     pub(crate) longest_wait: Duration,
 }
@@ -93,6 +97,7 @@ impl Loader {
             permit: None,
             claimant: None,
             beginnings: Mutex::default(),
+            lacks_bulk: AtomicBool::new(false),
             longest_wait: Duration::MAX,
         }
     }
@@ -121,8 +126,13 @@ impl Loader {
         let body = Body::measure(batch, self.sink.deletes, values).await.map_err(Failure::Table)?;
         let label = Label::new(&self.job, table, self.sequence.next(), batch.identity());
         let permit = self.permit.as_ref();
-        let order =
-            Order { target: &table.target, label: &label, body: &body, manner: Manner::Alone, permit };
+        let order = Order {
+            target: &table.target,
+            label: &label,
+            body: Content::Measured(&body),
+            manner: Manner::Alone,
+            permit,
+        };
         let settled = self.settle(&order, Reports::new(&self.progress, table)).await;
         self.journal.ended(&label);
         settled?;
@@ -191,6 +201,19 @@ impl Load for Loader {
             Err(Failure::Table(fault)) => Err(fault),
             Err(Failure::Rows(fault)) => self.isolate_refused(batch, fault).await,
         }
+    }
+
+    fn takes_bulk(&self, table: &Table) -> bool {
+        self.can_load_in_bulk(table)
+    }
+
+    async fn load_bulk(
+        &self,
+        table: &Arc<Table>,
+        room: usize,
+        pieces: mpsc::Receiver<Piece>,
+    ) -> Result<Bulk, Fault> {
+        self.load_in_bulk(table, room, pieces).await
     }
 
     async fn reshape(&self, aim: &Aim) -> Result<(), Fault> {
