@@ -20,7 +20,7 @@ pub struct ReplicationJobStatus {
     /// One word for people. Programs read the conditions.
     #[serde(deserialize_with = "readable")]
     pub stage: Stage,
-    /// Ready, WorkerAvailable, SourceHealthy, SinkHealthy, UpToDate and Stalled.
+    /// Ready, WorkerAvailable, SourceHealthy, SinkHealthy, SnapshotComplete, UpToDate and Stalled.
     #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["type"]))]
     #[serde(deserialize_with = "readable_ones")]
     #[schemars(schema_with = "schema::conditions")]
@@ -29,6 +29,10 @@ pub struct ReplicationJobStatus {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[serde(deserialize_with = "readable")]
     pub replication: Option<Replication>,
+    /// The copy of existing rows.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(deserialize_with = "readable")]
+    pub snapshot: Option<Snapshot>,
     /// The replication slot at the source.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[serde(deserialize_with = "readable")]
@@ -62,12 +66,16 @@ pub enum Stage {
     /// Not replicating yet, or not any more, and retrying.
     #[default]
     Pending,
+    /// Copying existing rows while reading changes.
+    Snapshotting,
     /// Reading changes from the source.
     Streaming,
     /// Connected and not reading, by request.
     Paused,
     /// Drained, without a worker, by request.
     Stopped,
+    /// Everything was copied and nothing more is asked for (`snapshot.mode: Only`); without a worker.
+    Completed,
     /// Stopped by a fault until a person acts.
     Failed,
     /// Deleted, and cleaning up at the source.
@@ -76,16 +84,26 @@ pub enum Stage {
 
 impl Stage {
     /// Every stage there is.
-    pub const ALL: [Self; 6] =
-        [Self::Pending, Self::Streaming, Self::Paused, Self::Stopped, Self::Failed, Self::Deleting];
+    pub const ALL: [Self; 8] = [
+        Self::Pending,
+        Self::Snapshotting,
+        Self::Streaming,
+        Self::Paused,
+        Self::Stopped,
+        Self::Completed,
+        Self::Failed,
+        Self::Deleting,
+    ];
 
     /// The stage as written in the status.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Pending => "Pending",
+            Self::Snapshotting => "Snapshotting",
             Self::Streaming => "Streaming",
             Self::Paused => "Paused",
             Self::Stopped => "Stopped",
+            Self::Completed => "Completed",
             Self::Failed => "Failed",
             Self::Deleting => "Deleting",
         }
@@ -106,6 +124,34 @@ pub struct Replication {
     /// When the worker reported these figures.
     #[schemars(schema_with = "schema::time")]
     pub observed_at: Time,
+}
+
+/// The copy of existing rows. Updated when the percentage moves.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Snapshot {
+    /// The last `spec.snapshot.request` that the worker took up.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub request: String,
+    /// When the operator saw that the copies had begun.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "schema::optional_time")]
+    pub started_at: Option<Time>,
+    /// When the operator saw that every table's target had every row; absent while rows are copied.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "schema::optional_time")]
+    pub completed_at: Option<Time>,
+    /// Blocks that are copied, of all blocks of the tables; 100 only when every row is there.
+    pub percent: i32,
+    /// Rows loaded by these copies.
+    pub rows: i64,
+    /// Blocks of the tables that are copied.
+    pub chunks_done: i64,
+    /// Blocks that the tables had when their copies began.
+    pub chunks_total: i64,
+    /// Why the copy of a table cannot go on, or a request was refused; empty otherwise.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub error: String,
 }
 
 /// The replication slot at the source.

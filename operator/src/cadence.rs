@@ -11,6 +11,8 @@ use crate::status::Facts;
 pub const SETTLED: Duration = Duration::from_secs(7);
 /// The next reconcile of a job whose state is changing.
 pub const MOVING: Duration = Duration::from_millis(1500);
+/// The next reconcile of a job that copies existing rows: its percentage is written at most this often.
+pub const COPYING: Duration = Duration::from_secs(3);
 /// The next reconcile of a job that waits for a person, who may have just corrected the cause.
 pub const FAILED: Duration = Duration::from_secs(3);
 /// The next reconcile of a job of which no change is expected.
@@ -77,9 +79,12 @@ pub const EVENT_COUNTED_FOR: SignedDuration = SignedDuration::from_mins(6);
 pub fn next_look(stage: Stage, facts: &Facts<'_>) -> Duration {
     let ready = facts.report().is_some_and(|report| report.ready);
     match stage {
+        Stage::Stopped | Stage::Completed if facts.observation.pods.is_empty() => RESTING,
+        Stage::Completed => MOVING,
         Stage::Stopped => RESTING,
         Stage::Failed if facts.job.is_err() && facts.report().is_none() => RESTING,
         Stage::Failed => FAILED,
+        Stage::Snapshotting if ready => COPYING,
         _ if ready && facts.apply.is_none() => SETTLED,
         _ => MOVING,
     }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crds::{
     JobDescription, ReplicationJob, ReplicationJobStatus,
-    spec::{DeletionPolicy, DesiredState},
+    spec::{DeletionPolicy, DesiredState, SnapshotMode},
 };
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference};
 
@@ -27,6 +27,9 @@ pub struct Job {
     pub description: JobDescription,
     /// A request to copy existing rows, which the description does not contain.
     pub copy_request: Option<CopyRequest>,
+    /// The job only copies, and its status says that it has ended. Where the status was wiped, a worker is started and
+    /// says so again.
+    pub completed: bool,
     pub drain_timeout: Duration,
     pub deletion: Deletion,
 }
@@ -48,6 +51,16 @@ pub struct Deletion {
 }
 
 impl Job {
+    /// Whether the job ends when every row is copied.
+    pub fn only_copies(&self) -> bool {
+        self.description.spec.snapshot.mode == SnapshotMode::Only
+    }
+
+    /// Whether the job has no worker: by request, or because it has ended.
+    pub fn has_no_worker(&self) -> bool {
+        self.state() == DesiredState::Stopped || self.completed
+    }
+
     /// The state that the user asks for.
     pub fn state(&self) -> DesiredState {
         self.description.spec.state

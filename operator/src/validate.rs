@@ -5,7 +5,10 @@
 
 use std::time::Duration;
 
-use crds::{JobDescription, Reason, ReplicationJob, check::check, limits::Wrong, measure, spec::Snapshot};
+use crds::{
+    JobDescription, Reason, ReplicationJob, check::check, limits::Wrong, measure, spec::Snapshot,
+    status::Stage,
+};
 
 use crate::{
     job::{CopyRequest, Deletion, Identity, Job},
@@ -20,6 +23,8 @@ pub fn validate(resource: &ReplicationJob) -> Result<Job, Problem> {
     let description = description(&identity, resource);
     let mut job = checked(identity, description)?;
     job.copy_request = taken(&mut job.description.spec.snapshot);
+    let shown = resource.status.as_ref().map(|status| status.stage);
+    job.completed = job.only_copies() && shown == Some(Stage::Completed);
     Ok(job)
 }
 
@@ -47,7 +52,7 @@ fn checked(identity: Identity, description: JobDescription) -> Result<Job, Probl
     tables("spec.source.postgres.tables", &spec.source.postgres.tables)?;
     tables("spec.snapshot.requestTables", &spec.snapshot.request_tables)?;
     let deletion = Deletion::new(spec.deletion.slot, spec.deletion.publication, timeout);
-    Ok(Job { identity, description, copy_request: None, drain_timeout, deletion })
+    Ok(Job { identity, description, copy_request: None, completed: false, drain_timeout, deletion })
 }
 
 fn identity(resource: &ReplicationJob) -> Result<Identity, Problem> {

@@ -264,6 +264,36 @@ Operator {
         remedy: "Find out what keeps the worker from catching up, or raise `max_slot_wal_keep_size` and reload PostgreSQL: once the WAL is gone the tables have to be copied anew.",
         by_itself: "Replication continues.",
     },
+    /// Every table's target has every row of the source.
+    Copied {
+        remedy: NOTHING,
+        by_itself: NOTHING,
+    },
+    /// Existing rows are being copied while changes flow.
+    Copying {
+        remedy: "Nothing. What a copy waits for is shown by the worker's `/status`, and by its log once a minute.",
+        by_itself: "The job goes on until every row is copied, also after a restart.",
+    },
+    /// Existing rows of a table are not copied yet, and no copy of it is under way.
+    CopyPending {
+        remedy: "Mend the fault of the table, which `status.tables.failing` names, or resume the job.",
+        by_itself: "The copy begins, or goes on, when the table is taken up.",
+    },
+    /// Existing rows are not copied, because `snapshot.mode` is `Never`.
+    NotCopied {
+        remedy: "Nothing, if the target was filled by other means; else name a `snapshot.request`.",
+        by_itself: "Changes are replicated.",
+    },
+    /// The worker took up a request to copy existing rows anew.
+    CopyRequested {
+        remedy: NOTHING,
+        by_itself: "The rows are copied while changes flow.",
+    },
+    /// Everything is copied, and the job has ended (`snapshot.mode: Only`).
+    Completed {
+        remedy: "To replicate changes, create a ReplicationJob with `snapshot.mode: Initial`.",
+        by_itself: "The worker is gone. The replication slot is dropped with the job.",
+    },
     /// Not known yet, or not any more.
     NotObserved {
         remedy: NOTHING,

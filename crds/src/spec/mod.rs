@@ -52,6 +52,7 @@ pub use self::{
             json_path = ".status.conditions[?(@.type=='Ready')].status"
         ),
         printcolumn(name = "Lag", type_ = "integer", json_path = ".status.replication.lagSeconds"),
+        printcolumn(name = "Snapshot", type_ = "integer", json_path = ".status.snapshot.percent"),
         printcolumn(name = "Tables", type_ = "integer", json_path = ".status.tables.total"),
         printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp")
     )

@@ -11,7 +11,7 @@ use crds::Reason;
 use k8s_openapi::api::core::v1::Pod;
 use proto::{ControlResponse, StatusResponse};
 
-use self::steer::{Command, Desired, commands, refusal, unauthorized};
+use self::steer::{Command, Desired, commands, copy_refusal, refusal, unauthorized};
 use crate::{
     control::{Control, ControlError},
     job::Job,
@@ -33,6 +33,8 @@ pub struct Observation {
     pub pod_refused: Option<Problem>,
     /// Why the worker did not carry out a command.
     pub command_refused: Option<Problem>,
+    /// Why the worker did not take up a request to copy existing rows. Replication goes on.
+    pub copy_refused: Option<String>,
 }
 
 /// The worker's answer.
@@ -69,9 +71,10 @@ pub async fn observe(
     let staying = observation.pod().filter(|pod| !pod.ending);
     if let Some(address) = staying.and_then(|pod| pod.reachable_at()) {
         match ask(address, &Desired::of(job), token).await {
-            Ok((status, refused)) => {
-                observation.report = Report::Answered(Box::new(status));
-                observation.command_refused = refused;
+            Ok(answer) => {
+                observation.report = Report::Answered(Box::new(answer.status));
+                observation.command_refused = answer.refused;
+                observation.copy_refused = answer.copy_refused;
             }
             Err(error) => observation.report = Report::Silent(chain(&error)),
         }
@@ -98,14 +101,22 @@ fn pod_refused(deployment: &serde_json::Value) -> Option<Problem> {
     Some(Problem::new(Reason::PodRefused, &format!("no pod could be created: {why}"), fix))
 }
 
+/// What the worker answered.
+#[derive(Debug, Default)]
+struct Answered {
+    status: StatusResponse,
+    refused: Option<Problem>,
+    copy_refused: Option<String>,
+}
+
 async fn ask(
     address: std::net::IpAddr,
     desired: &Desired,
     token: Option<Token>,
-) -> Result<(StatusResponse, Option<Problem>), ControlError> {
+) -> Result<Answered, ControlError> {
     let control = Control::dial(address, Duration::ZERO, token).await?;
-    let (mut status, mut refused) = (control.status().await?, None);
-    for command in commands(desired, &status) {
+    let mut answered = Answered { status: control.status().await?, ..Answered::default() };
+    for command in commands(desired, &answered.status) {
         match give(&control, &command).await {
             Ok(answer) => {
                 tracing::info!(
@@ -114,14 +125,19 @@ async fn ask(
                     message = answer.message,
                     "worker steered"
                 );
-                refused = refused.or(refusal(&command, &answer));
-                status = control.status().await?;
+                match &command {
+                    Command::Copy(request) => answered.copy_refused = copy_refusal(request, &answer),
+                    _ => answered.refused = answered.refused.or(refusal(&command, &answer)),
+                }
+                answered.status = control.status().await?;
             }
-            Err(ControlError::Unauthorized(why)) => refused = refused.or(Some(unauthorized(&command, &why))),
+            Err(ControlError::Unauthorized(why)) => {
+                answered.refused = answered.refused.or(Some(unauthorized(&command, &why)));
+            }
             Err(error) => return Err(error),
         }
     }
-    Ok((status, refused))
+    Ok(answered)
 }
 
 async fn give(control: &Control, command: &Command) -> Result<ControlResponse, ControlError> {

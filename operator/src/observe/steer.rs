@@ -85,6 +85,13 @@ pub(super) fn refusal(command: &Command, answer: &ControlResponse) -> Option<Pro
     (!answer.success).then(|| refused(command, &answer.message, fix))
 }
 
+/// The worker did not take up the request, which stops nothing else.
+pub(super) fn copy_refusal(request: &CopyRequest, answer: &ControlResponse) -> Option<String> {
+    let what = format!("the worker refused request {}: {}", request.name, answer.message);
+    let fix = "name tables of the job in snapshot.requestTables, or remove snapshot.request";
+    (!answer.success).then(|| sentences(&[&what, fix]))
+}
+
 /// The worker rejected the command because of the token.
 pub(super) fn unauthorized(command: &Command, why: &str) -> Problem {
     let fix = "a changed token reaches the pod within two minutes; if this persists, delete the pod: the next \

@@ -23,7 +23,7 @@ pub async fn publish_events(
     before: &ReplicationJobStatus,
     now: &ReplicationJobStatus,
 ) {
-    for transition in transitions(&before.conditions, &now.conditions) {
+    for transition in transitions(before, now) {
         publish(events, identity, RECONCILE, transition).await;
     }
 }

@@ -1,13 +1,12 @@
 //! The Deployment of one worker.
 
-use crds::spec::DesiredState;
 use serde_json::{Value, json};
 
 use super::{STOPPED_SO_FAR, TEMPLATE, object::object, pin};
 use crate::{job::Job, live::Live, names};
 
 pub(super) fn deployment(job: &Job, template: &Value, live: &Live) -> Value {
-    let replicas = if job.state() == DesiredState::Stopped { 0 } else { 1 };
+    let replicas = if job.has_no_worker() { 0 } else { 1 };
     let spec = json!({
         "replicas": replicas,
         // Two workers of one job cannot share a slot: the old one drains and ends before the new one starts.

@@ -5,7 +5,7 @@ mod memory;
 
 use std::time::{Duration, Instant};
 
-use crds::{Reason, ReplicationJob, ReplicationJobStatus, spec::DesiredState, status::Stage};
+use crds::{Reason, ReplicationJob, ReplicationJobStatus, status::Stage};
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Pod;
 use kube::{Client, api::ObjectMeta, core::error_boundary::InvalidObject};
@@ -159,7 +159,7 @@ impl Reconcile<'_> {
             return Ok(MOVING);
         }
         let secrets = self.operator.secrets.resolve(self.resource).await;
-        let job = validate(self.resource);
+        let job = validate(&self.as_stored());
         let plan = job.as_ref().ok().and_then(|job| self.plan(job, secrets.as_ref().ok()));
         let token = match (&job, &plan) {
             (Ok(job), Some(plan)) => self.token(job, plan).await,
@@ -198,10 +198,15 @@ impl Reconcile<'_> {
     /// Creates the token before the pod, which waits for it. A worker that an earlier version started has none, and a
     /// stopped job needs none.
     async fn token(&self, job: &Job, plan: &Plan) -> Result<Option<Token>, Problem> {
-        if !plan.has_token || job.state() == DesiredState::Stopped {
+        if !plan.has_token || job.has_no_worker() {
             return Ok(None);
         }
         self.operator.tokens.ensure(job).await.map(Some)
+    }
+
+    /// The resource with its stored status.
+    fn as_stored(&self) -> ReplicationJob {
+        ReplicationJob { status: Some(self.stored()), ..self.resource.clone() }
     }
 
     /// The stored status, which the watch may not show yet.

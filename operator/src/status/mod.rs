@@ -2,21 +2,23 @@
 //!
 //! - [`verdict`]: the status, reason and message of each condition, from the facts alone.
 //! - [`progress`]: how far replication is, and when a new figure is worth a write.
+//! - `snapshot`: the same for the copy of existing rows.
 //! - [`transition`]: which changes become events.
 
 pub mod progress;
+mod snapshot;
 pub mod transition;
 pub mod verdict;
 
 use crds::{
     ReplicationJobStatus,
     spec::DesiredState,
-    status::{FailingTable, Slot, Stage, Tables, WorkerStatus},
+    status::{FailingTable, Slot, Snapshot, Stage, Tables, WorkerStatus},
 };
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use proto::{CdcState, StatusResponse, fault::Part};
-use verdict::Verdict;
+use verdict::{SNAPSHOT_COMPLETE, Verdict, snapshot_complete};
 
 use crate::{
     job::Job,
@@ -56,6 +58,14 @@ impl Facts<'_> {
         }
     }
 
+    /// Whether a job that only copies (`snapshot.mode: Only`) has copied everything.
+    pub(crate) fn is_completed(&self) -> bool {
+        let only_copies = self.job.is_ok_and(Job::only_copies);
+        only_copies
+            && (self.job.is_ok_and(|job| job.completed)
+                || self.report().is_some_and(|report| report.completed))
+    }
+
     /// The state that the user asks for; `None` for a resource that is not a valid job.
     pub(crate) fn desired_state(&self) -> Option<DesiredState> {
         self.job.ok().map(Job::state)
@@ -64,7 +74,9 @@ impl Facts<'_> {
 
 /// The status that follows from the facts and the previous status.
 pub fn status(previous: &ReplicationJobStatus, facts: &Facts<'_>, now: Timestamp) -> ReplicationJobStatus {
-    let conditions = conditions(&previous.conditions, facts, now);
+    let refused = facts.observation.copy_refused.as_deref();
+    let snapshot = snapshot::snapshot(previous.snapshot.as_ref(), facts.report(), refused, now);
+    let conditions = conditions(&previous.conditions, facts, snapshot.as_ref(), now);
     let stage = stage(previous.stage, facts);
     let urgent = stage != previous.stage || transition::any(&previous.conditions, &conditions);
     let replication = progress::progress(previous.replication.as_ref(), facts.report(), now, urgent);
@@ -75,17 +87,27 @@ pub fn status(previous: &ReplicationJobStatus, facts: &Facts<'_>, now: Timestamp
         stage,
         replication,
         conditions,
+        snapshot,
         slot: slot(previous.slot.as_ref(), facts.report(), fresh),
         tables: tables(previous, facts),
         worker: worker(previous, facts),
     }
 }
 
-fn conditions(previous: &[Condition], facts: &Facts<'_>, now: Timestamp) -> Vec<Condition> {
-    verdict::all(facts)
-        .into_iter()
-        .map(|(type_, verdict)| condition(previous, type_, verdict, facts.generation, now))
-        .collect()
+fn conditions(
+    previous: &[Condition],
+    facts: &Facts<'_>,
+    snapshot: Option<&Snapshot>,
+    now: Timestamp,
+) -> Vec<Condition> {
+    let verdicts = verdict::all(facts).into_iter();
+    let mut conditions: Vec<_> =
+        verdicts.map(|(type_, verdict)| condition(previous, type_, verdict, facts.generation, now)).collect();
+    let known = |verdict| condition(previous, SNAPSHOT_COMPLETE, verdict, facts.generation, now);
+    // What is copied stays so while no worker tells of it.
+    let shown = || previous.iter().find(|condition| condition.type_ == SNAPSHOT_COMPLETE).cloned();
+    conditions.extend(snapshot_complete(facts, snapshot).map(known).or_else(shown));
+    conditions
 }
 
 fn condition(
@@ -120,6 +142,7 @@ fn stage(previous: Stage, facts: &Facts<'_>) -> Stage {
     }
     match (facts.desired_state(), facts.report()) {
         (None, None) => Stage::Failed,
+        (Some(DesiredState::Running | DesiredState::Paused), _) if facts.is_completed() => Stage::Completed,
         (Some(DesiredState::Stopped), _) if facts.observation.pods.is_empty() => Stage::Stopped,
         // Draining: the stage stays.
         (Some(DesiredState::Stopped), _) => previous,
@@ -135,6 +158,7 @@ fn stage_of(report: &StatusResponse, previous: Stage) -> Stage {
         || has_nothing_to_follow(report);
     match report.state() {
         _ if halted && !report.ready => Stage::Failed,
+        CdcState::Running if report.snapshot_active => Stage::Snapshotting,
         CdcState::Running if report.ready || report.current_lsn > 0 => Stage::Streaming,
         CdcState::Running => Stage::Pending,
         CdcState::Paused => Stage::Paused,

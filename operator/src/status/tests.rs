@@ -238,7 +238,7 @@ fn events_tell_of_transitions_only() {
     let first = status(&ReplicationJobStatus::default(), &facts(&job, &plan, &well), at(0));
     let second = status(&first, &facts(&job, &plan, &ill), at(9));
     let events = |before: &ReplicationJobStatus, now: &ReplicationJobStatus| -> Vec<_> {
-        transitions(&before.conditions, &now.conditions).into_iter().map(|t| (t.warning, t.reason)).collect()
+        transitions(before, now).into_iter().map(|t| (t.warning, t.reason)).collect()
     };
     assert_eq!(events(&Default::default(), &first), [(false, "Replicating".to_owned())]);
     assert_eq!(events(&first, &second), [(true, "SinkUnreachable".to_owned())]);
@@ -268,7 +268,7 @@ fn a_slot_at_risk_is_told_while_the_job_is_ready() {
         (condition("SourceHealthy").status.as_str(), condition("SourceHealthy").reason.as_str()),
         ("False", "SlotAtRisk")
     );
-    let events: Vec<_> = transitions(&first.conditions, &second.conditions);
+    let events: Vec<_> = transitions(&first, &second);
     assert_eq!(
         events.iter().map(|t| (t.warning, t.reason.as_str())).collect::<Vec<_>>(),
         [(true, "SlotAtRisk")]
@@ -300,4 +300,91 @@ fn a_job_whose_tables_all_wait_for_a_person_has_failed_and_reaches_both_ends() {
         let source = written.conditions.iter().find(|condition| condition.type_ == "SourceHealthy").unwrap();
         assert_eq!(source.status, "True", "a table was judged");
     }
+}
+
+fn copying(done: u64) -> StatusResponse {
+    let copy = proto::TableCopy { table: "public.orders".into(), ..proto::TableCopy::default() };
+    StatusResponse {
+        snapshot_active: true,
+        snapshot_chunks_done: done,
+        snapshot_chunks_total: 100,
+        snapshot_rows_synced: done * 7,
+        copies: vec![copy],
+        ..healthy()
+    }
+}
+
+#[test]
+fn a_copy_has_a_stage_a_condition_and_events_of_its_own() {
+    let (job, plan) = (job(), planned());
+    let mut shown = ReplicationJobStatus::default();
+    let mut look = |report: Option<StatusResponse>| {
+        let observation = report.map_or_else(Observation::default, answered);
+        let now = status(&shown, &facts(&job, &plan, &observation), at(0));
+        let events = transitions(&shown, &now).into_iter().map(|event| event.reason);
+        let events = events.filter(|reason| reason.starts_with("Cop")).collect::<Vec<_>>().join(" ");
+        shown = now.clone();
+        (brief(&now, &["SnapshotComplete"]), events, now)
+    };
+    let copied = || StatusResponse { snapshot_complete: true, ..healthy() };
+    let asked = || StatusResponse { snapshot_request: "again".into(), ..copying(1) };
+    for (report, expected, events) in [
+        (Some(StatusResponse::default()), "Pending ", ""),
+        (Some(copying(7)), "Snapshotting SnapshotComplete=False/Copying", "Copying"),
+        (Some(copying(8)), "Snapshotting SnapshotComplete=False/Copying", ""),
+        (Some(copied()), "Streaming SnapshotComplete=True/Copied", "Copied"),
+        (None, "Pending SnapshotComplete=True/Copied", ""),
+        (Some(asked()), "Snapshotting SnapshotComplete=False/Copying", "CopyRequested Copying"),
+        (Some(healthy()), "Streaming SnapshotComplete=False/CopyPending", ""),
+    ] {
+        let (shown, seen, _) = look(report);
+        assert_eq!((shown.as_str(), seen.as_str()), (expected, events));
+    }
+    let waits = |waits: &str| {
+        let mut report = copying(7);
+        report.copies[0].waits = waits.into();
+        report
+    };
+    look(Some(waits("")));
+    let message = look(Some(waits("StarRocks"))).2.conditions.pop().unwrap().message;
+    assert!(message.ends_with("and 1 table left. Table public.orders waits for StarRocks."), "{message}");
+}
+
+#[test]
+fn a_refused_request_is_told_and_leaves_the_job_ready() {
+    let (job, plan) = (job(), planned());
+    let mut observation = answered(StatusResponse { snapshot_complete: true, ..healthy() });
+    observation.copy_refused = Some("No.".into());
+    let before = status(&ReplicationJobStatus::default(), &facts(&job, &plan, &answered(healthy())), at(0));
+    let shown = status(&before, &facts(&job, &plan, &observation), at(0));
+    assert_eq!(brief(&shown, &["Ready"]), "Streaming Ready=True/Replicating");
+    assert_eq!(shown.snapshot.as_ref().map(|snapshot| snapshot.error.as_str()), Some("No."));
+    let told: Vec<_> =
+        transitions(&before, &shown).into_iter().map(|event| (event.warning, event.message)).collect();
+    assert!(told.contains(&(true, "No.".to_owned())), "{told:?}");
+}
+
+#[test]
+fn a_job_that_only_copies_ends_as_completed_and_needs_no_worker() {
+    let mut resource = crate::validate::tests::resource();
+    resource.spec.snapshot.mode = crds::spec::SnapshotMode::Only;
+    let valid = |resource: &crds::ReplicationJob| crate::validate::validate(resource).unwrap();
+    let (job, plan) = (valid(&resource), planned());
+    let report = StatusResponse { snapshot_complete: true, completed: true, ..healthy() };
+    let ended = status(&ReplicationJobStatus::default(), &facts(&job, &plan, &answered(report)), at(0));
+    let types = ["Ready", "WorkerAvailable", "SnapshotComplete", "Stalled"];
+    let with = |available: &str| {
+        format!(
+            "Completed Ready=True/Completed WorkerAvailable={available} Stalled=False/Healthy SnapshotComplete=True/Copied"
+        )
+    };
+    assert_eq!(brief(&ended, &types), with("True/Healthy"));
+    assert!(!job.has_no_worker());
+    resource.status = Some(ended.clone());
+    let job = valid(&resource);
+    assert!(job.has_no_worker());
+    let gone = status(&ended, &facts(&job, &plan, &Observation::default()), at(9));
+    assert_eq!(brief(&gone, &types), with("False/Completed"));
+    resource.spec.snapshot.mode = crds::spec::SnapshotMode::Initial;
+    assert!(!valid(&resource).has_no_worker(), "a stage alone ends no job");
 }

@@ -3,6 +3,7 @@
 //! `Ready` is the worker's own report. Without a report it is never True: False where a known problem explains it,
 //! Unknown where the worker runs and does not answer.
 
+mod copied;
 mod health;
 mod ready;
 mod stall;
@@ -10,7 +11,7 @@ mod stall;
 use crds::Reason;
 use proto::{Fault, fault::Part};
 
-pub(crate) use self::stall::needs_a_person;
+pub(crate) use self::{copied::snapshot_complete, stall::needs_a_person};
 use self::{
     health::part_healthy,
     ready::{ready, worker_available},
@@ -27,6 +28,8 @@ pub const READY: &str = "Ready";
 const WORKER_AVAILABLE: &str = "WorkerAvailable";
 pub const SOURCE_HEALTHY: &str = "SourceHealthy";
 const SINK_HEALTHY: &str = "SinkHealthy";
+/// Whether every table's target has every row of the source. Told last, and kept while nobody knows better.
+pub const SNAPSHOT_COMPLETE: &str = "SnapshotComplete";
 /// Everything runs as specified, and as this operator would start it now.
 pub const UP_TO_DATE: &str = "UpToDate";
 const STALLED: &str = "Stalled";

@@ -15,6 +15,7 @@ pub(super) fn ready(facts: &Facts<'_>) -> Verdict {
         (Err(_), _) if facts.report().is_some() => {}
         (Err(problem), _) | (_, Some(problem)) => return Verdict::no(problem),
         _ if facts.desired_state() == Some(DesiredState::Stopped) => return stopped(facts),
+        _ if facts.is_completed() => return completed(),
         _ => {}
     }
     match facts.report() {
@@ -34,6 +35,11 @@ fn stopped(facts: &Facts<'_>) -> Verdict {
         Reason::Draining,
         "Stopped by request. The worker loads and confirms what it holds.",
     )
+}
+
+fn completed() -> Verdict {
+    let message = "Everything is copied, and the job has ended. Its slot is dropped with the resource.";
+    Verdict::new(ConditionStatus::True, Reason::Completed, message)
 }
 
 fn reported(report: &StatusResponse, facts: &Facts<'_>) -> Verdict {
@@ -99,6 +105,9 @@ pub(super) fn worker_available(facts: &Facts<'_>) -> Verdict {
             Verdict::new(ConditionStatus::False, Reason::WorkerUnreachable, &unreachable(why))
         }
         (Report::None, Some(DesiredState::Stopped)) => stopped(facts),
+        (Report::None, Some(_)) if facts.is_completed() => {
+            Verdict::new(ConditionStatus::False, Reason::Completed, "The job has ended, and needs no worker.")
+        }
         (Report::None, None) => {
             Verdict::new(ConditionStatus::False, Reason::NotObserved, "There is no valid job to run.")
         }

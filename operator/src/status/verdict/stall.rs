@@ -23,7 +23,7 @@ pub(super) fn stalled(facts: &Facts<'_>) -> Verdict {
 
 /// Whether a person has to act; a problem that passes by itself does not count.
 pub(crate) fn needs_a_person(facts: &Facts<'_>) -> bool {
-    if facts.deleting.is_some() {
+    if facts.deleting.is_some() || facts.is_completed() {
         return false;
     }
     match (facts.job, facts.report()) {
