@@ -4,8 +4,9 @@ use std::{net::TcpListener, process::Command, sync::Arc};
 
 use anyhow::{Context, Result};
 use proto::{
-    DrainRequest, PauseRequest, ResumeRequest, StatusRequest, StatusResponse, StopRequest,
-    cdc_control_service_client::CdcControlServiceClient, cdc_status_service_client::CdcStatusServiceClient,
+    DrainRequest, PauseRequest, ResumeRequest, StartSnapshotRequest, StatusRequest, StatusResponse,
+    StopRequest, cdc_control_service_client::CdcControlServiceClient,
+    cdc_status_service_client::CdcStatusServiceClient,
 };
 use tempfile::TempDir;
 use tonic::transport::Channel;
@@ -168,6 +169,13 @@ impl Worker {
         Ok(self.control().await?.reload_config(request).await?.into_inner())
     }
 
+    /// Asks for copies of these tables, or of all, under a name or none.
+    pub async fn start_snapshot(&self, tables: &[&str], request: &str) -> Result<proto::ControlResponse> {
+        let tables = tables.iter().map(|table| (*table).to_owned()).collect();
+        let asked = StartSnapshotRequest { tables, request: request.to_owned() };
+        Ok(self.control().await?.start_snapshot(asked).await?.into_inner())
+    }
+
     async fn control(&self) -> Result<CdcControlServiceClient<Channel>> {
         Ok(CdcControlServiceClient::new(channel(self.settings.grpc_port).await?))
     }
@@ -176,6 +184,14 @@ impl Worker {
     pub fn http(&self, path: &str) -> Result<(u16, String)> {
         let agent: ureq::Agent = ureq::Agent::config_builder().http_status_as_error(false).build().into();
         let mut response = agent.get(format!("http://127.0.0.1:{}{path}", self.settings.http_port)).call()?;
+        Ok((response.status().as_u16(), response.body_mut().read_to_string()?))
+    }
+
+    /// Sends a body to an HTTP path, and returns the answer's text with its status.
+    pub fn post(&self, path: &str, body: &str) -> Result<(u16, String)> {
+        let agent: ureq::Agent = ureq::Agent::config_builder().http_status_as_error(false).build().into();
+        let url = format!("http://127.0.0.1:{}{path}", self.settings.http_port);
+        let mut response = agent.post(url).send(body)?;
         Ok((response.status().as_u16(), response.body_mut().read_to_string()?))
     }
 

@@ -16,6 +16,7 @@ mod system {
     mod lost_targets;
     mod operations;
     mod publications;
+    mod recopy;
     mod rig;
     mod secrets;
     mod sent_columns;

@@ -23,8 +23,8 @@ use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 pub use control_token::ControlToken;
 pub use crds::spec::{
-    Consistency, Deletes, DeletionPolicy, DesiredState, JsonNumbers, LogLevel, OnRefusedRow, TlsMode,
-    TooLong, Unfit, Values,
+    Consistency, Deletes, DeletionPolicy, DesiredState, JsonNumbers, LogLevel, OnLost, OnRefusedRow,
+    OnTargetLost, TlsMode, TooLong, Unfit, Values,
 };
 pub use environment::SOON_ENOUGH;
 pub use reload::{BatchChange, changed_tables};
@@ -65,6 +65,8 @@ pub struct SourceConfig {
     pub tls: TlsConfig,
     pub slot: String,
     pub publication: String,
+    /// What happens when the slot is lost.
+    pub on_lost: OnLost,
     /// A backlog of more bytes than this is read in chunks; `None` for never.
     pub catch_up: Option<u64>,
     /// Every change has to contain the whole row, because all tables are loaded in one transaction.
@@ -123,6 +125,8 @@ pub struct SinkConfig {
     /// What happens to values that StarRocks cannot represent.
     pub values: Values,
     pub on_refused_row: OnRefusedRow,
+    /// What happens to a table whose target was dropped or emptied.
+    pub on_target_lost: OnTargetLost,
 }
 
 /// The copy of rows that exist before the job.
@@ -130,6 +134,8 @@ pub struct SinkConfig {
 pub struct SnapshotConfig {
     /// Whether they are copied.
     pub initial: bool,
+    /// Whether the job ends when they are.
+    pub only: bool,
     /// Rows of a chunk at most.
     pub chunk_rows: u64,
     /// Tables that are copied at once.

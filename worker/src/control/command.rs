@@ -14,6 +14,8 @@ pub enum Command {
     DrainAndStop,
     /// Change the batch sizes, and the tables if any are named.
     Reload { batch: BatchChange, tables: Option<Vec<TableName>> },
+    /// Copy these tables anew, or every table; one that has the name of a request that was handled already does nothing.
+    Snapshot { tables: Vec<TableName>, request: String },
     /// Drain and stop; then drop the slot and the publication, unless they are kept. The job's claim is released
     /// only when the job is deleted: a job that continues without its slot has lost changes.
     Stop { keep_slot: bool, keep_publication: bool, release_past: bool },

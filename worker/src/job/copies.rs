@@ -39,9 +39,14 @@ pub(super) fn needed(
         let history = targets.history(table.id)?;
         let state = history.copy.clone();
         let has_earlier_rows = history.from.is_none();
-        (history.whole != Some(true)).then(|| Copied { table: table.clone(), state, has_earlier_rows })
+        let is_asked = state.as_ref().is_some_and(|state| state.removal.is_some());
+        (history.whole != Some(true) && (config.snapshot.initial || is_asked)).then(|| Copied {
+            table: table.clone(),
+            state,
+            has_earlier_rows,
+        })
     };
-    let wanted = tables.iter().filter(|table| config.snapshot.initial && !is_halted(table));
+    let wanted = tables.iter().filter(|table| !is_halted(table));
     wanted.filter_map(needed).collect()
 }
 

@@ -9,10 +9,12 @@
 //! or closed. The session loop starts a new session after every fault. The replication slot is kept, unless a request
 //! to stop the job asks to drop it. The record of prior runs is released only when the job itself is deleted.
 
+mod anew;
 mod copies;
 mod halt_watch;
 mod lease_keeper;
 mod relay;
+mod requests;
 mod resume;
 mod session;
 mod session_loop;

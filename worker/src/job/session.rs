@@ -6,14 +6,16 @@ use tokio::sync::{Notify, watch};
 use tracing::{error, info, warn};
 
 use super::{
+    anew,
     halt_watch::{HaltWatch, types_changed},
     off_the_runtime,
     relay::Relay,
+    requests::{Inputs, Taken},
     resume::Resume,
     stream::stream,
 };
 use crate::{
-    config::{BatchConfig, Consistency, JobConfig},
+    config::{Consistency, JobConfig},
     fault::{Fault, Part},
     postgres::{self, Intake, Prepared, Setup},
     prior_run::PriorRun,
@@ -28,14 +30,16 @@ use crate::{
 pub(super) async fn run(
     config: &JobConfig,
     intake: watch::Receiver<Intake>,
-    batch: &watch::Receiver<BatchConfig>,
-    selected: &watch::Receiver<Vec<TableName>>,
+    inputs: &Inputs,
     progress: &Arc<Progress>,
     fencing: &mut Fencing,
     resume: &mut Resume,
 ) -> Result<Outcome, Blocked> {
     progress.set_stage(Stage::Setup);
-    let (prepared, targets, noted) = prepare(config, progress, fencing).await?;
+    let mut taken = inputs.requests.take();
+    let (prepared, mut targets, noted) = prepare(config, progress, fencing, &taken).await?;
+    anew::give_up_copies(config, &prepared, &mut targets);
+    taken.apply(|asked| anew::apply(asked, &config.source.tables, &prepared, &mut targets));
     progress.clear_all();
     for fault in &prepared.refused {
         progress.raise(fault.clone());
@@ -49,29 +53,26 @@ pub(super) async fn run(
     let unfinished = targets.unfinished.iter().map(|(table, _)| *table).collect();
     let (claimant, tables) = (claimant(config, &prepared), prepared.tables.clone());
     let watch = HaltWatch { config, claimant, progress, noted, refused, halted, unfinished, tables };
-    let restart_due = restart_due(watch, selected.clone(), resume.read_again());
+    let restart_due = restart_due(watch, inputs, resume.read_again());
     let mut config = config.clone();
     config.source.claims = vec![claim_key(prepared.system_identifier, &config.source.slot)];
     let is_whole = tokio::select! {
-        ended = stream(&config, (prepared, targets), closing, batch.clone(), progress, fencing, resume) => ended?,
+        ended = stream(&config, (prepared, targets, taken), closing, inputs.batch.clone(), progress, fencing, resume) => ended?,
         () = relay.run(intake, restart_due) => false,
     };
     Ok(if restarts.load(Relaxed) { Outcome::Restart } else { Outcome::Drained { is_whole } })
 }
 
 /// Resolves when a new session is needed: for changed tables, another selection, or changes to read again.
-async fn restart_due(
-    watch: HaltWatch<'_>,
-    mut selected: watch::Receiver<Vec<TableName>>,
-    read_again: Arc<Notify>,
-) {
-    let config = watch.config;
+async fn restart_due(watch: HaltWatch<'_>, inputs: &Inputs, read_again: Arc<Notify>) {
+    let (config, mut selected) = (watch.config, inputs.tables.clone());
     tokio::select! {
         () = read_again.notified() => {}
         () = types_changed(&config.source, watch.tables.clone()) => {}
         () = watch.found_change() => {}
         // A closed channel means that the selection will not change any more.
         Ok(()) = selected.changed() => {}
+        () = inputs.requests.come() => {}
     }
 }
 
@@ -102,6 +103,7 @@ async fn prepare(
     config: &JobConfig,
     progress: &Progress,
     fencing: &Fencing,
+    taken: &Taken,
 ) -> Result<(Prepared, Targets, Noted), Blocked> {
     let mut source = config.source.clone();
     // Before the slot is touched: a missing slot is created only for a job without prior runs.
@@ -113,6 +115,7 @@ async fn prepare(
         if begins { SchemaHistories::new() } else { starrocks::known(&config.sink, &config.job).await? };
     // Drop the histories of a job of the same name that reads another slot.
     kept.retain(|_, history| is_of(history, &prior_runs, &source.slot));
+    progress.set_snapshot_request(anew::last_request(&kept).unwrap_or_default());
     let noted = noted(&config.source.tables, &kept);
     let before = noted.clone();
     let setup = off_the_runtime(move || postgres::prepare_noted(&source, &prior_runs, &before)).await?;
@@ -124,7 +127,8 @@ async fn prepare(
     let (tables, identities) = (&prepared.tables, &prepared.identities);
     let claimant = claimant(config, &prepared);
     // Under the lock, while no other worker can load: a column that is renamed during a load silently gets NULL.
-    let targets = starrocks::prepare(&config.sink, &claimant, tables, identities, begins).await;
+    let targets =
+        starrocks::prepare(&config.sink, &claimant, tables, identities, begins, |name| taken.has(name)).await;
     let release = move || {
         exclusive.release();
         Ok(())

@@ -7,17 +7,17 @@ use tracing::{error, info, warn};
 
 use super::{
     off_the_runtime,
+    requests::Inputs,
     resume::Resume,
     session::{self, Blocked, Outcome},
 };
 use crate::{
     backoff::Backoff,
-    config::{BatchConfig, JobConfig},
+    config::JobConfig,
     fault::{Fault, Part},
     postgres::{Intake, slot::health},
     progress::Progress,
     starrocks::Fencing,
-    table::TableName,
 };
 
 /// Poll interval of the slot's health, and while there is no slot.
@@ -28,14 +28,13 @@ const HEALTH_INTERVAL_WITHOUT_SLOT: Duration = Duration::from_secs(3);
 pub(super) async fn run(
     config: JobConfig,
     mut intake: watch::Receiver<Intake>,
-    batch: watch::Receiver<BatchConfig>,
-    tables: watch::Receiver<Vec<TableName>>,
+    inputs: Inputs,
     progress: Arc<Progress>,
 ) -> bool {
     let JobConfig { sink, job, state_directory, .. } = config.clone();
     let mut fencing = Fencing::new(sink, job, state_directory, Arc::clone(&progress));
     let is_whole = tokio::select! {
-        is_whole = until_closed(&config, &mut intake, &batch, tables, &progress, &mut fencing) => is_whole,
+        is_whole = until_closed(&config, &mut intake, inputs, &progress, &mut fencing) => is_whole,
         () = watch_slot_health(&config, &progress) => false,
     };
     fencing.end().await;
@@ -59,8 +58,7 @@ async fn watch_slot_health(config: &JobConfig, progress: &Progress) {
 async fn until_closed(
     config: &JobConfig,
     intake: &mut watch::Receiver<Intake>,
-    batch: &watch::Receiver<BatchConfig>,
-    mut tables: watch::Receiver<Vec<TableName>>,
+    mut inputs: Inputs,
     progress: &Arc<Progress>,
     fencing: &mut Fencing,
 ) -> bool {
@@ -68,8 +66,8 @@ async fn until_closed(
     let mut config = config.clone();
     let mut resume = Resume::default();
     while *intake.borrow() != Intake::Closed {
-        config.source.tables.clone_from(&tables.borrow_and_update());
-        match session::run(&config, intake.clone(), batch, &tables, progress, fencing, &mut resume).await {
+        config.source.tables.clone_from(&inputs.tables.borrow_and_update());
+        match session::run(&config, intake.clone(), &inputs, progress, fencing, &mut resume).await {
             Ok(Outcome::Drained { is_whole }) => return is_whole,
             Ok(Outcome::Restart) => continue,
             Err(Blocked::Part(fault)) => report(progress, fault),
@@ -79,7 +77,8 @@ async fn until_closed(
         attempts = attempts.saturating_add(1);
         tokio::select! {
             () = sleep(Backoff::SESSION.wait(attempts, &config.source.slot)) => {}
-            Ok(()) = tables.changed() => {}
+            Ok(()) = inputs.tables.changed() => {}
+            () = inputs.requests.come() => {}
             _ = intake.wait_for(|intake| *intake == Intake::Closed) => return false,
         }
     }

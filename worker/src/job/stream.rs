@@ -18,6 +18,7 @@ use super::{
     copies::{SessionCopies, needed},
     lease_keeper::{Keeper, acquire_grant, record_durable},
     off_the_runtime,
+    requests::Taken,
     resume::Resume,
 };
 use crate::{
@@ -44,7 +45,7 @@ const OVERHEAD_DIVISOR: usize = 6;
 /// Streams until the intake is closed; returns whether everything received is durable.
 pub(super) async fn stream(
     config: &JobConfig,
-    (prepared, mut targets): (Prepared, Targets),
+    (prepared, mut targets, taken): (Prepared, Targets, Taken),
     intake: watch::Receiver<Intake>,
     batch: watch::Receiver<BatchConfig>,
     progress: &Arc<Progress>,
@@ -79,6 +80,7 @@ pub(super) async fn stream(
         // Without a grant nothing was loaded, and nothing is left to do.
         let Some((grant, held_slot)) = grant else { return Ok(true) };
         let shared = grant.keep_all(&targets, &tables).await?;
+        taken.recorded().into_iter().for_each(|name| progress.set_snapshot_request(name));
         match shared.first() {
             // No transaction can be replicated without one of its tables.
             Some((_, fault)) if config.sink.consistency == Consistency::Transaction => {

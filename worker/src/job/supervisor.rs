@@ -13,7 +13,11 @@ use tokio::{
 };
 use tracing::{info, warn};
 
-use super::{Removal, claims, remove, session_loop};
+use super::{
+    Removal, claims, remove,
+    requests::{Asked, Inputs, Requests},
+    session_loop,
+};
 use crate::{
     config::{BatchChange, BatchConfig, JobConfig},
     control::{Answer, Command, Request},
@@ -76,6 +80,7 @@ struct Supervisor {
     intake: watch::Sender<Intake>,
     batch: watch::Sender<BatchConfig>,
     tables: watch::Sender<Vec<TableName>>,
+    requests: Requests,
     session_loop: JoinSet<bool>,
     /// When a drain is given up; a year away while there is none.
     deadline: Instant,
@@ -91,11 +96,12 @@ impl Supervisor {
         let (batch, sizes) = watch::channel(config.batch);
         let (tables, selected) = watch::channel(config.source.tables.clone());
         show(config.batch, &progress);
-        let mut session_loop = JoinSet::new();
-        session_loop.spawn(session_loop::run(config.clone(), taken, sizes, selected, Arc::clone(&progress)));
+        let (mut session_loop, requests) = (JoinSet::new(), Requests::default());
+        let inputs = Inputs { batch: sizes, tables: selected, requests: requests.clone() };
+        session_loop.spawn(session_loop::run(config.clone(), taken, inputs, Arc::clone(&progress)));
         let deadline = far_away();
         let (end, pending) = (End::Whole, Vec::new());
-        Self { config, progress, intake, batch, tables, session_loop, deadline, end, pending }
+        Self { config, progress, intake, batch, tables, requests, session_loop, deadline, end, pending }
     }
 
     fn serve(&mut self, request: Request) {
@@ -104,6 +110,7 @@ impl Supervisor {
             Command::Pause => self.switch(State::Running, State::Paused, Intake::Paused, answer),
             Command::Resume => self.switch(State::Paused, State::Running, Intake::Open, answer),
             Command::Reload { batch, tables } => self.reload(batch, tables, answer),
+            Command::Snapshot { tables, request } => self.copy_anew(tables, request, answer),
             Command::DrainAndStop => self.drain(None, answer),
             Command::Stop { keep_slot, keep_publication, release_past } => {
                 let objects = DropObjects { slot: !keep_slot, publication: !keep_slot && !keep_publication };
@@ -121,6 +128,22 @@ impl Supervisor {
         self.intake.send_replace(intake);
         info!(state = %to, "state changed");
         reply(answer, true, format!("the job is {to}"));
+    }
+
+    /// The session in progress ends; the next one records the request and answers it.
+    fn copy_anew(&self, tables: Vec<TableName>, name: String, answer: oneshot::Sender<Answer>) {
+        let state = self.progress.state();
+        if matches!(state, State::Draining | State::Stopped) {
+            return reply(answer, false, format!("the job is {state}"));
+        }
+        if let Some(unknown) = tables.iter().find(|table| !self.config.source.tables.contains(table)) {
+            return reply(answer, false, format!("{unknown} is no table of this job"));
+        }
+        if !name.is_empty() && self.progress.view().snapshot_request == name {
+            let message = "this request was taken up before, and nothing is begun again";
+            return reply(answer, true, message.to_owned());
+        }
+        self.requests.put(Asked { name, tables, answer });
     }
 
     /// Changes batch sizes and selected tables; the session loop applies them at once, in any state.

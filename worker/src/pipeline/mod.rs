@@ -88,6 +88,22 @@ pub trait RecordCopy: Send + Sync + 'static {
 
     /// As `record_copy`: the target has every row of the source.
     fn record_whole(&self, table: &Table) -> impl Future<Output = Result<(), Fault>> + Send;
+
+    /// The keys of some rows of the target that may not be rows of the source; none when there are no more. The caller
+    /// stands at a barrier of the table.
+    fn doubtful(
+        &self,
+        table: &Arc<Table>,
+        doubt: Doubt,
+    ) -> impl Future<Output = Result<Option<Batch>, Fault>> + Send;
+}
+
+/// Which rows of a target may not be rows of the source: those without a version, and those whose version is out of
+/// these bounds. Rows that are marked as deleted are not asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Doubt {
+    pub below: Lsn,
+    pub above: Lsn,
 }
 
 /// The size of a durable batch.

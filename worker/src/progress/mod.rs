@@ -59,6 +59,7 @@ pub struct Progress {
     /// Milliseconds from the start to the last message of the server; 0 when there was none.
     heard: AtomicU64,
     sizes: Mutex<Sizes>,
+    snapshot_request: Mutex<String>,
     slot: Mutex<Option<SlotHealth>>,
     faults: Mutex<Faults>,
     tables: Mutex<Tables>,
@@ -95,6 +96,7 @@ impl Progress {
             beat: AtomicU64::new(0),
             heard: AtomicU64::new(0),
             sizes: Mutex::default(),
+            snapshot_request: Mutex::default(),
             slot: Mutex::default(),
             faults: Mutex::default(),
             tables: Mutex::new(known),
@@ -128,6 +130,11 @@ impl Progress {
     /// Heartbeat of the supervisor, every few seconds, whatever else it waits for.
     pub fn beat(&self) {
         self.beat.store(self.started.elapsed().as_secs(), Relaxed);
+    }
+
+    /// Sets the name of the last request to copy tables anew that was taken up.
+    pub fn set_snapshot_request(&self, name: String) {
+        *lock(&self.snapshot_request) = name;
     }
 
     pub fn set_sizes(&self, sizes: Sizes) {

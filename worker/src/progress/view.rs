@@ -43,6 +43,8 @@ pub struct View {
     pub sizes: Sizes,
     pub slot: Option<SlotHealth>,
     pub faults: Vec<Fault>,
+    /// The name of the last request to copy tables anew that was taken up.
+    pub snapshot_request: String,
 }
 
 impl View {
@@ -91,6 +93,7 @@ impl Progress {
             sizes: *lock(&self.sizes),
             slot: lock(&self.slot).clone(),
             faults: lock(&self.faults).gravest(),
+            snapshot_request: lock(&self.snapshot_request).clone(),
         }
     }
 

@@ -15,6 +15,17 @@ pub struct CopyState {
     pub bytes: u64,
     /// Every change that a copied chunk can contain is before this position.
     pub end: Lsn,
+    /// Set where the table is copied anew: rows of the target that the source does not have are removed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub removal: Option<Removal>,
+}
+
+/// The removal of rows that the source does not have.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Removal {
+    /// Rows that the copy loads have this version at least: the source is asked about every other row. None before the
+    /// first barrier of the copy.
+    pub from: Option<Lsn>,
 }
 
 /// The copy of one leaf partition.
@@ -39,6 +50,17 @@ pub struct Blocks {
 }
 
 impl CopyState {
+    /// The beginning of a copy that makes the target equal to the source, whatever is in it.
+    pub fn anew() -> Self {
+        Self { removal: Some(Removal::default()), ..Self::default() }
+    }
+
+    /// The same copy, which removes rows that the source does not have.
+    #[must_use]
+    pub fn removing(self) -> Self {
+        Self { removal: self.removal.or_else(|| Some(Removal::default())), ..self }
+    }
+
     /// Follows the storage of the table: a leaf that is new, or whose rows have moved, is copied from its beginning.
     /// Returns whether anything changed.
     pub fn follow(&mut self, files: &BTreeMap<u32, u32>, sizes: &BTreeMap<u32, u32>) -> bool {

@@ -7,6 +7,7 @@
 //! Histories are read by other versions of the worker: a missing field is unknown, and a field that this version does not
 //! know is preserved.
 
+mod anew;
 mod copy;
 mod identity;
 mod owner;
@@ -17,7 +18,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 pub use self::{
-    copy::{Blocks, CopyState, LeafState},
+    anew::{Request, Retaken},
+    copy::{Blocks, CopyState, LeafState, Removal},
     identity::{Difference, Membership, Published, SourceIdentity, TargetIdentity},
     owner::Owner,
 };
@@ -57,6 +59,12 @@ pub struct SchemaHistory {
     /// The slot whose job loads into the target. None: written by a version that did not record it.
     #[serde(default, deserialize_with = "identity::legible", skip_serializing_if = "Option::is_none")]
     pub owner: Option<Owner>,
+    /// The last request by which the table was copied anew.
+    #[serde(default, deserialize_with = "identity::legible", skip_serializing_if = "Option::is_none")]
+    pub request: Option<Request>,
+    /// When the job last took the table anew by itself.
+    #[serde(default, deserialize_with = "identity::legible", skip_serializing_if = "Option::is_none")]
+    pub retaken: Option<Retaken>,
     /// Fields of other versions of the worker.
     #[serde(flatten)]
     pub others: Map<String, Value>,
@@ -126,7 +134,8 @@ impl SchemaHistory {
     #[must_use]
     pub fn of_an_earlier_job(&self) -> Self {
         let (source, sink, from, left, owner, copy) = (None, None, None, None, None, None);
-        Self { source, sink, whole: Some(false), copy, from, left, owner, ..self.clone() }
+        let (request, retaken) = (None, None);
+        Self { source, sink, whole: Some(false), copy, from, left, owner, request, retaken, ..self.clone() }
     }
 
     /// Whether both histories are serialized identically.

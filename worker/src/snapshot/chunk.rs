@@ -87,7 +87,8 @@ impl Chunk<'_> {
         load: &L,
     ) -> Result<Option<Outcome>, Fault> {
         self.at(Some(CopyStep::Lock));
-        let sight = match self.enter(barrier, reader).await? {
+        let (leaf, stop) = (Some(self.blocks.leaf), self.stop);
+        let sight = match seeing(self.name, leaf, barrier, self.earlier, stop, reader).await? {
             Ok(sight) => sight,
             Err(unseen) => return Ok(Some(Outcome::NotSeen { unseen })),
         };
@@ -117,28 +118,6 @@ impl Chunk<'_> {
 
     fn at(&self, step: Option<CopyStep>) {
         self.progress.copy_step(self.name, step);
-    }
-
-    /// A snapshot that sees every transaction it has to see, or those that were routed and are not visible.
-    async fn enter(
-        &self,
-        barrier: &AtBarrier,
-        reader: &mut impl ReadRows,
-    ) -> Result<Result<Sight, Vec<u32>>, Fault> {
-        let until = Instant::now() + UNTIL_SEEN;
-        loop {
-            let sight = reader.enter(self.name, self.blocks.leaf).await?;
-            let is_unseen = |xid: &&u32| !sight.visibility.sees(**xid);
-            let unseen: Vec<_> = barrier.routed.iter().filter(is_unseen).copied().collect();
-            if unseen.is_empty() && self.earlier.is_seen_by(&sight.visibility) {
-                return Ok(Ok(sight));
-            }
-            reader.leave().await?;
-            if Instant::now() >= until || self.stop.is_cancelled() {
-                return Ok(Err(unseen));
-            }
-            sleep(LOOK_AGAIN).await;
-        }
     }
 
     async fn read_and_load<L: Load>(
@@ -223,4 +202,29 @@ async fn singly<L: Load>(
         sum = Loaded { rows: sum.rows + loaded.rows, bytes: sum.bytes + loaded.bytes };
     }
     Ok(Bulk::GivenUp)
+}
+
+/// A snapshot that sees every transaction it has to see, or those that were routed and are not visible.
+pub(super) async fn seeing(
+    name: &TableName,
+    leaf: Option<u32>,
+    barrier: &AtBarrier,
+    earlier: &Earlier,
+    stop: &CancellationToken,
+    reader: &mut impl ReadRows,
+) -> Result<Result<Sight, Vec<u32>>, Fault> {
+    let until = Instant::now() + UNTIL_SEEN;
+    loop {
+        let sight = reader.enter(name, leaf).await?;
+        let is_unseen = |xid: &&u32| !sight.visibility.sees(**xid);
+        let unseen: Vec<_> = barrier.routed.iter().filter(is_unseen).copied().collect();
+        if unseen.is_empty() && earlier.is_seen_by(&sight.visibility) {
+            return Ok(Ok(sight));
+        }
+        reader.leave().await?;
+        if Instant::now() >= until || stop.is_cancelled() {
+            return Ok(Err(unseen));
+        }
+        sleep(LOOK_AGAIN).await;
+    }
 }

@@ -27,7 +27,9 @@ use crate::{
     change::{Aim, Tuple, Value, write_value},
     fault::{Fault, Part},
     lsn::Lsn,
-    pipeline::{Batch, Bulk, ColumnSet, Load, Loaded, Operation, Piece, RecordCopy, Row, Rows, batch::key},
+    pipeline::{
+        Batch, Bulk, ColumnSet, Doubt, Load, Loaded, Operation, Piece, RecordCopy, Row, Rows, batch::key,
+    },
     progress::{Owner, Progress},
     schema_history::CopyState,
     table::{Table, TableId, TableName},
@@ -232,7 +234,7 @@ fn lacks(row: &Row<'_>) -> bool {
     row.operation != Operation::Delete
 }
 
-fn key_bytes(table: &Table, row: Tuple<'_>) -> Vec<u8> {
+pub(super) fn key_bytes(table: &Table, row: Tuple<'_>) -> Vec<u8> {
     let mut bytes = Vec::new();
     key(table, row).for_each(|value| write_value(value, &mut bytes));
     bytes
@@ -288,5 +290,9 @@ impl<L: Load + RecordCopy, S: Source> RecordCopy for Filling<L, S> {
 
     async fn record_whole(&self, table: &Table) -> Result<(), Fault> {
         self.load.record_whole(table).await
+    }
+
+    async fn doubtful(&self, table: &Arc<Table>, doubt: Doubt) -> Result<Option<Batch>, Fault> {
+        self.load.doubtful(table, doubt).await
     }
 }

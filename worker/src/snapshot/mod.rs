@@ -11,6 +11,7 @@
 //! after it. No key is compared, and no position of the WAL.
 //!
 //! - [`run`](run()): a task for each table, a few at a time.
+//! - `removal`: of a table that is copied anew, what no chunk has loaded is compared with the source.
 //! - `shown`: what people see meanwhile, once a minute in the log.
 //! - [`Filling`]: while a table is copied, adds the large values that changes of its rows lack.
 
@@ -20,6 +21,7 @@ mod filling;
 mod gathering;
 mod pace;
 mod reader;
+mod removal;
 mod run;
 mod shown;
 mod source;

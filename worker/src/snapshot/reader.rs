@@ -73,9 +73,9 @@ impl ReadRows for Reader {
         self.with(CopySession::visibility).await
     }
 
-    async fn enter(&mut self, name: &TableName, leaf: u32) -> Result<Sight, Fault> {
+    async fn enter(&mut self, name: &TableName, leaf: Option<u32>) -> Result<Sight, Fault> {
         let name = name.clone();
-        self.with(move |session| session.enter(&name, Some(leaf))).await
+        self.with(move |session| session.enter(&name, leaf)).await
     }
 
     async fn leave(&mut self) -> Result<(), Fault> {
@@ -112,9 +112,32 @@ impl ReadRows for Reader {
         .await
     }
 
+    async fn published_by_key(
+        &mut self,
+        sight: Sight,
+        wanted: Batch,
+        mut rows: Gathering,
+    ) -> Result<(), Fault> {
+        self.with(move |session| {
+            let table = wanted.table();
+            let keys: Vec<Vec<Value<'_>>> =
+                wanted.rows().map(|row| key(table, row.values).collect()).collect();
+            let mut is_taken = true;
+            session.published_by_key(&sight, table, &keys, |row| is_taken &= rows.take(row).is_continue())?;
+            // A row that was not taken counts as one that the source does not have: the caller must not believe it.
+            if is_taken && rows.finish() { session.leave() } else { Err(stopped(table)) }
+        })
+        .await
+    }
+
     fn end(&mut self) {
         self.session = None;
     }
+}
+
+fn stopped(table: &Table) -> Fault {
+    let what = format!("the search for rows of {} in the source was stopped", table.name);
+    Fault::retry(Part::Table(table.name.clone()), Reason::InternalDefect, what, "nothing: it is begun again")
 }
 
 fn panicked() -> Fault {

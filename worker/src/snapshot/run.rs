@@ -92,6 +92,7 @@ async fn prepared<'a, L: Load + RecordCopy, S: Source>(
         reader,
         shared,
         recorded: None,
+        repeated: None,
     };
     copy.follow(table.clone()).await?;
     let (blocks, done) = copy.state.blocks();

@@ -50,8 +50,13 @@ pub trait ReadRows: Debug + Send + 'static {
     /// The transactions that are visible now.
     fn visibility(&mut self) -> impl Future<Output = Result<Visibility, Fault>> + Send;
 
-    /// Locks the table and the leaf, and takes a snapshot. A transaction is open after it.
-    fn enter(&mut self, name: &TableName, leaf: u32) -> impl Future<Output = Result<Sight, Fault>> + Send;
+    /// Locks the table and the leaf, or the table with all of its leaves, and takes a snapshot. A transaction is open after
+    /// it.
+    fn enter(
+        &mut self,
+        name: &TableName,
+        leaf: Option<u32>,
+    ) -> impl Future<Output = Result<Sight, Fault>> + Send;
 
     /// Ends the transaction that `enter` began.
     fn leave(&mut self) -> impl Future<Output = Result<(), Fault>> + Send;
@@ -71,6 +76,15 @@ pub trait ReadRows: Debug + Send + 'static {
     fn rows_by_key(
         &mut self,
         changes: Batch,
+        rows: Gathering,
+    ) -> impl Future<Output = Result<(), Fault>> + Send;
+
+    /// Passes those rows of `keys` that the source has to `rows`, whole, as the transaction of `sight` shows them, and
+    /// leaves the transaction.
+    fn published_by_key(
+        &mut self,
+        sight: Sight,
+        keys: Batch,
         rows: Gathering,
     ) -> impl Future<Output = Result<(), Fault>> + Send;
 

@@ -18,10 +18,10 @@ use crate::{
     backoff::Backoff,
     fault::{Fault, Part},
     lsn::Lsn,
-    pipeline::{AskBarrier, AtBarrier, Load, RecordCopy},
+    pipeline::{AskBarrier, AtBarrier, Load, RecordCopy, batch::Identity},
     postgres::visibility::Earlier,
     progress::{CopyFigures, CopyStep, Owner},
-    schema_history::{Blocks, CopyState},
+    schema_history::{Blocks, CopyState, Removal},
     table::Table,
 };
 
@@ -43,17 +43,21 @@ pub(super) struct TableCopy<'a, L, S: Source> {
     pub(super) shared: &'a Shared<L, S>,
     /// When the state was recorded last; none before the first chunk of this session.
     pub(super) recorded: Option<Instant>,
+    /// The rows about which the source was asked last, and how often again.
+    pub(super) repeated: Option<(Identity, u32)>,
 }
 
 /// What a copy is waiting for.
 #[derive(Debug, Clone, Copy)]
-enum Waits {
+pub(super) enum Waits {
     /// A transaction that is in the WAL, or has written to the table, and is not visible yet.
     Transaction,
     /// Changes of the table's columns that the stream has not announced yet.
     Columns,
     /// The changes up to where the WAL ended when the session began, or when the last chunk was read.
     Changes,
+    /// StarRocks, which shows rows as they were before a load.
+    Publish,
 }
 
 impl Waits {
@@ -62,12 +66,13 @@ impl Waits {
             Self::Transaction => "a transaction that it has to see, which is not visible yet",
             Self::Columns => "the change of the table's columns that the stream has not announced yet",
             Self::Changes => "changes that are still on their way",
+            Self::Publish => "StarRocks, which shows rows as they were before a load",
         }
     }
 }
 
 /// How a step of a copy ended.
-enum Step {
+pub(super) enum Step {
     Next,
     Wait(Waits),
     Complete,
@@ -133,6 +138,9 @@ impl<L: Load + RecordCopy, S: Source> TableCopy<'_, L, S> {
     }
 
     async fn step(&mut self) -> Result<Step, Fault> {
+        if self.state.removal == Some(Removal { from: None }) {
+            return self.begin_removal().await;
+        }
         match self.state.next(self.pace.blocks()) {
             Some(blocks) => self.copy(blocks).await,
             None => self.complete().await,
@@ -151,15 +159,24 @@ impl<L: Load + RecordCopy, S: Source> TableCopy<'_, L, S> {
         }
     }
 
-    async fn copy(&mut self, blocks: Blocks) -> Result<Step, Fault> {
+    /// A barrier behind everything that was in the WAL when the session began.
+    pub(super) async fn caught_up(&self) -> Result<AtBarrier, Step> {
         if self.shared.engine.progress.received_lsn() < self.began_at {
-            return Ok(Step::Wait(Waits::Changes));
+            return Err(Step::Wait(Waits::Changes));
         }
-        let Some(barrier) = self.barrier().await else { return Ok(Step::End) };
+        let Some(barrier) = self.barrier().await else { return Err(Step::End) };
         if barrier.received < self.began_at {
             barrier.lift();
-            return Ok(Step::Wait(Waits::Changes));
+            return Err(Step::Wait(Waits::Changes));
         }
+        Ok(barrier)
+    }
+
+    async fn copy(&mut self, blocks: Blocks) -> Result<Step, Fault> {
+        let barrier = match self.caught_up().await {
+            Ok(barrier) => barrier,
+            Err(step) => return Ok(step),
+        };
         let began = Moment::now();
         let chunk = Chunk {
             name: &self.table.name,
@@ -219,7 +236,7 @@ impl<L: Load + RecordCopy, S: Source> TableCopy<'_, L, S> {
         self.shared.engine.progress.copy_reached(&self.table.name, reached);
     }
 
-    async fn record(&mut self, now: bool) -> Result<(), Fault> {
+    pub(super) async fn record(&mut self, now: bool) -> Result<(), Fault> {
         if now
             || self.shared.stop.is_cancelled()
             || self.recorded.is_none_or(|at| at.elapsed() >= RECORD_EVERY)
@@ -237,7 +254,11 @@ impl<L: Load + RecordCopy, S: Source> TableCopy<'_, L, S> {
             return Ok(Step::Wait(Waits::Changes));
         }
         let Some(barrier) = self.barrier().await else { return Ok(Step::End) };
-        let step = self.complete_at(&barrier).await;
+        let step = match self.remove(&barrier).await {
+            Ok(None) => self.complete_at(&barrier).await,
+            Ok(Some(step)) => Ok(step),
+            Err(fault) => Err(fault),
+        };
         barrier.lift();
         step
     }

@@ -15,6 +15,7 @@ mod bookkeeping;
 mod dead_letter;
 #[cfg(test)]
 mod double;
+mod doubtful;
 pub mod encode;
 mod fencing;
 #[cfg(feature = "fuzz")]

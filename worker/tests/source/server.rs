@@ -74,6 +74,7 @@ impl Source {
             user: ROLE.into(),
             password: Secret::new(PASSWORD),
             tls: TlsConfig { mode: TlsMode::Disable, ca_file: None },
+            on_lost: Default::default(),
             catch_up: None,
             whole_rows: false,
             claims: Vec::new(),

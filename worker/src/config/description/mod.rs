@@ -34,7 +34,8 @@ pub fn read(directory: &Path, vars: impl Fn(&str) -> Option<String>) -> Result<J
         job: limits::name("job", &job)?,
         batch: batch(&starrocks.batch)?,
         snapshot: SnapshotConfig {
-            initial: spec.snapshot.mode == SnapshotMode::Initial,
+            initial: spec.snapshot.mode != SnapshotMode::Never,
+            only: spec.snapshot.mode == SnapshotMode::Only,
             chunk_rows: u64::from(spec.snapshot.chunk_rows),
             parallelism: usize::from(spec.snapshot.parallelism),
         },
@@ -42,7 +43,7 @@ pub fn read(directory: &Path, vars: impl Fn(&str) -> Option<String>) -> Result<J
             whole_rows: starrocks.consistency == Consistency::Transaction,
             ..source(directory, slot, publication, spec.source.postgres)?
         },
-        sink: sink(directory, starrocks)?,
+        sink: SinkConfig { on_target_lost: spec.snapshot.on_target_lost, ..sink(directory, starrocks)? },
         buffer,
         memory: memory::limit(),
         drain_timeout: limits::duration("spec.worker.drainTimeout", &spec.worker.drain_timeout, "1s", "1h")?,
@@ -58,7 +59,6 @@ pub fn read(directory: &Path, vars: impl Fn(&str) -> Option<String>) -> Result<J
 fn supported(spec: &ReplicationJobSpec) -> Result<(), ConfigError> {
     let is_refused = [
         ("spec.snapshot.mode: Only", spec.snapshot.mode == SnapshotMode::Only),
-        ("spec.snapshot.onTargetLost: Copy", spec.snapshot.on_target_lost == OnTargetLost::Copy),
         (
             "spec.source.postgres.slot.onLost: Resnapshot",
             spec.source.postgres.slot.on_lost == OnLost::Resnapshot,
@@ -90,7 +90,8 @@ fn source(
     publication: String,
     postgres: Postgres,
 ) -> Result<SourceConfig, ConfigError> {
-    let Postgres { host, port, database, credentials: _, tls, catch_up, tables, .. } = postgres;
+    let Postgres { host, port, database, credentials: _, tls, catch_up, tables, slot: slot_rules, .. } =
+        postgres;
     let (user, password) =
         credentials(&field(SOURCE, "credentials"), directory, SOURCE_USERNAME, SOURCE_PASSWORD)?;
     Ok(SourceConfig {
@@ -102,6 +103,7 @@ fn source(
         tls: tls_config(directory, &tls)?,
         slot: limits::slot("slot", &slot)?,
         publication: limits::identifier("publication", &publication)?,
+        on_lost: slot_rules.on_lost,
         catch_up: limits::catch_up(&field(SOURCE, "catchUp"), &catch_up)?,
         whole_rows: false,
         claims: Vec::new(),
@@ -126,6 +128,7 @@ fn sink(directory: &Path, starrocks: Starrocks) -> Result<SinkConfig, ConfigErro
         consistency,
         values,
         on_refused_row,
+        on_target_lost: OnTargetLost::default(),
     })
 }
 

@@ -39,9 +39,9 @@ use std::{
 };
 
 use super::{
-    BatchConfig, ConfigError, Consistency, Deletes, JobConfig, JsonNumbers, LogLevel, OnRefusedRow, Secret,
-    SinkConfig, SnapshotConfig, SourceConfig, TooLong, Unfit, Values, file, limits, listen, memory, sink_url,
-    source_url,
+    BatchConfig, ConfigError, Consistency, Deletes, JobConfig, JsonNumbers, LogLevel, OnLost, OnRefusedRow,
+    OnTargetLost, Secret, SinkConfig, SnapshotConfig, SourceConfig, TooLong, Unfit, Values, file, limits,
+    listen, memory, sink_url, source_url,
 };
 use crate::table::TableName;
 
@@ -90,6 +90,7 @@ fn source<F: Fn(&str) -> Option<String>>(variables: &Variables<F>) -> Result<Sou
         tls,
         slot: limits::slot("SOURCE_SLOT_NAME", slot.trim())?,
         publication: limits::identifier("SOURCE_PUBLICATION_NAME", publication.trim())?,
+        on_lost: OnLost::default(),
         catch_up: catch_up(variables)?,
         whole_rows: false,
         claims: Vec::new(),
@@ -127,6 +128,8 @@ fn sink<F: Fn(&str) -> Option<String>>(variables: &Variables<F>) -> Result<SinkC
         consistency,
         values: values(variables)?,
         on_refused_row,
+        on_target_lost: variables
+            .word("DBMAZZ_ON_TARGET_LOST", [("Halt", OnTargetLost::Halt), ("Copy", OnTargetLost::Copy)])?,
     })
 }
 
@@ -181,6 +184,7 @@ fn snapshot<F: Fn(&str) -> Option<String>>(variables: &Variables<F>) -> Result<S
     }
     Ok(SnapshotConfig {
         initial: variables.flag("DO_SNAPSHOT")?,
+        only: false,
         chunk_rows: variables.number("SNAPSHOT_CHUNK_SIZE", 500_000, 1..=u64::MAX)?,
         parallelism: variables.number("SNAPSHOT_PARALLEL_WORKERS", 2, 1..=1_000)?,
     })

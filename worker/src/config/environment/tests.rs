@@ -83,6 +83,7 @@ fn every_variable_of_the_contract_has_its_effect() {
         ("DBMAZZ_VALUES_JSON_NUMBERS", "Round", |job| format!("{:?}", job.sink.values.json_numbers), "Round"),
         ("DBMAZZ_VALUES_TOO_LONG", "Truncate", |job| format!("{:?}", job.sink.values.too_long), "Truncate"),
         ("DBMAZZ_ON_REFUSED_ROW", "DeadLetter", |job| format!("{:?}", job.sink.on_refused_row), "DeadLetter"),
+        ("DBMAZZ_ON_TARGET_LOST", "Copy", |job| format!("{:?}", job.sink.on_target_lost), "Copy"),
         ("GRPC_PORT", "0", |job| job.listen.grpc.to_string(), "127.0.0.1:0"),
         ("DBMAZZ_CONTROL_PORT", "6000", |job| job.listen.grpc.to_string(), "127.0.0.1:6000"),
         (
@@ -136,6 +137,7 @@ fn a_value_that_cannot_be_used_is_refused_by_the_name_of_its_variable() {
         ("DBMAZZ_VALUES_DATES", "Truncate"),
         ("DBMAZZ_VALUES_TOO_LONG", "Text"),
         ("DBMAZZ_ON_REFUSED_ROW", "Drop"),
+        ("DBMAZZ_ON_TARGET_LOST", "copy"),
         ("GRPC_PORT", "99999"),
         ("DBMAZZ_CONTROL_PORT", "x"),
         ("GRPC_HOST", "localhost"),

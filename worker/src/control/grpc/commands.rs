@@ -94,10 +94,15 @@ impl CdcControlService for Commands {
 
     async fn start_snapshot(
         &self,
-        _: Request<StartSnapshotRequest>,
+        request: Request<StartSnapshotRequest>,
     ) -> Result<Response<ControlResponse>, Status> {
-        refused(
-            "this version does not copy rows on demand; a table that is taken anew is copied by itself where copies are on",
-        )
+        let StartSnapshotRequest { tables, request } = request.into_inner();
+        match changed_tables(&tables) {
+            Ok(tables) => match self.0.ask_for_copies(tables.unwrap_or_default(), request).await {
+                Ok(Answer { success, message }) => Ok(Response::new(ControlResponse { success, message })),
+                Err(Ended) => refused("the job has ended"),
+            },
+            Err(error) => refused(&error.to_string()),
+        }
     }
 }

@@ -47,6 +47,7 @@ fn status(view: &View, info: &JobInfo) -> StatusResponse {
         batch: Some(batch(view.sizes)),
         copies: copies.iter().map(copy).collect(),
         snapshot_complete: view.is_whole(),
+        snapshot_request: view.snapshot_request.clone(),
         ..StatusResponse::default()
     }
 }

@@ -8,12 +8,14 @@
 //! | GET `/status` | everything about the job |
 //! | GET `/metrics`, `/metrics/prometheus` | Prometheus |
 //! | POST `/pause`, `/resume`, `/drain-stop` | standalone only; checked by `guard` (origin) and `access` (token) |
+//! | POST `/api/snapshot` | the same; a body `{"tables": […], "request": "…"}` may say which tables, and a name |
 //!
 //! Every answer except the metrics is JSON, refusals included.
 
 mod answer;
 mod guard;
 mod page;
+mod snapshot;
 
 use std::sync::Arc;
 
@@ -44,7 +46,7 @@ struct Site {
     access: Option<Access>,
 }
 
-/// Bodies are not read: no request needs one.
+/// Bodies are not read, but that of the one request that may have one.
 pub(super) fn routes(known: Arc<Known>, access: Option<Access>) -> Router {
     Router::new()
         .route("/healthz", readable(page::healthz))
@@ -56,6 +58,7 @@ pub(super) fn routes(known: Arc<Known>, access: Option<Access>) -> Router {
         .route("/pause", taking(Command::Pause))
         .route("/resume", taking(Command::Resume))
         .route("/drain-stop", taking(Command::DrainAndStop))
+        .route("/api/snapshot", post(snapshot::start))
         .fallback(async || {
             refused(StatusCode::NOT_FOUND, "there is nothing at this path; see /status and /metrics")
         })

@@ -122,18 +122,20 @@ impl CopySession {
         Ok(seen.running().iter().filter(is_writer).copied().collect())
     }
 
-    /// Locks the table, takes a snapshot, and reads in it what the table is. A transaction is open after it.
+    /// Locks the table and the leaf partition, or the table with all of its partitions, takes a snapshot, and reads in it
+    /// what the table is. A transaction is open after it.
     pub fn enter(&mut self, name: &TableName, leaf: Option<u32>) -> Result<Sight, Fault> {
         let sight = self.try_enter(name, leaf);
         sight.map_err(|error| of_table(error, &self.config, name))
     }
 
     fn try_enter(&mut self, name: &TableName, leaf: Option<u32>) -> Result<Sight, SourceError> {
+        let only = if leaf.is_some() { "ONLY " } else { "" };
         let leaf = leaf.map(|leaf| self.leaf_name(leaf)).transpose()?.flatten();
         self.connection.query("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")?;
         self.connection.query(LOCK_TIMEOUT)?;
         for table in [sql::table(name)].into_iter().chain(leaf.clone()) {
-            self.connection.query(&format!("LOCK TABLE ONLY {table} IN ACCESS SHARE MODE"))?;
+            self.connection.query(&format!("LOCK TABLE {only}{table} IN ACCESS SHARE MODE"))?;
         }
         // The first query takes the snapshot.
         let visibility = self.ask_visibility()?;

@@ -173,6 +173,7 @@ pub(super) mod tests {
             password: Secret::new("hunter2"),
             tls: TlsConfig { mode: TlsMode::Disable, ca_file: None },
             slot: "orders".into(),
+            on_lost: Default::default(),
             catch_up: None,
             whole_rows: false,
             claims: Vec::new(),

@@ -104,11 +104,18 @@ pub(crate) fn entry(row: &[Option<String>]) -> Result<(String, SchemaHistory), F
 
 /// The row as a batch. It contains the time of writing, so that no two writes give the same load.
 pub(crate) fn batch(job: &str, target: &str, history: &SchemaHistory, now: SystemTime) -> Option<Batch> {
-    let id = format!("{:016x}{:016x}", xxh3_64(job.as_bytes()), xxh3_64(target.as_bytes()));
+    batch_of(job, &[(target.to_owned(), history.clone())], now)
+}
+
+/// Several rows in one batch: all of them are stored, or none.
+pub(crate) fn batch_of(job: &str, histories: &[(String, SchemaHistory)], now: SystemTime) -> Option<Batch> {
     let moment = now.duration_since(UNIX_EPOCH).unwrap_or_default().as_nanos().to_string();
-    let history = serde_json::to_string(history).ok()?;
     let mut rows = OwnRows::of(table());
-    rows.put(&[&id, job, target, &history, &moment], Lsn(0))?;
+    for (target, history) in histories {
+        let id = format!("{:016x}{:016x}", xxh3_64(job.as_bytes()), xxh3_64(target.as_bytes()));
+        let history = serde_json::to_string(history).ok()?;
+        rows.put(&[&id, job, target, &history, &moment], Lsn(0))?;
+    }
     rows.batch(now)
 }
 

@@ -87,6 +87,7 @@ pub(crate) fn sink(port: u16) -> SinkConfig {
         consistency: Default::default(),
         values: Default::default(),
         on_refused_row: Default::default(),
+        on_target_lost: Default::default(),
     }
 }
 

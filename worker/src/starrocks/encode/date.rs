@@ -47,7 +47,7 @@ fn has_shape(text: &[u8], shape: &[u8]) -> bool {
 }
 
 /// Formats a time since the epoch as `YYYY-MM-DD HH:MM:SS.ffffff`.
-pub(super) fn utc(since_epoch: Duration) -> String {
+pub(crate) fn utc(since_epoch: Duration) -> String {
     let (seconds, micros) = (since_epoch.as_secs(), since_epoch.subsec_micros());
     let (year, month, day) = civil(seconds / 86_400);
     let (hour, minute, second) = (seconds / 3600 % 24, seconds / 60 % 60, seconds % 60);

@@ -18,6 +18,7 @@ mod value;
 
 use std::iter::FusedIterator;
 
+pub(crate) use self::date::utc;
 pub use self::{
     output::{Checked, Count, Output},
     plan::Plan,

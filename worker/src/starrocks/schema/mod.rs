@@ -8,6 +8,7 @@
 //! A change counts as done when the columns read back show it and no ALTER of the table is unfinished, not when the
 //! statement returns. Nothing is ever dropped or narrowed.
 
+mod anew;
 mod apply;
 mod difference;
 mod earlier;

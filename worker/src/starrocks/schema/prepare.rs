@@ -6,6 +6,7 @@ use tokio::time::{Instant, timeout_at};
 use tracing::info;
 
 use super::{
+    anew::{begun_again, prepare_anew},
     apply::prepare_table,
     header_room,
     look::show_create,
@@ -26,7 +27,7 @@ use crate::{
         dead_letter::row,
         sql::{Session, SqlError, lists, literal, quoted},
     },
-    table::Table,
+    table::{Table, TableName},
 };
 
 /// Time limit for all targets; most of them need a few milliseconds.
@@ -35,17 +36,19 @@ const ALL: Duration = Duration::from_secs(10);
 const EACH: Duration = Duration::from_secs(1);
 
 /// Prepares the targets of the job's `tables`. A retryable fault fails the whole call; repeating the call is harmless.
-/// `begins` means that the job has no prior run, so that histories under its name are of an earlier job.
+/// `begins` means that the job has no prior run, so that histories under its name are of an earlier job. A target that is
+/// lost is made again for tables that are to be copied anew (`is_asked`).
 pub async fn prepare(
     config: &SinkConfig,
     claimant: &Claimant,
     tables: &[Table],
     sources: &[SourceIdentity],
     begins: bool,
+    is_asked: impl Fn(&TableName) -> bool,
 ) -> Result<Targets, Fault> {
     check_database(&config.database)?;
     let mut session = Session::open(config).await.map_err(|error| error.fault())?;
-    let outcome = prepare_with(&mut session, config, claimant, tables, sources, begins).await;
+    let outcome = prepare_with(&mut session, config, claimant, tables, sources, begins, is_asked).await;
     session.close().await;
     outcome
 }
@@ -57,6 +60,7 @@ async fn prepare_with(
     tables: &[Table],
     sources: &[SourceIdentity],
     begins: bool,
+    is_asked: impl Fn(&TableName) -> bool,
 ) -> Result<Targets, Fault> {
     enter_database(session, &config.database).await.map_err(|error| error.fault())?;
     let dead_letters = (config.on_refused_row == OnRefusedRow::DeadLetter).then(row::table);
@@ -77,11 +81,22 @@ async fn prepare_with(
     for (table, source) in tables.iter().zip(sources) {
         let noted = kept.get(&table.target);
         let before = noted.map(|noted| if begins { noted.of_an_earlier_job() } else { claimant.own(noted) });
-        let before = before.as_ref();
-        let prepared = match check_ours(config, table, before, &rivals) {
+        let mut before = before.as_ref();
+        let mut prepared = match check_ours(config, table, before, &rivals) {
             Ok(()) => start.within(prepare_table(session, config, table, before)).await,
             Err(unusable) => Some(Err(unusable)),
         };
+        let anew;
+        if let Some(Err(fault)) = prepared {
+            prepared = match begun_again(config, before, is_asked(&table.name), fault) {
+                Ok(again) => {
+                    anew = again;
+                    before = Some(&anew);
+                    start.within(prepare_anew(session, config, table, &anew)).await
+                }
+                Err(fault) => Some(Err(fault)),
+            };
+        }
         match prepared {
             Some(Err(fault)) if fault.course == Course::Halt => targets.halted.push((table.id, fault)),
             Some(prepared) => targets.add(table, of_source(prepared?, before, source), noted),

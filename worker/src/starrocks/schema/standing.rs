@@ -119,7 +119,13 @@ fn taken_away(table: &Table, column: &str, made: &str) -> Fault {
 
 fn lost(table: &Table, what: &str) -> Fault {
     let message = format!("target table {} {what}: rows that were loaded before are missing", table.target);
-    Fault::halt(Part::Table(table.name.clone()), Reason::TargetLost, message, take_anew(table))
+    let fix = format!(
+        "let the job copy the table anew: ask for it (`snapshot.request` with `requestTables` in the ReplicationJob, or POST \
+         /api/snapshot), or set `snapshot.onTargetLost: Copy` (DBMAZZ_ON_TARGET_LOST=Copy), by which it does so itself; or, \
+         by hand, {}",
+        take_anew(table)
+    );
+    Fault::halt(Part::Table(table.name.clone()), Reason::TargetLost, message, fix)
 }
 
 fn left_out(table: &Table, from: &str) -> Fault {

@@ -3,6 +3,7 @@
 //! It never writes; the start of the next session acts on what it finds.
 
 use super::{
+    anew::begun_again,
     difference::{next_step, still_held},
     key::primary_key,
     look::show_create,
@@ -89,6 +90,14 @@ async fn check_target(
         Ok(Some(standing)) if stands => could_follow(session, config, table, &standing, before).await,
         Ok(None) if stands => create_table(table, config.values, 1).map(|_| ()),
         judged => judged.map(|_| ()),
+    };
+    // A new session makes the target again.
+    let judged = match judged {
+        Err(fault) => match begun_again(config, before, false, fault) {
+            Ok(_) => return Ok(TargetCheck::Unknown),
+            Err(fault) => Err(fault),
+        },
+        judged => judged,
     };
     match judged {
         Err(fault) if fault.course == Course::Halt => Ok(TargetCheck::Wrong(fault)),

@@ -45,6 +45,16 @@ impl Targets {
         self.histories.iter().find(|(id, _)| *id == table).map(|(_, history)| history)
     }
 
+    /// Changes the history of a table; it is written before the first load.
+    pub fn change(&mut self, table: TableId, change: impl FnOnce(SchemaHistory) -> SchemaHistory) {
+        if let Some((_, history)) = self.histories.iter_mut().find(|(id, _)| *id == table) {
+            *history = change(history.clone());
+            if !self.unkept.contains(&table) {
+                self.unkept.push(table);
+            }
+        }
+    }
+
     /// Adds tables that have a history and no longer belong to the job: their changes from `at` on are never sent again.
     pub fn leave(
         &mut self,

@@ -40,7 +40,7 @@ use super::{
 use crate::{
     change::Aim,
     fault::Fault,
-    pipeline::{Batch, Bulk, Load, LoadTransaction, Loaded, Part, Piece, RecordCopy},
+    pipeline::{Batch, Bulk, Doubt, Load, LoadTransaction, Loaded, Part, Piece, RecordCopy},
     schema_history::CopyState,
     table::{Table, TableName},
 };
@@ -185,6 +185,10 @@ impl RecordCopy for BetweenSteps {
 
     async fn record_whole(&self, table: &Table) -> Result<(), Fault> {
         self.0.loader.record_whole(table).await
+    }
+
+    async fn doubtful(&self, table: &Arc<Table>, doubt: Doubt) -> Result<Option<Batch>, Fault> {
+        self.0.loader.doubtful(table, doubt).await
     }
 }
 

@@ -1,11 +1,13 @@
 //! Records in a table's schema history how far the copy of its existing rows has come.
 
+use std::sync::Arc;
+
 use super::Loader;
 use crate::{
     fault::{Fault, Part},
-    pipeline::RecordCopy,
+    pipeline::{Batch, Doubt, RecordCopy},
     schema_history::{CopyState, SchemaHistory},
-    starrocks::bookkeeping::schema_histories,
+    starrocks::{bookkeeping::schema_histories, doubtful},
     table::Table,
 };
 
@@ -17,6 +19,11 @@ impl RecordCopy for Loader {
 
     async fn record_whole(&self, table: &Table) -> Result<(), Fault> {
         self.record(table, |history| SchemaHistory { copy: None, whole: Some(true), ..history }).await
+    }
+
+    async fn doubtful(&self, table: &Arc<Table>, doubt: Doubt) -> Result<Option<Batch>, Fault> {
+        self.still_permitted().await;
+        doubtful::find(&self.sink, table, doubt).await
     }
 }
 

@@ -1,14 +1,20 @@
 //! Writes the schema histories of targets before the first load into them, and finds jobs that have written one for the
 //! same target.
 
+use std::time::SystemTime;
+
 use tokio::time::{Instant, sleep};
 
 use super::Loader;
 use crate::{
     fault::Fault,
+    pipeline::Load,
     schema_history::{Owner, SchemaHistory},
     starrocks::{
-        bookkeeping::owners::{self, Claimant, LONGEST_WRITE, Rival, SETTLING},
+        bookkeeping::{
+            owners::{self, Claimant, LONGEST_WRITE, Rival, SETTLING},
+            schema_histories,
+        },
         schema::Targets,
         sql::Session,
     },
@@ -27,29 +33,43 @@ impl Loader {
         tables: &[Table],
     ) -> Result<Vec<(TableId, Fault)>, Fault> {
         self.beginnings().clone_from(&targets.beginnings);
-        let mut begun = Vec::new();
+        let (mut begun, mut owned) = (Vec::new(), Vec::new());
         for table in tables.iter().filter(|table| targets.unkept.contains(&table.id)) {
-            if let Some(history) = targets.history(table.id) {
-                begun.extend(self.keep_owned(table, history).await?.map(|owner| (table, owner)));
+            let Some(history) = targets.history(table.id).cloned() else { continue };
+            let begins = SchemaHistory { request: None, ..history.clone() };
+            let owner = self.keep_owned(table, &begins).await?;
+            if owner.is_none() || history.request.is_some() {
+                let owner = owner.clone().or_else(|| history.owner.clone());
+                owned.push((table.target.clone(), SchemaHistory { owner, ..history }));
             }
+            begun.extend(owner.map(|owner| (table, owner)));
         }
-        for (target, history) in &targets.left {
-            self.keep(target, history).await?;
-        }
+        // In one load, so that a request is recorded for all of its tables or for none.
+        owned.extend(targets.left.iter().cloned());
+        self.keep_together(&owned).await?;
         self.shared_meanwhile(&begun).await
     }
 
     /// The same for one table.
     pub(crate) async fn keep_begun(&self, table: &Table, history: &SchemaHistory) -> Result<(), Fault> {
-        let Some(owner) = self.keep_owned(table, history).await? else { return Ok(()) };
+        let Some(owner) = self.keep_owned(table, history).await? else {
+            return self.keep(&table.target, history).await;
+        };
         let mut shared = self.shared_meanwhile(&[(table, owner)]).await?;
         shared.pop().map_or(Ok(()), |(_, fault)| Err(fault))
     }
 
-    /// Writes the history. If it has no owner, this job becomes the owner from now on, and the owner is returned.
+    async fn keep_together(&self, histories: &[(String, SchemaHistory)]) -> Result<(), Fault> {
+        match schema_histories::batch_of(&self.job, histories, SystemTime::now()) {
+            Some(batch) => self.load(&batch).await.map(drop),
+            None => Ok(()),
+        }
+    }
+
+    /// If the history has no owner, this job becomes the owner from now on: the history is written, and the owner returned.
     async fn keep_owned(&self, table: &Table, history: &SchemaHistory) -> Result<Option<Owner>, Fault> {
         let claimant = self.claimant.as_ref().filter(|_| history.owner.is_none());
-        let Some(claimant) = claimant else { return self.keep(&table.target, history).await.map(|()| None) };
+        let Some(claimant) = claimant else { return Ok(None) };
         let mut writes = 0;
         loop {
             let (owner, began) = (claimant.beginning_now(), Instant::now());
