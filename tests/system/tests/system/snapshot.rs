@@ -420,3 +420,27 @@ async fn a_row_beyond_the_memory_limit_is_told_and_copied_when_there_is_enough()
     ensure!(peak < asked << 20, "{} MiB, and {asked} were asked for", peak >> 20);
     Ok(())
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn forty_tables_are_copied_while_one_grows() -> Result<()> {
+    let (mut schema, mut tables) = (String::new(), Vec::new());
+    for number in 0..40 {
+        schema += &format!(
+            "CREATE TABLE t{number} (id bigserial PRIMARY KEY, v text);
+             INSERT INTO t{number} (v) SELECT repeat('x', 100) FROM generate_series(1, 300);"
+        );
+        tables.push(format!("t{number}"));
+    }
+    let rig = of(&schema, &tables.join(","), 100).await?;
+    let mut worker = Worker::start(&rig.settings)?;
+    let grow = "INSERT INTO t7 (v) SELECT 'new' FROM generate_series(1, 50); SELECT pg_sleep(0.05)";
+    until_blocks(&mut worker, 1).await?;
+    while worker.status().await?.snapshot_active {
+        rig.source.run(grow).await?;
+    }
+    for table in tables {
+        until_whole(&mut worker, &table).await?;
+    }
+    rig.until_equal().await.with_context(|| worker.process().said())?;
+    Ok(())
+}

@@ -153,19 +153,38 @@ fn cases() -> Vec<(Case, bool)> {
     plain.chain(JSON.iter().map(|case| (*case, true))).collect()
 }
 
+/// A table with a column of each type.
+fn schema() -> String {
+    let columns: Vec<_> =
+        cases().iter().enumerate().map(|(place, ((name, ..), _))| format!("c{place} {name}")).collect();
+    format!("{TYPES} CREATE TABLE t (id int PRIMARY KEY, {})", columns.join(", "))
+}
+
+/// A row of nulls, and a row of the values.
+fn insert() -> String {
+    let values: Vec<_> = cases().iter().map(|((_, value, _), _)| *value).collect();
+    format!("INSERT INTO t (id) VALUES (0); INSERT INTO t VALUES (1, {})", values.join(", "))
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn every_type_arrives_at_its_edges_and_as_null() -> Result<()> {
-    let cases = cases();
-    let columns: Vec<_> =
-        cases.iter().enumerate().map(|(place, ((name, ..), _))| format!("c{place} {name}")).collect();
-    let values: Vec<_> = cases.iter().map(|((_, value, _), _)| *value).collect();
-    let schema = format!("{TYPES} CREATE TABLE t (id int PRIMARY KEY, {})", columns.join(", "));
-    let rig = Rig::of(&schema, "t").await?;
+    let rig = Rig::of(&schema(), "t").await?;
     let _worker = rig.worker().await?;
-    rig.source
-        .run(&format!("INSERT INTO t (id) VALUES (0); INSERT INTO t VALUES (1, {})", values.join(", ")))
-        .await?;
+    rig.source.run(&insert()).await?;
     rig.source.run("UPDATE t SET c0 = true WHERE id = 1").await?;
+    arrives(&rig).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_type_is_copied_at_its_edges_and_as_null() -> Result<()> {
+    let mut rig = Rig::of(&format!("{}; {}", schema(), insert()), "t").await?;
+    rig.settings = rig.settings.clone().with("DO_SNAPSHOT", "true");
+    let _worker = rig.worker().await?;
+    arrives(&rig).await
+}
+
+async fn arrives(rig: &Rig) -> Result<()> {
+    let cases = cases();
     system::wait::until("both rows are there", async || {
         Ok((rig.sink.value("SELECT COUNT(*) FROM app.t").await?.as_deref() == Some("2")).then_some(()))
     })
@@ -187,15 +206,14 @@ async fn every_type_arrives_at_its_edges_and_as_null() -> Result<()> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn texts_and_bytes_arrive_at_their_longest() -> Result<()> {
-    let rig = Rig::of("CREATE TABLE t (id int PRIMARY KEY, v text, raw bytea)", "t").await?;
+async fn texts_and_bytes_arrive_at_their_longest_and_are_copied_so() -> Result<()> {
+    let mut rig = Rig::of("CREATE TABLE t (id int PRIMARY KEY, v text, raw bytea)", "t").await?;
+    let insert =
+        "INSERT INTO t SELECT id, repeat('x', length), decode(repeat('00', length), 'hex') FROM (VALUES";
+    rig.source.run(&format!("{insert} (1, 65533), (2, 65534)) row(id, length)")).await?;
+    rig.settings = rig.settings.clone().with("DO_SNAPSHOT", "true");
     let _worker = rig.worker().await?;
-    for (id, length) in [(1, 65_533), (2, 65_534), (3, 1_048_576)] {
-        let insert = format!(
-            "INSERT INTO t VALUES ({id}, repeat('x', {length}), decode(repeat('00', {length}), 'hex'))"
-        );
-        rig.source.run(&insert).await?;
-    }
+    rig.source.run(&format!("{insert} (3, 1048576)) row(id, length)")).await?;
     system::wait::until("all rows are there", async || {
         Ok((rig.sink.value("SELECT COUNT(*) FROM app.t").await?.as_deref() == Some("3")).then_some(()))
     })
