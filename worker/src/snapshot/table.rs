@@ -69,6 +69,14 @@ impl Waits {
             Self::Publish => "StarRocks, which shows rows as they were before a load",
         }
     }
+
+    /// The received position is looked at often: small tables wait for little else. Another snapshot costs more.
+    fn pause(self) -> Duration {
+        match self {
+            Self::Changes => PAUSE / 10,
+            Self::Transaction | Self::Columns | Self::Publish => PAUSE,
+        }
+    }
 }
 
 /// How a step of a copy ended.
@@ -94,7 +102,7 @@ impl<L: Load + RecordCopy, S: Source> TableCopy<'_, L, S> {
                     match step {
                         Step::Wait(waits) => {
                             self.shared.engine.progress.copy_waits(&self.table.name, waits.words());
-                            PAUSE
+                            waits.pause()
                         }
                         _ => continue,
                     }
