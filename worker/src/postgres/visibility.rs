@@ -19,7 +19,7 @@ pub struct Visibility {
 }
 
 impl Visibility {
-    pub(super) fn parse(text: &str) -> Option<Self> {
+    pub(crate) fn parse(text: &str) -> Option<Self> {
         let mut parts = text.splitn(3, ':');
         let (oldest, next, running) = (parts.next()?, parts.next()?, parts.next()?);
         let running = running.split(',').filter(|xid| !xid.is_empty()).map(str::parse);
@@ -36,13 +36,8 @@ impl Visibility {
         Self { next: self.oldest, running: Vec::new(), ..self }
     }
 
-    /// The transactions that are not visible and had begun.
-    pub fn running(&self) -> &[u64] {
-        &self.running
-    }
-
     /// Whether a transaction is visible, given its whole number.
-    pub fn sees_whole(&self, xid: u64) -> bool {
+    fn sees_whole(&self, xid: u64) -> bool {
         xid < self.next && (xid < self.oldest || !self.running.contains(&xid))
     }
 
@@ -59,13 +54,18 @@ impl Visibility {
 /// Transactions that were in progress at some time, and that a snapshot has to see.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Earlier {
-    transactions: Vec<u64>,
+    /// The low 32 bits of their numbers.
+    transactions: Vec<u32>,
     /// Every transaction below this number.
     before: u64,
 }
 
 impl Earlier {
-    pub(super) fn of(transactions: Vec<u64>) -> Self {
+    /// Of the transactions that hold the locks of writers, given the low 32 bits of their numbers, those that were not
+    /// visible. A snapshot does not name them all as running: it ends at the last transaction that has ended, and one that
+    /// began after that may be in the WAL already.
+    pub(crate) fn among(seen: &Visibility, writers: &[u32]) -> Self {
+        let transactions = writers.iter().copied().filter(|xid| !seen.sees(*xid)).collect();
         Self { transactions, before: 0 }
     }
 
@@ -76,7 +76,7 @@ impl Earlier {
 
     pub fn is_seen_by(&self, visibility: &Visibility) -> bool {
         self.before <= visibility.oldest
-            && self.transactions.iter().all(|transaction| visibility.sees_whole(*transaction))
+            && self.transactions.iter().all(|transaction| visibility.sees(*transaction))
     }
 }
 
@@ -107,12 +107,22 @@ mod tests {
 
     #[test]
     fn what_was_in_progress_is_seen_when_it_has_ended() {
-        let earlier = Earlier::of(vec![12, 14]);
+        let before = Visibility::parse("10:16:10,12,14").unwrap();
+        let earlier = Earlier::among(&before, &[9, 12, 14]);
         for (seen, expected) in
             [("10:20:12,14", false), ("10:20:14", false), ("10:20:13", true), ("15:20:", true)]
         {
             assert_eq!(earlier.is_seen_by(&Visibility::parse(seen).unwrap()), expected, "{seen}");
         }
+    }
+
+    #[test]
+    fn a_writer_that_is_newer_than_every_transaction_that_has_ended_is_waited_for() {
+        let before = Visibility::parse("12:12:").unwrap();
+        let earlier = Earlier::among(&before, &[12]);
+        assert!(!earlier.is_seen_by(&before));
+        assert!(!earlier.is_seen_by(&Visibility::parse("12:15:12").unwrap()));
+        assert!(earlier.is_seen_by(&Visibility::parse("13:13:").unwrap()));
     }
 
     #[test]

@@ -5,8 +5,10 @@
 //! have this key). While a table is copied, the row may have moved
 //! from a block that is not copied yet to one that was: then no chunk has the value either. So it is read from the
 //! source, by the row's key. A value that is newer than the change is harmless, because its own change follows; a row
-//! that is gone needs none, because its delete follows. It is never older: a transaction holds the lock on a row until
-//! other sessions see its commit, so the row as it was before the change is visible when the change is in the WAL.
+//! that is gone needs none, because its delete follows. It is never older than what an earlier transaction wrote: a
+//! transaction holds the lock on a row until other sessions see its commit, so the row as it was before the transaction is
+//! visible when the change is in the WAL. Where earlier changes of the same transaction were loaded before, the
+//! transaction itself has to be visible.
 
 use std::{
     collections::{HashMap, HashSet},
@@ -38,7 +40,7 @@ use crate::{
 /// Pause after a failed attempt to read values.
 const PAUSE: Duration = Duration::from_secs(1);
 
-/// Pause between two looks whether a change of key is visible.
+/// Pause between two looks whether a transaction is visible.
 const LOOK_AGAIN: Duration = Duration::from_millis(20);
 /// Looks until the wait is reported.
 const LOOKS: u32 = 500;
@@ -151,14 +153,16 @@ impl<L: Load, S: Source> Filling<L, S> {
         Ok(())
     }
 
-    /// Waits until other sessions see the changes of keys.
+    /// Waits until other sessions see the transactions without which the source may show an older row, or another one.
     async fn until_seen(&self, reader: &mut S::Session, batch: &Batch) -> Result<(), Fault> {
-        if !is_moved(batch) {
+        let movers = batch.movers().iter().filter(|_| is_moved(batch)).copied();
+        let needed: Vec<u32> = movers.chain(batch.continued()).collect();
+        if needed.is_empty() {
             return Ok(());
         }
         for look in 1_u32.. {
             let visibility = reader.visibility().await?;
-            if batch.movers().iter().all(|xid| visibility.sees(*xid)) {
+            if needed.iter().all(|xid| visibility.sees(*xid)) {
                 break;
             }
             if look == LOOKS {
@@ -172,8 +176,8 @@ impl<L: Load, S: Source> Filling<L, S> {
 
 fn not_seen(table: &TableName) -> Fault {
     let message = format!(
-        "a transaction that changed the key of a row of {table} is committed, and other sessions do not see it yet, so \
-         a large value of the row cannot be read"
+        "a transaction that changed rows of {table} is committed, and other sessions do not see it yet, so a large value \
+         of a row cannot be read"
     );
     let fix = "let the commit end: it waits for a standby (synchronous_standby_names; SELECT pid, wait_event FROM \
                pg_stat_activity WHERE wait_event = 'SyncRep')";

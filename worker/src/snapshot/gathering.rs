@@ -64,4 +64,27 @@ impl Gathering {
         let rows = std::mem::replace(&mut self.rows, Rows::new(Arc::clone(&self.table), ColumnSet::All));
         rows.close(SystemTime::now())
     }
+
+    /// As `take`, on a runtime. Returns whether more rows are wanted.
+    #[cfg(test)]
+    pub(super) async fn pass(&mut self, row: Tuple<'_>) -> bool {
+        if self.stop.is_cancelled() {
+            return false;
+        }
+        match self.push(row) {
+            Some(batch) => self.pieces.send(Piece::Rows(batch)).await.is_ok(),
+            None => true,
+        }
+    }
+
+    /// As `finish`, on a runtime.
+    #[cfg(test)]
+    pub(super) async fn pass_rest(mut self) -> bool {
+        for piece in self.rest().map(Piece::Rows).into_iter().chain([Piece::End]) {
+            if self.pieces.send(piece).await.is_err() {
+                return false;
+            }
+        }
+        true
+    }
 }

@@ -26,6 +26,8 @@ mod run;
 mod shown;
 mod source;
 mod table;
+#[cfg(test)]
+mod tests;
 
 pub use self::{
     engine::Engine,

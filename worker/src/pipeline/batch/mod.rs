@@ -90,6 +90,8 @@ pub struct Accumulation {
     transaction: Option<u32>,
     /// Transactions that changed the key of a row which lacks values.
     movers: Vec<u32>,
+    /// The transaction that began in an earlier accumulation, and whose changes go on in this one.
+    continued: Option<u32>,
 }
 
 impl Accumulation {
@@ -108,7 +110,14 @@ impl Accumulation {
             last: Lsn(0),
             transaction: None,
             movers: Vec::new(),
+            continued: None,
         }
+    }
+
+    /// The first changes are of this transaction, which has earlier ones in another accumulation.
+    #[must_use]
+    pub fn continuing(self, transaction: Option<u32>) -> Self {
+        Self { continued: transaction, ..self }
     }
 
     /// For a sink that takes one column set per table: a hard-deleted row, which has only its key, counts as whole.
@@ -186,11 +195,12 @@ impl Accumulation {
 
     /// Closes the accumulation into one batch per column set.
     pub fn close(self, synced_at: SystemTime) -> Vec<Batch> {
-        let Self { table, store, first, last, movers, .. } = self;
+        let Self { table, store, first, last, movers, continued, .. } = self;
         let sets = store.sets().len() as u16;
         let (store, movers) = (Arc::new(store), Arc::<[u32]>::from(movers));
         let batch = |set| Batch {
             movers: Arc::clone(&movers),
+            continued,
             ..Batch::new(Arc::clone(&table), Arc::clone(&store), set, (first, last), synced_at)
         };
         (0..sets).map(batch).filter(|batch| batch.row_count() > 0).collect()
@@ -208,13 +218,15 @@ pub struct Batch {
     identity: Identity,
     synced_at: SystemTime,
     movers: Arc<[u32]>,
+    continued: Option<u32>,
 }
 
 impl Batch {
     fn new(table: Arc<Table>, store: Arc<Store>, set: u16, span: (Lsn, Lsn), synced_at: SystemTime) -> Self {
         let identity = Identity { first: span.0, last: span.1, digest: 0 };
         let rows = 0..store.live(set).count();
-        Self { table, store, set, rows, identity, synced_at, movers: Arc::default() }.identified()
+        Self { table, store, set, rows, identity, synced_at, movers: Arc::default(), continued: None }
+            .identified()
     }
 
     /// The same rows in two batches; `None` for a single row. They may be loaded in any order: no key is in both.
@@ -263,6 +275,12 @@ impl Batch {
     /// show another row under the new key.
     pub fn movers(&self) -> &Arc<[u32]> {
         &self.movers
+    }
+
+    /// The transaction that has earlier changes in another batch. Before it is visible at the source, a row there may be
+    /// older than those changes.
+    pub fn continued(&self) -> Option<u32> {
+        self.continued
     }
 
     /// When the batch was closed; the same on every attempt.

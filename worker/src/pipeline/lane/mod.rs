@@ -37,6 +37,8 @@ pub(super) struct Lane {
     behind: bool,
     /// Everything that the source committed before this position is in the target.
     reached: Lsn,
+    /// The transaction of the last change.
+    last: Option<u32>,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -111,6 +113,7 @@ impl Lane {
             halted: false,
             behind: false,
             reached: Lsn::default(),
+            last: None,
         }
     }
 
@@ -134,8 +137,9 @@ impl Lane {
         if self.halted {
             return Ok(());
         }
+        let continued = self.last.replace(transaction.xid).filter(|last| *last == transaction.xid);
         let gathering = self.gathering.get_or_insert_with(|| Gathering {
-            changes: Accumulation::new(Arc::clone(&self.table), self.deletes),
+            changes: Accumulation::new(Arc::clone(&self.table), self.deletes).continuing(continued),
             ticket: ledger.open(),
             oldest_commit: transaction.time,
         });

@@ -61,6 +61,14 @@ pub struct Sight {
     filter: Option<String>,
 }
 
+#[cfg(test)]
+impl Sight {
+    /// What a simulated server shows.
+    pub(crate) fn of(visibility: Visibility, end: Lsn, table: Table) -> Self {
+        Self { visibility, end, table, leaf: None, filter: None }
+    }
+}
+
 impl CopySession {
     pub fn open(config: &SourceConfig) -> Result<Self, Fault> {
         Self::try_open(config).map_err(|error| error.fault(config))
@@ -103,11 +111,11 @@ impl CopySession {
             return Ok(Earlier::all_before(&seen));
         }
         // After the snapshot: a transaction keeps its locks until it is visible.
-        let writers = self.ask_writers(table, &seen)?;
-        Ok(Earlier::of(writers))
+        let writers = self.ask_writers(table)?;
+        Ok(Earlier::among(&seen, &writers))
     }
 
-    fn ask_writers(&mut self, table: &Table, seen: &Visibility) -> Result<Vec<u64>, SourceError> {
+    fn ask_writers(&mut self, table: &Table) -> Result<Vec<u32>, SourceError> {
         let root = sql::literal(&sql::table(&table.name));
         let relations = table.facts.files.keys().map(u32::to_string).collect::<Vec<_>>().join(", ");
         let rows = self.connection.query(&format!(
@@ -117,9 +125,7 @@ impl CopySession {
              AND held.mode NOT IN ('AccessShareLock', 'RowShareLock') \
              AND held.relation IN ({relations}, pg_catalog.to_regclass({root}))"
         ))?;
-        let xids = rows.iter().map(|row| row.parse::<u32>(0)).collect::<Result<Vec<_>, _>>()?;
-        let is_writer = |xid: &&u64| xids.contains(&(**xid as u32));
-        Ok(seen.running().iter().filter(is_writer).copied().collect())
+        rows.iter().map(|row| row.parse(0)).collect()
     }
 
     /// Locks the table and the leaf partition, or the table with all of its partitions, takes a snapshot, and reads in it
