@@ -17,6 +17,9 @@ const STREAM: &str = "The table is halted and the others continue. The worker re
 /// A load that is sent again: `starrocks::load::loader`, with the pauses of its back-off.
 const LOAD: &str = "Loads are sent again under the same label after 0.2 s to 10 s; other work at StarRocks begins again after \
     0.5 s to 5 s.";
+/// A fault of a table's copy: `snapshot::table`, with the pauses of its back-off.
+const COPY: &str =
+    "The copy of the table is tried again after 1 s to 30 s; its changes and other tables go on.";
 const NOTHING: &str = "Nothing is needed.";
 const GOES_ON: &str = "The job continues by itself when the cause is gone.";
 
@@ -86,6 +89,21 @@ Worker {
     SourceTableMissing {
         remedy: "Check the name, which is exact also in upper and lower case, and the database; or create the table.",
         by_itself: LOOK,
+    },
+    /// Another session holds a lock under which a table cannot be read.
+    SourceTableLocked {
+        remedy: "End the session that the statement of the message lists, or wait for it.",
+        by_itself: COPY,
+    },
+    /// A table is rewritten (`VACUUM FULL`, `CLUSTER`, `pg_repack`, an `ALTER` that rewrites) again and again while it is copied.
+    SourceTableRewritten {
+        remedy: "Stop what rewrites the table until it is copied.",
+        by_itself: "The copy of the table begins again after each rewrite, and the fault ends when it is complete; changes and other tables go on.",
+    },
+    /// PostgreSQL ended the reading of a table's existing rows.
+    SourceQueryCancelled {
+        remedy: "On a standby, set `hot_standby_feedback = on` or raise `max_standby_streaming_delay`; else see in the server's log who cancels it.",
+        by_itself: COPY,
     },
     /// The source table was renamed, or another table has its name, while the target has the rows of the first.
     SourceTableReplaced {

@@ -101,6 +101,8 @@ impl SessionCopies {
     ) {
         let Self { mut tables, mut intake, ask, routed, copies, reserved } = self;
         let (source, mut config) = (source_of(&config, tables.len()), config.snapshot);
+        // Also where none is left: tables may have been taken out of the job, or halted.
+        progress.copies_begin(&tables.iter().map(|copied| copied.table.name.clone()).collect::<Vec<_>>());
         config.parallelism = config.parallelism.min(MOST_AT_ONCE);
         let batch = reserved / (BATCHES * config.parallelism.min(tables.len()).max(1));
         let engine = Arc::new(Engine { source, config, load, ask, routed, copies, progress, batch });

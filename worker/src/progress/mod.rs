@@ -108,6 +108,7 @@ impl Progress {
     /// Sets the tables of the job; counters of tables that stay are kept.
     pub fn set_tables(&self, names: &[TableName]) {
         lock(&self.tables).select(names);
+        lock(&self.copies).select(names);
     }
 
     pub fn set_stage(&self, stage: Stage) {

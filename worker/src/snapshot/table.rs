@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant as Moment};
 
+use crds::Reason;
 use tokio::{
     sync::oneshot,
     time::{Instant, sleep},
@@ -22,11 +23,13 @@ use crate::{
     postgres::visibility::Earlier,
     progress::{CopyFigures, CopyStep, Owner},
     schema_history::{Blocks, CopyState, Removal},
-    table::Table,
+    table::{Table, TableName},
 };
 
 /// A restart copies what was copied within this time once more.
 const RECORD_EVERY: Duration = Duration::from_secs(5);
+/// So many rewrites of a table during its copy are told.
+const MANY_REWRITES: u32 = 3;
 /// Pause before a chunk is tried again that had to wait.
 const PAUSE: Duration = Duration::from_millis(500);
 
@@ -45,6 +48,8 @@ pub(super) struct TableCopy<'a, L, S: Source> {
     pub(super) recorded: Option<Instant>,
     /// The rows about which the source was asked last, and how often again.
     pub(super) repeated: Option<(Identity, u32)>,
+    /// How often the table was rewritten during this copy.
+    pub(super) rewrites: u32,
 }
 
 /// What a copy is waiting for.
@@ -94,11 +99,14 @@ impl<L: Load + RecordCopy, S: Source> TableCopy<'_, L, S> {
         let mut failures = 0;
         while !self.shared.stop.is_cancelled() {
             let pause = match self.step().await {
-                Ok(Step::Complete) => return (true, self.state),
+                Ok(Step::Complete) => {
+                    self.shared.engine.progress.clear_of(Owner::Copy, &self.part());
+                    return (true, self.state);
+                }
                 Ok(Step::End) => break,
                 Ok(step) => {
                     failures = 0;
-                    self.shared.engine.progress.clear_of(Owner::Copy, &self.part());
+                    self.went_on();
                     match step {
                         Step::Wait(waits) => {
                             self.shared.engine.progress.copy_waits(&self.table.name, waits.words());
@@ -126,6 +134,16 @@ impl<L: Load + RecordCopy, S: Source> TableCopy<'_, L, S> {
         };
         self.shared.engine.progress.copy_waits(&self.table.name, waits);
         (false, self.state)
+    }
+
+    /// Whatever kept the copy from going on is over, but for rewrites.
+    fn went_on(&self) {
+        if self.rewrites < MANY_REWRITES {
+            self.shared.engine.progress.clear_of(Owner::Copy, &self.part());
+        } else {
+            let fault = rewritten(&self.table.name, self.rewrites);
+            self.shared.engine.progress.raise_of(Owner::Copy, fault);
+        }
     }
 
     fn at(&self, step: Option<CopyStep>) {
@@ -222,9 +240,20 @@ impl<L: Load + RecordCopy, S: Source> TableCopy<'_, L, S> {
                 self.shared.engine.routed.seen(barrier.mark, &unseen);
                 Ok(Step::Wait(Waits::Transaction))
             }
-            Outcome::Moved { table } => self.follow(table).await.map(|()| Step::Next),
+            Outcome::Moved { table } => {
+                self.rewritten();
+                self.follow(table).await.map(|()| Step::Next)
+            }
             Outcome::Unlike => Ok(Step::Wait(Waits::Columns)),
             Outcome::Stopped => self.record(true).await.map(|()| Step::End),
+        }
+    }
+
+    /// A table that is rewritten faster than it is copied would be copied for ever.
+    fn rewritten(&mut self) {
+        self.rewrites += 1;
+        if self.rewrites >= MANY_REWRITES {
+            self.shared.report(&self.table.name, rewritten(&self.table.name, self.rewrites));
         }
     }
 
@@ -281,4 +310,15 @@ impl<L: Load + RecordCopy, S: Source> TableCopy<'_, L, S> {
         info!(table = %self.table.name, rows = self.state.rows, bytes = self.state.bytes, "existing rows copied");
         Ok(Step::Complete)
     }
+}
+
+fn rewritten(table: &TableName, rewrites: u32) -> Fault {
+    Fault::retry(
+        Part::Table(table.clone()),
+        Reason::SourceTableRewritten,
+        format!(
+            "{table} was rewritten {rewrites} times while it was copied, and each time its copy began anew"
+        ),
+        "stop what rewrites it (VACUUM FULL, CLUSTER, pg_repack) until it is copied",
+    )
 }

@@ -8,14 +8,14 @@
 //! end. Everything is read in the one snapshot whose [`Visibility`] the caller checks.
 
 mod chunk;
+mod fault;
 mod missing;
 mod row;
 
 use std::{collections::BTreeMap, ops::ControlFlow};
 
-use crds::Reason;
-
 pub use self::chunk::Unlike;
+use self::fault::of_table;
 use super::{
     connection::{Connection, Row},
     error::SourceError,
@@ -26,7 +26,7 @@ use super::{
 };
 use crate::{
     config::{CopyMemory, SourceConfig},
-    fault::{Fault, Part},
+    fault::Fault,
     lsn::Lsn,
     table::{Table, TableName},
 };
@@ -250,29 +250,4 @@ impl CopySession {
             Ok(take(&converted))
         })
     }
-}
-
-fn too_large(name: &TableName, row: u64, memory: CopyMemory) -> Fault {
-    let mebibytes = |bytes: u64| bytes.div_ceil(1 << 20);
-    let (size, limit) = (mebibytes(row), mebibytes(memory.limit));
-    let asked = mebibytes(memory.needed(row));
-    let message = format!(
-        "a row of {name} is {size} MiB large, and cannot be copied within the {limit} MiB of memory that the worker may \
-         take in all"
-    );
-    let fix = format!(
-        "give the worker a memory limit of {asked} MiB or more (worker.resources.limits.memory); a smaller \
-         snapshot.parallelism needs less"
-    );
-    Fault::retry(Part::Table(name.clone()), Reason::RowTooLarge, message, fix)
-}
-
-/// The fault of one table, where the server has refused something about it.
-fn of_table(error: SourceError, config: &SourceConfig, name: &TableName) -> Fault {
-    if let (SourceError::LargeRow(bytes), Some(memory)) = (&error, config.copy_memory) {
-        return too_large(name, *bytes, memory);
-    }
-    let is_of_server = matches!(error, SourceError::Server(_));
-    let fault = error.fault(config);
-    if is_of_server { Fault { part: Part::Table(name.clone()), ..fault } } else { fault }
 }

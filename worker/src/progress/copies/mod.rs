@@ -120,7 +120,7 @@ pub(super) struct Copies {
 
 impl Copies {
     fn begin(&mut self, tables: &[TableName]) {
-        if self.copies.values().all(|copy| copy.is_complete) {
+        if !tables.is_empty() && self.copies.values().all(|copy| copy.is_complete) {
             self.copies.clear();
         }
         self.copies.retain(|name, copy| copy.is_complete || tables.contains(name));
@@ -128,6 +128,10 @@ impl Copies {
             let copy = self.copies.entry(table.clone()).or_default();
             *copy = Copy { figures: copy.figures, obstacle: "its turn".into(), ..Copy::default() };
         }
+    }
+
+    pub(super) fn select(&mut self, tables: &[TableName]) {
+        self.copies.retain(|name, _| tables.contains(name));
     }
 
     fn measure(&mut self, blocks: BTreeMap<TableName, u64>, is_whole: impl Fn(&TableName) -> bool) {
@@ -153,7 +157,7 @@ impl Copies {
 }
 
 impl Progress {
-    /// These tables are copied from now on, each when its turn comes.
+    /// These tables are copied from now on, each when its turn comes, and no others.
     pub fn copies_begin(&self, tables: &[TableName]) {
         lock(&self.copies).begin(tables);
     }

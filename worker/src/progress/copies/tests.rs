@@ -76,4 +76,17 @@ fn a_table_that_is_not_copied_any_more_is_not_shown() {
     assert_eq!(shown(&progress), [("b".to_owned(), "its turn".to_owned())]);
     progress.copy_reached(&name("a"), of(10, 1));
     assert_eq!(progress.copies_view().sum, CopyFigures::default());
+    progress.copies_begin(&[]);
+    assert_eq!(shown(&progress), []);
+}
+
+#[test]
+fn figures_stay_when_nothing_is_left_to_copy_and_go_with_their_table() {
+    let progress = begun(&["a", "b"]);
+    progress.copy_reached(&name("a"), of(10, 5));
+    progress.copy_complete(&name("a"));
+    progress.copies_begin(&[]);
+    assert_eq!((progress.copies_view().sum.blocks_done, shown(&progress)), (10, Vec::new()));
+    progress.set_tables(&[name("b")]);
+    assert_eq!(progress.copies_view().sum, CopyFigures::default());
 }
