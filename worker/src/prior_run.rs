@@ -22,13 +22,17 @@ pub enum End {
     Cut { told: Lsn },
     /// Killed, and its journal is on another machine.
     Unknown,
+    /// The slot was lost, and every table is to be copied anew: any slot of this server is good.
+    Lost,
+    /// The job copied its tables once and has ended.
+    Completed,
 }
 
 impl PriorRun {
     /// The last position that can have been confirmed to PostgreSQL, where that is known.
     pub fn told(&self) -> Option<Lsn> {
         match self.end {
-            End::Orderly => Some(self.reached),
+            End::Orderly | End::Lost | End::Completed => Some(self.reached),
             End::Cut { told } => Some(told),
             End::Unknown => None,
         }

@@ -124,6 +124,8 @@ const ORDER: [(&[&str], &[&str]); 13] = [
             "relay",
             "requests",
             "anew",
+            "completion",
+            "slot_lost",
             "halt_watch",
             "copies",
             "stream",
@@ -155,7 +157,10 @@ const ORDER: [(&[&str], &[&str]); 13] = [
             "run",
         ],
     ),
-    (&["postgres", "setup"], &["catalogue", "identity", "publication", "emptiness", "tables", "removal"]),
+    (
+        &["postgres", "setup"],
+        &["catalogue", "identity", "publication", "emptiness", "tables", "removal", "lost"],
+    ),
     (
         &["postgres", "stream"],
         &[

@@ -69,6 +69,11 @@ impl Process {
         Ok(self.child.try_wait()?)
     }
 
+    /// Waits until the program has ended by itself.
+    pub async fn until_ended(&mut self) -> Result<ExitStatus> {
+        crate::wait::until("the program ends by itself", async || self.ended()).await
+    }
+
     /// `kill -9`, and waits until it is gone.
     pub fn kill(&mut self) -> Result<()> {
         self.child.kill()?;

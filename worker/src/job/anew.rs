@@ -33,7 +33,7 @@ pub(super) fn apply(
         let is_copied = history.copy.is_some_and(|copy| !copy.leaves.is_empty());
         copied.extend(is_copied.then(|| table.name.to_string()));
         let request = Some(request.clone());
-        targets.change(table.id, |history| SchemaHistory { request, ..history.with_removal() });
+        targets.change(table, |history| SchemaHistory { request: request.clone(), ..history.with_removal() });
     }
     Ok(message(begun, &copied))
 }
@@ -45,7 +45,7 @@ pub(super) fn give_up_copies(config: &JobConfig, prepared: &Prepared, targets: &
         |history: &SchemaHistory| history.copy.as_ref().is_some_and(|copy| copy.removal.is_none());
     for table in prepared.tables.iter().filter(|_| !config.snapshot.initial) {
         if targets.history(table.id).is_some_and(is_given_up) {
-            targets.change(table.id, |history| SchemaHistory { copy: None, ..history });
+            targets.change(table, |history| SchemaHistory { copy: None, ..history });
         }
     }
 }

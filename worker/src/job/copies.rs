@@ -10,10 +10,10 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     config::{CopyMemory, JobConfig, SourceConfig},
-    fault::Fault,
+    fault::{Fault, Part},
     pipeline::{self, Load, RecordCopy, Routed},
     postgres::Intake,
-    progress::Progress,
+    progress::{Owner, Progress},
     snapshot::{self, Copied, Copies, Engine, Filling},
     starrocks::Targets,
     table::{Table, TableId},
@@ -112,7 +112,12 @@ impl SessionCopies {
             let mut copying = std::pin::pin!(copying);
             tokio::select! {
                 // What is left was halted, and is copied in the next session.
-                _ = &mut copying => break,
+                left = &mut copying => {
+                    if left.is_empty() {
+                        engine.progress.clear_of(Owner::Copy, &Part::Job);
+                    }
+                    break;
+                }
                 () = not_open(&mut intake) => stop.cancel(),
             }
             tables = copying.await;

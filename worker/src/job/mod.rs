@@ -10,6 +10,7 @@
 //! to stop the job asks to drop it. The record of prior runs is released only when the job itself is deleted.
 
 mod anew;
+mod completion;
 mod copies;
 mod halt_watch;
 mod lease_keeper;
@@ -18,6 +19,7 @@ mod requests;
 mod resume;
 mod session;
 mod session_loop;
+mod slot_lost;
 mod stream;
 mod supervisor;
 

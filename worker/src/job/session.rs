@@ -6,12 +6,13 @@ use tokio::sync::{Notify, watch};
 use tracing::{error, info, warn};
 
 use super::{
-    anew,
+    anew, completion,
     halt_watch::{HaltWatch, types_changed},
     off_the_runtime,
     relay::Relay,
     requests::{Inputs, Taken},
     resume::Resume,
+    slot_lost,
     stream::stream,
 };
 use crate::{
@@ -19,7 +20,7 @@ use crate::{
     fault::{Fault, Part},
     postgres::{self, Intake, Prepared, Setup},
     prior_run::PriorRun,
-    progress::{Progress, Stage},
+    progress::{Owner, Progress, Stage},
     schema_history::{Noted, SchemaHistory},
     starrocks::{self, Claimant, Fencing, SchemaHistories, SlotIdentity, Targets},
     table::TableName,
@@ -37,10 +38,13 @@ pub(super) async fn run(
 ) -> Result<Outcome, Blocked> {
     progress.set_stage(Stage::Setup);
     let mut taken = inputs.requests.take();
-    let (prepared, mut targets, noted) = prepare(config, progress, fencing, &taken).await?;
+    let prior_runs = fencing.prior_runs(&config.source.slot).await?;
+    if completion::is_recorded(config, &prior_runs) {
+        return Ok(Outcome::Completed);
+    }
+    let (prepared, mut targets, noted) = prepare(config, progress, fencing, (&taken, prior_runs)).await?;
     anew::give_up_copies(config, &prepared, &mut targets);
     taken.apply(|asked| anew::apply(asked, &config.source.tables, &prepared, &mut targets));
-    progress.clear_all();
     for fault in &prepared.refused {
         progress.raise(fault.clone());
         error!(reason = %fault.reason, fix = %fault.fix, "{}", fault.message);
@@ -81,6 +85,8 @@ async fn restart_due(watch: HaltWatch<'_>, inputs: &Inputs, read_again: Arc<Noti
 pub(super) enum Outcome {
     /// The intake was closed, and what can be loaded is confirmed; `is_whole` when that is everything received.
     Drained { is_whole: bool },
+    /// An earlier worker has copied everything, and nothing else is to be done.
+    Completed,
     /// A new session is due: tables or halts changed, or the job selects other tables.
     Restart,
 }
@@ -102,12 +108,11 @@ impl From<Fault> for Blocked {
 async fn prepare(
     config: &JobConfig,
     progress: &Progress,
-    fencing: &Fencing,
-    taken: &Taken,
+    fencing: &mut Fencing,
+    (taken, prior_runs): (&Taken, Vec<PriorRun>),
 ) -> Result<(Prepared, Targets, Noted), Blocked> {
     let mut source = config.source.clone();
-    // Before the slot is touched: a missing slot is created only for a job without prior runs.
-    let prior_runs = fencing.prior_runs(&source.slot).await?;
+    // They were read before the slot is touched: a missing slot is created only for a job without prior runs.
     source.claims = prior_runs.iter().map(|prior_run| claim_key(prior_run.system, &source.slot)).collect();
     // Without prior runs the histories are those of an earlier job of this name, and do not apply to this one.
     let begins = prior_runs.is_empty();
@@ -118,7 +123,13 @@ async fn prepare(
     progress.set_snapshot_request(anew::last_request(&kept).unwrap_or_default());
     let noted = noted(&config.source.tables, &kept);
     let before = noted.clone();
-    let setup = off_the_runtime(move || postgres::prepare_noted(&source, &prior_runs, &before)).await?;
+    let runs = prior_runs.clone();
+    let setup = match off_the_runtime(move || postgres::prepare_noted(&source, &runs, &before)).await {
+        Err(fault) => {
+            return Err(slot_lost::give_up(config, &prior_runs, &kept, fencing, fault).await.into());
+        }
+        Ok(setup) => setup,
+    };
     progress.clear(&Part::Source);
     let (prepared, exclusive) = match setup {
         Setup::Ready(prepared, exclusive) => (*prepared, exclusive),
@@ -126,9 +137,10 @@ async fn prepare(
     };
     let (tables, identities) = (&prepared.tables, &prepared.identities);
     let claimant = claimant(config, &prepared);
+    let lost = slot_lost::given_up(&prior_runs, prepared.system_identifier);
+    let is_asked = |name: &TableName| lost.is_some() || taken.has(name);
     // Under the lock, while no other worker can load: a column that is renamed during a load silently gets NULL.
-    let targets =
-        starrocks::prepare(&config.sink, &claimant, tables, identities, begins, |name| taken.has(name)).await;
+    let targets = starrocks::prepare(&config.sink, &claimant, tables, identities, begins, is_asked).await;
     let release = move || {
         exclusive.release();
         Ok(())
@@ -137,6 +149,10 @@ async fn prepare(
     let mut targets = targets?;
     let selected: Vec<_> = config.source.tables.iter().map(TableName::target).collect();
     targets.leave(&kept, &claimant, |target| selected.iter().any(|name| name == target), prepared.confirmed);
+    fencing.store_before_claim(&[]);
+    if lost.is_some() {
+        slot_lost::take_all_anew(&kept, &prepared, &mut targets, fencing);
+    }
     let faults = faults_of_tables(&prepared, &targets);
     // With consistency Transaction, no transaction can be replicated without one of its tables.
     let needs_all_tables = config.sink.consistency == Consistency::Transaction;
@@ -144,6 +160,10 @@ async fn prepare(
         return Err(Blocked::Tables(faults));
     }
     let noted = as_begun(&prepared, &targets, noted);
+    progress.clear_all();
+    if let Some(lost) = lost {
+        progress.raise_of(Owner::Copy, slot_lost::notice(config, lost));
+    }
     Ok((prepared, targets, noted))
 }
 

@@ -69,6 +69,7 @@ async fn until_closed(
         config.source.tables.clone_from(&inputs.tables.borrow_and_update());
         match session::run(&config, intake.clone(), &inputs, progress, fencing, &mut resume).await {
             Ok(Outcome::Drained { is_whole }) => return is_whole,
+            Ok(Outcome::Completed) => return true,
             Ok(Outcome::Restart) => continue,
             Err(Blocked::Part(fault)) => report(progress, fault),
             Err(Blocked::Tables(faults)) => report_all(progress, faults),

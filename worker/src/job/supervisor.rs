@@ -14,7 +14,7 @@ use tokio::{
 use tracing::{info, warn};
 
 use super::{
-    Removal, claims, remove,
+    Removal, claims, completion, remove,
     requests::{Asked, Inputs, Requests},
     session_loop,
 };
@@ -41,8 +41,18 @@ pub(super) async fn run(
     let mut heartbeat = interval(HEARTBEAT);
     loop {
         supervisor.progress.beat();
+        match supervisor.completion {
+            // In a pod the process would be started again.
+            Completion::Done if supervisor.config.listen.http_commands => return Ok(()),
+            Completion::Failed => {
+                anyhow::bail!(
+                    "not everything that was copied could be loaded to its end; start again to continue"
+                )
+            }
+            _ => {}
+        }
         tokio::select! {
-            _ = heartbeat.tick() => {}
+            _ = heartbeat.tick() => supervisor.look_for_completion().await,
             () = either(&mut terminate, &mut interrupt) => break,
             Some(request) = requests.recv() => supervisor.serve(request),
             Some(ended) = supervisor.session_loop.join_next() => {
@@ -55,6 +65,20 @@ pub(super) async fn run(
     info!("SIGTERM or SIGINT received, draining");
     supervisor.shut_down().await;
     Ok(())
+}
+
+/// How a job that copies once comes to its end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Completion {
+    /// Not a job of this kind, or not everything is copied.
+    No,
+    /// It drains because everything is copied.
+    Draining,
+    /// Everything is durable; it is to be recorded, and the slot dropped.
+    Due,
+    Done,
+    /// The drain has not loaded everything.
+    Failed,
 }
 
 /// How the session loop ended.
@@ -85,6 +109,7 @@ struct Supervisor {
     /// When a drain is given up; a year away while there is none.
     deadline: Instant,
     end: End,
+    completion: Completion,
     pending: Vec<(Option<Removal>, oneshot::Sender<Answer>)>,
 }
 
@@ -100,8 +125,47 @@ impl Supervisor {
         let inputs = Inputs { batch: sizes, tables: selected, requests: requests.clone() };
         session_loop.spawn(session_loop::run(config.clone(), taken, inputs, Arc::clone(&progress)));
         let deadline = far_away();
-        let (end, pending) = (End::Whole, Vec::new());
-        Self { config, progress, intake, batch, tables, requests, session_loop, deadline, end, pending }
+        let (end, pending, completion) = (End::Whole, Vec::new(), Completion::No);
+        Self {
+            config,
+            progress,
+            intake,
+            batch,
+            tables,
+            requests,
+            session_loop,
+            deadline,
+            end,
+            completion,
+            pending,
+        }
+    }
+
+    async fn look_for_completion(&mut self) {
+        match self.completion {
+            Completion::No if completion::is_due(&self.config, &self.progress) => {
+                info!("every table is copied, and the job does nothing else: draining");
+                self.completion = Completion::Draining;
+                self.begin_drain();
+            }
+            Completion::Due => self.complete().await,
+            _ => {}
+        }
+    }
+
+    async fn complete(&mut self) {
+        match completion::complete(&self.config, &self.progress).await {
+            Ok(()) => {
+                info!("complete: every table is copied, and the slot is dropped");
+                self.progress.clear_all();
+                self.progress.set_completed();
+                self.completion = Completion::Done;
+            }
+            Err(fault) => {
+                warn!(reason = %fault.reason, fix = %fault.fix, "could not end the job, trying again: {}", fault.message);
+                self.progress.raise(fault);
+            }
+        }
     }
 
     fn serve(&mut self, request: Request) {
@@ -201,6 +265,11 @@ impl Supervisor {
     /// The session loop has ended: nothing is held any more, or the drain was given up. Answers pending requests.
     async fn stopped(&mut self) {
         self.deadline = far_away();
+        // The loop ends by itself where an earlier worker has recorded that the job is complete.
+        let is_completed = self.completion == Completion::Draining || *self.intake.borrow() != Intake::Closed;
+        if is_completed && self.config.snapshot.only {
+            self.completion = if self.end == End::Whole { Completion::Due } else { Completion::Failed };
+        }
         self.progress.set_streaming(false);
         self.progress.set_state(State::Stopped);
         for (removal, answer) in std::mem::take(&mut self.pending) {

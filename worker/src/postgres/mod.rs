@@ -37,8 +37,8 @@ pub mod visibility;
 pub use connection::fuzz as session_fuzz;
 pub use route::Router;
 pub use setup::{
-    DropObjects, Exclusive, Prepared, Setup, drop_objects, prepare, prepare_noted, refused, shapes_of,
-    slot_dropped,
+    DropObjects, Exclusive, Prepared, Setup, drop_objects, lost_slot, prepare, prepare_noted, refused,
+    shapes_of, slot_dropped,
 };
 pub use stream::{Intake, Reader, ReaderEnds, Witness};
 pub use visibility::Visibility;

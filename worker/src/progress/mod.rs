@@ -60,6 +60,7 @@ pub struct Progress {
     heard: AtomicU64,
     sizes: Mutex<Sizes>,
     snapshot_request: Mutex<String>,
+    completed: AtomicBool,
     slot: Mutex<Option<SlotHealth>>,
     faults: Mutex<Faults>,
     tables: Mutex<Tables>,
@@ -97,6 +98,7 @@ impl Progress {
             heard: AtomicU64::new(0),
             sizes: Mutex::default(),
             snapshot_request: Mutex::default(),
+            completed: AtomicBool::new(false),
             slot: Mutex::default(),
             faults: Mutex::default(),
             tables: Mutex::new(known),
@@ -131,6 +133,11 @@ impl Progress {
     /// Heartbeat of the supervisor, every few seconds, whatever else it waits for.
     pub fn beat(&self) {
         self.beat.store(self.started.elapsed().as_secs(), Relaxed);
+    }
+
+    /// Everything is copied, by a job that does nothing else, and its slot is dropped.
+    pub fn set_completed(&self) {
+        self.completed.store(true, Relaxed);
     }
 
     /// Sets the name of the last request to copy tables anew that was taken up.

@@ -45,6 +45,8 @@ pub struct View {
     pub faults: Vec<Fault>,
     /// The name of the last request to copy tables anew that was taken up.
     pub snapshot_request: String,
+    /// The job copied its tables once, and has ended.
+    pub completed: bool,
 }
 
 impl View {
@@ -94,6 +96,7 @@ impl Progress {
             slot: lock(&self.slot).clone(),
             faults: lock(&self.faults).gravest(),
             snapshot_request: lock(&self.snapshot_request).clone(),
+            completed: self.completed.load(Relaxed),
         }
     }
 

@@ -1,7 +1,11 @@
 //! Tables that were followed are copied anew, exactly: on demand, or because what was in StarRocks is lost.
 
 use anyhow::{Context, Result, ensure};
-use system::{wait, worker::Worker};
+use system::{
+    sink::Sink,
+    wait,
+    worker::{Settings, Worker},
+};
 
 use super::{
     rig::Rig,
@@ -213,4 +217,176 @@ async fn a_lost_target_halts_and_a_request_copies_it_anew_while_the_other_tables
     ensure!(worker.start_snapshot(&["t"], "lost").await?.success);
     until_copied(&rig, &mut worker, "lost").await?;
     worker.until_ready().await
+}
+
+/// A job whose slot is lost while its worker is away: rows are deleted, changed and inserted, and nobody keeps the changes.
+async fn lost(settings: &[(&str, &str)], loss: &str) -> Result<(Rig, Worker)> {
+    let mut rig = of(T, "t", 1000).await?;
+    for (name, value) in settings {
+        rig.settings = rig.settings.clone().with(name, value);
+    }
+    let mut worker = Worker::start(&rig.settings)?;
+    until_whole(&mut worker, "t").await?;
+    rig.until_equal().await?;
+    worker.process().kill()?;
+    rig.source.run("DELETE FROM t WHERE id <= 500; UPDATE t SET n = 5 WHERE id > 2500").await?;
+    wait::until("the slot is free", async || {
+        Ok((rig.slot("active").await?.as_deref() == Some("f")).then_some(()))
+    })
+    .await?;
+    rig.source.run(loss).await?;
+    rig.source.run(&changes(1)).await?;
+    Ok((rig, worker))
+}
+
+const DROPPED: &str = "SELECT pg_drop_replication_slot('dbmazz_slot')";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_lost_slot_is_replaced_and_every_table_is_copied_anew_by_the_rule() -> Result<()> {
+    for deletes in ["Hard", "Soft"] {
+        let settings = [("DBMAZZ_SLOT_ON_LOST", "Resnapshot"), ("DBMAZZ_DELETES", deletes)];
+        let (rig, mut worker) = lost(&settings, DROPPED).await?;
+        // A kill at every moment of it.
+        for round in 0..6 {
+            worker.crash()?;
+            rig.source.run(&format!("SELECT pg_sleep({})", f64::from(round) * 0.15)).await?;
+        }
+        until_whole(&mut worker, "t").await?;
+        rig.until_equal().await.with_context(|| worker.process().said())?;
+        worker.until_ready().await?;
+        // Again at once: it waits, and says so.
+        worker.process().kill()?;
+        wait::until("the slot can be dropped", async || Ok(rig.source.run(DROPPED).await.ok())).await?;
+        worker.crash()?;
+        let fault = worker.until_fault("SlotLost").await?;
+        ensure!(fault.halted && fault.message.contains("at the earliest"), "{fault:?}");
+    }
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_lost_slot_is_told_with_the_position_from_which_the_targets_are_not_exact() -> Result<()> {
+    let (rig, mut worker) = lost(&[("DBMAZZ_SLOT_ON_LOST", "Resnapshot")], DROPPED).await?;
+    // The copy cannot end before its first load is committed.
+    rig.sink
+        .inject(&serde_json::json!({"table": "app.t", "stage": "commit", "action": "hold", "count": 1}))?;
+    worker.crash()?;
+    rig.sink.until_struck().await?;
+    let fault = worker.until_fault("SlotLost").await?;
+    ensure!(!fault.halted && fault.message.contains("not exact from there"), "{fault:?}");
+    rig.sink.heal()?;
+    until_whole(&mut worker, "t").await?;
+    worker.until_ready().await?;
+    rig.until_equal().await.with_context(|| worker.process().said())?;
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_slot_that_another_client_moved_is_never_replaced() -> Result<()> {
+    let moved = "SELECT pg_replication_slot_advance('dbmazz_slot', pg_current_wal_insert_lsn())";
+    let (rig, mut worker) = lost(&[("DBMAZZ_SLOT_ON_LOST", "Resnapshot")], moved).await?;
+    worker.crash()?;
+    let fault = worker.until_fault("ReplicationGap").await?;
+    ensure!(fault.halted, "{fault:?}");
+    ensure!(count(&rig, "n = 5").await? == 0, "nothing was copied");
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_lost_slot_halts_the_job_without_the_rule() -> Result<()> {
+    let (_rig, mut worker) = lost(&[], DROPPED).await?;
+    worker.crash()?;
+    let fault = worker.until_fault("SlotLost").await?;
+    ensure!(fault.halted, "{fault:?}");
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_job_that_copies_once_ends_when_everything_is_copied_and_leaves_no_slot() -> Result<()> {
+    let mut rig = of(T, "t", 1).await?;
+    rig.settings = rig.settings.clone().with("INITIAL_SNAPSHOT_ONLY", "true");
+    let mut worker = Worker::start(&rig.settings)?;
+    for round in 1..=10 {
+        rig.source.run(&changes(round)).await?;
+        if round % 4 == 0 {
+            worker.crash()?;
+        }
+    }
+    let status = worker.process().until_ended().await?;
+    ensure!(status.success(), "{status}: {}", worker.process().said());
+    ensure!(rig.slot("slot_name").await?.is_none(), "the slot is left");
+    rig.until_equal().await.with_context(|| worker.process().said())?;
+    // A worker that is started again does nothing.
+    worker = Worker::start(&rig.settings)?;
+    let status = worker.process().until_ended().await?;
+    ensure!(status.success(), "{status}: {}", worker.process().said());
+    ensure!(rig.slot("slot_name").await?.is_none(), "a slot was made again");
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_row_of_another_history_with_a_version_to_come_is_found_before_the_first_chunk() -> Result<()> {
+    let (rig, mut worker) = copied(T).await?;
+    let next = "SELECT ((pg_current_wal_insert_lsn() - '0/0')::bigint + 2000000)::text";
+    let next = rig.source.value(next).await?.context("a position")?;
+    let revived =
+        format!("UPDATE app.t SET dbmazz_is_deleted = false, dbmazz_cdc_version = {next} WHERE id = 7");
+    rig.sink.rows(&revived).await?;
+    rig.sink
+        .inject(&serde_json::json!({"table": "app.t", "stage": "commit", "action": "hold", "count": 1}))?;
+    ensure!(worker.start_snapshot(&["t"], "").await?.success);
+    rig.sink.until_struck().await?;
+    rig.source
+        .run("CREATE TABLE wal AS SELECT repeat(md5(i::text), 10) FROM generate_series(1, 20000) i")
+        .await?;
+    rig.sink.heal()?;
+    until_copied(&rig, &mut worker, "").await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn rows_of_partitions_are_asked_for_and_those_that_the_publication_leaves_out_are_removed() -> Result<()>
+{
+    let schema = "
+        CREATE TABLE t (id int, v int, PRIMARY KEY (id)) PARTITION BY RANGE (id);
+        CREATE TABLE t_1 PARTITION OF t FOR VALUES FROM (0) TO (500);
+        CREATE TABLE t_2 PARTITION OF t FOR VALUES FROM (500) TO (5000);
+        ALTER TABLE t_1 REPLICA IDENTITY FULL; ALTER TABLE t_2 REPLICA IDENTITY FULL;
+        INSERT INTO t SELECT i, 1 FROM generate_series(1, 1000) i;
+        CREATE PUBLICATION dbmazz_pub FOR TABLE t WHERE (v < 5) WITH (publish_via_partition_root = true)";
+    let (rig, mut worker) = copied(schema).await?;
+    rig.source.run("UPDATE t SET v = 9 WHERE id % 100 = 50").await?;
+    rig.until_equal().await?;
+    let left_out =
+        "UPDATE app.t SET dbmazz_is_deleted = false, dbmazz_cdc_version = 5 WHERE id = 150 OR id = 750";
+    rig.sink.rows(left_out).await?;
+    rig.sink.rows("UPDATE app.t SET v = 3, dbmazz_cdc_version = 9000000000000000000 WHERE id = 999").await?;
+    ensure!(worker.start_snapshot(&["t"], "parts").await?.success);
+    until_copied(&rig, &mut worker, "parts").await?;
+    ensure!(count(&rig, "id = 150 AND dbmazz_is_deleted = true").await? == 1);
+    let said = worker.process().said();
+    ensure!(said.contains("removed=0 loaded=1") && said.contains("removed=2 loaded=0"), "{said}");
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn tables_that_are_loaded_in_one_step_are_copied_anew_between_two_steps() -> Result<()> {
+    let mut rig = of(&format!("{T}; ALTER TABLE t REPLICA IDENTITY FULL"), "t", 1000).await?;
+    rig.sink = Sink::with(&["--profile", "4.0.7"]).await?;
+    rig.settings = Settings::new(&rig.postgres.url("postgres"), &rig.sink, "app", "t")?
+        .with("FLUSH_INTERVAL_MS", "50")
+        .with("DBMAZZ_CONSISTENCY", "Transaction")
+        .with("DO_SNAPSHOT", "true");
+    let mut worker = Worker::start(&rig.settings)?;
+    until_whole(&mut worker, "t").await?;
+    rig.source.run("DELETE FROM t WHERE id <= 100").await?;
+    rig.until_equal().await?;
+    spoil(&rig).await?;
+    ensure!(worker.start_snapshot(&[], "steps").await?.success);
+    for round in 1..=10 {
+        rig.source.run(&changes(round)).await?;
+        if round == 3 {
+            worker.crash()?;
+        }
+    }
+    until_copied(&rig, &mut worker, "steps").await
 }

@@ -9,7 +9,7 @@ use std::path::Path;
 use crds::{
     JobDescription,
     description::{JOB_FILE, SINK_PASSWORD, SINK_USERNAME, SOURCE_CA, SOURCE_PASSWORD, SOURCE_USERNAME},
-    spec::{Batch, OnLost, OnTargetLost, Postgres, ReplicationJobSpec, SnapshotMode, Starrocks, Tls},
+    spec::{Batch, OnTargetLost, Postgres, SnapshotMode, Starrocks, Tls},
 };
 
 use super::{
@@ -27,7 +27,6 @@ pub fn read(directory: &Path, vars: impl Fn(&str) -> Option<String>) -> Result<J
     let JobDescription { job, slot, publication, spec } = parsed(directory)?;
     // The operator applies the same rules, unless it is of an older version.
     crds::check::check(&spec)?;
-    supported(&spec)?;
     let buffer = limits::bytes("spec.worker.buffer", &spec.worker.buffer, "4Mi", "4Gi")?;
     let starrocks = spec.sink.starrocks;
     Ok(JobConfig {
@@ -52,21 +51,6 @@ pub fn read(directory: &Path, vars: impl Fn(&str) -> Option<String>) -> Result<J
         paused: spec.state != DesiredState::Running,
         listen: listen::in_a_pod(&vars)?,
         log_level: spec.worker.log_level,
-    })
-}
-
-/// What this version of the worker cannot do is refused: to pass over it would be to break a promise.
-fn supported(spec: &ReplicationJobSpec) -> Result<(), ConfigError> {
-    let is_refused = [
-        ("spec.snapshot.mode: Only", spec.snapshot.mode == SnapshotMode::Only),
-        (
-            "spec.source.postgres.slot.onLost: Resnapshot",
-            spec.source.postgres.slot.on_lost == OnLost::Resnapshot,
-        ),
-    ];
-    let refused = is_refused.into_iter().find(|(_, is_refused)| *is_refused);
-    refused.map_or(Ok(()), |(field, _)| {
-        Err(ConfigError::new(field, "this version of the worker does not support it"))
     })
 }
 

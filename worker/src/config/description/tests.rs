@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use super::*;
-use crate::config::{Deletes, JsonNumbers, LogLevel, OnRefusedRow, TooLong, Unfit, Values};
+use crate::config::{Deletes, JsonNumbers, LogLevel, OnLost, OnRefusedRow, TooLong, Unfit, Values};
 
 fn least() -> Value {
     let credentials = json!({"secretRef": {"name": "s"}});
@@ -77,14 +77,15 @@ fn a_job_that_shall_not_run_starts_paused() {
 }
 
 #[test]
-fn what_this_version_cannot_do_is_refused_by_its_name() {
-    for (field, value) in
-        [("/spec/snapshot/mode", "Only"), ("/spec/source/postgres/slot/onLost", "Resnapshot")]
-    {
-        let error = with(field, json!(value)).unwrap_err();
-        let named = format!("{}: {value}", field.trim_start_matches('/').replace('/', "."));
-        assert_eq!((error.field, error.problem.contains("not support")), (named, true));
-    }
+fn the_rules_for_copies_are_read() {
+    let only = with("/spec/snapshot/mode", json!("Only")).unwrap().snapshot;
+    assert!(only.initial && only.only);
+    let never = with("/spec/snapshot/mode", json!("Never")).unwrap().snapshot;
+    assert!(!never.initial && !never.only);
+    let lost = with("/spec/snapshot/onTargetLost", json!("Copy")).unwrap().sink.on_target_lost;
+    assert_eq!(lost, OnTargetLost::Copy);
+    let slot = with("/spec/source/postgres/slot/onLost", json!("Resnapshot")).unwrap().source.on_lost;
+    assert_eq!(slot, OnLost::Resnapshot);
 }
 
 #[test]

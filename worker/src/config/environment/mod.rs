@@ -23,7 +23,7 @@
 //! | `DBMAZZ_VALUES_TOO_LONG` | Halt | or Null, Truncate |
 //! | `DBMAZZ_ON_REFUSED_ROW` | Halt | or DeadLetter |
 //! | `DO_SNAPSHOT` | false | existing rows are copied |
-//! | `INITIAL_SNAPSHOT_ONLY` | false | true is refused: this version does not end after the copy |
+//! | `INITIAL_SNAPSHOT_ONLY` | false | true: existing rows are copied, and the worker ends when they all are |
 //! | `DBMAZZ_CATCH_UP` | `256Mi` | a longer backlog is read in chunks; `Never` to always stream |
 //! | `DBMAZZ_STATE_DIR` | `$XDG_STATE_HOME/dbmazz`, `~/.local/state/dbmazz` | journal of loads in flight; keep it across restarts |
 //! | `SNAPSHOT_CHUNK_SIZE`, `SNAPSHOT_PARALLEL_WORKERS` | 500000, 2 | rows of a chunk at most, tables that are copied at once |
@@ -90,7 +90,8 @@ fn source<F: Fn(&str) -> Option<String>>(variables: &Variables<F>) -> Result<Sou
         tls,
         slot: limits::slot("SOURCE_SLOT_NAME", slot.trim())?,
         publication: limits::identifier("SOURCE_PUBLICATION_NAME", publication.trim())?,
-        on_lost: OnLost::default(),
+        on_lost: variables
+            .word("DBMAZZ_SLOT_ON_LOST", [("Fail", OnLost::Fail), ("Resnapshot", OnLost::Resnapshot)])?,
         catch_up: catch_up(variables)?,
         whole_rows: false,
         claims: Vec::new(),
@@ -178,13 +179,10 @@ fn batch<F: Fn(&str) -> Option<String>>(variables: &Variables<F>) -> Result<Batc
 }
 
 fn snapshot<F: Fn(&str) -> Option<String>>(variables: &Variables<F>) -> Result<SnapshotConfig, ConfigError> {
-    if variables.flag("INITIAL_SNAPSHOT_ONLY")? {
-        let problem = "ending after the copy is not in this version; set it to false, and drain the job when the copy is complete";
-        return Err(ConfigError::new("INITIAL_SNAPSHOT_ONLY", problem));
-    }
+    let only = variables.flag("INITIAL_SNAPSHOT_ONLY")?;
     Ok(SnapshotConfig {
-        initial: variables.flag("DO_SNAPSHOT")?,
-        only: false,
+        initial: only || variables.flag("DO_SNAPSHOT")?,
+        only,
         chunk_rows: variables.number("SNAPSHOT_CHUNK_SIZE", 500_000, 1..=u64::MAX)?,
         parallelism: variables.number("SNAPSHOT_PARALLEL_WORKERS", 2, 1..=1_000)?,
     })

@@ -83,6 +83,7 @@ fn every_variable_of_the_contract_has_its_effect() {
         ("DBMAZZ_VALUES_JSON_NUMBERS", "Round", |job| format!("{:?}", job.sink.values.json_numbers), "Round"),
         ("DBMAZZ_VALUES_TOO_LONG", "Truncate", |job| format!("{:?}", job.sink.values.too_long), "Truncate"),
         ("DBMAZZ_ON_REFUSED_ROW", "DeadLetter", |job| format!("{:?}", job.sink.on_refused_row), "DeadLetter"),
+        ("DBMAZZ_SLOT_ON_LOST", "Resnapshot", |job| format!("{:?}", job.source.on_lost), "Resnapshot"),
         ("DBMAZZ_ON_TARGET_LOST", "Copy", |job| format!("{:?}", job.sink.on_target_lost), "Copy"),
         ("GRPC_PORT", "0", |job| job.listen.grpc.to_string(), "127.0.0.1:0"),
         ("DBMAZZ_CONTROL_PORT", "6000", |job| job.listen.grpc.to_string(), "127.0.0.1:6000"),
@@ -103,7 +104,12 @@ fn every_variable_of_the_contract_has_its_effect() {
         ("DO_SNAPSHOT", "true", |job| job.snapshot.initial.to_string(), "true"),
         ("SNAPSHOT_CHUNK_SIZE", "1", |job| job.snapshot.chunk_rows.to_string(), "1"),
         ("SNAPSHOT_PARALLEL_WORKERS", "4", |job| job.snapshot.parallelism.to_string(), "4"),
-        ("INITIAL_SNAPSHOT_ONLY", "0", |job| job.job.clone(), "dbmazz_slot"),
+        (
+            "INITIAL_SNAPSHOT_ONLY",
+            "1",
+            |job| format!("{:?}", (job.snapshot.initial, job.snapshot.only)),
+            "(true, true)",
+        ),
     ];
     for (name, value, seen, expected) in rows {
         assert_eq!(seen(&job(&[(name, value)]).unwrap()), *expected, "{name}={value}");
@@ -138,13 +144,14 @@ fn a_value_that_cannot_be_used_is_refused_by_the_name_of_its_variable() {
         ("DBMAZZ_VALUES_TOO_LONG", "Text"),
         ("DBMAZZ_ON_REFUSED_ROW", "Drop"),
         ("DBMAZZ_ON_TARGET_LOST", "copy"),
+        ("DBMAZZ_SLOT_ON_LOST", "Copy"),
         ("GRPC_PORT", "99999"),
         ("DBMAZZ_CONTROL_PORT", "x"),
         ("GRPC_HOST", "localhost"),
         ("HTTP_API_PORT", "50051"),
         ("HTTP_API_HOST", "300.0.0.1"),
         ("DO_SNAPSHOT", "perhaps"),
-        ("INITIAL_SNAPSHOT_ONLY", "1"),
+        ("INITIAL_SNAPSHOT_ONLY", "maybe"),
         ("SNAPSHOT_CHUNK_SIZE", "0"),
         ("SNAPSHOT_PARALLEL_WORKERS", "0"),
         ("SINK_PASSWORD_FILE", "/nowhere/secret"),

@@ -48,7 +48,7 @@ fn status(view: &View, info: &JobInfo) -> StatusResponse {
         copies: copies.iter().map(copy).collect(),
         snapshot_complete: view.is_whole(),
         snapshot_request: view.snapshot_request.clone(),
-        ..StatusResponse::default()
+        completed: view.completed,
     }
 }
 

@@ -2,7 +2,8 @@
 //!
 //! In: the configuration, and the job's prior runs. Out: [`Prepared`], or the faults with their remedies. The rules:
 //! nothing is created before everything was checked; the publication is created before the slot, so that it exists at
-//! the slot's first change; a slot is created only for a job without prior runs, and dropped only by [`drop_objects`].
+//! the slot's first change; a slot is created only for a job without prior runs, or one that copies every table anew
+//! because its slot was lost, and dropped only by [`drop_objects`].
 //!
 //! A role with REPLICATION that owns the tables is sufficient. It needs CREATE on the database too, unless the
 //! publication exists.
@@ -10,14 +11,18 @@
 mod catalogue;
 mod emptiness;
 mod identity;
+mod lost;
 mod publication;
 mod removal;
 mod tables;
 
 use crds::Reason;
 
-pub use self::removal::{DropObjects, drop_objects, slot_dropped};
 use self::{catalogue::Catalogue, identity::Identities, publication::Publication, tables::Refused};
+pub use self::{
+    lost::lost_slot,
+    removal::{DropObjects, drop_objects, slot_dropped},
+};
 use super::{
     connection::Connection,
     error::{SourceError, halt},

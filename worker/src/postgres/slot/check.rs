@@ -15,7 +15,7 @@ use crate::{
         server::Server,
         slot::Slot,
     },
-    prior_run::PriorRun,
+    prior_run::{End, PriorRun},
 };
 
 const IDLE_TIMEOUT_SINCE: u32 = 180_000;
@@ -36,6 +36,9 @@ pub(crate) fn checked_slot(
         return Ok(slot.map(|slot| slot.usable(config)).transpose()?);
     };
     let slot = quiet_slot(connection, config, server.version)?;
+    if prior_run.end == End::Lost && prior_run.system == server.origin.system {
+        return Ok(slot);
+    }
     let end =
         prior_run.timeline.map(|timeline| continuity::timeline_end(connection, timeline, server.origin));
     let end = end.transpose()?.flatten();

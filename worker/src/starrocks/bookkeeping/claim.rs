@@ -42,6 +42,10 @@ pub(crate) enum Standing {
     /// No load is in flight. More may have been loaded than `durable` says, because a table is halted or the worker
     /// stopped before it had loaded everything it received.
     Quiet,
+    /// The slot was lost, and the job may create another one: it takes every table anew.
+    Lost,
+    /// The job copied its tables once and has ended; its slot is dropped.
+    Completed,
     /// The job was deleted and its slot dropped: a later job with this slot name starts without a prior run.
     Released,
 }
@@ -91,6 +95,8 @@ impl Claim {
             ENDED => Standing::Ended,
             QUIET => Standing::Quiet,
             RELEASED => Standing::Released,
+            LOST => Standing::Lost,
+            COMPLETED => Standing::Completed,
             _ => Standing::Loading,
         };
         let (timeline, durable) = (text(3).parse().ok(), text(4).parse().unwrap_or_default());
@@ -105,6 +111,8 @@ impl Claim {
             Standing::Ended => ENDED,
             Standing::Quiet => QUIET,
             Standing::Released => RELEASED,
+            Standing::Lost => LOST,
+            Standing::Completed => COMPLETED,
         };
         let timeline = self.timeline.map(|timeline| timeline.to_string()).unwrap_or_default();
         let durable = self.durable.to_string();
@@ -119,6 +127,9 @@ const ENDED: &str = "ended";
 /// A worker of an older version reads it as loading, and waits.
 const QUIET: &str = "quiet";
 const RELEASED: &str = "released";
+/// A worker of an older version reads these two as loading; it does not find the slot, and halts.
+const LOST: &str = "lost";
+const COMPLETED: &str = "completed";
 /// In the order in which [`Claim::read`] expects them.
 const COLUMNS: &str = "`slot`, `journal`, `standing`, `timeline`, `lsn`, `moment`";
 

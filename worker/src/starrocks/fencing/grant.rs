@@ -128,16 +128,33 @@ impl Fencing {
         if claim.as_ref().is_some_and(|claim| predecessor::may_be_loading(claim, journal.name())) {
             wait.out(slot, &self.progress).await;
         }
-        let anew = claim.is_none_or(|claim| claim.standing == Standing::Released);
+        let is_anew = |claim: Claim| matches!(claim.standing, Standing::Released | Standing::Lost);
+        let anew = claim.is_none_or(is_anew);
         let reached = self.checkpoint(slot, position, anew, &journal).await?;
         // Before the claim, because a successor relies on the journal that the claim names.
         journal.durable(position.durable).map_err(|error| unusable(&error, Part::Sink))?;
+        // Before the claim too: with it the slot counts as continued.
+        if let Some(histories) = self.before_claim.clone() {
+            self.loader(&journal).load(&histories).await?;
+            self.before_claim = None;
+        }
         let (slot, moment) = (slot.clone(), new_moment());
         let held = ClaimHolder { slot, journal: Arc::clone(&journal), position, drained: false, moment };
         self.claim(&held, Standing::Loading).await?;
         self.held = Some(held);
         self.wins += 1;
         Ok((journal, reached))
+    }
+
+    /// Ends the loads of the slot's last worker, or waits until none of them can commit any more.
+    pub(super) async fn end_predecessor(&mut self, slot: &SlotIdentity) -> Result<(), Fault> {
+        let journal = self.journal(slot)?;
+        predecessor::settle(&self.sink, &journal).await?;
+        let claim = Claim::find(&self.sink, slot).await.map_err(|error| error.of_reading(CLAIMS))?;
+        if claim.as_ref().is_some_and(|claim| predecessor::may_be_loading(claim, journal.name())) {
+            Wait::default().out(slot, &self.progress).await;
+        }
+        Ok(())
     }
 
     /// How far transactions are committed beyond the slot's position. `anew` means that the checkpoint is of an earlier

@@ -39,14 +39,16 @@ use crate::{
     config::SinkConfig,
     fault::{Fault, Part},
     lsn::Lsn,
-    pipeline::Load,
+    pipeline::{Batch, Load},
     progress::Progress,
+    schema_history::SchemaHistory,
     slot_lease::LoadPermit,
     starrocks::{
         bookkeeping::{
             checkpoint::Checkpoint,
             claim::{Claim, SlotIdentity, Standing, new_moment},
             owners::Claimant,
+            schema_histories,
         },
         load::{
             journal::{Journal, unusable},
@@ -74,6 +76,8 @@ pub struct Fencing {
     in_memory: Arc<Journal>,
     /// Required for every load, claims included.
     permit: Option<LoadPermit>,
+    /// Histories that have to be stored before the slot is claimed.
+    before_claim: Option<Batch>,
 }
 
 impl Fencing {
@@ -85,12 +89,18 @@ impl Fencing {
     ) -> Self {
         let in_memory = Arc::new(Journal::in_memory());
         let (held, lock, permit, wins) = (None, None, None, 0);
-        Self { sink, job, state_directory, progress, held, wins, lock, in_memory, permit }
+        Self { sink, job, state_directory, progress, held, wins, lock, in_memory, permit, before_claim: None }
     }
 
     /// From now on nothing is loaded without this permit.
     pub fn load_by(&mut self, permit: LoadPermit) {
         self.permit = Some(permit);
+    }
+
+    /// Sets the histories that have to be stored before the slot is claimed: those of tables that are taken anew because
+    /// the slot that was claimed before is lost.
+    pub fn store_before_claim(&mut self, histories: &[(String, SchemaHistory)]) {
+        self.before_claim = schema_histories::batch_of(&self.job, histories, SystemTime::now());
     }
 
     /// Grants loading when no load of another worker can commit any more; retries without limit. The caller drops the

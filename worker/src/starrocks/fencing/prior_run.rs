@@ -7,7 +7,7 @@ use crate::{
     fault::Fault,
     prior_run::{End, PriorRun},
     starrocks::{
-        bookkeeping::claim::{CLAIMS, Claim, Standing, new_moment},
+        bookkeeping::claim::{CLAIMS, Claim, SlotIdentity, Standing, new_moment},
         load::journal::Journal,
     },
 };
@@ -27,13 +27,33 @@ impl Fencing {
         Ok(of_slot.map(|(key, _)| key).collect())
     }
 
+    /// Resolves when no load of a predecessor can commit any more. The caller holds the slot's lock.
+    pub async fn prepare_to_give_up(&mut self, slot: &SlotIdentity) -> Result<(), Fault> {
+        self.held = None;
+        self.end_predecessor(slot).await
+    }
+
+    /// Records that the slot is lost. The caller holds the slot's lock.
+    pub async fn give_up(&self, slot: &SlotIdentity) -> Result<(), Fault> {
+        self.restate(&slot.slot, Standing::Lost).await
+    }
+
+    /// Records that the job has copied its tables once and ended.
+    pub async fn complete(&self, slot: &str) -> Result<(), Fault> {
+        self.restate(slot, Standing::Completed).await
+    }
+
     /// Releases the job's claims when it is deleted and its slot dropped: its prior runs no longer count.
     pub async fn release(&self, slot: &str) -> Result<(), Fault> {
+        self.restate(slot, Standing::Released).await
+    }
+
+    async fn restate(&self, slot: &str, standing: Standing) -> Result<(), Fault> {
         let claims = Claim::of_job(&self.sink, &self.job).await.map_err(|error| error.of_reading(CLAIMS))?;
         let prior_run = claims.into_iter().filter(|(key, claim)| claim.prior_run(key, slot, None).is_some());
         for (key, claim) in prior_run {
-            let released = Claim { standing: Standing::Released, moment: new_moment(), ..claim };
-            self.write(&key, &released, &Arc::new(Journal::in_memory())).await?;
+            let restated = Claim { standing, moment: new_moment(), ..claim };
+            self.write(&key, &restated, &Arc::new(Journal::in_memory())).await?;
         }
         Ok(())
     }
@@ -49,6 +69,8 @@ impl Claim {
         let left = journals.and_then(|journals| Journal::left(&journals.join(key)));
         let end = match left.filter(|left| left.name == self.journal) {
             _ if self.standing == Standing::Ended => End::Orderly,
+            _ if self.standing == Standing::Lost => End::Lost,
+            _ if self.standing == Standing::Completed => End::Completed,
             _ if self.standing == Standing::Quiet => End::Cut { told: self.durable },
             Some(left) => End::Cut { told: left.durable },
             None => End::Unknown,

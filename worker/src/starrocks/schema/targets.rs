@@ -46,12 +46,14 @@ impl Targets {
     }
 
     /// Changes the history of a table; it is written before the first load.
-    pub fn change(&mut self, table: TableId, change: impl FnOnce(SchemaHistory) -> SchemaHistory) {
-        if let Some((_, history)) = self.histories.iter_mut().find(|(id, _)| *id == table) {
-            *history = change(history.clone());
-            if !self.unkept.contains(&table) {
-                self.unkept.push(table);
-            }
+    pub fn change(&mut self, table: &Table, change: impl Fn(SchemaHistory) -> SchemaHistory) {
+        let Some((_, history)) = self.histories.iter_mut().find(|(id, _)| *id == table.id) else { return };
+        *history = change(history.clone());
+        match self.beginnings.get_mut(&table.target) {
+            // It is written when the target is ready.
+            Some(beginning) => beginning.before = beginning.before.take().map(change),
+            None if self.unkept.contains(&table.id) => {}
+            None => self.unkept.push(table.id),
         }
     }
 
