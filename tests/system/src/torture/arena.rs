@@ -130,12 +130,26 @@ impl Arena {
             }
             Stroke::Fault(fault) => self.sink.inject(fault),
             Stroke::Seam { seam, table } => seam.strike(*table, self).await,
+            Stroke::CopyAnew { table } => {
+                self.ask_for_a_copy(*table).await;
+                Ok(())
+            }
             Stroke::Freeze => self.freeze().await,
             Stroke::SetBack { later, killed } => {
                 let gate = Arc::clone(&self.gate);
                 set_back::strike(self, &gate, *later, *killed).await
             }
         }
+    }
+
+    /// The next stroke may kill the worker before the request is recorded: then nothing is copied.
+    async fn ask_for_a_copy(&mut self, table: Option<u32>) {
+        let all = super::schema::tables();
+        let names: Vec<_> = all.split(',').map(super::schema::full_name).collect();
+        let chosen = table.and_then(|table| names.get(table as usize % names.len()));
+        let tables: Vec<_> = chosen.into_iter().map(String::as_str).collect();
+        let answer = timeout(MOMENT, self.worker.start_snapshot(&tables, "")).await;
+        self.said.push_str(&format!("=== {} asked for copies of {tables:?}: {answer:?}\n", now()));
     }
 
     fn proxies(&self, source: bool) -> &[Proxy] {

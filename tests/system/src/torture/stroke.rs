@@ -34,6 +34,8 @@ pub(super) enum Stroke {
     Fault(Json),
     /// A table, its publication or its target is replaced, without a change in the stream.
     Seam { seam: Seam, table: u32 },
+    /// Somebody asks for a copy of every table, or of one, whether it can be answered or not.
+    CopyAnew { table: Option<u32> },
     /// SIGSTOP of the worker while a successor without its journal gets the slot; then SIGCONT.
     Freeze,
     /// PostgreSQL's data is set back by a moment, on the same timeline; the worker runs on, or is killed meanwhile.
@@ -114,7 +116,8 @@ impl Stroke {
 
     fn other(random: &mut Rng, means: Means) -> Self {
         let source = random.bool();
-        match random.u8(..21) {
+        match random.u8(..26) {
+            21..26 => Self::CopyAnew { table: random.bool().then(|| random.u32(..)) },
             16..20 if means.seams => {
                 let (seam, table) = Seam::next(random);
                 Self::Seam { seam, table }

@@ -116,6 +116,8 @@ fn name(stroke: &Stroke) -> String {
         Stroke::Restart { crash: true } => "PostgreSQL crashed and recovered".to_owned(),
         Stroke::Restart { crash: false } => "PostgreSQL restarted".to_owned(),
         Stroke::SinkDown { part, .. } => format!("StarRocks' {part} down"),
+        Stroke::CopyAnew { table: None } => "copy of all tables asked for".to_owned(),
+        Stroke::CopyAnew { table: Some(_) } => "copy of one table asked for".to_owned(),
         Stroke::Seam { seam, .. } => seam.name().to_owned(),
         Stroke::Freeze => "worker stopped while a successor takes over, then woken".to_owned(),
         Stroke::SetBack { .. } => "PostgreSQL set back in time on its timeline".to_owned(),
