@@ -36,7 +36,9 @@ impl Exclusive {
     fn try_drop(&mut self, config: &SourceConfig) -> Result<(), SourceError> {
         let version = server_version(&mut self.connection)?;
         let slot = Slot::find(&mut self.connection, &config.slot, version)?;
-        if slot.is_none_or(|slot| slot.usable(config).is_ok()) {
+        // Meanwhile somebody may have created another of this name.
+        let fault = slot.and_then(|slot| slot.usable(config).err());
+        if fault.is_none_or(|fault| fault.reason != Reason::SlotLost) {
             return Ok(());
         }
         let name = sql::literal(&config.slot);
