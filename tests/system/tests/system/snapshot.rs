@@ -177,6 +177,35 @@ async fn a_killed_worker_continues_its_copy_and_ends_equal() -> Result<()> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_worker_that_begins_waits_for_the_newest_commit_that_nobody_sees() -> Result<()> {
+    let rig = of(T, "t", 1).await?;
+    let mut worker = Worker::start(&rig.settings)?;
+    until_blocks(&mut worker, 1).await?;
+    rig.source.run("UPDATE t SET n = 1 WHERE id = 1001").await?;
+    until_loaded(&rig, &mut worker, "n = 1", 1).await?;
+    rig.sink.inject(&json!({"table": "app.t", "stage": "commit", "action": "hold", "count": 1}))?;
+    rig.sink.until_struck().await?;
+    // No transaction ends after this one, so no snapshot names it as running.
+    let waiting = rig.commit_unseen("UPDATE t SET n = 7, large = 'newer' WHERE id > 5000").await?;
+    rig.sink.heal()?;
+    until_loaded(&rig, &mut worker, "n = 7", 1000).await?;
+    let end = rig.source.value("SELECT pg_current_wal_lsn()").await?.context("a position")?;
+    wait::until("the change is confirmed, and will not be sent again", async || {
+        let confirmed = rig.slot(&format!("CASE WHEN confirmed_flush_lsn >= '{end}' THEN 1 END")).await?;
+        Ok(confirmed.map(|_| ()))
+    })
+    .await?;
+    worker.crash()?;
+    // Long enough for every chunk, if none of them waited.
+    rig.source.run("SELECT pg_sleep(5)").await?;
+    until_loaded(&rig, &mut worker, "n = 0 AND id > 5000", 0).await?;
+    rig.see(waiting).await?;
+    until_whole(&mut worker, "t").await?;
+    rig.until_equal().await.with_context(|| worker.process().said())?;
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_was_copied_is_not_copied_again_after_a_drain() -> Result<()> {
     let rig = of(T, "t", 1).await?;
     let mut worker = Worker::start(&rig.settings)?;

@@ -201,7 +201,7 @@ impl Driver {
         found
     }
 
-    /// A type that changes is not always announced by a change of a row: the worker looks, and begins a new session.
+    /// A type that became wider is announced by the next change of a row, which may never come, or by a new session.
     async fn follow_types(&mut self) {
         let now = self.world.ends().server.now();
         if self.life.as_ref().is_some_and(|life| life.has_other_types(&now)) {

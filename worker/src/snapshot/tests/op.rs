@@ -119,7 +119,8 @@ impl fmt::Debug for Case {
 }
 
 pub(super) fn cases() -> impl Strategy<Value = Case> {
-    let ops = |most| prop::collection::vec(op(), 0..most);
+    let part = || prop_oneof![12 => op().prop_map(|op| vec![op]), 1 => unseen()];
+    let ops = |most| prop::collection::vec(part(), 0..most).prop_map(|parts| parts.concat());
     (settings(), ops(8), ops(40)).prop_map(|(settings, before, ops)| Case { settings, before, ops })
 }
 
@@ -156,6 +157,22 @@ fn settings() -> impl Strategy<Value = Settings> {
             }
         },
     )
+}
+
+/// A transaction with several changes of few rows, which is not visible at once.
+fn unseen() -> impl Strategy<Value = Vec<Op>> {
+    let key = || prop_oneof![Just(0_u8), Just(4)];
+    let change = prop_oneof![
+        2 => key().prop_map(Change::Update),
+        2 => key().prop_map(Change::UpdateLarge),
+        1 => key().prop_map(Change::Insert),
+        2 => key().prop_map(Change::Delete),
+        2 => (key(), key()).prop_map(|(from, to)| Change::Rekey(from, to)),
+    ];
+    prop::collection::vec(change, 1..4).prop_map(|changes| {
+        let changes = changes.into_iter().map(|change| Op::Do(Who::B, change));
+        changes.chain([Op::CommitUnseen(Who::B)]).collect()
+    })
 }
 
 fn op() -> impl Strategy<Value = Op> {
