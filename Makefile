@@ -40,9 +40,9 @@ slow-tests:      ## every test, or those whose names have one of WORDS in them, 
 # As root: in a network of its own, whose packets are as large as asked for (Ethernet: 1500, loopback: 65536).
 WIRE = $(if $(MTU),unshare --net sh -c 'ip link set lo mtu $(MTU) && ip link set lo up && exec "$$@"' sh)
 
-bench:           ## speed against pg_recvlogical, delay, idleness, memory, a row's steps: ten minutes; ONLY=backlog,steady,idle,bulk or ONLY=rows for parts; MTU=1500 as on Ethernet, TLS=1 by TLS
+bench:           ## speed against pg_recvlogical, delay, idleness, memory, copies, a row's steps: fifteen minutes; ONLY=backlog,steady,idle,bulk,snapshot or ONLY=rows for parts; ROWS of a copied table; MTU=1500 as on Ethernet, TLS=1 by TLS
 	$(RELEASE)
-	$(if $(filter-out rows,$(or $(ONLY),all)),$(WIRE) target/release/bench $(if $(ONLY),--only $(ONLY)) $(if $(GIANT),--giant $(GIANT)) $(if $(TLS),--tls))
+	$(if $(filter-out rows,$(or $(ONLY),all)),$(WIRE) target/release/bench $(if $(ONLY),--only $(ONLY)) $(if $(GIANT),--giant $(GIANT)) $(if $(ROWS),--rows $(ROWS)) $(if $(TLS),--tls))
 	$(if $(filter rows,$(or $(ONLY),rows)),$(CARGO) bench --quiet --workspace --bench rows)
 
 soak:            ## torture until KILLS, MINUTES or SEEDS are through, JOBS rounds at a time; a report to REPORT

@@ -47,6 +47,9 @@ struct Arguments {
     /// Count rows and forget them
     #[arg(long)]
     discard: bool,
+    /// Keep the rows of tables whose names begin like this nevertheless
+    #[arg(long)]
+    keep: Option<String>,
     /// A user as name:password, or name:password:none for one without rights; root without password unless given
     #[arg(long = "user")]
     users: Vec<User>,
@@ -70,6 +73,7 @@ impl Arguments {
             followers: self.followers,
             settings: self.settings.unwrap_or_default(),
             discard: self.discard,
+            keep: self.keep,
             users: if self.users.is_empty() { root() } else { self.users },
         }
     }

@@ -29,6 +29,8 @@ pub struct Options {
     pub settings: Settings,
     /// Count rows and drop them: for benchmarks of the sender.
     pub discard: bool,
+    /// With `discard`: tables whose names begin like this keep their rows.
+    pub keep: Option<String>,
     pub users: Vec<User>,
 }
 
@@ -48,6 +50,7 @@ impl Default for Options {
             followers: 0,
             settings: Settings::default(),
             discard: false,
+            keep: None,
             users: vec![User::new("root", "", Rights::All)],
         }
     }

@@ -5,6 +5,15 @@ use starrocks_standin::Options;
 use crate::bed::Bed;
 
 #[tokio::test]
+async fn tables_that_are_kept_are_not_discarded() {
+    let options = Options { discard: true, keep: Some("t".to_owned()), ..Options::default() };
+    let bed = Bed::with(options).await;
+    bed.create("id BIGINT NOT NULL").await;
+    bed.load("label: a", "{\"id\":1}").await;
+    assert_eq!(bed.lines("SELECT COUNT(*) FROM d.t").await, ["1"]);
+}
+
+#[tokio::test]
 async fn discarded_rows_are_counted_and_forgotten() {
     let bed = Bed::with(Options { discard: true, ..Options::default() }).await;
     bed.create("id BIGINT NOT NULL").await;

@@ -21,7 +21,9 @@ impl Load<'_> {
         plan: LoadPlan,
     ) -> Result<Content, Stop> {
         let started = Instant::now();
-        let is_counted = self.cluster.options.discard;
+        let options = &self.cluster.options;
+        let is_kept = options.keep.as_ref().is_some_and(|start| self.table.starts_with(start.as_str()));
+        let is_counted = options.discard && !is_kept;
         let mut kept = Vec::new();
         let (mut newlines, mut last, mut struck) = (0u64, b'\n', false);
         let half = body.length.unwrap_or(0) / 2;

@@ -9,6 +9,7 @@ mod bulk;
 mod crowd;
 mod measure;
 mod report;
+mod snapshot;
 mod steady;
 
 use std::process::ExitCode;
@@ -37,6 +38,9 @@ struct Arguments {
     /// How often each reader drains it, in turn
     #[arg(long, default_value_t = 3)]
     pairs: usize,
+    /// Rows of each table that is copied
+    #[arg(long, default_value_t = 5_000_000)]
+    rows: u64,
     /// Readers reach the server by TLS
     #[arg(long)]
     tls: bool,
@@ -55,6 +59,8 @@ enum Part {
     Idle,
     /// Memory under wide rows and forty tables
     Bulk,
+    /// The copy of existing rows, against plain COPY
+    Snapshot,
 }
 
 #[tokio::main]
@@ -83,6 +89,9 @@ async fn run() -> Result<()> {
     }
     if wanted(Part::Bulk) {
         bulk::measure(&postgres, &mut findings).await?;
+    }
+    if wanted(Part::Snapshot) {
+        snapshot::measure(&postgres, arguments.rows, arguments.pairs, &mut findings).await?;
     }
     if let Some(gigabytes) = arguments.giant {
         bulk::giant(&postgres, gigabytes, &mut findings).await?;

@@ -117,7 +117,7 @@ pub(crate) async fn reference(postgres: &Postgres, backlog: &Backlog) -> Result<
 }
 
 /// What the sink has received so far, without the worker's own tables.
-fn taken(sink: &Sink) -> Result<Taken> {
+pub(crate) fn taken(sink: &Sink) -> Result<Taken> {
     let stats = sink.stats()?;
     let tables = stats["tables"].as_object().into_iter().flatten();
     let tables = tables.filter(|(name, _)| !name.contains("dbmazz_")).map(|(_, table)| table);

@@ -6,7 +6,7 @@ use anyhow::Result;
 
 use crate::measure::Run;
 
-const MIB: f64 = 1024.0 * 1024.0;
+pub(crate) const MIB: f64 = 1024.0 * 1024.0;
 
 /// The backlog, read by each reader in turn.
 #[derive(Debug)]

@@ -23,7 +23,7 @@ const LONE_CHANGES: usize = 7;
 const QUIET: Duration = Duration::from_secs(2);
 
 /// The commit position of a change, and its time.
-type Commit = (u64, Instant);
+pub(crate) type Commit = (u64, Instant);
 
 pub(crate) async fn measure(postgres: &Postgres, findings: &mut Findings) -> Result<()> {
     let sink = Sink::with(&["--discard"]).await?;
@@ -31,7 +31,7 @@ pub(crate) async fn measure(postgres: &Postgres, findings: &mut Findings) -> Res
     for (spacing, goal) in [("1000", "≤ 0.6 s, ≤ 1.15 s"), ("100", "≤ 0.12 s, ≤ 0.25 s")] {
         for rate in [1000, 5000] {
             let bed = Bed::new(postgres, &sink, spacing).await?;
-            let times = bed.watched(async |source| write(source, rate).await).await?;
+            let times = bed.watched(async |source| write(source, rate, "steady").await).await?;
             let what = format!("commit to durable, {rate} changes/s, spacing {spacing} ms: p50, p99");
             findings.add(what, &seconds(&times, &[50, 99]), goal);
         }
@@ -64,21 +64,31 @@ impl Bed {
 
     /// How long each of the commits took to become durable.
     async fn watched(mut self, write: impl AsyncFn(&Source) -> Result<Vec<Commit>>) -> Result<Vec<Duration>> {
-        let over = Arc::new(AtomicBool::new(false));
-        let (port, ended) = (self.worker.http_port(), Arc::clone(&over));
-        let watch = tokio::task::spawn_blocking(move || watch(port, &ended));
-        let commits = write(&self.source).await?;
-        tokio::time::sleep(QUIET).await;
-        over.store(true, Relaxed);
-        let seen = watch.await??;
+        let (times, ()) = watched(&self.worker, async || Ok((write(&self.source).await?, ()))).await?;
         self.worker.process().terminate().await?;
-        let durable = |(lsn, at): &Commit| {
-            let first =
-                seen.iter().find(|(durable, _)| durable >= lsn).context("a change never became durable")?;
-            Ok(first.1.saturating_duration_since(*at))
-        };
-        commits.iter().map(durable).collect()
+        Ok(times)
     }
+}
+
+/// How long each of the commits took to become durable, and what else `write` returns.
+pub(crate) async fn watched<T>(
+    worker: &Worker,
+    write: impl AsyncFn() -> Result<(Vec<Commit>, T)>,
+) -> Result<(Vec<Duration>, T)> {
+    let over = Arc::new(AtomicBool::new(false));
+    let (port, ended) = (worker.http_port(), Arc::clone(&over));
+    let watch = tokio::task::spawn_blocking(move || watch(port, &ended));
+    let written = write().await;
+    tokio::time::sleep(QUIET).await;
+    over.store(true, Relaxed);
+    let seen = watch.await??;
+    let (commits, more) = written?;
+    let durable = |(lsn, at): &Commit| {
+        let first =
+            seen.iter().find(|(durable, _)| durable >= lsn).context("a change never became durable")?;
+        Ok(first.1.saturating_duration_since(*at))
+    };
+    Ok((commits.iter().map(durable).collect::<Result<_>>()?, more))
 }
 
 /// The durable position and when it was seen, every few milliseconds.
@@ -99,12 +109,13 @@ fn watch(port: u16, over: &AtomicBool) -> Result<Vec<Commit>> {
     Ok(seen)
 }
 
-async fn write(source: &Source, rate: u64) -> Result<Vec<Commit>> {
+/// Changes at this rate, into a table with the columns of `steady`.
+pub(crate) async fn write(source: &Source, rate: u64, table: &str) -> Result<Vec<Commit>> {
     let mut tick = tokio::time::interval(Duration::from_millis(1000 / TICKS_PER_SECOND));
     let (began, mut commits) = (Instant::now(), Vec::new());
     while began.elapsed() < LENGTH {
         tick.tick().await;
-        commits.push(commit(source, rate / TICKS_PER_SECOND).await?);
+        commits.push(commit(source, table, rate / TICKS_PER_SECOND).await?);
     }
     Ok(commits)
 }
@@ -113,20 +124,20 @@ async fn write_alone(source: &Source) -> Result<Vec<Commit>> {
     let mut commits = Vec::new();
     for _ in 0..LONE_CHANGES {
         tokio::time::sleep(QUIET).await;
-        commits.push(commit(source, 1).await?);
+        commits.push(commit(source, "steady", 1).await?);
     }
     Ok(commits)
 }
 
-async fn commit(source: &Source, changes: u64) -> Result<Commit> {
+async fn commit(source: &Source, table: &str, changes: u64) -> Result<Commit> {
     let rows = format!("SELECT n, 'a note of a change', now() FROM generate_series(1, {changes}) n");
-    source.run(&format!("INSERT INTO steady (account, note, changed) {rows}")).await?;
+    source.run(&format!("INSERT INTO {table} (account, note, changed) {rows}")).await?;
     let at = Instant::now();
     let lsn = source.value("SELECT pg_current_wal_insert_lsn() - '0/0'").await?.context("a position")?;
     Ok((lsn.parse()?, at))
 }
 
-fn seconds(times: &[Duration], percentiles: &[usize]) -> String {
+pub(crate) fn seconds(times: &[Duration], percentiles: &[usize]) -> String {
     let mut times = times.to_vec();
     times.sort();
     let at = |percent: usize| times.get(times.len() * percent / 100).copied().unwrap_or_default();
