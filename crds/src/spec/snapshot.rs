@@ -16,7 +16,7 @@ pub struct Snapshot {
     #[serde(default)]
     #[schemars(extend("x-kubernetes-validations" = rules::fixed("create another ReplicationJob, or copy on demand with snapshot.request")))]
     pub mode: SnapshotMode,
-    /// Maximum rows of a chunk; changes of a table wait while a chunk of it is copied, usually for about two seconds.
+    /// Maximum rows of a chunk; changes of a table wait while a chunk of it is copied, usually for a second or two.
     #[serde(default = "chunk_rows")]
     #[schemars(range(min = 1, max = 100_000_000))]
     pub chunk_rows: u32,

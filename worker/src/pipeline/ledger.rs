@@ -65,6 +65,14 @@ impl Ledger {
         ticket
     }
 
+    /// Opens a ticket for work that has no changes: the ledger is not settled before it ends, and no position waits for it.
+    pub(super) fn open_aside(&mut self) -> Ticket {
+        let ticket = Ticket(self.next);
+        self.next += 1;
+        self.open.insert(ticket, Outstanding { floor: Lsn(u64::MAX), committed: None });
+        ticket
+    }
+
     /// All changes of the ticket are durable.
     pub(super) fn settle(&mut self, ticket: Ticket) {
         self.open.remove(&ticket);
@@ -72,7 +80,11 @@ impl Ledger {
 
     /// Everything before this position is durable.
     pub(super) fn durable(&self) -> Lsn {
-        self.open.values().map(|outstanding| outstanding.floor).min().unwrap_or(self.received)
+        self.open
+            .values()
+            .map(|outstanding| outstanding.floor)
+            .min()
+            .map_or(self.received, |floor| floor.min(self.received))
     }
 
     /// Whether everything received is durable, and came in whole transactions.
@@ -107,6 +119,20 @@ mod tests {
         assert_eq!(ledger.durable(), Lsn(10));
         ledger.settle(orders);
         assert_eq!(ledger.durable(), Lsn(30));
+    }
+
+    #[test]
+    fn work_without_changes_holds_no_position_and_is_waited_for() {
+        let mut ledger = Ledger::starting_at(Lsn(10));
+        let aside = ledger.open_aside();
+        ledger.begin(NOW);
+        let orders = ledger.open();
+        ledger.commit(Lsn(20));
+        assert_eq!(ledger.durable(), Lsn(10));
+        ledger.settle(orders);
+        assert_eq!((ledger.durable(), ledger.is_settled()), (Lsn(20), false));
+        ledger.settle(aside);
+        assert_eq!((ledger.durable(), ledger.is_settled()), (Lsn(20), true));
     }
 
     #[test]

@@ -163,7 +163,7 @@ impl Lane {
     pub(super) fn push_stand(&mut self, placed: Placed, ledger: &mut Ledger) {
         if !self.halted {
             self.close_gathering();
-            self.waiting.push_back(Step::Stand(placed, ledger.open()));
+            self.waiting.push_back(Step::Stand(placed, ledger.open_aside()));
         }
     }
 

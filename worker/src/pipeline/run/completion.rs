@@ -42,12 +42,14 @@ impl<L: Load> Pipeline<L> {
         }
     }
 
-    /// The ticket stays open: nothing is confirmed past it.
+    /// The ticket stays open: nothing is confirmed past it. That of a barrier holds no position, so another one is opened:
+    /// from here on the table's changes are not taken.
     fn halt_at_load(&mut self, table: TableId, fault: Fault) {
         let Some(lane) = self.lanes.get_mut(table.0 as usize) else { return };
         error!(table = %lane.table().name, error = %fault, "table halted");
         lane.completed();
         lane.halt_at_load();
+        self.ledger.open();
         self.progress.raise(fault);
     }
 }

@@ -333,6 +333,39 @@ async fn a_barrier_that_is_left_without_a_word_halts_its_table() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn rule_2_a_barrier_holds_no_position_and_a_table_that_it_halts_does() {
+    let (mut rig, ask) = beside_copies(Sink::with_stuck(&[]));
+    let at = barrier(&ask).await.await.unwrap();
+    rig.write(&[1], 10).await;
+    let mut durable = rig.durable.clone();
+    durable.wait_for(|durable| *durable == Lsn(15)).await.unwrap();
+    rig.write(&[0], 20).await; // waits behind the barrier, and holds its position
+    rig.write(&[1], 30).await;
+    rig.until_rows("t1", 2).await;
+    assert_eq!(*durable.borrow(), Lsn(15));
+    drop(at);
+    while rig.faults().is_empty() {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    rig.write(&[1], 40).await;
+    rig.until_rows("t1", 3).await;
+    assert_eq!(*durable.borrow(), Lsn(15), "nothing is confirmed past the change that was not loaded");
+}
+
+#[tokio::test(start_paused = true)]
+async fn rule_2_a_table_that_a_barrier_halts_holds_the_position_although_no_change_waits() {
+    let (mut rig, ask) = beside_copies(Sink::with_stuck(&[]));
+    drop(barrier(&ask).await.await.unwrap());
+    while rig.faults().is_empty() {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    let held = *rig.durable.borrow();
+    rig.write(&[0, 1], 10).await;
+    rig.until_rows("t1", 1).await;
+    assert_eq!(*rig.durable.borrow(), held, "the change of the halted table was not taken");
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_barrier_that_nobody_wants_any_more_holds_nothing() {
     let (mut rig, ask) = beside_copies(Sink::with_stuck(&[]));
     drop(barrier(&ask).await);
