@@ -134,6 +134,10 @@ async fn ask(
             Err(ControlError::Unauthorized(why)) => {
                 answered.refused = answered.refused.or(Some(unauthorized(&command, &why)));
             }
+            // Its worker answers when the next session has taken it up. It is asked again, by the same name.
+            Err(ControlError::Unanswered(why)) if matches!(command, Command::Copy(_)) => {
+                tracing::debug!(?command, error = %why, "not answered yet");
+            }
             Err(error) => return Err(error),
         }
     }

@@ -23,9 +23,9 @@ async fn a_job_is_applied_and_the_tables_become_equal() -> Result<()> {
     assert_eq!(condition(&job, "Stalled").context("Stalled")?["status"], "False");
     let printed = site.namespace()?.kubectl(&["get", "replicationjobs"])?;
     let header: Vec<_> = printed.lines().next().unwrap_or_default().split_whitespace().collect();
-    assert_eq!(header, ["NAME", "STATE", "READY", "LAG", "TABLES", "AGE"]);
+    assert_eq!(header, ["NAME", "STATE", "READY", "LAG", "SNAPSHOT", "TABLES", "AGE"]);
     let row: Vec<_> = printed.lines().nth(1).unwrap_or_default().split_whitespace().collect();
-    assert_eq!((row[0], row[1], row[2], row[4]), (JOB, "Streaming", "True", "2"), "{printed}");
+    assert_eq!((row[0], row[1], row[2], row[4], row[5]), (JOB, "Streaming", "True", "100", "2"), "{printed}");
     assert_eq!(
         site.namespace()?.kubectl(&["get", "rjob", "--output=name"])?.trim(),
         format!("replicationjob.dbmazz.dev/{JOB}")

@@ -2,6 +2,7 @@
 
 mod cleanup;
 mod control;
+mod copies;
 mod deletion;
 mod fixture;
 mod healing;
