@@ -229,6 +229,8 @@ async fn lost(settings: &[(&str, &str)], loss: &str) -> Result<(Rig, Worker)> {
     until_whole(&mut worker, "t").await?;
     rig.until_equal().await?;
     worker.process().kill()?;
+    // A slot moves no further than what is flushed.
+    rig.source.run("SET synchronous_commit = on").await?;
     rig.source.run("DELETE FROM t WHERE id <= 500; UPDATE t SET n = 5 WHERE id > 2500").await?;
     wait::until("the slot is free", async || {
         Ok((rig.slot("active").await?.as_deref() == Some("f")).then_some(()))
@@ -286,7 +288,8 @@ async fn a_slot_that_another_client_moved_is_never_replaced() -> Result<()> {
     let moved = "SELECT pg_replication_slot_advance('dbmazz_slot', pg_current_wal_insert_lsn())";
     let (rig, mut worker) = lost(&[("DBMAZZ_SLOT_ON_LOST", "Resnapshot")], moved).await?;
     worker.crash()?;
-    let fault = worker.until_fault("ReplicationGap").await?;
+    let fault = worker.until_fault("ReplicationGap").await;
+    let fault = fault.with_context(|| format!("the worker said:\n{}", worker.process().said()))?;
     ensure!(fault.halted, "{fault:?}");
     ensure!(count(&rig, "n = 5").await? == 0, "nothing was copied");
     Ok(())
