@@ -100,6 +100,7 @@ async fn changes_that_another_consumer_took_just_before_the_stream_began_are_a_g
         rig.postgres.url("postgres").replace(&rig.postgres.port().to_string(), &proxy.port().to_string());
     let worker = Worker::start(&rig.settings.clone().with("SOURCE_URL", &url))?;
     proxy.until_held().await?;
+    rig.source.run("CHECKPOINT").await?; // a slot is advanced to the flushed WAL at most
     rig.source.run(&format!("SELECT pg_replication_slot_advance('{SLOT}', pg_current_wal_lsn())")).await?;
     proxy.heal();
     let fault = worker.until_fault("ReplicationGap").await?;
