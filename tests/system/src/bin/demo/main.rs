@@ -1,7 +1,8 @@
-//! The demo: starts everything, applies a ReplicationJob, writes traffic to PostgreSQL, and shows on one screen how it
-//! arrives in StarRocks.
+//! The demo: starts everything, fills two tables, applies a ReplicationJob, writes traffic to PostgreSQL, and shows on
+//! one screen how existing rows and changes arrive in StarRocks.
 
 mod guest;
+mod rows;
 mod screen;
 mod servers;
 mod stage;
@@ -51,7 +52,10 @@ async fn show(stage: &Stage, length: Option<Duration>) -> Result<()> {
     traffic.spawn(traffic::run(stage.source_url(), stop.clone()));
     let mut screen = Screen::new(stage).await?;
     let began = Instant::now();
-    while length.is_none_or(|length| began.elapsed() < length) && !traffic.is_empty() {
+    let is_over = |stage: &Stage| {
+        Ok::<_, anyhow::Error>(length.is_some_and(|length| began.elapsed() >= length) && stage.is_copied()?)
+    };
+    while !traffic.is_empty() && !is_over(stage)? {
         screen.draw().await?;
         tokio::select! {
             () = tokio::time::sleep(Duration::from_secs(1)) => {}

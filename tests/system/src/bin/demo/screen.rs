@@ -9,7 +9,10 @@ use anyhow::{Context, Result};
 use serde_json::Value as Json;
 use system::{source::Source, workload};
 
-use crate::stage::{DATABASE, Stage};
+use crate::stage::{DATABASE, JOB, Stage};
+
+/// How far the copy of existing rows is, in the operator's words.
+const COPIED: &str = "--output=jsonpath={.status.conditions[?(@.type=='SnapshotComplete')].message}";
 
 #[derive(Debug)]
 pub(crate) struct Screen<'a> {
@@ -50,6 +53,7 @@ impl<'a> Screen<'a> {
         }
         lines.push(String::new());
         lines.push(self.stage.kubectl(&["get", "replicationjobs"])?);
+        lines.push(self.stage.kubectl(&["get", "replicationjob", JOB, COPIED])?);
         if io::stdout().is_terminal() {
             lines.push(
                 "look further, from another terminal (Ctrl-C here ends and removes everything):".to_owned(),

@@ -5,11 +5,10 @@ use system::{
     cluster::{self, Platform},
     sink::Sink,
     source::Source,
-    workload,
 };
 use testbed::{kubernetes::Cluster, progress};
 
-use crate::{guest, servers::Servers};
+use crate::{guest, rows, servers::Servers};
 
 pub(crate) const NAMESPACE: &str = "shop";
 pub(crate) const JOB: &str = "orders";
@@ -46,7 +45,8 @@ impl Stage {
         let writer = format!("writer:{SINK_PASSWORD}");
         let servers = Servers::start(&platform, NAMESPACE, &[&writer, "root:"]).await?;
         let stage = Self { source_url: servers.url()?, servers, platform };
-        stage.source().await?.run(workload::SCHEMA).await?;
+        progress::say("filling two tables with two million rows");
+        rows::fill(&stage.source_url).await?;
         stage.apply_job().await?;
         Ok(stage)
     }
@@ -80,6 +80,12 @@ impl Stage {
         let mut all = vec!["--namespace", NAMESPACE];
         all.extend(arguments);
         self.platform.cluster.kubectl(&all)
+    }
+
+    /// Whether every row that existed before the job is in StarRocks.
+    pub(crate) fn is_copied(&self) -> Result<bool> {
+        let status = "--output=jsonpath={.status.conditions[?(@.type=='SnapshotComplete')].status}";
+        Ok(self.kubectl(&["get", "replicationjob", JOB, status])? == "True")
     }
 
     /// Commands to inspect the demo from another terminal.

@@ -4,12 +4,11 @@ use anyhow::Result;
 use system::{source::Source, workload::Workload};
 use tokio_util::sync::CancellationToken;
 
-/// Distinct keys per table: rows are changed repeatedly, and new ones are added.
-const KEYS: u32 = 20_000;
+use crate::rows;
 
 pub(crate) async fn run(url: String, stop: CancellationToken) -> Result<()> {
     let source = Source::connect(&url).await?;
-    let mut workload = Workload::new(fastrand::u64(..), KEYS);
+    let mut workload = Workload::new(fastrand::u64(..), rows::KEYS);
     while !stop.is_cancelled() {
         workload.step(&source).await?;
         // A low rate leaves CPU for the other processes of the demo.
