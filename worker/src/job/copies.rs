@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{Notify, mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
@@ -59,6 +59,7 @@ pub(super) struct SessionCopies {
     routed: Arc<Routed>,
     copies: Arc<Copies>,
     reserved: usize,
+    renew: Arc<Notify>,
 }
 
 impl SessionCopies {
@@ -67,6 +68,7 @@ impl SessionCopies {
         tables: Vec<Copied>,
         intake: watch::Receiver<Intake>,
         buffer: usize,
+        renew: Arc<Notify>,
     ) -> (Self, Option<pipeline::Copies>) {
         let reserved = buffer / 2;
         let (ask, asked) = mpsc::channel(ASKED);
@@ -74,7 +76,7 @@ impl SessionCopies {
             (Arc::<Routed>::default(), Copies::of(tables.iter().map(|copied| copied.table.id)));
         let known =
             (!tables.is_empty()).then(|| pipeline::Copies { asked, routed: Arc::clone(&routed), reserved });
-        (Self { tables, intake, ask, routed, copies: Arc::new(copies), reserved }, known)
+        (Self { tables, intake, ask, routed, copies: Arc::new(copies), reserved, renew }, known)
     }
 
     /// Loads like `load`, with whole rows for the tables that are being copied.
@@ -99,13 +101,13 @@ impl SessionCopies {
         config: JobConfig,
         progress: Arc<Progress>,
     ) {
-        let Self { mut tables, mut intake, ask, routed, copies, reserved } = self;
+        let Self { mut tables, mut intake, ask, routed, copies, reserved, renew } = self;
         let (source, mut config) = (source_of(&config, tables.len()), config.snapshot);
         // Also where none is left: tables may have been taken out of the job, or halted.
         progress.copies_begin(&tables.iter().map(|copied| copied.table.name.clone()).collect::<Vec<_>>());
         config.parallelism = config.parallelism.min(MOST_AT_ONCE);
         let batch = reserved / (BATCHES * config.parallelism.min(tables.len()).max(1));
-        let engine = Arc::new(Engine { source, config, load, ask, routed, copies, progress, batch });
+        let engine = Arc::new(Engine { source, config, load, ask, routed, copies, progress, renew, batch });
         while open(&mut intake).await && !tables.is_empty() {
             let stop = CancellationToken::new();
             let copying = snapshot::run(Arc::clone(&engine), std::mem::take(&mut tables), stop.clone());

@@ -91,7 +91,12 @@ pub(super) async fn stream(
         progress.set_stage(Stage::Cdc);
         let tenure = fencing.tenure();
         tables.iter().filter(|table| targets.is_new(table.id)).for_each(|table| resume.forget(&table.name));
-        let (copies, known) = SessionCopies::of(needed(config, &tables, &targets, &halted), copying, buffer);
+        let (copies, known) = SessionCopies::of(
+            needed(config, &tables, &targets, &halted),
+            copying,
+            buffer,
+            resume.read_again(),
+        );
         let pipeline = load(
             config,
             inputs,

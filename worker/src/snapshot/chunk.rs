@@ -44,7 +44,9 @@ pub(super) enum Outcome {
         table: Table,
     },
     /// The table has other columns than its lane.
-    Unlike,
+    Unlike {
+        end: Lsn,
+    },
     /// The copy was stopped in the middle.
     Stopped,
 }
@@ -98,7 +100,7 @@ impl Chunk<'_> {
         }
         let Ok(columns) = sight.columns(&barrier.rows) else {
             reader.leave().await?;
-            return Ok(Some(Outcome::Unlike));
+            return Ok(Some(Outcome::Unlike { end: sight.end }));
         };
         self.read_and_load(manner, barrier, (sight, columns), reader, load).await
     }

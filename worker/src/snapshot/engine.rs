@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use tokio::sync::mpsc;
+use tokio::sync::{Notify, mpsc};
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
@@ -25,6 +25,8 @@ pub struct Engine<L, S> {
     pub routed: Arc<Routed>,
     pub copies: Arc<Copies>,
     pub progress: Arc<Progress>,
+    /// Notified when a new session is needed.
+    pub renew: Arc<Notify>,
     /// Bytes of a batch.
     pub batch: usize,
 }

@@ -107,7 +107,7 @@ impl<L: Load + RecordCopy, S: Source> TableCopy<'_, L, S> {
         };
         if sight.columns(&barrier.rows).is_err() {
             self.reader.leave().await?;
-            return Ok(Asked::Wait(Waits::Columns));
+            return Ok(Asked::Wait(self.unlike(sight.end)));
         }
         let (sender, found) = mpsc::channel(1);
         let stop = self.shared.stop.clone();
@@ -120,6 +120,7 @@ impl<L: Load + RecordCopy, S: Source> TableCopy<'_, L, S> {
         }
         let (lacking, kept) = (lacking?, read.map(|()| doubtful.row_count())?);
         let Some(lacking) = lacking else { return Ok(Asked::Some) };
+        self.settled(&doubtful);
         let removed = lacking.len();
         if let Some(batch) = removal(&barrier.rows, &doubtful, &lacking, barrier.version) {
             self.shared.engine.load.load(&batch).await?;
@@ -129,16 +130,21 @@ impl<L: Load + RecordCopy, S: Source> TableCopy<'_, L, S> {
     }
 
     /// StarRocks may show rows as they were before a load that it has committed; not for long.
-    fn check_progress(&mut self, doubtful: &Batch) -> Result<(), Fault> {
+    fn check_progress(&self, doubtful: &Batch) -> Result<(), Fault> {
         let identity = doubtful.identity();
-        self.repeated = match self.repeated {
-            Some((before, times)) if before == identity => Some((identity, times + 1)),
-            _ => Some((identity, 0)),
-        };
-        match self.repeated {
-            Some((_, times)) if times >= MOST_ATTEMPTS => Err(stays(&self.table, doubtful.row_count())),
-            _ => Ok(()),
+        let is_stuck = |(before, times)| before == identity && times >= MOST_ATTEMPTS;
+        if self.repeated.is_some_and(is_stuck) {
+            Err(stays(&self.table, doubtful.row_count()))
+        } else {
+            Ok(())
         }
+    }
+
+    /// What could not be asked, because a transaction is not visible or columns are not announced, does not count.
+    fn settled(&mut self, doubtful: &Batch) {
+        let identity = doubtful.identity();
+        let before = self.repeated.filter(|(before, _)| *before == identity);
+        self.repeated = Some((identity, before.map_or(0, |(_, times)| times + 1)));
     }
 }
 

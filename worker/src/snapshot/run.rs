@@ -93,6 +93,7 @@ async fn prepared<'a, L: Load + RecordCopy, S: Source>(
         shared,
         recorded: None,
         repeated: None,
+        unlike: None,
         rewrites: 0,
     };
     copy.follow(table.clone()).await?;

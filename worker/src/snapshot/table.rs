@@ -30,6 +30,8 @@ use crate::{
 const RECORD_EVERY: Duration = Duration::from_secs(5);
 /// So many rewrites of a table during its copy are told.
 const MANY_REWRITES: u32 = 3;
+/// After so long a change of columns that was received must have been announced, if a row was changed since.
+const UNANNOUNCED: Duration = Duration::from_secs(30);
 /// Pause before a chunk is tried again that had to wait.
 const PAUSE: Duration = Duration::from_millis(500);
 
@@ -48,6 +50,8 @@ pub(super) struct TableCopy<'a, L, S: Source> {
     pub(super) recorded: Option<Instant>,
     /// The rows about which the source was asked last, and how often again.
     pub(super) repeated: Option<(Identity, u32)>,
+    /// Since when the table has other columns than its lane, and the end of the WAL then.
+    pub(super) unlike: Option<(Instant, Lsn)>,
     /// How often the table was rewritten during this copy.
     pub(super) rewrites: u32,
 }
@@ -146,6 +150,18 @@ impl<L: Load + RecordCopy, S: Source> TableCopy<'_, L, S> {
         }
     }
 
+    /// The stream announces other columns with the next change of a row, which may never come; a new session knows them.
+    pub(super) fn unlike(&mut self, end: Lsn) -> Waits {
+        let engine = &self.shared.engine;
+        let (since, end) = *self.unlike.get_or_insert((Instant::now(), end));
+        if since.elapsed() >= UNANNOUNCED && engine.progress.received_lsn() >= end {
+            info!(table = %self.table.name, "no change announces the columns that the table has now; starting a new session");
+            engine.renew.notify_one();
+            self.unlike = None;
+        }
+        Waits::Columns
+    }
+
     fn at(&self, step: Option<CopyStep>) {
         self.shared.engine.progress.copy_step(&self.table.name, step);
     }
@@ -231,6 +247,7 @@ impl<L: Load + RecordCopy, S: Source> TableCopy<'_, L, S> {
                 self.shared.engine.routed.seen(barrier.mark, &[]);
                 let count = blocks.to.map(|to| to - blocks.from);
                 count.into_iter().for_each(|count| self.pace.took(count, rows, began.elapsed()));
+                self.unlike = None;
                 self.state.copied(blocks, rows, bytes, end);
                 self.show();
                 self.record(self.state.next(1).is_none()).await?;
@@ -244,7 +261,7 @@ impl<L: Load + RecordCopy, S: Source> TableCopy<'_, L, S> {
                 self.rewritten();
                 self.follow(table).await.map(|()| Step::Next)
             }
-            Outcome::Unlike => Ok(Step::Wait(Waits::Columns)),
+            Outcome::Unlike { end } => Ok(Step::Wait(self.unlike(end))),
             Outcome::Stopped => self.record(true).await.map(|()| Step::End),
         }
     }

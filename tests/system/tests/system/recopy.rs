@@ -393,3 +393,19 @@ async fn tables_that_are_loaded_in_one_step_are_copied_anew_between_two_steps() 
     }
     until_copied(&rig, &mut worker, "steps").await
 }
+
+/// What could not be asked does not count as asked in vain.
+#[tokio::test(flavor = "multi_thread")]
+async fn rows_in_doubt_wait_for_a_transaction_that_is_not_visible_for_long() -> Result<()> {
+    let (rig, mut worker) = copied(T).await?;
+    spoil(&rig).await?;
+    let waiting = rig.commit_unseen("UPDATE t SET n = 8 WHERE id > 2950").await?;
+    wait::until("the change is loaded", async || Ok((count(&rig, "n = 8").await? == 50).then_some(())))
+        .await?;
+    ensure!(worker.start_snapshot(&["t"], "slow").await?.success);
+    // Far more than the attempts after which rows that stay are a fault.
+    rig.source.run("SELECT pg_sleep(35)").await?;
+    ensure!(worker.status().await?.faults.is_empty(), "{:?}", worker.status().await?.faults);
+    rig.see(waiting).await?;
+    until_copied(&rig, &mut worker, "slow").await
+}

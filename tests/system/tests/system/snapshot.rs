@@ -418,6 +418,18 @@ versions! {
     existing_rows_are_copied_from_postgresql_18: 18,
 }
 
+/// The stream announces other columns with the next change of a row only.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_column_that_becomes_wider_while_nobody_writes_does_not_keep_the_copy_for_ever() -> Result<()> {
+    let rig = of(T, "t", 1).await?;
+    let mut worker = Worker::start(&rig.settings)?;
+    until_blocks(&mut worker, 10).await?;
+    rig.source.run("ALTER TABLE t ALTER n TYPE bigint").await?;
+    until_whole(&mut worker, "t").await?;
+    rig.until_equal().await.with_context(|| worker.process().said())?;
+    Ok(())
+}
+
 /// Rows of 12 MiB that stand for larger ones: the limit of the process is small accordingly.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_row_beyond_the_memory_limit_is_told_and_copied_when_there_is_enough() -> Result<()> {

@@ -338,7 +338,8 @@ async fn rule_2_a_barrier_holds_no_position_and_a_table_that_it_halts_does() {
     let at = barrier(&ask).await.await.unwrap();
     rig.write(&[1], 10).await;
     let mut durable = rig.durable.clone();
-    durable.wait_for(|durable| *durable == Lsn(15)).await.unwrap();
+    let passes = durable.wait_for(|durable| *durable == Lsn(15));
+    drop(tokio::time::timeout(Duration::from_secs(60), passes).await.expect("the position waits").unwrap());
     rig.write(&[0], 20).await; // waits behind the barrier, and holds its position
     rig.write(&[1], 30).await;
     rig.until_rows("t1", 2).await;

@@ -78,6 +78,7 @@ impl Life {
             load: filling(By::Copies),
             ask,
             routed,
+            renew: Arc::default(),
             copies: Arc::clone(&copies),
             progress: Arc::clone(&progress),
             batch: settings.copy_bytes,

@@ -66,3 +66,27 @@ async fn existing_rows_are_copied_in_sight_and_once_more_on_request() -> Result<
     site.until_equal().await?;
     Ok(())
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_job_that_only_copies_is_completed_without_a_worker_and_a_slot_and_can_be_deleted() -> Result<()> {
+    let site = Site::new("only").await?;
+    let namespace = site.namespace()?;
+    site.source().await?.run(ROWS).await?;
+    let mut manifest = site.job();
+    manifest["spec"]["snapshot"] = json!({"mode": "Only"});
+    namespace.apply(&manifest)?;
+    let job = until(&site, "the job is completed", |job| job["status"]["stage"] == "Completed").await?;
+    let ready = condition(&job, "Ready");
+    ensure!(
+        ready.is_some_and(|ready| ready["status"] == "True" && ready["reason"] == "Completed"),
+        "{ready:?}"
+    );
+    ensure!(job["status"]["snapshot"]["percent"] == 100, "{:#}", job["status"]);
+    ensure!(site.slots().await?.is_empty(), "a slot is left");
+    wait::until("no worker runs", async || Ok(site.live_pods()?.is_empty().then_some(()))).await?;
+    site.until_equal().await?;
+    namespace.kubectl(&["delete", "replicationjob", JOB, "--wait=false"])?;
+    namespace.until_gone("replicationjob", JOB).await?;
+    ensure!(site.publications().await?.is_empty(), "the publication is left");
+    Ok(())
+}
