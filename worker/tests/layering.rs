@@ -146,6 +146,7 @@ const ORDER: [(&[&str], &[&str]); 13] = [
         &[
             "pace",
             "gathering",
+            "lacking",
             "source",
             "reader",
             "filling",

@@ -11,7 +11,7 @@
 //! transaction itself has to be visible.
 
 use std::{
-    collections::{HashMap, HashSet},
+    collections::HashSet,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
@@ -23,15 +23,14 @@ use tracing::warn;
 
 use super::{
     gathering::Gathering,
+    lacking::{Lacking, is_moved, lacks},
     source::{ReadRows, Source},
 };
 use crate::{
-    change::{Aim, Tuple, Value, write_value},
+    change::Aim,
     fault::{Fault, Part},
     lsn::Lsn,
-    pipeline::{
-        Batch, Bulk, ColumnSet, Doubt, Load, Loaded, Operation, Piece, RecordCopy, Row, Rows, batch::key,
-    },
+    pipeline::{Batch, Bulk, ColumnSet, Doubt, Load, Loaded, Piece, RecordCopy},
     progress::{Owner, Progress},
     schema_history::CopyState,
     table::{Table, TableId, TableName},
@@ -184,74 +183,10 @@ fn not_seen(table: &TableName) -> Fault {
     Fault::retry(Part::Table(table.clone()), Reason::SourceCommitNotVisible, message, fix)
 }
 
-/// Whether the rows are under new keys, and lack values.
-fn is_moved(batch: &Batch) -> bool {
-    matches!(batch.columns(), ColumnSet::Lacking(_))
-}
-
 /// Why a batch was not loaded.
 enum Failure {
     Load(Fault),
     Source(Fault),
-}
-
-/// Changes that lack values, by the keys of their rows.
-struct Lacking<'a> {
-    batch: &'a Batch,
-    changes: HashMap<Vec<u8>, Row<'a>>,
-}
-
-impl<'a> Lacking<'a> {
-    fn of(batch: &'a Batch) -> Self {
-        let changes = batch.rows().filter(lacks).map(|row| (key_bytes(batch.table(), row.values), row));
-        Self { batch, changes: changes.collect() }
-    }
-
-    /// The changes of these rows of the source, with whole rows.
-    fn filled_by(&mut self, found: &Batch) -> Option<Batch> {
-        let table = self.batch.table();
-        let mut whole = Rows::new(Arc::clone(table), ColumnSet::All);
-        for found in found.rows() {
-            let Some(change) = self.changes.remove(&key_bytes(table, found.values)) else { continue };
-            let values = merged(change.values, found.values, self.batch.columns());
-            whole.push(change.operation, change.version, Tuple::stored(&values));
-        }
-        whole.close(self.batch.synced_at())
-    }
-
-    /// The changes that stay as they are: of rows that are gone. A row under a new key that is gone is left out: what
-    /// became of it follows in the stream.
-    fn rest(&self) -> Option<Batch> {
-        if is_moved(self.batch) {
-            return None;
-        }
-        let table = self.batch.table();
-        let mut rest = Rows::new(Arc::clone(table), self.batch.columns().clone());
-        let stays = |row: &Row<'_>| !lacks(row) || self.changes.contains_key(&key_bytes(table, row.values));
-        let rows = self.batch.rows().filter(stays);
-        rows.for_each(|row| rest.push(row.operation, row.version, row.values));
-        rest.close(self.batch.synced_at())
-    }
-}
-
-fn lacks(row: &Row<'_>) -> bool {
-    row.operation != Operation::Delete
-}
-
-pub(super) fn key_bytes(table: &Table, row: Tuple<'_>) -> Vec<u8> {
-    let mut bytes = Vec::new();
-    key(table, row).for_each(|value| write_value(value, &mut bytes));
-    bytes
-}
-
-/// The values of the change; those that it lacks are of the source.
-fn merged(change: Tuple<'_>, source: Tuple<'_>, columns: &ColumnSet) -> Vec<u8> {
-    let mut row = Vec::with_capacity(change.as_bytes().len() + source.as_bytes().len());
-    for (place, (own, found)) in change.values().zip(source.values()).enumerate() {
-        let is_own = columns.contains(place) && own != Value::Unchanged;
-        write_value(if is_own { own } else { found }, &mut row);
-    }
-    row
 }
 
 impl<L: Load, S: Source> Load for Filling<L, S> {

@@ -19,6 +19,7 @@ mod chunk;
 mod engine;
 mod filling;
 mod gathering;
+mod lacking;
 mod pace;
 mod reader;
 mod removal;

@@ -20,8 +20,8 @@ use tracing::info;
 
 use super::{
     chunk::seeing,
-    filling::key_bytes,
     gathering::Gathering,
+    lacking::key_bytes,
     source::{ReadRows, Source},
     table::{Step, TableCopy, Waits},
 };
