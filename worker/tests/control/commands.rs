@@ -34,6 +34,9 @@ async fn every_command_reaches_the_job() {
     assert_eq!(ask!(pause, PauseRequest {}), Command::Pause);
     assert_eq!(ask!(resume, ResumeRequest {}), Command::Resume);
     assert_eq!(ask!(drain_and_stop, DrainRequest {}), Command::DrainAndStop);
+    let asked = StartSnapshotRequest { tables: vec!["public.t".into()], request: "again".into() };
+    let tables = vec![TableName::parse("public.t").unwrap()];
+    assert_eq!(ask!(start_snapshot, asked), Command::Snapshot { tables, request: "again".into() });
     let none = BatchChange::default();
     let interval = |millis| Some(Duration::from_millis(millis));
     for (request, change) in [
@@ -84,11 +87,12 @@ async fn a_refused_command_is_an_answer() {
 }
 
 #[tokio::test]
-async fn what_this_version_does_not_have_is_refused_without_asking_the_job() {
+async fn a_copy_of_what_is_no_table_is_refused_without_asking_the_job() {
     let worker = Worker::streaming().await;
     let mut client = CdcControlServiceClient::new(worker.channel().await);
-    let answer = client.start_snapshot(StartSnapshotRequest::default()).await.unwrap().into_inner();
-    assert!(!answer.success && answer.message.contains("this version does not"), "{answer:?}");
+    let asked = StartSnapshotRequest { tables: vec![".t".into()], request: String::new() };
+    let answer = client.start_snapshot(asked).await.unwrap().into_inner();
+    assert!(!answer.success && answer.message.contains(".t"), "{answer:?}");
     assert!(worker.requests.is_empty());
 }
 
